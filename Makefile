@@ -1,0 +1,40 @@
+PYTHON ?= python3
+# The demo is small: two threads are enough for it, and a fixed number gives the same run on machines with more cores.
+DEMO_THREADS ?= 2
+# Without an NVIDIA driver take PyTorch's CPU wheel (0.2 GB); the one on PyPI brings CUDA along (several GB).
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo lint test clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED)  ## create .venv and install the package with pinned versions (the targets below do so themselves)
+
+demo: $(INSTALLED)  ## train on the built-in corpus (about 3 minutes on 2 CPU cores), then write sentences for each symbol
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config examples/recipes/demo.yaml
+	$(BIN)/python examples/generate.py outputs/demo
+
+lint: $(INSTALLED)  ## ruff
+	$(BIN)/ruff check .
+
+test: lint  ## ruff, then all tests
+	$(BIN)/python -m pytest -q
+
+clean:  ## remove caches and build leftovers (keeps .venv and outputs)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# torch goes first and alone: once it is there, no later requirement replaces the build that was chosen.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || { $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "ldebm_hf needs Python 3.11 or newer, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)." \
+			"Name another one: make PYTHON=python3.11" >&2; exit 1; }; \
+		$(PYTHON) -m venv .venv; }
+	$(BIN)/python -m pip install --retries 1 $(TORCH_INDEX) -c constraints.txt torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[cpu,test]'
+	@touch $@

@@ -1,0 +1,73 @@
+"""Train a latent diffusion energy-based model on a corpus of texts.
+
+    accelerate launch examples/train.py --config examples/recipes/demo.yaml
+    accelerate launch examples/train.py --data my.csv --text_column text --label_column topic --num_symbols 12
+    accelerate launch examples/train.py --config examples/recipes/demo.yaml --resume latest
+
+`--help` lists every setting. Everything the run writes is in `--output_dir`.
+"""
+
+import sys
+
+from accelerate.utils import set_seed
+from transformers.utils.logging import disable_progress_bar
+
+from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf.data import check_corpus, load_corpus
+from ldebm_hf.training import DivergenceError, Trainer, load_settings
+
+
+def main(arguments: list[str] | None = None) -> None:
+    # 1. What to do: a recipe and the command line over it.
+    settings = load_settings(arguments)
+    data, training = settings.data, settings.training
+
+    # 2. The texts, and the words the model will know.
+    corpus = load_corpus(
+        data.source,
+        data_dir=data.data_dir,
+        text_column=data.text_column,
+        label_column=data.label_column,
+        validation_file=data.validation_file,
+        validation_fraction=data.validation_fraction,
+        label_fraction=data.label_fraction,
+        max_train_examples=data.max_train_examples,
+        seed=training.seed,
+    )
+    tokenizer = build_tokenizer(
+        corpus.train.texts,
+        data.vocab_size,
+        lowercase=data.lowercase,
+        split_punctuation=data.split_punctuation,
+        max_length=data.max_length,
+    )
+    config = settings.model_config(tokenizer, corpus.label_names)
+    check_corpus(corpus, config.num_labels)
+
+    disable_progress_bar()  # of saving; training has its own
+
+    # 3. The model, with weights drawn under the run's seed.
+    set_seed(training.seed)
+    model = LDEBMModel(config)
+
+    # 4. Train, or go on where an interrupted run stopped.
+    trainer = Trainer(model, tokenizer, corpus, settings)
+    trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation texts")
+    for note in corpus.notes:
+        trainer.say(f"  note: {note}")
+    trainer.say(f"{model.num_parameters():,} parameters, {config.num_labels} symbols, {trainer.total_steps:,} steps")
+    trainer.train()
+
+    # 5. Where things are, and what to try next.
+    trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
+    trainer.say(f"  python examples/generate.py {training.output_dir} --num_samples 5")
+    trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DivergenceError, ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; --resume latest goes on from the last checkpoint")

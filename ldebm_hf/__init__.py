@@ -1,0 +1,17 @@
+"""Latent diffusion energy-based models of text on the Hugging Face stack."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+
+from .configuration_ldebm import PRESETS, LDEBMConfig
+from .modeling_ldebm import LDEBMModel, LDEBMOutput
+from .tokenization import build_tokenizer
+
+__version__ = "0.1.0"
+__all__ = ["PRESETS", "LDEBMConfig", "LDEBMModel", "LDEBMOutput", "build_tokenizer"]
+
+AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
+AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)
+AutoModelForSeq2SeqLM.register(LDEBMConfig, LDEBMModel, exist_ok=True)
+# Saved folders carry the code, so that they also load where this package is not installed.
+LDEBMConfig.register_for_auto_class()
+LDEBMModel.register_for_auto_class("AutoModel")

@@ -1,0 +1,262 @@
+"""Every setting of the model, with its default, unit and source.
+
+Sources: "§" numbers and "Eq." refer to the paper (Yu et al., "Latent Diffusion Energy-Based Model for Interpretable
+Text Modeling", ICML 2022); "published system" is what the authors' experiments ran, which differs from the printed
+equations in several places. Each such place is a setting here, and [`PRESETS`] holds the two named combinations.
+"""
+
+import math
+from dataclasses import fields
+from typing import Any, ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What the published text experiments ran.
+    "published": {
+        "noise_schedule": "published",
+        "base_level_noise": True,
+        "scale_last_level": False,
+        "level_sampling": "published",
+        "level_weighting": "published",
+        "energy_temperature": "step",
+        "base_measure": "flat",
+        "symbol_levels": "first",
+        "log_normalizer_gradient": False,
+        "terminal_prior": False,
+        "langevin_steps": 50,
+        "langevin_step_rule": "published",
+        "langevin_step_size": 2e-3,
+        "langevin_start": "previous",
+        "langevin_final_noise": True,
+        "langevin_metropolis": False,
+        "label_guidance": None,
+        "classification_weight": 0.05,
+        "entropy_threshold": 1.0,
+        "uniform_init_range": 0.1,
+    },
+    # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term of
+    # the evidence lower bound left out; symbols are learned and steered by at every level.
+    "consistent": {
+        "noise_schedule": "published",
+        "base_level_noise": False,
+        "scale_last_level": False,
+        "level_sampling": "published",
+        "level_weighting": "likelihood",
+        "energy_temperature": "unit",
+        "base_measure": "gaussian",
+        "symbol_levels": "all",
+        "log_normalizer_gradient": True,
+        "terminal_prior": False,
+        "langevin_steps": 50,
+        "langevin_step_rule": "relative",
+        "langevin_step_size": 0.1,
+        "langevin_start": "gaussian",
+        "langevin_final_noise": True,
+        "langevin_metropolis": False,
+        "label_guidance": 1.0,
+        "classification_weight": 1.0,
+        "entropy_threshold": None,
+        "uniform_init_range": None,
+    },
+}
+
+
+@strict
+class LDEBMConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`LDEBMModel`].
+
+    The defaults are the `"consistent"` preset with the architecture of the paper's language-generation experiment
+    (PTB). Use [`LDEBMConfig.from_preset`] to start from the published system's settings instead. Symbols are
+    transformers' labels: give their number as `num_labels` or `num_symbols` (default 20), or their names as `id2label`
+    or `label2id`; the rest follows.
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to 10004): Number of token types, special tokens included.
+        embedding_size (`int`, *optional*, defaults to 512): Width of the token embeddings of encoder and decoder.
+        encoder_hidden_size (`int`, *optional*, defaults to 512): Width of the encoder's GRU, per direction.
+        decoder_hidden_size (`int`, *optional*, defaults to 512): Width of the decoder's GRU. Must equal
+            `embedding_size`, because the output projection is the decoder's embedding.
+        latent_size (`int`, *optional*, defaults to 40): Size d of the latent vector.
+        dropout (`float`, *optional*, defaults to 0.3): Dropout on the decoder's input embeddings and outputs.
+        encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
+            posterior's mean and log variance.
+        uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
+            text experiments do; `None` keeps torch's own initialisation.
+
+        energy_hidden_size (`int`, *optional*, defaults to 200): Width of the energy network.
+        energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks of the energy network.
+        energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
+        energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
+            log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
+        base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5, published), where
+            an energy of zero gives a prior of variance 24.7, or `"gaussian"` (each level's variable has its marginal
+            under z ~ N(0, I) as a factor), where it gives a standard normal prior.
+        symbol_levels (`str`, *optional*, defaults to `"all"`): The levels whose energy learns the symbols and is
+            steered by them: the `"first"`, level 0, alone (published) or `"all"`.
+
+        num_levels (`int`, *optional*, defaults to 6): Number T of noise levels.
+        noise_schedule (`str`, *optional*, defaults to `"published"`): `"published"` (σ² from a product of 1000 small
+            steps with linearly growing β) or `"linear_variance"` (σ²_{t+1} linear in t, the paper's text, §2.2).
+        noise_range (`list[float]`, *optional*): First and last β (`"published"`, default `[1e-4, 0.02]`) or first and
+            last σ² (`"linear_variance"`, default `[0.1, 0.9995]`).
+        base_level_noise (`bool`, *optional*, defaults to `False`): The first β makes a step of its own before level 0,
+            so that "z_0" is z plus noise of standard deviation 0.01 (published); else it is part of level 0's step.
+        scale_last_level (`bool`, *optional*, defaults to `False`): Whether the last level's variable is
+            z̃ = a z like every other level's, or z itself (published).
+
+        level_sampling (`str`, *optional*, defaults to `"published"`): Levels trained per example and step:
+            `"published"` (one of 0..T-2 at random, and always T-1), `"uniform"` (one of 0..T-1, Algorithm 1) or
+            `"all"`.
+        level_weighting (`str`, *optional*, defaults to `"likelihood"`): λ_t of the prior loss: `"published"`
+            (σ_1/σ_{t+1}) or `"likelihood"` (the weights of the log-likelihood, 1/τ_t, whatever the level sampling).
+        log_normalizer_gradient (`bool`, *optional*, defaults to `True`): Keep ∇ log Z_t(z_{t+1}) in the encoder's
+            gradient.
+        terminal_prior (`bool`, *optional*, defaults to `False`): Keep log p(z_T) in the encoder's gradient.
+
+        langevin_steps (`int`, *optional*, defaults to 50): Langevin steps K per level.
+        langevin_step_rule (`str`, *optional*, defaults to `"relative"`): c_t² in s_t² = b² c_t² σ²_{t+1}:
+            `"published"` (σ̄_t/σ̄_0; needs `base_level_noise`), `"paper"` (Π_{1≤i≤t+1} σ_i / σ_1, Eq. 12) or
+            `"relative"` (1: a fixed fraction of the conditional's own width).
+        langevin_step_size (`float`, *optional*, defaults to 0.1): b², squared step size in units of c_t² σ²_{t+1}
+            (published: 2e-3, with a c_t² of 1 to 96).
+        langevin_start (`str`, *optional*, defaults to `"gaussian"`): Where the chain of a level starts: at
+            `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant energy).
+        langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
+        langevin_metropolis (`bool`, *optional*, defaults to `False`): Metropolis correction of every step (MALA).
+        label_guidance (`float`, *optional*, defaults to 1.0): Default `guidance_scale` γ of conditional sampling, the weight of
+            log p(y|z). `None` means 1/τ_t: the energy of class y is then f_y/τ_t (published).
+
+        kl_weight (`float`, *optional*, defaults to 0.1): w_kl, weight of prior loss and posterior entropy.
+        mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.
+        classification_weight (`float`, *optional*, defaults to 1.0): w_cls, weight of the symbols' cross-entropy.
+        entropy_threshold (`float`, *optional*): The posterior's negative entropy counts only in dimensions where
+            -½(1 + log σ²) exceeds this (published: 1.0); `None` counts all.
+    """
+
+    model_type = "ldebm"
+    attribute_map: ClassVar[dict[str, str]] = {"num_symbols": "num_labels"}
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+
+    vocab_size: int = 10004
+    embedding_size: int = 512
+    encoder_hidden_size: int = 512
+    decoder_hidden_size: int = 512
+    latent_size: int = 40
+    dropout: float | int = 0.3
+    encoder_head_activation: bool = True
+    uniform_init_range: float | int | None = None
+
+    energy_hidden_size: int = 200
+    energy_num_blocks: int = 12
+    energy_spectral_norm: bool = True
+    energy_temperature: Literal["unit", "step"] = "unit"
+    base_measure: Literal["flat", "gaussian"] = "gaussian"
+    symbol_levels: Literal["first", "all"] = "all"
+
+    num_levels: int = 6
+    noise_schedule: Literal["published", "linear_variance"] = "published"
+    noise_range: list[float] | None = None
+    base_level_noise: bool = False
+    scale_last_level: bool = False
+
+    level_sampling: Literal["published", "uniform", "all"] = "published"
+    level_weighting: Literal["published", "likelihood"] = "likelihood"
+    log_normalizer_gradient: bool = True
+    terminal_prior: bool = False
+
+    langevin_steps: int = 50
+    langevin_step_rule: Literal["published", "paper", "relative"] = "relative"
+    langevin_step_size: float | int = 0.1
+    langevin_start: Literal["previous", "gaussian"] = "gaussian"
+    langevin_final_noise: bool = True
+    langevin_metropolis: bool = False
+    label_guidance: float | int | None = 1.0
+
+    kl_weight: float | int = 0.1
+    mutual_information_weight: float | int = 0.05
+    classification_weight: float | int = 1.0
+    entropy_threshold: float | int | None = None
+
+    is_encoder_decoder: bool = True
+    pad_token_id: int = 0
+    bos_token_id: int | None = 2
+    eos_token_id: int | list[int] | None = 3
+    decoder_start_token_id: int = 2
+
+    def __post_init__(self, **kwargs):
+        counts = {name: kwargs.pop(name, None) for name in ("num_labels", "num_symbols")}
+        counts = {name: count for name, count in counts.items() if count is not None}
+        for name, count in counts.items():
+            _require(type(count) is int and count >= 1, name, count, "an int of at least 1")
+        if self.id2label is None and self.label2id is not None:
+            self.id2label = {symbol: name for name, symbol in self.label2id.items()}
+        if self.id2label is None:
+            kwargs["num_labels"] = next(iter(counts.values()), 20)
+        super().__post_init__(**kwargs)
+        for name, count in counts.items():
+            _require(count == self.num_labels, name, count, f"{self.num_labels}, the number of symbols named")
+        if self.label2id is None:
+            self.label2id = self._inverse_names()
+
+    @classmethod
+    def from_preset(cls, preset: str, **settings) -> "LDEBMConfig":
+        """A configuration from one of [`PRESETS`] (`"published"`, `"consistent"`), with `settings` on top."""
+        _require(preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
+        known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols"}
+        for name in settings:
+            _require(name in known, "settings", name, "fields of LDEBMConfig")
+        return cls(**{**PRESETS[preset], **settings})
+
+    def _inverse_names(self) -> dict[str, int]:
+        return {name: symbol for symbol, name in self.id2label.items()}
+
+    def validate_sizes(self):
+        for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
+                     "energy_hidden_size", "langevin_steps"):  # fmt: skip
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.num_levels >= 2, "num_levels", self.num_levels, "at least 2")
+        _require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
+        _require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
+                 f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip
+
+    def validate_symbols(self):
+        complete = bool(self.id2label) and sorted(self.id2label) == list(range(self.num_labels))
+        _require(complete, "id2label", self.id2label, "one name for each of the ids 0, 1, ...")
+        inverse = self._inverse_names()
+        _require(len(inverse) == self.num_labels, "id2label", self.id2label, "without repeated names")
+        _require(self.label2id == inverse, "label2id", self.label2id, f"the inverse of id2label, {inverse}")
+
+    def validate_token_ids(self):
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):
+            value = getattr(self, name)
+            ids = value if isinstance(value, list) else [] if value is None else [value]
+            in_vocabulary = all(0 <= token < self.vocab_size for token in ids)
+            _require(in_vocabulary, name, value, f"in 0..{self.vocab_size - 1}, as vocab_size={self.vocab_size}")
+
+    def validate_ranges(self):
+        for name, value in vars(self).items():
+            if isinstance(value, float):
+                _require(math.isfinite(value), name, value, "finite")
+        _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
+        _require(self.langevin_step_size > 0, "langevin_step_size", self.langevin_step_size, "positive")
+        for name in ("kl_weight", "mutual_information_weight", "classification_weight"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        if self.uniform_init_range is not None:
+            _require(self.uniform_init_range > 0, "uniform_init_range", self.uniform_init_range, "positive or None")
+        if self.noise_range is not None:
+            increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
+            _require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
+
+    def validate_combinations(self):
+        if self.langevin_step_rule == "published":
+            _require(self.base_level_noise, "langevin_step_rule", "published", "used with base_level_noise=True only")
+        if self.noise_schedule == "linear_variance":
+            _require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
+
+
+def _require(condition: bool, name: str, value, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")

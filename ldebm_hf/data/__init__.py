@@ -1,0 +1,96 @@
+"""Data sets in one form: `load_corpus` reads a source, `check_corpus` refuses what a model cannot learn from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .files import FILE_TYPES, load_file
+from .hub import load_hub
+from .ptb import load_ptb
+from .schema import NO_LABEL, Corpus, Split, check_corpus
+from .splits import hide_labels, take_subset
+from .synthetic import load_synthetic
+from .yelp import load_yelp
+
+__all__ = ["NO_LABEL", "Corpus", "Split", "check_corpus", "load_corpus"]
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+RELEASES = {
+    "ptb": (load_ptb, "ptb.train.txt and ptb.valid.txt"),
+    "yelp": (load_yelp, "sentiment.{train,dev}.{0,1}"),
+}
+
+
+def load_corpus(
+    source: str | Path = "synthetic",
+    *,
+    data_dir: str | Path | None = None,
+    text_column: str = "text",
+    label_column: str | None = None,
+    validation_file: str | Path | None = None,
+    validation_fraction: float = 0.1,
+    label_fraction: float = 1.0,
+    max_train_examples: int | None = None,
+    seed: int = 0,
+) -> Corpus:
+    """Read a data set and clean it; `corpus.notes` says, with counts, what was cleaned and what looks doubtful.
+
+    Args:
+        source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
+            the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id of a Hub data set (`"owner/name"`).
+        data_dir (`str` or `Path`, *optional*): the folder of the release files (`"ptb"`, `"yelp"`), or the one that
+            relative paths start from.
+        text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
+        label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown.
+        validation_file (`str` or `Path`, *optional*): a second file, for validation.
+        validation_fraction (`float`, *optional*, defaults to 0.1): a source without a validation split of its own
+            gives up this share of its training texts.
+        label_fraction (`float`, *optional*, defaults to 1.0): keep only this share of the training labels.
+        max_train_examples (`int`, *optional*): train on a random subset of at most this size.
+        seed (`int`, *optional*, defaults to 0): decides the built-in corpus and every random choice above.
+
+    Raises:
+        FileNotFoundError: naming the path that was looked for.
+        ConnectionError: a Hub data set that cannot be loaded.
+        ValueError: an unknown source or column, malformed content, a setting out of range.
+    """
+    options = {"text_column": text_column, "label_column": label_column, "validation_fraction": validation_fraction}
+    if Path(source).suffix.lower() in FILE_TYPES:
+        corpus = load_file(source, data_dir=data_dir, validation_file=validation_file, seed=seed, **options)
+    elif validation_file is not None:
+        raise ValueError(f"validation_file goes with a file as source, not with {str(source)!r}")
+    elif source == "synthetic":
+        corpus = load_synthetic(seed=seed)
+    elif source in RELEASES:
+        load, files = RELEASES[source]
+        if data_dir is None:
+            raise ValueError(f"source {source!r} needs data_dir, the folder with {files}")
+        corpus = load(data_dir)
+    elif Path(source).is_dir() or (HUB_ID.fullmatch(str(source)) and not Path(source).is_file()):
+        corpus = load_hub(str(source), data_dir=data_dir, seed=seed, **options)
+    else:
+        raise ValueError(
+            f"unknown source {str(source)!r}: use 'synthetic', 'ptb', 'yelp', a path that ends in one of "
+            f"{', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"
+        )
+    if max_train_examples is not None:
+        corpus.train = take_subset(corpus.train, max_train_examples, seed)
+    corpus.train = hide_labels(corpus.train, label_fraction, seed)
+    corpus.notes += _doubts(corpus)
+    return corpus
+
+
+def _doubts(corpus: Corpus) -> list[str]:
+    """What a reader of the results should know about the splits, counted."""
+    doubts = []
+    train_texts = set(corpus.train.texts)
+    for name, split in corpus.splits.items():
+        repeated = sum(text in train_texts for text in split.texts)
+        if repeated and name != "train":
+            doubts.append(f"{name}: {repeated:,} of {len(split):,} texts also stand in train (kept)")
+    if corpus.train.classes:
+        unseen = [name for i, name in enumerate(corpus.label_names) if i not in corpus.train.classes]
+        if unseen:
+            doubts.append(f"train: no labelled text of the class {', '.join(map(repr, unseen))}")
+    return doubts

@@ -1,0 +1,88 @@
+"""Bytes to clean texts. Whatever is changed on the way is counted and said in a note."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from .schema import NO_LABEL, Split
+
+LONG_TEXT_WORDS = 1000
+
+# Control characters but tab and line ends, and lone surrogates (from JSON escapes), which no tokenizer can encode.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# The tokenizer would read these as its own beginning, end and padding, in the middle of a text.
+_RESERVED = re.compile(r"<s>|</s>|<pad>", re.IGNORECASE)
+
+
+def read_text(path: Path, notes: list[str]) -> str:
+    """The file's text, with its line ends as they are. Lines that are not UTF-8 are repaired with U+FFFD and counted.
+
+    Raises:
+        FileNotFoundError: naming the path that was looked for.
+        ValueError: the file is UTF-16.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: looked for {path.absolute()}")
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path} is UTF-16: save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    num_bad_lines = sum(not _is_utf8(line) for line in data.split(b"\n"))
+    if num_bad_lines:
+        notes.append(f"{path.name}: {num_bad_lines:,} lines with bytes that are not UTF-8 (they became U+FFFD)")
+    return data.decode("utf-8", errors="replace")
+
+
+def read_lines(path: Path, notes: list[str]) -> list[str]:
+    """The file's lines, whichever way they end; see `read_text`."""
+    # str.splitlines would also split at form feeds and Unicode separators, which occur inside sentences.
+    return read_text(path, notes).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def read_text_split(path: Path, notes: list[str], label: int = NO_LABEL) -> Split:
+    """A split from a file with one text a line, every text with the same `label`."""
+    lines = read_lines(path, notes)
+    return clean_split(lines, [label] * len(lines), path.name, notes)
+
+
+def clean_split(texts: list[str | None], labels: list[int], origin: str, notes: list[str]) -> Split:
+    """Clean every text, drop the empty ones (`None` counts as empty) with their labels, and add the counts to `notes`.
+
+    Raises:
+        ValueError: no text is left.
+    """
+    counts = {
+        "empty texts dropped": 0,
+        "texts with control characters or broken Unicode (taken out)": 0,
+        "texts with the reserved words <s>, </s> or <pad> (taken out)": 0,
+        f"texts of more than {LONG_TEXT_WORDS:,} words (cut to the tokenizer's max_length when encoded)": 0,
+    }
+    empty, unprintable, reserved, long = counts
+    kept = Split([], [])
+    for text, label in zip(texts, labels, strict=True):
+        text = text or ""
+        printable = _UNPRINTABLE.sub(" ", text)
+        counts[unprintable] += printable != text
+        text = _RESERVED.sub(" ", printable)
+        counts[reserved] += text != printable
+        words = text.split()
+        counts[long] += len(words) > LONG_TEXT_WORDS
+        if words:
+            kept.texts.append(" ".join(words))
+            kept.labels.append(label)
+        else:
+            counts[empty] += 1
+    if not kept.texts:
+        raise ValueError(f"{origin} holds no text: it is empty, or all of its {len(texts):,} entries are")
+    notes.extend(f"{origin}: {count:,} {what}" for what, count in counts.items() if count)
+    return kept
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

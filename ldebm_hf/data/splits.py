@@ -1,0 +1,50 @@
+"""Seeded choices over a split: hold some out for validation, train on fewer examples, hide labels. Order is kept."""
+
+from __future__ import annotations
+
+import random
+
+from .schema import NO_LABEL, Split
+
+
+def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Divide into (rest, held out), the held-out share being the same in every class and among the unlabelled.
+
+    Raises:
+        ValueError: fewer than two examples, or a fraction outside 0 to 1.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1 (both excluded), got {fraction}")
+    if len(split) < 2:
+        raise ValueError(f"a split of {len(split)} text cannot be divided: give validation_file, or more texts")
+    order = _shuffled(len(split), seed, "validation")
+    order.sort(key=split.labels.__getitem__)
+    size = min(max(1, round(fraction * len(split))), len(split) - 1)
+    # Evenly spaced picks from a list sorted by class are a stratified sample.
+    held_out = sorted(order[int((i + 0.5) * len(split) / size)] for i in range(size))
+    rest = sorted(set(order) - set(held_out))
+    return split.select(rest), split.select(held_out)
+
+
+def take_subset(split: Split, size: int, seed: int) -> Split:
+    """A random subset of at most `size` examples."""
+    if size < 1:
+        raise ValueError(f"max_train_examples must be at least 1, got {size}")
+    return split.select(sorted(_shuffled(len(split), seed, "subset")[:size]))
+
+
+def hide_labels(split: Split, fraction: float, seed: int) -> Split:
+    """Keep a random share `fraction` of the labels that are known; the others become `NO_LABEL`."""
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"label_fraction must be between 0 and 1, got {fraction}")
+    labelled = [i for i, label in enumerate(split.labels) if label != NO_LABEL]
+    order = _shuffled(len(labelled), seed, "labels")
+    kept = {labelled[i] for i in order[: round(fraction * len(labelled))]}
+    return Split(split.texts, [label if i in kept else NO_LABEL for i, label in enumerate(split.labels)])
+
+
+def _shuffled(size: int, seed: int, purpose: str) -> list[int]:
+    # One stream per purpose, so that the choices stay independent of one another under the same seed.
+    order = list(range(size))
+    random.Random(f"{purpose}-{seed}").shuffle(order)
+    return order

@@ -1,0 +1,87 @@
+"""From the columns of a table to splits: picks the text and label columns and turns label values into class ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .cleaning import clean_split
+from .schema import NO_LABEL, Split
+
+Table = Mapping[str, Sequence]
+"""The values of each column by its name, one per row; `None` where a row has none."""
+
+
+def build_splits(
+    tables: list[tuple[str, Table]],
+    text_column: str,
+    label_column: str | None,
+    notes: list[str],
+    label_names: list[str] | None = None,
+) -> tuple[list[Split], list[str]]:
+    """One clean split per table, and the names of the classes.
+
+    Args:
+        tables (`list[tuple[str, Table]]`): each with its name for messages. The first is the training table; the
+            others may lack the label column.
+        text_column (`str`): column of strings; `None` counts as an empty text.
+        label_column (`str`, *optional*): column of strings or integers; empty, `None`, NaN and `NO_LABEL` mean
+            unknown.
+        notes (`list[str]`): gets the counts of what was cleaned.
+        label_names (`list[str]`, *optional*): the order of the classes, where the source defines one; otherwise they
+            are sorted, as numbers if all are integers.
+
+    Raises:
+        ValueError: a column is not there, a text is not a string, a label neither string nor integer, or there is
+            no label at all.
+    """
+    values = []
+    for origin, table in tables:
+        texts = _column(table, text_column, "text_column", origin)
+        if label_column is None:
+            values.append([None] * len(texts))
+        elif values and label_column not in table:
+            notes.append(f"{origin}: no column {label_column!r}, so its {len(texts):,} texts are unlabelled")
+            values.append([None] * len(texts))
+        else:
+            values.append([_label_name(v, origin) for v in _column(table, label_column, "label_column", origin)])
+    found = {name for names in values for name in names if name is not None}
+    if label_column is not None and not found:
+        raise ValueError(f"column {label_column!r} of {tables[0][0]} holds no label at all: use label_column=None")
+    if label_names is None:
+        label_names = sorted(found, key=int if all(map(_is_integer, found)) else str)
+
+    ids = {name: i for i, name in enumerate(label_names)} | {None: NO_LABEL}
+    splits = []
+    for (origin, table), names in zip(tables, values, strict=True):
+        texts = [_require_text(text, text_column, origin) for text in table[text_column]]
+        splits.append(clean_split(texts, [ids[name] for name in names], origin, notes))
+    return splits, label_names
+
+
+def _column(table: Table, column: str, argument: str, origin: str) -> Sequence:
+    if column not in table:
+        there = ", ".join(map(repr, table)) or "none, it is empty"
+        raise ValueError(f"{origin} has no column {column!r} ({argument}); columns there are: {there}")
+    return table[column]
+
+
+def _require_text(value: object, column: str, origin: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"column {column!r} of {origin} must hold strings, found {value!r} ({type(value).__name__})")
+    return value
+
+
+def _label_name(value: object, origin: str) -> str | None:
+    if value is None or value != value:  # NaN is how pandas writes a missing label
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int):
+        raise ValueError(f"labels of {origin} must be strings or integers, found {value!r} ({type(value).__name__})")
+    name = str(value).strip()
+    return name if name and name != str(NO_LABEL) else None
+
+
+def _is_integer(name: str) -> bool:
+    return re.fullmatch(r"-?\d+", name, re.ASCII) is not None

@@ -1,0 +1,159 @@
+"""Noise schedule and forward process of the latent diffusion. No parameters, no I/O.
+
+Indexing, used in the whole package: levels are t = 0..T-1. Level t is the transition between z_t and the noisier
+z_{t+1},
+
+    z_{t+1} = a_{t+1} z_t + σ_{t+1} ε,    a = √(1 - σ²),    ε ~ N(0, I)                                        (Eq. 4)
+
+and its energy-based conditional is a density of the scaled variable z̃_t = a_{t+1} z_t. Tables have one entry per
+level, so entry t of `step_std` is σ_{t+1}. Bars are cumulative from the clean z: z_t = ā_t z + σ̄_t ε.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from .configuration_ldebm import LDEBMConfig
+from .noise import draw, gaussian_like
+
+BASE_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """Float64 tables of the forward process; each array has shape `(num_levels,)`."""
+
+    step_std: np.ndarray  # σ_{t+1}
+    marginal_scale: np.ndarray  # ā_t
+    marginal_std: np.ndarray  # σ̄_t
+
+    @property
+    def step_scale(self) -> np.ndarray:
+        """a_{t+1}."""
+        return np.sqrt(1 - self.step_std**2)
+
+
+def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
+    """The schedule that `config.noise_schedule`, `noise_range`, `num_levels` and `base_level_noise` describe."""
+    if config.noise_schedule == "linear_variance":
+        first, last = config.noise_range or (0.1, 0.9995)
+        step_scale = np.sqrt(1 - np.linspace(first, last, config.num_levels))
+        base_scale = 1.0
+    else:
+        first, last = config.noise_range or (1e-4, 0.02)
+        cumulative = np.cumprod(np.sqrt(1 - np.linspace(first, last, BASE_STEPS)))
+        spacing = BASE_STEPS // (2 * (config.num_levels - 1))
+        if spacing == 0:
+            allowed = f"at most {BASE_STEPS // 2 + 1} with the published noise schedule"
+            raise ValueError(f"num_levels must be {allowed}, got {config.num_levels}")
+        anchors = [*range(0, spacing * config.num_levels, spacing), BASE_STEPS - 1]
+        level_ends = cumulative[anchors]
+        base_scale = level_ends[0] if config.base_level_noise else 1.0
+        step_scale = level_ends[1:] / np.array([base_scale, *level_ends[1:-1]])
+    marginal_scale = base_scale * np.cumprod([1.0, *step_scale[:-1]])
+    return NoiseSchedule(np.sqrt(1 - step_scale**2), marginal_scale, np.sqrt(1 - marginal_scale**2))
+
+
+def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
+    """Squared Langevin steps s_t² = b² c_t² σ²_{t+1}, shape `(num_levels,)`, by `config.langevin_step_rule`."""
+    if config.langevin_step_rule == "published":
+        factor = schedule.marginal_std / schedule.marginal_std[0]
+    elif config.langevin_step_rule == "paper":
+        factor = np.cumprod(schedule.step_std) / schedule.step_std[0]
+    else:
+        factor = np.ones(config.num_levels)
+    return config.langevin_step_size * factor * schedule.step_std**2
+
+
+class LevelTables(nn.Module):
+    """
+    All per-level constants as float32 buffers of shape `(num_levels,)`, indexed by level.
+
+    The buffers follow the model between devices and are not saved: [`LevelTables.compute`] refills them from the
+    configuration, also after a load on the meta device.
+    """
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        for name, values in self.compute().items():
+            self.register_buffer(name, values, persistent=False)
+
+    def compute(self) -> dict[str, torch.Tensor]:
+        config = self.config
+        schedule = noise_schedule(config)
+        last = np.arange(config.num_levels) == config.num_levels - 1
+        step_variance = langevin_step_variance(config, schedule)
+        temperature = step_variance if config.energy_temperature == "step" else np.ones(config.num_levels)
+        if config.level_weighting == "likelihood":
+            quadratic_weight = 1 / _expected_draws(config)
+            energy_weight = quadratic_weight / temperature
+        else:
+            quadratic_weight = energy_weight = schedule.step_std[0] / schedule.step_std
+        unscaled = last & (not config.scale_last_level)
+        # of z̃ = a z with z ~ N(0, I); the last level, with r = 0, has its Gaussian already
+        gaussian_base = (config.base_measure == "gaussian") & ~last
+        tables = {
+            "step_std": schedule.step_std,  # σ_{t+1}
+            "step_scale": schedule.step_scale,  # a_{t+1}
+            "marginal_scale": schedule.marginal_scale,  # ā_t
+            "marginal_std": schedule.marginal_std,  # σ̄_t
+            "latent_scale": np.where(unscaled, 1.0, schedule.step_scale),  # z̃_t / z_t
+            "center_scale": np.where(last, 0.0, 1.0),  # r_t
+            "base_precision": np.where(gaussian_base, 1 / schedule.step_scale**2, 0.0),
+            "langevin_variance": step_variance,  # s_t²
+            "temperature": temperature,  # τ_t
+            "energy_weight": energy_weight,  # λ_t
+            "quadratic_weight": quadratic_weight,
+        }
+        return {name: torch.tensor(values, dtype=torch.float32) for name, values in tables.items()}
+
+    def draw_levels(self, batch_size: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Levels to train in one step, `(repeats * batch_size,)`: entry `i` belongs to example `i % batch_size`."""
+        levels = self.config.num_levels
+        if self.config.level_sampling == "all":
+            return torch.arange(levels, device=self.step_std.device).repeat_interleave(batch_size)
+        upper = levels if self.config.level_sampling == "uniform" else levels - 1
+        drawn = (draw(torch.rand, (batch_size,), self.step_std, generator) * upper).long().clamp(max=upper - 1)
+        if self.config.level_sampling == "uniform":
+            return drawn
+        return torch.cat([drawn, torch.full_like(drawn, levels - 1)])
+
+    def diffuse(
+        self, latents: torch.Tensor, level: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Draw a pair of neighbours from the forward process (Eq. 4).
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Clean latents z.
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t per row.
+
+        Returns:
+            z̃_t and z_{t+1}, both of shape `(batch_size, latent_size)` and differentiable in `latents`.
+        """
+        t = level[:, None]
+        z_t = self.marginal_scale[t] * latents + self.marginal_std[t] * gaussian_like(latents, generator)
+        z_next = self.step_scale[t] * z_t + self.step_std[t] * gaussian_like(latents, generator)
+        return self.latent_scale[t] * z_t, z_next
+
+    def first_level(
+        self, latents: torch.Tensor, base_noise: bool, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """z̃_0 of clean latents `(batch_size, latent_size)`: with `base_noise` a draw, else its mean."""
+        z_0 = self.marginal_scale[0] * latents
+        if base_noise:
+            z_0 = z_0 + self.marginal_std[0] * gaussian_like(latents, generator)
+        return self.latent_scale[0] * z_0
+
+
+def _expected_draws(config: LDEBMConfig) -> np.ndarray:
+    """How often level t is trained per example and step, on average."""
+    levels = config.num_levels
+    if config.level_sampling == "all":
+        return np.ones(levels)
+    if config.level_sampling == "uniform":
+        return np.full(levels, 1 / levels)
+    return np.array([1 / (levels - 1)] * (levels - 1) + [1.0])

@@ -1,0 +1,79 @@
+"""The terms of the objective (Algorithm 1), each a small function. Signs are such that the total loss is
+
+    reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classification
+"""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+IGNORE_INDEX = -100  # marks padding among tokens and "unknown" among symbols
+
+
+def reconstruction_loss(logits: torch.Tensor, targets: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """
+    -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`.
+
+    Args:
+        logits (`torch.Tensor` of shape `(..., vocab_size)`): Next-token logits.
+        targets (`torch.LongTensor` of shape `(...)`): Token ids; -100 is not counted.
+        batch_size (`int`): Number of examples the tokens belong to.
+    """
+    nll = F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
+    return nll / batch_size
+
+
+def contrastive_loss(
+    free_energy_positive: torch.Tensor, free_energy_negative: torch.Tensor, weight: torch.Tensor, batch_size: int
+) -> torch.Tensor:
+    """
+    Σ_t λ_t E[F(z̃⁻, t) - F(z̃⁺, t)], the energy's part of the prior loss (Eq. 10 in α and Eq. 11 in φ at once).
+
+    Args:
+        free_energy_positive (`torch.Tensor` of shape `(num_pairs,)`): F at forward-process samples z̃⁺, with gradient
+            to the energy network and, through z̃⁺, to the encoder.
+        free_energy_negative (`torch.Tensor` of shape `(num_pairs,)`): F at sampler outputs z̃⁻, which are detached.
+        weight (`torch.Tensor` of shape `(num_pairs,)`): λ_t of each pair's level.
+        batch_size (`int`): Number of examples that the pairs were made from.
+    """
+    return (weight * (free_energy_negative - free_energy_positive)).sum() / batch_size
+
+
+def negative_entropy(log_variance: torch.Tensor, threshold: float | None = None) -> torch.Tensor:
+    """
+    E_q[log q(z|x)] of a diagonal Gaussian up to its constant d/2 · log 2π: mean over examples of Σ_d -½(1 + log σ²).
+
+    Args:
+        log_variance (`torch.Tensor` of shape `(batch_size, latent_size)`): log σ².
+        threshold (`float`, *optional*): Count only dimensions whose term exceeds this (the published mask, 1.0, which
+            is active where σ < 0.223).
+    """
+    terms = -0.5 * (1 + log_variance)
+    if threshold is not None:
+        terms = terms * (terms.detach() > threshold)
+    return terms.sum(-1).mean()
+
+
+def mutual_information(symbol_logits: torch.Tensor) -> torch.Tensor:
+    """
+    I(z; y) = H(mean_b p(y|z_b)) - mean_b H(p(y|z_b)) in nats over one batch (Eq. 9), at most log min(B, K).
+
+    Args:
+        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
+    """
+    log_probability = symbol_logits.log_softmax(-1)
+    log_marginal = log_probability.logsumexp(0) - math.log(len(symbol_logits))
+    return (log_probability.exp() * (log_probability - log_marginal)).sum(-1).mean()
+
+
+def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
+    """
+    Cross-entropy of p(y|z) with the given symbols, mean over the examples that have one; 0 if none has.
+
+    Args:
+        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`): Symbols; -100 where unknown.
+    """
+    total = F.cross_entropy(symbol_logits, class_labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (class_labels != IGNORE_INDEX).sum().clamp(min=1)

@@ -1,0 +1,96 @@
+"""From texts to padded batches: which examples make up each optimiser step, on each process."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+
+@dataclass
+class TokenizedSplit:
+    """Token ids of every text of a split, with its labels.
+
+    Args:
+        token_ids (`list[list[int]]`): ids per text, special tokens included, not padded.
+        labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
+    """
+
+    token_ids: list[list[int]]
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, split, tokenizer, max_length: int) -> "TokenizedSplit":
+        token_ids = tokenizer(split.texts, truncation=True, max_length=max_length)["input_ids"]
+        return cls(token_ids, np.asarray(split.labels, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def batches(
+        self, index_lists: Iterable[np.ndarray], pad_token_id: int, class_labels: np.ndarray | None = None
+    ) -> DataLoader:
+        """The examples of each index list as one padded batch.
+
+        Yields dicts of `input_ids` and `attention_mask`, `(batch, longest text)`, `class_labels` (`self.labels` unless
+        given) and `indices`, both `(batch,)`; all int64 on the CPU.
+        """
+        labels = self.labels if class_labels is None else class_labels
+        collate = partial(_collate, token_ids=self.token_ids, labels=labels, pad_token_id=pad_token_id)
+        return DataLoader(range(len(self)), batch_sampler=[list(i) for i in index_lists], collate_fn=collate)
+
+    def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
+        """All indices, in batches of texts of like length: the least padding. The same batches at every call."""
+        order = np.argsort([len(ids) for ids in self.token_ids], kind="stable")
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def _collate(
+    indices: list[int], token_ids: list[list[int]], labels: np.ndarray, pad_token_id: int
+) -> dict[str, torch.Tensor]:
+    rows = [torch.tensor(token_ids[i]) for i in indices]
+    lengths = torch.tensor([len(row) for row in rows])
+    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_token_id)
+    return {
+        "input_ids": input_ids,
+        "attention_mask": (torch.arange(input_ids.shape[1]) < lengths[:, None]).long(),
+        "class_labels": torch.from_numpy(labels[indices]),
+        "indices": torch.tensor(indices),
+    }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step as one process sees it.
+
+    Args:
+        micro_batches (`list[np.ndarray]`): example indices of each forward pass of this process.
+        weights (`list[float]`): what to multiply each micro-batch's mean loss by, so that their sum, averaged over
+            processes, is the mean over all examples of the step.
+    """
+
+    micro_batches: list[np.ndarray]
+    weights: list[float]
+
+
+def plan_epoch(
+    order: np.ndarray, batch_size: int, *, num_micro_batches: int = 1, num_processes: int = 1, process: int = 0
+) -> list[Step]:
+    """Cut an epoch's order of examples into optimiser steps; every process gets the same number of forward passes.
+
+    Args:
+        order (`np.ndarray` of shape `(n,)`): example indices, the same on every process.
+        batch_size (`int`): examples per forward pass of one process. The last step takes what is left.
+    """
+    step_size = batch_size * num_micro_batches * num_processes
+    steps = []
+    for start in range(0, len(order), step_size):
+        examples = order[start : start + step_size]
+        if len(examples) < num_processes:  # no process may be without an example
+            examples = np.resize(np.concatenate([examples, order]), num_processes)
+        parts = min(-(-len(examples) // (batch_size * num_processes)), len(examples) // num_processes)
+        micro_batches = np.array_split(examples, parts * num_processes)[process::num_processes]
+        steps.append(Step(micro_batches, [len(m) * num_processes / len(examples) for m in micro_batches]))
+    return steps

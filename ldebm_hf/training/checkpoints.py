@@ -1,0 +1,150 @@
+"""Checkpoints that are either whole or not there: written aside, listed in a manifest, moved into place."""
+
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from safetensors import SafetensorError
+
+from .atomic import flush, flush_folder
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # of a full disk: Python's own, safetensors', torch.save's
+
+
+class CheckpointStore:
+    """The checkpoints `step-00000500`, … of one run.
+
+    Args:
+        accelerator (`Accelerator`): knows the model, optimiser, schedule and registered objects to save.
+        folder (`Path`): where the checkpoints are.
+        limit (`int`): how many to keep.
+        fingerprint (`dict`): flat names and values of everything that must be the same for a run to be resumed.
+    """
+
+    def __init__(self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any]):
+        self.accelerator, self.folder, self.limit = accelerator, folder, limit
+        self.fingerprint = json.loads(json.dumps(fingerprint))
+        self.last_good: Path | None = None
+
+    def prepare(self) -> None:
+        """Make the folder, and clear away what an interrupted save or removal left."""
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in self.folder.glob(".*.tmp"):
+                shutil.rmtree(leftover)
+        self.accelerator.wait_for_everyone()
+
+    def save(self, step: int) -> Path:
+        """Write the checkpoint of `step` and remove the oldest beyond the limit; call on every process.
+
+        Raises:
+            OSError: on every process, if any could not write; nothing is left behind and older checkpoints stay.
+        """
+        final = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f".{final.name}.tmp"
+        self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))
+        problem = self._attempt(lambda: self.accelerator.save_state(str(temporary)))
+        problem = problem or self._attempt(lambda: self._on_main_process(lambda: self._finish(step, temporary, final)))
+        if problem:
+            self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))
+            raise OSError(f"could not write checkpoint {final}: {problem}")
+        self.last_good = final
+        return final
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint; warns of every newer one that is not."""
+        for path in reversed(self.paths()):
+            problem = problem_of(path)
+            if problem is None:
+                return path
+            if self.accelerator.is_main_process:
+                logger.warning("skipping checkpoint %s: %s", path, problem)
+        return None
+
+    def load(self, path: Path) -> None:
+        """Restore the run from a checkpoint.
+
+        Raises:
+            FileNotFoundError: no whole checkpoint there.
+            ValueError: the data or settings are not those of the run that wrote it.
+        """
+        problem = problem_of(path)
+        if problem is not None:
+            raise FileNotFoundError(f"cannot resume from {path}: {problem}")
+        saved = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["fingerprint"]
+        differences = [
+            f"{name} was {saved.get(name)!r} and is now {self.fingerprint.get(name)!r}"
+            for name in sorted(saved.keys() | self.fingerprint.keys())
+            if saved.get(name) != self.fingerprint.get(name)
+        ]
+        if differences:
+            raise ValueError(f"cannot resume from {path}, which is of another run: {'; '.join(differences)}")
+        self.accelerator.load_state(str(path))
+        self.last_good = path
+
+    def paths(self) -> list[Path]:
+        """All checkpoints, whole or not, oldest first."""
+        return sorted(self.folder.glob("step-[0-9]*"))
+
+    def _finish(self, step: int, temporary: Path, final: Path) -> None:
+        files = {file.name: _describe(file) for file in sorted(temporary.iterdir())}
+        manifest = {"step": step, "fingerprint": self.fingerprint, "files": files}
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        flush_folder(temporary)
+        if final.exists():  # from an earlier attempt at these steps
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+        flush(self.folder)
+        until_now = [path for path in self.paths() if path.name <= final.name]
+        for path in until_now[: -self.limit]:
+            removed = self.folder / f".{path.name}.tmp"
+            os.replace(path, removed)
+            shutil.rmtree(removed, ignore_errors=True)
+
+    def _on_main_process(self, action: Callable[[], None]) -> None:
+        if self.accelerator.is_main_process:
+            action()
+
+    def _attempt(self, write: Callable[[], Any]) -> str | None:
+        """Run `write`; what went wrong on any process, told to all of them, so that they go on together."""
+        self.accelerator.wait_for_everyone()
+        problem = None
+        try:
+            write()
+        except WRITE_ERRORS as error:
+            problem = str(error)
+        return next(filter(None, gather_object([problem])), None)
+
+
+def problem_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint, or None: every file its manifest lists must have its size and checksum."""
+    if not (path / MANIFEST).is_file():
+        return "it has no manifest" if path.is_dir() else "there is no such folder"
+    try:
+        files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError):
+        return "its manifest cannot be read"
+    for name, expected in files.items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if _describe(path / name) != expected:
+            return f"{name} is not as it was written"
+    return None
+
+
+def _describe(path: Path) -> dict[str, int]:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return {"size": path.stat().st_size, "crc32": checksum}

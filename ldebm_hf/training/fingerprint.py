@@ -1,0 +1,50 @@
+"""What must be the same for an interrupted run to be resumed, as names and values that an error can quote."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from ..configuration_ldebm import LDEBMConfig
+from .batches import TokenizedSplit
+from .settings import Settings
+
+MAY_CHANGE = {
+    "early_stopping_patience",
+    "logging_steps",
+    "max_energy",
+    "max_steps",
+    "mixed_precision",  # what the accelerator made of it counts
+    "num_train_epochs",
+    "output_dir",
+    "overwrite_output_dir",
+    "report_to",
+    "resume",
+    "save_steps",
+    "save_total_limit",
+}
+
+
+def run_fingerprint(
+    settings: Settings, config: LDEBMConfig, train_set: TokenizedSplit, accelerator: Accelerator, total_steps: int
+) -> dict[str, Any]:
+    """Every setting that changes the course of a run, and a digest of its training texts, flat by name."""
+    values = {f"clustering.{name}": value for name, value in vars(settings.clustering).items()}
+    values |= {f"training.{k}": value for k, value in vars(settings.training).items() if k not in MAY_CHANGE}
+    values |= {f"model.{k}": value for k, value in config.to_diff_dict().items() if k != "transformers_version"}
+    if not settings.training.lr_scheduler_type.startswith("constant"):
+        values["the number of training steps"] = total_steps
+    return values | {
+        "the training texts": _digest(train_set),
+        "the number of processes": accelerator.num_processes,
+        "training.mixed_precision": accelerator.mixed_precision,
+    }
+
+
+def _digest(split: TokenizedSplit) -> str:
+    content = hashlib.sha256()
+    for ids in split.token_ids:
+        content.update(np.asarray([len(ids), *ids], dtype=np.int32).tobytes())
+    content.update(split.labels.tobytes())
+    return content.hexdigest()[:16]

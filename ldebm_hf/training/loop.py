@@ -1,0 +1,282 @@
+"""The training loop (Algorithm 1): symbols for the epoch, optimiser steps, validation, checkpoints."""
+
+import logging
+import math
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from ..clustering import balanced_order, check_components
+from ..data import Corpus
+from ..modeling_ldebm import LDEBMModel
+from ..plots import plot_validation_curves
+from .batches import TokenizedSplit, plan_epoch
+from .checkpoints import WRITE_ERRORS, CheckpointStore
+from .evaluation import GREATER_IS_BETTER, LOSS_TERMS, Evaluator
+from .fingerprint import run_fingerprint
+from .optimization import clip_gradients, make_optimizer, make_scheduler
+from .output_folder import OutputFolder
+from .progress import Progress
+from .randomness import Purpose, generator, seed_noise
+from .settings import Settings
+from .symbols import assign_clusters, needs_clusters, posterior_means
+from .tracking import DivergenceError, MetricsLog, StepRecorder
+
+logger = logging.getLogger(__name__)
+
+BAR = {"reconstruction_loss": "rec", "prior_loss": "prior", "entropy_loss": "ent", "mutual_information": "mi",
+       "classification_loss": "cls", "symbol_accuracy": "acc", "cluster_agreement": "acc"}  # fmt: skip
+
+
+class Trainer:
+    """Trains a model on a corpus as the settings say, on as many processes as there are.
+
+    Everything is written below `settings.training.output_dir`; at the end that folder holds the best model with its
+    tokenizer, so that `LDEBMModel.from_pretrained(output_dir)` works.
+
+    All noise of a step follows from (seed, step, process) and an epoch's order from (seed, epoch), so that a run that
+    was killed and resumed ends with the very weights of one that was not.
+
+    Args:
+        model (`LDEBMModel`): the model to train, on any device.
+        tokenizer (`PreTrainedTokenizerBase`): what `build_tokenizer` made for it.
+        corpus (`Corpus`): texts that `check_corpus` accepts.
+        settings (`Settings`): see there for every setting.
+
+    Raises:
+        ValueError: settings that do not go together, or an output folder that holds an earlier run.
+    """
+
+    def __init__(self, model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, settings: Settings):
+        self.settings, self.training, self.tokenizer = settings, settings.training, tokenizer
+        self.config, training = model.config, settings.training
+        self.folder = OutputFolder(training.output_dir)
+        if training.resume is None and not training.overwrite_output_dir:
+            self.folder.refuse_earlier_run()
+        check_components(settings.clustering, self.config.latent_size)
+        self.accelerator = Accelerator(
+            mixed_precision=training.mixed_precision,
+            step_scheduler_with_optimizer=False,
+            log_with=[name.strip() for name in training.report_to.split(",") if name.strip() not in ("", "none")]
+            or None,
+            project_dir=self.folder.path,
+        )
+
+        self.train_set = TokenizedSplit.of(corpus.train, tokenizer, settings.data.max_length)
+        self.some_labels_known = bool((self.train_set.labels >= 0).any())
+        self.evaluator = Evaluator(
+            TokenizedSplit.of(corpus.validation, tokenizer, settings.data.max_length),
+            symbols_are_labels=self.some_labels_known,
+            batch_size=training.per_device_eval_batch_size,
+            seed=training.seed,
+        )
+        self.evaluator.check_metric(training.metric_for_best_model)
+
+        step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
+        self.steps_per_epoch = math.ceil(len(self.train_set) / (step_size * self.accelerator.num_processes))
+        by_epochs = training.num_train_epochs * self.steps_per_epoch
+        self.total_steps = training.max_steps if training.max_steps > 0 else by_epochs
+
+        optimizer = make_optimizer(model, training)
+        scheduler = make_scheduler(optimizer, training, self.total_steps)
+        self.model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
+        self.progress = Progress()
+        self.accelerator.register_for_checkpointing(self.progress)
+        fingerprint = run_fingerprint(settings, self.config, self.train_set, self.accelerator, self.total_steps)
+        self.checkpoints = CheckpointStore(
+            self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
+        )
+        self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
+        self.recorder = StepRecorder(self.accelerator, training.max_energy)
+
+    def train(self) -> dict[str, float]:
+        """Run to the end, from the beginning or from the checkpoint that `training.resume` names.
+
+        Returns:
+            The last validation's values; empty if the run had ended before.
+
+        Raises:
+            DivergenceError: a non-finite term or gradient, or an exploding energy.
+            FileNotFoundError, ValueError: the checkpoint to resume from is not whole, or of another run.
+            OSError: the final model could not be written.
+        """
+        self._start()
+        progress, values = self.progress, {}
+        while progress.step < self.total_steps and not progress.finished:
+            self._train_epoch()
+            values = self._validate()
+            if progress.step_in_epoch == self.steps_per_epoch:
+                progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+            self._save_checkpoint()
+        self._finish()
+        return values
+
+    def say(self, text: str) -> None:
+        """Print a line once, above any progress bar."""
+        if self.accelerator.is_main_process:
+            tqdm.write(text)
+
+    def _start(self) -> None:
+        resume = self.training.resume
+        if self.accelerator.is_main_process:
+            if resume is None:
+                self.folder.discard_earlier_run()
+            self.folder.repair()
+        self.checkpoints.prepare()
+        path = self.checkpoints.latest() if resume == "latest" else Path(resume) if resume else None
+        if path is not None:
+            self.checkpoints.load(path)
+            self.say(f"resuming from {path}")
+        elif resume == "latest":
+            self.say(f"no checkpoint in {self.folder.checkpoints} yet, starting from the beginning")
+        self.metrics.start(self.progress.step, self.settings)
+        if self.accelerator.is_main_process:
+            self.settings.save(self.folder.settings)
+
+    def _train_epoch(self) -> None:
+        """What is left of the running epoch, or of the run."""
+        progress, training = self.progress, self.training
+        if progress.step_in_epoch == 0:
+            progress.assignments = torch.from_numpy(self._cluster())
+        symbols = self._symbols()
+        steps = self._plan(symbols)[progress.step_in_epoch :][: self.total_steps - progress.step]
+        micro_batches = [indices for step in steps for indices in step.micro_batches]
+        batches = iter(self.train_set.batches(micro_batches, self.config.pad_token_id, symbols))
+        bar = tqdm(
+            total=self.steps_per_epoch,
+            initial=progress.step_in_epoch,
+            desc=f"epoch {progress.epoch + 1}",
+            disable=not self.accelerator.is_local_main_process,
+        )
+        self.model.train()
+        self.recorder.restart_clock()
+        for left, step in zip(reversed(range(len(steps))), steps, strict=True):
+            terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights)
+            progress.step += 1
+            progress.step_in_epoch += 1
+            self.recorder.add(progress.step, terms)
+            bar.update()
+            save = progress.step % training.save_steps == 0 and left > 0  # the last one is saved after its validation
+            if progress.step % training.logging_steps == 0 or save or left == 0:
+                self._log_training(bar)
+            if save:
+                self._save_checkpoint()
+        bar.close()
+
+    def _train_step(
+        self, micro_batches: list[dict[str, torch.Tensor]], weights: list[float]
+    ) -> dict[str, torch.Tensor]:
+        """One optimiser step; its terms, weighted so that their mean over processes is the mean over examples."""
+        accelerator = self.accelerator
+        seed_noise(self.training.seed, Purpose.TRAINING_STEP, self.progress.step, accelerator.process_index)
+        terms: dict[str, torch.Tensor] = {}
+        for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
+            batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
+            targets = self.score_targets[batch.pop("indices")]
+            with accelerator.no_sync(self.model) if left else nullcontext():
+                output = self.model(**batch)
+                accelerator.backward(output.loss * weight)
+            parts = {name: getattr(output, name).detach() for name in LOSS_TERMS}
+            parts["scored"] = (targets >= 0).float().mean()
+            parts["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
+            terms = {name: terms.get(name, 0) + weight * part for name, part in parts.items()}
+        accelerator.unscale_gradients(self.optimizer)
+        norms = clip_gradients(self.optimizer, self.training)
+        if accelerator.mixed_precision != "fp16":  # where the loss scaler finds its scale by overflowing
+            terms |= norms
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+        return terms
+
+    def _cluster(self) -> np.ndarray:
+        """Every training text's cluster `(n,)`, or an empty array where no text needs one."""
+        labels, settings = self.train_set.labels, self.settings.clustering
+        if not needs_clusters(labels, settings):
+            return np.empty(0, dtype=np.int64)
+        model, batch_size = self.accelerator.unwrap_model(self.model), self.training.per_device_eval_batch_size
+        features = posterior_means(model, self.train_set, batch_size, self.accelerator)
+        if not np.isfinite(features).all():
+            value = float(features[~np.isfinite(features)][0])
+            raise DivergenceError("posterior_mean", self.progress.step, value, self.checkpoints.last_good)
+        return assign_clusters(features, labels, self.config.num_labels, settings)
+
+    def _symbols(self) -> np.ndarray:
+        """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
+        labels, assignments = self.train_set.labels, np.asarray(self.progress.assignments)
+        symbols = np.where(labels >= 0, labels, assignments) if len(assignments) else labels
+        score_targets = labels if self.some_labels_known else symbols
+        self.score_targets = torch.from_numpy(score_targets).to(self.accelerator.device)
+        return symbols
+
+    def _plan(self, symbols: np.ndarray) -> list:
+        """This process's part of every optimiser step of the epoch."""
+        rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch)
+        balanced = self.settings.clustering.balanced_resampling and len(self.progress.assignments) > 0
+        return plan_epoch(
+            balanced_order(symbols, rng) if balanced else rng.permutation(len(symbols)),
+            self.training.per_device_train_batch_size,
+            num_micro_batches=self.training.gradient_accumulation_steps,
+            num_processes=self.accelerator.num_processes,
+            process=self.accelerator.process_index,
+        )
+
+    def _log_training(self, bar: tqdm) -> None:
+        values = self.recorder.read(self.checkpoints.last_good)
+        scored, hits = values.pop("scored"), values.pop("hits")
+        if scored > 0:
+            values["symbol_accuracy" if self.some_labels_known else "cluster_agreement"] = hits / scored
+        values["learning_rate"] = self.scheduler.get_last_lr()[0]
+        bar.set_postfix({short: f"{values[name]:.3g}" for name, short in BAR.items() if name in values})
+        self.metrics.write(self.progress.step, self.progress.step / self.steps_per_epoch, "train", values)
+
+    def _validate(self) -> dict[str, float]:
+        """Score the model on the validation split, and keep it if it is the best so far."""
+        progress, training = self.progress, self.training
+        model = self.accelerator.unwrap_model(self.model)
+        values = self.evaluator(model, self.accelerator)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
+        self.metrics.write(progress.step, progress.step / self.steps_per_epoch, "validation", values)
+        self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
+        metric, greater = values[training.metric_for_best_model], training.greater_is_better
+        if greater is None:
+            greater = training.metric_for_best_model in GREATER_IS_BETTER
+        best = progress.best_metric
+        is_best = best is None or (metric > best if greater else metric < best)
+        progress.record_validation(is_best and self._save_best(), metric, training.early_stopping_patience)
+        return values
+
+    def _save_best(self) -> bool:
+        """Whether the model could be saved."""
+        saved = True
+        if self.accelerator.is_main_process:
+            try:
+                self.folder.save_best(self.accelerator.unwrap_model(self.model), self.tokenizer)
+            except WRITE_ERRORS as error:
+                logger.warning("could not save the best model so far, the one before stays: %s", error)
+                saved = False
+        return gather_object([saved])[0]
+
+    def _save_checkpoint(self) -> None:
+        try:
+            self.checkpoints.save(self.progress.step)
+        except OSError as error:
+            if self.accelerator.is_main_process:
+                logger.warning("%s; training goes on, the last checkpoint is %s", error, self.checkpoints.last_good)
+
+    def _finish(self) -> None:
+        if self.accelerator.is_main_process:
+            if self.progress.best_metric is None:  # no validation's model could be saved: a last attempt
+                self.folder.save_best(self.accelerator.unwrap_model(self.model), self.tokenizer)
+            self.folder.publish_best()
+            plot_validation_curves(self.folder.metrics, self.folder.curves)
+        self.accelerator.wait_for_everyone()  # a process group must be left together
+        self.accelerator.end_training()

@@ -1,0 +1,49 @@
+"""One optimiser over two parameter groups, the autoencoder's and the prior's, each with its own rate and clip."""
+
+import math
+
+import torch
+from transformers import PreTrainedModel, get_scheduler
+
+from .settings import TrainingSettings
+
+
+def make_optimizer(model: PreTrainedModel, settings: TrainingSettings) -> torch.optim.Adam:
+    """Adam over the groups `"autoencoder"` and `"prior"` (all of `model.prior`), those that have parameters."""
+    in_prior = {id(parameter) for parameter in model.prior.parameters()}
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {
+            "name": "autoencoder",
+            "params": [parameter for parameter in parameters if id(parameter) not in in_prior],
+            "lr": settings.learning_rate,
+            "weight_decay": settings.weight_decay,
+        },
+        {
+            "name": "prior",
+            "params": [parameter for parameter in parameters if id(parameter) in in_prior],
+            "lr": settings.prior_learning_rate,
+            "weight_decay": settings.prior_weight_decay,
+        },
+    ]
+    return torch.optim.Adam([group for group in groups if group["params"]])
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, settings: TrainingSettings, total_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The schedule of both learning rates over `total_steps` optimiser steps."""
+    return get_scheduler(
+        settings.lr_scheduler_type, optimizer, num_warmup_steps=settings.warmup_steps, num_training_steps=total_steps
+    )
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, settings: TrainingSettings) -> dict[str, torch.Tensor]:
+    """Scale down each group's gradient to its own limit; returns the norms there were, as `prior_grad_norm`, …"""
+    limits = {"autoencoder": settings.max_grad_norm, "prior": settings.prior_max_grad_norm}
+    norms = {}
+    for group in optimizer.param_groups:
+        limit = limits[group["name"]]
+        norm = torch.nn.utils.clip_grad_norm_(group["params"], math.inf if limit is None else limit)
+        norms[f"{group['name']}_grad_norm"] = norm
+    return norms

@@ -1,0 +1,56 @@
+"""The folder of a run: what lies where, and which of it belongs to an earlier run."""
+
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .atomic import copy_file, replace_folder, restore_folder
+
+
+class OutputFolder:
+    """Paths of `settings.yaml`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` below `path`.
+
+    At the end of a run `path` holds the best model itself too.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.settings = self.path / "settings.yaml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.curves = self.path / "curves.png"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
+
+    def refuse_earlier_run(self) -> None:
+        """Raise ValueError if there are checkpoints, which a new run would mix up with its own."""
+        if self.checkpoints.exists():
+            raise ValueError(
+                f"output_dir {str(self.path)!r} holds an earlier run: --resume latest goes on with it, "
+                "--overwrite_output_dir true discards it, another --output_dir leaves it alone"
+            )
+
+    def discard_earlier_run(self) -> None:
+        """Remove an earlier run's checkpoints, best model and metrics."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.best, ignore_errors=True)
+        self.metrics.unlink(missing_ok=True)
+
+    def repair(self) -> None:
+        """Make the folder, and put right what an interrupted `save_best` left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        restore_folder(self.best)
+
+    def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Replace `best/` by this model; if that fails, the one before stays."""
+
+        def write(folder: Path) -> None:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+
+        replace_folder(self.best, write)
+
+    def publish_best(self) -> None:
+        """Copy the best model's files into the folder itself, so that `from_pretrained` finds them there."""
+        for file in self.best.iterdir():
+            copy_file(file, self.path / file.name)

@@ -1,0 +1,30 @@
+"""Random numbers that depend only on where in a run they are drawn: to resume it, none need be restored."""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Purpose(IntEnum):
+    """What random numbers are for; no two purposes share a stream."""
+
+    EPOCH_ORDER = 0
+    TRAINING_STEP = 1
+    VALIDATION_BATCH = 2
+    VALIDATION_ORDER = 3
+    PRIOR_SAMPLES = 4
+
+
+def seed_noise(seed: int, purpose: Purpose, *place: int) -> None:
+    """Seed torch's global generators, on every device, for one place of a run, e.g. (step, process)."""
+    torch.manual_seed(int(_sequence(seed, purpose, place).generate_state(1, np.uint64)[0] >> 1))
+
+
+def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
+    """A numpy generator for one place of a run, e.g. (epoch,)."""
+    return np.random.default_rng(_sequence(seed, purpose, place))
+
+
+def _sequence(seed: int, purpose: Purpose, place: tuple[int, ...]) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, purpose, *place])

@@ -1,0 +1,211 @@
+"""Settings of a training run: four sections, strictly typed."""
+
+import dataclasses
+import difflib
+import os
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from transformers import PreTrainedTokenizerBase
+
+from ..clustering import ClusteringSettings
+from ..configuration_ldebm import PRESETS, LDEBMConfig
+from .atomic import write_text
+from .typed_values import check_limits, convert
+
+FROM_TOKENIZER = {"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"}
+Schedule = Literal[
+    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
+]
+
+
+def setting(default: Any, help: str, **limits: float) -> Any:
+    """A dataclass field with its default, a line of help, and the limits `at_least` or `above` of a number."""
+    return field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass
+class DataSettings:
+    """Where the texts come from and how they become tokens."""
+
+    source: str = setting("synthetic", "synthetic, ptb, yelp, a .csv/.tsv/.jsonl/.txt/.parquet file, or a Hub id")
+    data_dir: str | None = setting(None, "folder with the release files of ptb or yelp")
+    text_column: str = setting("text", "column that holds the text")
+    label_column: str | None = setting(None, "column that holds the label, empty where unknown")
+    validation_file: str | None = setting(
+        None, "file with the validation texts; else a share of the training texts is taken"
+    )
+    validation_fraction: float = setting(0.1, "that share", above=0)
+    label_fraction: float = setting(1.0, "share of the training labels that is kept", at_least=0)
+    max_train_examples: int | None = setting(None, "use only so many training texts", at_least=1)
+    vocab_size: int = setting(10000, "most frequent words to keep", at_least=1)
+    lowercase: bool = setting(False, "lower-case the texts")
+    split_punctuation: bool = setting(False, "make punctuation marks tokens of their own")
+    max_length: int = setting(40, "longest text in tokens, beginning and end marks included", at_least=3)
+
+
+@dataclass
+class TrainingSettings:
+    """Optimisation, checkpoints and logging; named as in transformers' `TrainingArguments` where that has them."""
+
+    output_dir: str = setting("outputs/ldebm", "folder for everything the run writes")
+    overwrite_output_dir: bool = setting(False, "discard what an earlier run left in output_dir")
+    resume: str | None = setting(None, '"latest" or a checkpoint\'s folder: go on from there')
+    num_train_epochs: int = setting(10, "epochs", at_least=1)
+    max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
+    per_device_train_batch_size: int = setting(128, "texts per forward pass of a process", at_least=1)
+    per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
+    gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
+    learning_rate: float = setting(1e-3, "Adam's rate for encoder and decoder", at_least=0)
+    prior_learning_rate: float = setting(1e-4, "Adam's rate for the prior", at_least=0)
+    weight_decay: float = setting(0.0, "L2 penalty on encoder and decoder, as torch's Adam has it", at_least=0)
+    prior_weight_decay: float = setting(0.0, "the same for the prior", at_least=0)
+    max_grad_norm: float | None = setting(0.5, "gradient clip of encoder and decoder; none: no clip", above=0)
+    prior_max_grad_norm: float | None = setting(10.0, "gradient clip of the prior; none: no clip", above=0)
+    lr_scheduler_type: Schedule = setting(
+        "constant", "schedule of both rates: any of transformers' that needs no more settings"
+    )
+    warmup_steps: int = setting(0, "steps of linear warm-up", at_least=0)
+    mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
+        None, "no, fp16 or bf16; none: what `accelerate launch` says"
+    )
+    seed: int = setting(0, "seed of initialisation, order and noise", at_least=0)
+    logging_steps: int = setting(10, "steps between log lines", at_least=1)
+    save_steps: int = setting(500, "steps between checkpoints; there is one after every epoch too", at_least=1)
+    save_total_limit: int = setting(2, "checkpoints to keep", at_least=1)
+    metric_for_best_model: str = setting("reconstruction_loss", "validation value that selects the best model")
+    greater_is_better: bool | None = setting(None, "none: known from the value's name")
+    early_stopping_patience: int | None = setting(
+        None, "stop after so many validations without a new best", at_least=1
+    )
+    report_to: str = setting("none", "Accelerate trackers beside metrics.jsonl, e.g. tensorboard,wandb")
+    max_energy: float = setting(1e6, "stop when a mean energy is larger than this", above=0)
+
+
+@dataclass
+class Settings:
+    """Every setting of a run. Names, types and limits are checked when it is made.
+
+    Args:
+        data (`DataSettings`), clustering (`ClusteringSettings`), training (`TrainingSettings`): see there.
+        model (`dict`): `preset`, `num_symbols`, and any other field of `LDEBMConfig` that the preset shall not decide.
+
+    Raises:
+        ValueError: an unknown name (with the closest known ones), a value of the wrong type or out of its limits.
+    """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    model: dict[str, Any] = field(default_factory=dict)
+    clustering: ClusteringSettings = field(default_factory=ClusteringSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self):
+        self.model = {"preset": "consistent", **self.model}
+        known = known_settings()
+        for section in SECTIONS:
+            values = getattr(self, section)
+            values = values if isinstance(values, dict) else vars(values)
+            for name, value in values.items():
+                full_name = f"{section}.{name}"
+                check_name(full_name)
+                values[name] = convert(value, known[full_name].type, full_name)
+                check_limits(values[name], known[full_name].limits, full_name)
+        if self.training.warmup_steps and self.training.lr_scheduler_type == "constant":
+            raise ValueError(
+                "training.warmup_steps needs another lr_scheduler_type than constant: constant_with_warmup"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, dict[str, Any]]) -> "Settings":
+        """Settings from `{section: {name: value}}`; what is left out has its default. Text stands for any type."""
+        for section, entries in values.items():
+            if section not in SECTIONS:
+                raise ValueError(f"unknown section {section!r}, the sections are {', '.join(SECTIONS)}")
+            for name in entries:
+                check_name(f"{section}.{name}")
+        return cls(**{section: SECTIONS[section](**entries) for section, entries in values.items()})
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        return dataclasses.asdict(self)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a recipe that starts this run anew, from the beginning."""
+        values = self.to_dict()
+        values["training"] |= {"resume": None, "overwrite_output_dir": False}
+        write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+    def model_config(self, tokenizer: PreTrainedTokenizerBase, label_names: Sequence[str] = ()) -> LDEBMConfig:
+        """The model's configuration for a tokenizer and a corpus.
+
+        Args:
+            label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which the first symbols get. Without
+                `model.num_symbols` there are as many symbols as classes.
+        """
+        values = {name: value for name, value in self.model.items() if name not in ("preset", "num_symbols")}
+        num_symbols = self.model.get("num_symbols", len(label_names))
+        if num_symbols and "id2label" not in values:
+            spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
+            values["id2label"] = dict(enumerate([*label_names, *spare]))
+        return LDEBMConfig.from_preset(
+            self.model["preset"],
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            decoder_start_token_id=tokenizer.bos_token_id,
+            **values,
+        )
+
+
+SECTIONS = {"data": DataSettings, "model": dict, "clustering": ClusteringSettings, "training": TrainingSettings}
+
+
+@dataclass(frozen=True)
+class KnownSetting:
+    """What there is to know about one setting."""
+
+    type: Any
+    default: Any
+    help: str = ""
+    limits: dict[str, float] = field(default_factory=dict)
+
+
+def known_settings() -> dict[str, KnownSetting]:
+    """Every setting by its full name, e.g. `training.learning_rate`."""
+    known = {}
+    for section in ("data", "clustering", "training"):
+        types = typing.get_type_hints(SECTIONS[section])
+        for item in dataclasses.fields(SECTIONS[section]):
+            limits = {name: item.metadata[name] for name in ("at_least", "above") if name in item.metadata}
+            known[f"{section}.{item.name}"] = KnownSetting(
+                types[item.name], item.default, item.metadata["help"], limits
+            )
+    known["model.preset"] = KnownSetting(
+        Literal[tuple(PRESETS)], "consistent", "consistent or published: decides every model setting not given"
+    )
+    known["model.num_symbols"] = KnownSetting(
+        int, None, "number of symbols; none: one per class of the corpus, else 20", {"at_least": 1}
+    )
+    known["model.id2label"] = KnownSetting(dict[int, str], None, "names of the symbols; none: names of the classes")
+    config = LDEBMConfig()
+    for name, declared in LDEBMConfig.__annotations__.items():
+        if name in FROM_TOKENIZER or name == "is_encoder_decoder" or typing.get_origin(declared) is ClassVar:
+            continue
+        known[f"model.{name}"] = KnownSetting(declared, getattr(config, name))
+    return known
+
+
+def check_name(full_name: str) -> None:
+    """Raise ValueError, with the closest known names, unless there is such a setting."""
+    known = known_settings()
+    if full_name in known:
+        return
+    section, _, name = full_name.partition(".")
+    close = difflib.get_close_matches(full_name, known, n=3, cutoff=0.6)
+    own = [known_name for known_name in known if known_name.startswith(f"{section}.")]
+    allowed = f"did you mean {' or '.join(close)}?" if close else f"allowed are {', '.join(own or SECTIONS)}"
+    raise ValueError(f"unknown setting {full_name!r}: {allowed}")

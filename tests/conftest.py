@@ -1,0 +1,21 @@
+"""What all tests share: no network, no telemetry, and the place of the real data sets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read by huggingface_hub when it is imported, so they are set before any test module is.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real data sets (`ptb/`, `yelp/`, ...): `LDEBM_DATA_DIR`, default `../shared/data`."""
+    path = Path(os.environ.get("LDEBM_DATA_DIR", REPOSITORY.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no real data at {path}: set LDEBM_DATA_DIR to test on it")
+    return path

@@ -1,0 +1,57 @@
+from collections import Counter
+
+import pytest
+
+from ldebm_hf.data import NO_LABEL, Split
+from ldebm_hf.data.splits import hide_labels, hold_out, take_subset
+
+
+def labelled(counts: dict[int, int]) -> Split:
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    return Split([f"text {i}" for i in range(len(labels))], labels)
+
+
+def test_hold_out_is_stratified_disjoint_and_seeded():
+    split = labelled({NO_LABEL: 200, 0: 500, 1: 100})
+    rest, held_out = hold_out(split, 0.1, seed=3)
+    assert Counter(held_out.labels) == {NO_LABEL: 20, 0: 50, 1: 10}
+    assert set(rest.texts).isdisjoint(held_out.texts) and len(rest) + len(held_out) == len(split)
+    assert held_out == hold_out(split, 0.1, seed=3)[1] != hold_out(split, 0.1, seed=4)[1]
+    assert rest.texts == [text for text in split.texts if text not in set(held_out.texts)]
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "expected"), [(2, 0.01, 1), (2, 0.99, 1), (10, 0.25, 2), (1000, 0.1, 100)]
+)
+def test_hold_out_leaves_something_on_both_sides(size, fraction, expected):
+    rest, held_out = hold_out(labelled({0: size}), fraction, seed=0)
+    assert len(held_out) == expected and len(rest) == size - expected
+
+
+def test_hold_out_refuses():
+    with pytest.raises(ValueError, match="validation_fraction .* got 1.0"):
+        hold_out(labelled({0: 5}), 1.0, seed=0)
+    with pytest.raises(ValueError, match="cannot be divided"):
+        hold_out(labelled({0: 1}), 0.5, seed=0)
+
+
+def test_take_subset_keeps_order_and_is_seeded():
+    split = labelled({0: 50, 1: 50})
+    subset = take_subset(split, 20, seed=0)
+    assert len(subset) == 20 and set(subset.labels) == {0, 1}
+    assert subset.texts == [text for text in split.texts if text in set(subset.texts)]
+    assert subset == take_subset(split, 20, seed=0) != take_subset(split, 20, seed=1)
+    assert take_subset(split, 1000, seed=0) == split
+    with pytest.raises(ValueError, match="max_train_examples must be at least 1, got 0"):
+        take_subset(split, 0, seed=0)
+
+
+def test_hide_labels_keeps_a_share_of_the_known_ones():
+    split = labelled({NO_LABEL: 100, 0: 60, 1: 40})
+    hidden = hide_labels(split, 0.25, seed=0)
+    assert sum(label != NO_LABEL for label in hidden.labels) == 25
+    assert all(new in (old, NO_LABEL) for new, old in zip(hidden.labels, split.labels, strict=True))
+    assert hidden.texts == split.texts and hide_labels(split, 1.0, seed=0) == split
+    assert hide_labels(split, 0.0, seed=0).classes == set()
+    with pytest.raises(ValueError, match="label_fraction must be between 0 and 1, got 1.5"):
+        hide_labels(split, 1.5, seed=0)

@@ -1,0 +1,61 @@
+import pytest
+
+from ldebm_hf.data import NO_LABEL
+from ldebm_hf.data.tables import build_splits
+
+
+def build(labels, **kwargs):
+    table = {"text": [f"text {i}" for i in range(len(labels))], "label": labels}
+    splits, names = build_splits([("mine", table)], "text", "label", [], **kwargs)
+    return splits[0].labels, names
+
+
+@pytest.mark.parametrize(
+    ("values", "ids", "names"),
+    [
+        (["pos", "neg", "", None, " pos "], [1, 0, NO_LABEL, NO_LABEL, 1], ["neg", "pos"]),
+        ([2, 10, None, 1], [1, 2, NO_LABEL, 0], ["1", "2", "10"]),
+        (["2", "10", "", "1"], [1, 2, NO_LABEL, 0], ["1", "2", "10"]),
+        ([1.0, float("nan"), 0.0], [1, NO_LABEL, 0], ["0", "1"]),
+        ([-1, 0, 1, NO_LABEL], [0, 1, 2, NO_LABEL], ["-1", "0", "1"]),
+        ([True, False], [1, 0], ["False", "True"]),
+    ],
+)
+def test_label_values(values, ids, names):
+    assert build(values) == (ids, names)
+
+
+def test_given_order_of_classes_is_kept():
+    assert build(["b", "a"], label_names=["b", "a", "c"]) == ([0, 1], ["b", "a", "c"])
+
+
+@pytest.mark.parametrize("bad", [0.5, ["a"], b"a"])
+def test_label_of_another_kind_is_refused(bad):
+    with pytest.raises(ValueError, match="labels of mine must be strings or integers, found"):
+        build(["a", bad])
+
+
+def test_label_column_without_labels_is_refused():
+    with pytest.raises(ValueError, match="holds no label at all"):
+        build(["", None])
+
+
+def test_text_that_is_no_string_is_refused():
+    with pytest.raises(ValueError, match=r"column 'text' of mine must hold strings, found 3 \(int\)"):
+        build_splits([("mine", {"text": ["a", 3]})], "text", None, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "argument"), [("body", None, "text_column"), ("text", "topic", "label_column")]
+)
+def test_missing_column_names_those_there(text, label, argument):
+    with pytest.raises(ValueError, match=rf"no column .* \({argument}\); columns there are: 'text', 'id'"):
+        build_splits([("mine", {"text": ["a"], "id": [1]})], text, label, [])
+
+
+def test_classes_are_the_union_and_later_tables_may_be_unlabelled():
+    notes = []
+    tables = [("a", {"t": ["x", "y"], "l": ["q", "p"]}), ("b", {"t": ["z"], "l": ["r"]}), ("c", {"t": ["w", "v"]})]
+    splits, names = build_splits(tables, "t", "l", notes)
+    assert names == ["p", "q", "r"] and [split.labels for split in splits] == [[1, 0], [2], [NO_LABEL, NO_LABEL]]
+    assert notes == ["c: no column 'l', so its 2 texts are unlabelled"]

@@ -1,0 +1,135 @@
+"""Geometric clustering, its alignment with labels, and balanced resampling."""
+
+import sys
+from collections import Counter
+
+import faiss
+import numpy as np
+import pytest
+
+from ldebm_hf.clustering import ClusteringSettings, align_to_labels, balanced_order, check_components, cluster
+
+
+def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Well separated groups of vectors whose means lie in three dimensions, and the group of each."""
+    rng = np.random.default_rng(seed)
+    directions = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])[:num_blobs]
+    truth = rng.permutation(np.repeat(np.arange(num_blobs), per_blob))
+    features = np.zeros((len(truth), size))
+    features[:, :3] = 5 * directions[truth]
+    return (features + 0.1 * rng.normal(size=features.shape)).astype(np.float32), truth
+
+
+def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
+    return len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(set(first)) == len(set(second))
+
+
+def test_separated_groups_are_found():
+    features, truth = blobs()
+    assert same_partition(cluster(features, 6, ClusteringSettings()), truth)
+
+
+def test_same_features_give_the_same_clusters_whatever_their_layout():
+    features, _ = blobs()
+    settings = ClusteringSettings()
+    expected = cluster(features, 5, settings)
+    np.testing.assert_array_equal(cluster(np.asfortranarray(features, dtype=np.float64), 5, settings), expected)
+    assert expected.dtype == np.int64 and set(expected) == set(range(5))
+
+
+def test_published_features_are_whitened_components_on_the_sphere():
+    """The pipeline against its formula: centre, project on 3 principal axes, unit variance, unit length, K-means."""
+    rng = np.random.default_rng(1)
+    features = (rng.normal(size=(400, 6)) @ np.diag([4, 3, 2, 0.3, 0.2, 0.1]) + 7).astype(np.float32)
+    centred = (features - features.mean(0)).astype(np.float64)
+    values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    white = (centred @ axes[:, ::-1][:, :3] / np.sqrt(values[::-1][:3])).astype(np.float32)
+    assert np.allclose(white.var(0), 1, atol=1e-4)
+    white /= np.linalg.norm(white, axis=1, keepdims=True)
+    kmeans = faiss.Kmeans(3, 7, niter=20, seed=2021, min_points_per_centroid=1, max_points_per_centroid=400)
+    kmeans.train(white)
+    assert same_partition(cluster(features, 7, ClusteringSettings()), kmeans.assign(white)[1])
+
+
+def test_length_matters_only_without_normalisation():
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 2, 200)
+    features = np.outer(1 + 9 * truth, np.ones(4)).astype(np.float32) + 0.01 * rng.normal(size=(200, 4)).astype(np.float32)
+    lengths = ClusteringSettings(features="mean", normalize=False)
+    assert same_partition(cluster(features, 2, lengths), truth)
+    assert not same_partition(cluster(features, 2, ClusteringSettings(features="mean")), truth)
+
+
+def test_no_more_than_256_points_per_cluster_would_be_a_subsample():
+    features, truth = blobs(2, per_blob=2000)
+    assert same_partition(cluster(features, 2, ClusteringSettings()), truth)
+
+
+def test_collapsed_posterior_gives_one_cluster_not_an_error():
+    assignments = cluster(np.ones((30, 4), dtype=np.float32), 4, ClusteringSettings())
+    assert assignments.shape == (30,) and assignments.min() == 0
+
+
+@pytest.mark.parametrize(
+    ("features", "num_symbols", "settings", "message"),
+    [
+        (np.full((9, 4), np.nan), 2, ClusteringSettings(), "must be finite"),
+        (np.zeros((3, 4)), 5, ClusteringSettings(), "num_symbols=5 clusters of 3 texts"),
+        (np.zeros((9, 2)), 2, ClusteringSettings(), "num_components=3 must not be more than latent_size=2"),
+        (np.zeros((9, 4)), 2, ClusteringSettings(gpu=True), "faiss sees no GPU"),
+    ],
+)
+def test_what_cannot_be_clustered_is_refused(features, num_symbols, settings, message):
+    if settings.gpu and faiss.get_num_gpus():
+        pytest.skip("faiss sees a GPU here")
+    with pytest.raises(ValueError, match=message):
+        cluster(features, num_symbols, settings)
+
+
+def test_components_are_only_checked_where_they_are_used():
+    check_components(ClusteringSettings(features="mean"), latent_size=2)
+    check_components(ClusteringSettings(enabled=False), latent_size=2)
+
+
+def test_missing_faiss_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"extra `cpu` .*clustering.enabled=false"):
+        cluster(np.zeros((9, 4)), 2, ClusteringSettings())
+
+
+def test_alignment_undoes_a_renaming():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 300)
+    renamed = rng.permutation(5)[truth]
+    labels = np.where(rng.random(300) < 0.1, truth, -100)
+    np.testing.assert_array_equal(align_to_labels(renamed, labels, 5), truth)
+
+
+def test_alignment_is_the_best_permutation_not_a_greedy_choice():
+    # Cluster 0 agrees with label 0 by 5 and with 1 by 4; cluster 1 agrees with label 0 by 4 and with 1 by 0.
+    assignments = np.array([0] * 9 + [1] * 4)
+    labels = np.array([0] * 5 + [1] * 4 + [0] * 4)
+    np.testing.assert_array_equal(align_to_labels(assignments, labels, 2), 1 - assignments)
+
+
+def test_clusters_without_known_labels_keep_their_names():
+    assignments = np.array([0, 1, 2, 3, 0, 1])
+    labels = np.array([1, 0, -100, -100, 1, 0])
+    np.testing.assert_array_equal(align_to_labels(assignments, labels, 4), [1, 0, 2, 3, 1, 0])
+
+
+def test_balanced_order_makes_clusters_equally_frequent():
+    assignments = np.repeat([0, 1, 3], [900, 90, 10])  # no text of symbol 2
+    order = balanced_order(assignments, np.random.default_rng(0))
+    assert len(order) == 1000
+    assert all(abs(count - 1000 / 3) <= 2 for count in Counter(assignments[order]).values())
+    drawn = Counter(order.tolist())
+    assert max(drawn[i] for i in range(900)) == 1, "a large cluster is drawn without replacement"
+    assert len({i for i in drawn if i >= 990}) == 10, "a small one with replacement"
+
+
+def test_balanced_order_follows_its_generator():
+    assignments = np.random.default_rng(0).integers(0, 4, 50)
+    first, again, other = (balanced_order(assignments, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

@@ -1,0 +1,169 @@
+"""The configuration is strict: it takes the right types only, consistent symbols only, and survives its JSON."""
+
+from types import NoneType
+from typing import ClassVar, Literal, get_args, get_origin
+
+import pytest
+from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
+from transformers import AutoConfig
+
+from ldebm_hf import PRESETS, LDEBMConfig
+
+REJECTED = (ValueError, StrictDataclassClassValidationError, StrictDataclassFieldValidationError)
+FIELDS = {name: kind for name, kind in LDEBMConfig.__annotations__.items() if get_origin(kind) is not ClassVar}
+FLOATS = [name for name, kind in FIELDS.items() if float in get_args(kind)]
+
+
+def away_from_default(kind, default):
+    """Another value of the type; a list or `None` where those are allowed."""
+    allowed = get_args(kind) or (kind,)
+    if get_origin(kind) is Literal:
+        return next(value for value in reversed(allowed) if value != default)
+    if list[int] in allowed or list[float] in allowed:
+        return [3, 4] if list[int] in allowed else [0.2, 0.9]
+    if bool in allowed:
+        return not default
+    if NoneType in allowed and default is not None:
+        return None
+    return 0.25 if float in allowed else default + 1
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_wrong_type_is_an_error_that_names_the_field(name):
+    with pytest.raises(StrictDataclassFieldValidationError, match=f"'{name}'"):
+        LDEBMConfig(**{name: object()})
+    config = LDEBMConfig()
+    with pytest.raises(StrictDataclassFieldValidationError, match=f"'{name}'"):
+        setattr(config, name, object())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("latent_size", 4.0), ("latent_size", "4"), ("langevin_steps", True), ("dropout", "0.1"), ("dropout", False)]
+    + [("terminal_prior", 1), ("noise_schedule", "cosine"), ("noise_range", [0, 0.5]), ("noise_range", (0.1, 0.5))],
+)
+def test_lookalikes_of_the_right_type_are_errors(name, value):
+    with pytest.raises(StrictDataclassFieldValidationError, match=f"'{name}'"):
+        LDEBMConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_int_is_accepted_for_a_float(name):
+    value = 0 if name == "dropout" else 1
+    assert getattr(LDEBMConfig(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "allowed"),
+    [
+        ({"vocab_size": 0}, "vocab_size", 0, "at least 1"),
+        ({"latent_size": -1}, "latent_size", -1, "at least 1"),
+        ({"langevin_steps": 0}, "langevin_steps", 0, "at least 1"),
+        ({"num_levels": 1}, "num_levels", 1, "at least 2"),
+        ({"energy_num_blocks": -1}, "energy_num_blocks", -1, "at least 0"),
+        ({"embedding_size": 8}, "decoder_hidden_size", 512, "equal to embedding_size=8"),
+        ({"dropout": 1.0}, "dropout", 1.0, "in [0, 1)"),
+        ({"langevin_step_size": 0}, "langevin_step_size", 0, "positive"),
+        ({"kl_weight": -0.1}, "kl_weight", -0.1, "at least 0"),
+        ({"mutual_information_weight": float("nan")}, "mutual_information_weight", "nan", "finite"),
+        ({"entropy_threshold": float("inf")}, "entropy_threshold", "inf", "finite"),
+        ({"uniform_init_range": 0}, "uniform_init_range", 0, "positive or None"),
+        ({"noise_range": [0.5, 0.1]}, "noise_range", [0.5, 0.1], "two increasing numbers between 0 and 1"),
+        ({"noise_range": [0.1]}, "noise_range", [0.1], "two increasing numbers between 0 and 1"),
+        ({"base_level_noise": False}, "langevin_step_rule", "'published'", "base_level_noise=True"),
+        ({"noise_schedule": "linear_variance"}, "base_level_noise", True, "False for the linear_variance schedule"),
+        ({"vocab_size": 3}, "eos_token_id", 3, "in 0..2"),
+        ({"eos_token_id": [3, -1]}, "eos_token_id", [3, -1], "in 0..10003"),
+        ({"num_labels": 0}, "num_labels", 0, "at least 1"),
+        ({"num_symbols": "7"}, "num_symbols", "'7'", "an int"),
+        ({"num_labels": True}, "num_labels", True, "an int"),
+        ({"num_labels": 2, "num_symbols": 3}, "num_symbols", 3, "2"),
+        ({"id2label": {0: "a", 1: "b"}, "num_labels": 5}, "num_labels", 5, "2"),
+        ({"label2id": {"a": 0, "b": 1}, "num_symbols": 5}, "num_symbols", 5, "2"),
+        ({"id2label": {}}, "id2label", {}, "one name for each of the ids"),
+        ({"id2label": {0: "a", 2: "b"}}, "id2label", {0: "a", 2: "b"}, "one name for each of the ids 0, 1"),
+        ({"id2label": {0: "a", 1: "a"}}, "id2label", {0: "a", 1: "a"}, "without repeated names"),
+        ({"id2label": {0: "a"}, "label2id": {"b": 0}}, "label2id", {"b": 0}, "the inverse of id2label, {'a': 0}"),
+    ],
+)
+def test_bad_value_is_an_error_with_argument_value_and_what_is_allowed(settings, name, value, allowed):
+    with pytest.raises(REJECTED) as error:
+        LDEBMConfig.from_preset("published", **settings)
+    message = str(error.value)
+    assert f"{name} must be" in message and f"got {value}" in message and allowed in message
+
+
+def test_values_assigned_later_are_checked_when_saving(tmp_path):
+    config = LDEBMConfig()
+    config.num_levels = 1
+    with pytest.raises(StrictDataclassClassValidationError, match="num_levels must be at least 2, got 1"):
+        config.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, [f"LABEL_{symbol}" for symbol in range(20)]),
+        ({"num_symbols": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ({"num_labels": 1}, ["LABEL_0"]),
+        ({"num_labels": None, "num_symbols": 2}, ["LABEL_0", "LABEL_1"]),
+        ({"id2label": {0: "good", 1: "bad"}}, ["good", "bad"]),
+        ({"id2label": {"1": "bad", "0": "good"}}, ["good", "bad"]),
+        ({"label2id": {"bad": 1, "good": 0}}, ["good", "bad"]),
+        ({"id2label": {0: "good", 1: "bad"}, "label2id": {"good": 0, "bad": 1}}, ["good", "bad"]),
+        ({"id2label": {0: "good", 1: "bad"}, "num_labels": 2, "num_symbols": 2}, ["good", "bad"]),
+    ],
+)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_symbols_are_consistent_however_they_are_given(preset, settings, names):
+    config = LDEBMConfig.from_preset(preset, **settings)
+    assert config.id2label == dict(enumerate(names))
+    assert config.label2id == {name: symbol for symbol, name in enumerate(names)}
+    assert config.num_labels == config.num_symbols == len(names)
+    again = LDEBMConfig.from_dict(config.to_dict())
+    assert (again.id2label, again.label2id) == (config.id2label, config.label2id)
+
+
+def test_setting_the_number_of_symbols_renames_them():
+    config = LDEBMConfig(id2label={0: "good", 1: "bad"})
+    config.num_symbols = 3
+    assert config.num_labels == 3 and config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
+    config.validate()
+
+
+def test_presets_set_the_same_fields_and_the_default_is_consistent():
+    published, consistent = PRESETS["published"], PRESETS["consistent"]
+    assert published.keys() == consistent.keys() <= FIELDS.keys()
+    assert LDEBMConfig.from_preset("consistent") == LDEBMConfig() != LDEBMConfig.from_preset("published")
+    for preset, values in PRESETS.items():
+        config = LDEBMConfig.from_preset(preset)
+        assert {name: getattr(config, name) for name in values} == values
+
+
+def test_settings_go_on_top_of_a_preset():
+    config = LDEBMConfig.from_preset("consistent", langevin_steps=7, num_symbols=4, dtype="bfloat16")
+    assert (config.langevin_steps, config.num_labels, config.langevin_start) == (7, 4, "gaussian")
+    with pytest.raises(ValueError, match="preset must be one of .*'consistent', 'published'.*, got 'paper'"):
+        LDEBMConfig.from_preset("paper")
+    with pytest.raises(ValueError, match="settings must be fields of LDEBMConfig, got 'latent_sise'"):
+        LDEBMConfig.from_preset("published", latent_sise=3)
+
+
+def test_every_field_survives_the_json_file(tmp_path):
+    published = LDEBMConfig.from_preset("published")
+    values = {name: away_from_default(kind, getattr(published, name)) for name, kind in FIELDS.items()}
+    del values["is_encoder_decoder"]
+    assert None in values.values() and [0.2, 0.9] in values.values()
+    LDEBMConfig(id2label={0: "good", 1: "bad", 2: "übel"}, **values).save_pretrained(tmp_path)
+    loaded = LDEBMConfig.from_pretrained(tmp_path)
+    assert {name: getattr(loaded, name) for name in values} == values
+    assert loaded.id2label == {0: "good", 1: "bad", 2: "übel"} and loaded.label2id["übel"] == 2
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_saved_preset_reloads_equal(preset, tmp_path):
+    config = LDEBMConfig.from_preset(preset, id2label={0: "good", 1: "bad"}, latent_size=8)
+    config.save_pretrained(tmp_path)
+    for loaded in (LDEBMConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
+        assert type(loaded) is LDEBMConfig
+        assert loaded.to_json_string() == config.to_json_string()

@@ -1,0 +1,190 @@
+"""Oracles of the diffusion prior: constant and quadratic energies, whose conditionals are known Gaussians."""
+
+import pytest
+import torch
+from torch import nn
+
+from ldebm_hf.configuration_ldebm import LDEBMConfig
+from ldebm_hf.priors import DiffusionPrior
+
+N = 20_000
+FIVE_SIGMA_VARIANCE = 5 * (2 / N) ** 0.5
+
+
+class QuadraticEnergy(nn.Module):
+    """f(z̃, t) = -k ‖z̃‖²/2 with one symbol; k = 0 makes every conditional the forward process's Gaussian."""
+
+    def __init__(self, curvature: float):
+        super().__init__()
+        self.curvature = curvature
+
+    def forward(self, scaled, level):
+        return self.logits(scaled)
+
+    def at_level(self, level):
+        return self
+
+    def logits(self, scaled):
+        return -self.curvature * scaled.square().sum(-1, keepdim=True) / 2
+
+    def gradient(self, scaled, logit_gradient):
+        return -self.curvature * scaled * logit_gradient(self.logits(scaled))
+
+
+def quadratic_prior(curvature=0.0, **settings):
+    settings = {"langevin_metropolis": True, "langevin_start": "gaussian", "latent_size": 1, **settings}
+    prior = DiffusionPrior(LDEBMConfig.from_preset("published", num_labels=1, **settings))
+    prior.energy = QuadraticEnergy(curvature)
+    return prior
+
+
+@pytest.mark.parametrize("curvature", [0.0, 0.05])
+@pytest.mark.parametrize("level", [0, 1, 3, 5])
+def test_long_chains_reach_the_conditionals_mean_and_variance(curvature, level):
+    settings = {"langevin_step_rule": "relative", "langevin_step_size": 0.5, "energy_temperature": "unit"}
+    prior = quadratic_prior(10 * curvature, langevin_start="previous", **settings)
+    sigma2 = prior.levels.step_std[level] ** 2
+    precision = 1 / sigma2 + 10 * curvature / prior.levels.temperature[level]
+    mean = prior.levels.center_scale[level] * 0.8 / sigma2 / precision
+    samples = prior.sample_level(
+        torch.full((N, 1), 0.8),
+        torch.full((N,), level),
+        num_langevin_steps=60,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert samples.mean() == pytest.approx(mean.item(), abs=5 * (1 / precision / N).sqrt().item())
+    assert samples.var() == pytest.approx(1 / precision.item(), rel=FIVE_SIGMA_VARIANCE)
+
+
+@pytest.mark.parametrize("preset", ["published", "consistent"])
+def test_constant_energy_gives_the_reverse_chains_variance(preset):
+    """v_t = (v_{t+1} + σ²_{t+1}) / a²_{t+1}, from v_{T-1} = σ²_T, or σ²_T/a²_T where the last level is scaled."""
+    prior = quadratic_prior(scale_last_level=preset == "consistent", base_level_noise=True)
+    tables = prior.levels
+    variance = tables.step_std[-1].item() ** 2 / tables.latent_scale[-1].item() ** 2
+    for t in reversed(range(5)):
+        variance = (variance + tables.step_std[t].item() ** 2) / tables.step_scale[t].item() ** 2
+    if preset == "published":
+        assert variance == pytest.approx(24.7, abs=0.05)
+    samples = prior.sample(N, num_langevin_steps=3, generator=torch.Generator().manual_seed(0))
+    assert samples.shape == (7, N, 1)
+    assert samples[-1].var().item() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
+
+
+def tiny_prior(**settings):
+    torch.manual_seed(0)
+    sizes = {"latent_size": 4, "num_labels": 3, "energy_hidden_size": 16, "energy_num_blocks": 2, "langevin_steps": 4}
+    return DiffusionPrior(LDEBMConfig.from_preset(settings.pop("preset", "published"), **{**sizes, **settings}))
+
+
+def relative_difference(one, other):
+    return ((one - other).norm() / other.norm()).item()
+
+
+@pytest.mark.parametrize("preset", ["published", "consistent"])
+def test_one_pass_gradients_equal_the_two_phases_written_out(preset):
+    """Eq. 10 with frozen samples for α, then Eq. 11 through a frozen energy for z, in passes of their own."""
+    prior = tiny_prior(preset=preset, log_normalizer_gradient=False, terminal_prior=False).double().eval()
+    latents = torch.randn(32, 4, dtype=torch.float64, requires_grad=True)
+    one_pass = prior.loss(latents, torch.Generator().manual_seed(1))
+    parameters = list(prior.energy.parameters())
+    *alpha_gradients, z_gradient = torch.autograd.grad(one_pass.loss, [*parameters, latents])
+
+    generator = torch.Generator().manual_seed(1)
+    tables = prior.levels
+    level = tables.draw_levels(32, generator)
+    weight = tables.energy_weight[level]
+    repeated = latents.repeat(len(level) // 32, 1)
+    positive, z_next = tables.diffuse(repeated, level, generator)
+    negative = prior.sample_level(z_next.detach(), level, generator=generator)
+    # learning phase: both samples constant
+    increase = (weight * prior.energy(positive.detach(), level).logsumexp(-1)).sum() / 32
+    decrease = (weight * prior.energy(negative, level).logsumexp(-1)).sum() / 32
+    expected = torch.autograd.grad(decrease - increase, parameters)
+    for gradient, reference in zip(alpha_gradients, expected, strict=True):
+        assert relative_difference(gradient, reference) < 1e-6
+    # inference phase: energy constant
+    energy_term = -(weight * prior.energy(positive, level).logsumexp(-1)).sum() / 32
+    last = level == prior.config.num_levels - 1
+    quadratic = positive[last].square().sum(-1) / (2 * tables.step_std[-1] ** 2)
+    quadratic_term = (tables.quadratic_weight[level][last] * quadratic).sum() / 32
+    expected = torch.autograd.grad(energy_term + quadratic_term, latents)[0]
+    assert relative_difference(z_gradient, expected) < 1e-6
+
+
+def test_log_normalizer_gradient_is_the_quadratic_energys():
+    """log Z_t(c) of F = -k‖z‖²/2 has gradient -c k/(1 + kσ²): its mean over N chains, to 5 standard errors."""
+    curvature = 0.7
+    prior = quadratic_prior(
+        curvature,
+        energy_temperature="unit",
+        level_weighting="likelihood",
+        level_sampling="all",
+        log_normalizer_gradient=True,
+        langevin_step_rule="relative",
+        langevin_step_size=0.5,
+    )
+    tables = prior.levels
+    for t in range(5):
+        z_next = torch.full((N, 1), 1.3, requires_grad=True)
+        level = torch.full((N,), t)
+        generator = torch.Generator().manual_seed(t)
+        negative = prior.sample_level(z_next.detach(), level, num_langevin_steps=40, generator=generator)
+        terms = prior._quadratic_terms(torch.zeros(N, 1), negative, z_next, level)
+        gradient = torch.autograd.grad(terms.sum(), z_next)[0]
+        sigma2 = tables.step_std[t].item() ** 2
+        expected = -1.3 * curvature / (1 + curvature * sigma2)
+        spread = (sigma2 / (1 + curvature * sigma2)) ** 0.5 / sigma2
+        assert gradient.mean().item() == pytest.approx(expected, abs=5 * spread / N**0.5)
+
+
+def test_score_of_the_sampler_is_the_gradient_of_the_log_density():
+    """One noiseless step moves by s²/2 ∇ log p, with a symbol and guidance too."""
+    prior = tiny_prior(langevin_steps=1, langevin_final_noise=False).eval()
+    level = torch.zeros(5, dtype=torch.long)
+    z_next = torch.randn(5, 4)
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    for class_labels, guidance in [(None, None), (labels, None), (labels, 2.5)]:
+        state = z_next.clone().requires_grad_(True)
+        log_density = prior.log_density(state, z_next, level, class_labels, guidance)
+        score = torch.autograd.grad(log_density.sum(), state)[0]
+        moved = prior.sample_level(z_next, level, class_labels, guidance)
+        step = 0.5 * prior.levels.langevin_variance[0] * score
+        torch.testing.assert_close(moved - z_next, step, rtol=2e-3, atol=2e-6)
+
+
+def test_default_guidance_follows_the_class_energy_alone():
+    """γ = 1/τ_0 turns F/τ_0 + γ log p(y|z) into f_y/τ_0."""
+    prior = tiny_prior().eval()
+    level, z = torch.zeros(5, dtype=torch.long), torch.randn(5, 4)
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    difference = prior.log_density(z, z, level, labels) - prior.log_density(z, z, level)
+    logits = prior.energy(z, level)
+    class_energy = logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(-1)
+    torch.testing.assert_close(difference, class_energy / prior.levels.temperature[0], rtol=1e-3, atol=0.5)
+
+
+def test_a_training_step_makes_one_power_iteration_and_freezes_the_energy_for_the_chains():
+    prior = tiny_prior(langevin_steps=20).train()
+    norm = prior.energy.blocks[0].parametrizations.weight[0]
+    weight = prior.energy.blocks[0].parametrizations.weight.original
+    expected = nn.functional.normalize(weight @ norm._v, dim=0)
+    prior.loss(torch.randn(8, 4))
+    torch.testing.assert_close(norm._u, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_float32_energy_under_bfloat16_autocast():
+    prior = tiny_prior().eval()
+    latents = torch.randn(8, 4)
+    expected = prior.loss(latents, torch.Generator().manual_seed(0)).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = prior.loss(latents, torch.Generator().manual_seed(0)).loss
+    assert loss.dtype == torch.float32 and torch.equal(loss, expected)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_loss_is_reproducible_with_a_generator(sampling):
+    prior = tiny_prior(level_sampling=sampling).eval()
+    latents = torch.randn(8, 4)
+    first, again, other = (prior.loss(latents, torch.Generator().manual_seed(seed)).loss for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
