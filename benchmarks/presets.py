@@ -2,9 +2,9 @@
 
     python benchmarks/presets.py --num_seeds 2 --num_train_epochs 8 --output_dir outputs/presets
 
-Every row trains the demo's model on the built-in corpus with the demo's recipe and one change. The corpus comes from a
-grammar, so samples can be judged exactly: whether it derives them, and from which intent. Prints a Markdown table (mean
-and, behind ±, the standard deviation over seeds) and writes it with all values to `presets.json`.
+Every row trains the demo's model on the built-in corpus with the demo's recipe and one change. The corpus comes from
+a grammar, so samples can be judged exactly: whether it derives them, and from which intent. Prints a Markdown table
+(mean and, behind ±, the standard deviation over seeds); all values go to `presets.json`.
 """
 
 import argparse

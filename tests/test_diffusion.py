@@ -14,13 +14,13 @@ PUBLISHED_WEIGHT = [1.0, 0.6267, 0.5120, 0.4538, 0.4185, 0.3238]
 
 
 def test_published_schedule_has_the_published_numbers():
-    schedule = noise_schedule(LDEBMConfig())
+    schedule = noise_schedule(LDEBMConfig.from_preset("published"))
     np.testing.assert_allclose(schedule.step_std, PUBLISHED_STEP_STD, atol=6e-7)
     np.testing.assert_allclose(schedule.marginal_std, PUBLISHED_MARGINAL_STD, atol=6e-7)
 
 
 def test_published_steps_and_weights():
-    tables = LevelTables(LDEBMConfig())
+    tables = LevelTables(LDEBMConfig.from_preset("published"))
     np.testing.assert_allclose(tables.langevin_variance, PUBLISHED_LANGEVIN_VARIANCE, rtol=3e-4)
     np.testing.assert_allclose(tables.energy_weight, PUBLISHED_WEIGHT, atol=6e-5)
     np.testing.assert_allclose(tables.temperature, tables.langevin_variance)
@@ -28,7 +28,7 @@ def test_published_steps_and_weights():
 
 
 def test_paper_step_rule_has_the_printed_formulas_values():
-    config = LDEBMConfig(langevin_step_rule="paper")
+    config = LDEBMConfig(langevin_step_rule="paper", langevin_step_size=2e-3, base_level_noise=True)
     schedule = noise_schedule(config)
     factor = langevin_step_variance(config, schedule) / (2e-3 * schedule.step_std**2)
     np.testing.assert_allclose(factor, [1, 0.516, 0.327, 0.233, 0.180, 0.180], atol=6e-4)
@@ -93,4 +93,4 @@ def test_likelihood_weights_do_not_depend_on_the_level_sampling(sampling):
 
 def test_published_step_rule_needs_the_base_level():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_rule.*base_level_noise"):
-        LDEBMConfig(base_level_noise=False)
+        LDEBMConfig(langevin_step_rule="published", base_level_noise=False)

@@ -71,6 +71,35 @@ def test_constant_energy_gives_the_reverse_chains_variance(preset):
     assert samples[-1].var().item() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
 
 
+def standard_normal_prior(**settings):
+    """A constant energy over the Gaussian base measure: the prior is N(0, I)."""
+    prior = DiffusionPrior(LDEBMConfig.from_preset("consistent", num_labels=1, latent_size=1, **settings))
+    prior.energy = QuadraticEnergy(0.0)
+    return prior
+
+
+def test_gaussian_base_measure_and_constant_energy_sample_the_standard_normal():
+    """Exact, as every level's chain starts at its exact Gaussian and the Metropolis correction keeps it."""
+    prior = standard_normal_prior(langevin_metropolis=True)
+    states = prior.sample(N, num_langevin_steps=3, generator=torch.Generator().manual_seed(0))
+    for state in states:
+        assert state.mean().item() == pytest.approx(0, abs=5 / N**0.5)
+        assert state.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_prior_loss_of_the_standard_normal_pulls_latents_as_the_gaussian_kl_does(sampling):
+    """-log p(z_{0:T}) averages to ‖z‖²/2 and a constant over the forward process, so its gradient averages to z."""
+    prior = standard_normal_prior(level_sampling=sampling)
+    for value in (0.5, -2.0):
+        latents = torch.full((N, 1), value, requires_grad=True)
+        loss = prior.loss(latents, torch.Generator().manual_seed(1)).loss
+        gradient = N * torch.autograd.grad(loss, latents)[0]
+        standard_error = gradient.std().item() / N**0.5
+        # Langevin's own bias: its stationary variance, not its mean, is off, so only noise is left
+        assert gradient.mean().item() == pytest.approx(value, abs=5 * standard_error + 2e-3)
+
+
 def tiny_prior(**settings):
     torch.manual_seed(0)
     sizes = {"latent_size": 4, "num_labels": 3, "energy_hidden_size": 16, "energy_num_blocks": 2, "langevin_steps": 4}
@@ -84,7 +113,7 @@ def relative_difference(one, other):
 @pytest.mark.parametrize("preset", ["published", "consistent"])
 def test_one_pass_gradients_equal_the_two_phases_written_out(preset):
     """Eq. 10 with frozen samples for α, then Eq. 11 through a frozen energy for z, in passes of their own."""
-    prior = tiny_prior(preset=preset, log_normalizer_gradient=False, terminal_prior=False).double().eval()
+    prior = tiny_prior(preset=preset, log_normalizer_gradient=False).double().eval()
     latents = torch.randn(32, 4, dtype=torch.float64, requires_grad=True)
     one_pass = prior.loss(latents, torch.Generator().manual_seed(1))
     parameters = list(prior.energy.parameters())
@@ -106,8 +135,8 @@ def test_one_pass_gradients_equal_the_two_phases_written_out(preset):
     # inference phase: energy constant
     energy_term = -(weight * prior.energy(positive, level).logsumexp(-1)).sum() / 32
     last = level == prior.config.num_levels - 1
-    quadratic = positive[last].square().sum(-1) / (2 * tables.step_std[-1] ** 2)
-    quadratic_term = (tables.quadratic_weight[level][last] * quadratic).sum() / 32
+    precision = torch.where(last, 1 / tables.step_std[-1] ** 2, tables.base_precision[level])
+    quadratic_term = (tables.quadratic_weight[level] * precision * positive.square().sum(-1) / 2).sum() / 32
     expected = torch.autograd.grad(energy_term + quadratic_term, latents)[0]
     assert relative_difference(z_gradient, expected) < 1e-6
 

@@ -205,7 +205,8 @@ def check_name(full_name: str) -> None:
     if full_name in known:
         return
     section, _, name = full_name.partition(".")
-    close = difflib.get_close_matches(full_name, known, n=3, cutoff=0.6)
+    elsewhere = [known_name for known_name in known if known_name.endswith(f".{name}")]
+    close = elsewhere or difflib.get_close_matches(full_name, known, n=3, cutoff=0.6)
     own = [known_name for known_name in known if known_name.startswith(f"{section}.")]
     allowed = f"did you mean {' or '.join(close)}?" if close else f"allowed are {', '.join(own or SECTIONS)}"
     raise ValueError(f"unknown setting {full_name!r}: {allowed}")

@@ -1,0 +1,169 @@
+"""Write sentences with a trained model: for its symbols, from the prior, or again from given text.
+
+    python examples/generate.py outputs/demo                                     # some for every symbol
+    python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
+    python examples/generate.py outputs/demo --no_symbols --num_samples 20 --do_sample --temperature 0.8
+    python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
+
+Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
+of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw
+(the test split, or without one half of the validation split), where the checkpoint says what it was trained on.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+import yaml
+from transformers import AutoTokenizer
+
+from ldebm_hf import LDEBMModel
+from ldebm_hf.data import Corpus, Split, load_corpus
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", help="folder or Hub id")
+    parser.add_argument("--class_labels", nargs="+", help="names or ids of symbols; default: all")
+    parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
+    parser.add_argument("--num_samples", type=int, default=4, help="sentences per symbol (default 4)")
+    parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
+    parser.add_argument("--text", nargs="+", help="texts to read and write again; nothing else is done")
+    parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of --do_sample (default 1)")
+    parser.add_argument("--num_beams", type=int, default=1, help="beam search (default 1: greedy)")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    model = LDEBMModel.from_pretrained(options.checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+    if options.text:
+        print_readings(model, tokenizer, options.text)
+        return
+
+    # 1. What to ask for, and sentences for it.
+    decoding = {"num_beams": options.num_beams, "do_sample": options.do_sample}
+    if options.do_sample:
+        decoding["temperature"] = options.temperature
+    names = options.class_labels or list(model.config.label2id)
+    symbols = None if options.no_symbols else model.symbol_ids(as_ids(names)).repeat_interleave(options.num_samples)
+    token_ids = model.generate(
+        class_labels=symbols,
+        num_samples=options.num_samples if symbols is None else None,
+        guidance_scale=options.guidance_scale,
+        generator=torch.Generator().manual_seed(options.seed),
+        **decoding,
+    )
+    sentences = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+
+    # 2. The model's own reading of them, and the held-out check's.
+    id2label = model.config.id2label
+    asked = ["-"] * len(sentences) if symbols is None else [id2label[symbol] for symbol in symbols.tolist()]
+    columns = {"asked for": asked, "model reads": read_symbols(model, tokenizer, sentences)}
+    corpus = training_corpus(options.checkpoint)
+    if corpus is not None and corpus.label_names:
+        columns["held-out check"] = held_out_check(corpus, sentences)
+    print_table(columns | {"sentence": sentences})
+    if symbols is not None:
+        for judge in list(columns)[1:]:
+            hits = sum(one == other for one, other in zip(asked, columns[judge], strict=True))
+            print(f"{judge}: as asked for in {hits} of {len(asked)}")
+    print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
+
+    # 3. A reconstruction or two.
+    if corpus is not None:
+        print("\nTexts of the validation split, written again from their latents:")
+        print_readings(model, tokenizer, corpus.validation.texts[:3])
+    print("\nNext:")
+    some = names[0] if symbols is not None else next(iter(id2label.values()))
+    print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
+    print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
+    print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
+
+
+def as_ids(names: list[str]) -> list[int | str]:
+    """Command-line symbols: digits are ids."""
+    return [int(name) if name.isdigit() else name for name in names]
+
+
+def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
+    batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
+    return [model.config.id2label[symbol] for symbol in model.infer_symbols(**batch).argmax(-1).tolist()]
+
+
+def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
+    batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
+    probabilities, symbols = model.infer_symbols(**batch).max(-1)
+    copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
+    for text, copy, symbol, probability in zip(
+        texts, copies, symbols.tolist(), probabilities.tolist(), strict=True
+    ):
+        print(f"  {text}\n    -> {copy}   [{model.config.id2label[symbol]}, {probability:.0%}]")
+
+
+def training_corpus(checkpoint: str) -> Corpus | None:
+    """The corpus that a local checkpoint's recipe names, if it can still be read."""
+    recipe = Path(checkpoint, "settings.yaml")
+    if not recipe.is_file():
+        return None
+    settings = yaml.safe_load(recipe.read_text())
+    data = settings["data"]
+    try:
+        return load_corpus(
+            data["source"],
+            data_dir=data["data_dir"],
+            text_column=data["text_column"],
+            label_column=data["label_column"],
+            validation_file=data["validation_file"],
+            validation_fraction=data["validation_fraction"],
+            seed=settings["training"]["seed"],
+        )
+    except OSError as error:
+        print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
+        return None
+
+
+def held_out_check(corpus: Corpus, sentences: list[str]) -> list[str]:
+    """Labels from a logistic regression on words and word pairs, fitted on texts that the model was not trained on."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    fit_on, score_on = held_out_halves(corpus)
+    if len(fit_on.classes) < 2:
+        return ["?"] * len(sentences)
+    check = make_pipeline(CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
+    check.fit(fit_on.texts, fit_on.labels)
+    accuracy = check.score(score_on.texts, score_on.labels)
+    majority = Counter(score_on.labels).most_common(1)[0][1] / len(score_on)
+    print(f"held-out check: fitted on {len(fit_on)} texts, right on {accuracy:.1%} of {len(score_on)} others")
+    print(f"(always the commonest label: {majority:.1%})\n")
+    return [corpus.label_names[label] for label in check.predict(sentences)]
+
+
+def held_out_halves(corpus: Corpus) -> tuple[Split, Split]:
+    """Labelled texts to fit the check on and to score it on; no training text is among them."""
+    splits = [corpus.test, corpus.validation] if corpus.test else [corpus.validation] * 2
+    first, second = (split.select(i for i, label in enumerate(split.labels) if label >= 0) for split in splits)
+    if corpus.test is None:
+        first, second = first.select(range(0, len(first), 2)), second.select(range(1, len(second), 2))
+    return first, second
+
+
+def print_table(columns: dict[str, list[str]]) -> None:
+    widths = [max(map(len, [name, *values])) for name, values in columns.items()]
+    header = [list(columns), ["-" * len(name) for name in columns]]
+    for row in [*header, *zip(*columns.values(), strict=True)]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,169 @@
+"""Settings from recipes and command lines: what is accepted, what is refused, and what the errors say."""
+
+import pytest
+import yaml
+
+from ldebm_hf import build_tokenizer
+from ldebm_hf.clustering import ClusteringSettings
+from ldebm_hf.configuration_ldebm import PRESETS
+from ldebm_hf.training import Settings, load_settings
+from ldebm_hf.training.settings import known_settings
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_defaults_are_the_published_optimiser_and_clustering():
+    settings = load_settings([])
+    assert settings == Settings()
+    assert settings.model["preset"] in PRESETS
+    assert (settings.training.learning_rate, settings.training.prior_learning_rate) == (1e-3, 1e-4)
+    assert (settings.training.max_grad_norm, settings.training.prior_max_grad_norm) == (0.5, 10)
+    assert settings.clustering == ClusteringSettings(
+        True, "whitened", num_components=3, normalize=True, num_iterations=20, seed=2021, balanced_resampling=True
+    )
+
+
+def test_command_line_goes_over_the_recipe(recipe):
+    path = recipe("training: {num_train_epochs: 60, seed: 300}\nmodel:\n  latent_size: 40\ndata:\n")
+    settings = load_settings(["--config", path, "--latent_size", "8", "--training.num_train_epochs=2"])
+    assert (settings.training.num_train_epochs, settings.training.seed) == (2, 300)
+    assert settings.model["latent_size"] == 8
+
+
+def test_short_names():
+    settings = load_settings(
+        "--data my.csv --num_symbols 30 --seed 7 --clustering.seed 8 --resume latest --text-column t".split()
+    )
+    assert (settings.data.source, settings.data.text_column) == ("my.csv", "t")
+    assert settings.model["num_symbols"] == 30
+    assert (settings.training.seed, settings.clustering.seed) == (7, 8)
+    assert settings.training.resume == "latest"
+
+
+def test_text_is_read_by_the_declared_type(recipe):
+    path = recipe(
+        "training: {learning_rate: 1e-3, prior_max_grad_norm: none, mixed_precision: no, max_steps: -1}\n"
+        "data: {lowercase: true, label_column: null, text_column: no}\n"
+        "model: {noise_range: [1e-4, 0.02], entropy_threshold: none, dropout: 0, id2label: {0: a, 1: b}}\n"
+    )
+    settings = load_settings(["--config", path, "--model.label_guidance", "1"])
+    assert (settings.training.learning_rate, settings.training.prior_max_grad_norm) == (0.001, None)
+    assert settings.training.mixed_precision == "no"
+    assert (settings.data.lowercase, settings.data.label_column, settings.data.text_column) == (True, None, "no")
+    assert settings.model["noise_range"] == [1e-4, 0.02]
+    assert settings.model["entropy_threshold"] is None
+    assert settings.model["id2label"] == {0: "a", 1: "b"}
+    assert settings.model["label_guidance"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--learnin_rate 1", "unknown setting 'learnin_rate': did you mean learning_rate"),
+        ("--training.latent_size 1", r"unknown setting 'training.latent_size': did you mean model.latent_size"),
+        ("--trainin.seed 1", "unknown setting 'trainin.seed': did you mean clustering.seed or training.seed"),
+        ("--qqq 1", "unknown setting 'qqq': see --help"),
+        ("--vocab_sizes 1", "unknown setting 'vocab_sizes': did you mean vocab_size"),
+        ("--model.vocab_size 1", "unknown setting 'model.vocab_size': did you mean data.vocab_size"),
+        ("--learning_rate fast", "training.learning_rate must be float, got 'fast'"),
+        ("--max_train_examples 1.5", "data.max_train_examples must be int or none, got '1.5'"),
+        ("--lowercase maybe", "data.lowercase must be bool, got 'maybe'"),
+        ("--mixed_precision fp8", "training.mixed_precision must be no or fp16 or bf16 or none, got 'fp8'"),
+        ("--features raw", "clustering.features must be whitened or mean, got 'raw'"),
+        ("--preset best", "model.preset must be published or consistent, got 'best'"),
+        ("--latent_size wide", "model.latent_size must be int, got 'wide'"),
+        ("--noise_range [1,x]", "model.noise_range must be .*, got"),
+        ("--num_train_epochs 0", "training.num_train_epochs must be at least 1, got 0"),
+        ("--max_grad_norm 0", "training.max_grad_norm must be above 0, got 0.0"),
+        ("--num_components 0", "clustering.num_components must be at least 1, got 0"),
+        ("--warmup_steps 5", "needs another lr_scheduler_type than constant"),
+        ("--seed", "--seed needs a value"),
+        ("--seed --resume latest", "--seed needs a value"),
+        ("train", "expected --name VALUE, got 'train'"),
+        ("--noise_range [1,", "model.noise_range: no YAML"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_settings(arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimizer: {lr: 1}", "unknown section 'optimizer', the sections are data, model, clustering, training"),
+        ("training: {lr: 1}", "unknown setting 'training.lr'"),
+        ("training: 3", "section 'training' of recipe .* must map names to values, got '3'"),
+        ("- a", r"must map sections to settings, got \['a'\]"),
+        ("a: [", "no YAML"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(recipe, text, message):
+    with pytest.raises(ValueError, match=message):
+        load_settings(["--config", recipe(text)])
+
+
+def test_missing_recipe_is_named():
+    with pytest.raises(FileNotFoundError, match="no recipe 'nowhere.yaml'"):
+        load_settings(["--config", "nowhere.yaml"])
+
+
+def test_ambiguous_short_name_is_refused(monkeypatch):
+    monkeypatch.setattr("ldebm_hf.training.command_line.ALIASES", {})
+    with pytest.raises(ValueError, match="say clustering.seed or training.seed"):
+        load_settings(["--seed", "1"])
+
+
+def test_saved_settings_are_a_recipe_of_the_same_run(tmp_path):
+    arguments = "--num_symbols 4 --entropy_threshold none --mixed_precision no --text_column été --max_steps 7".split()
+    settings = load_settings([*arguments, "--resume", "latest"])
+    settings.save(tmp_path / "settings.yaml")
+    again = load_settings(["--config", str(tmp_path / "settings.yaml")])
+    assert again.training.resume is None, "the recipe starts the run, it does not resume it"
+    again.training.resume = "latest"
+    assert again == settings
+    assert list(yaml.safe_load((tmp_path / "settings.yaml").read_text("utf-8"))) == ["data", "model", "clustering", "training"]
+
+
+def test_help_lists_every_setting(capsys):
+    with pytest.raises(SystemExit) as stop:
+        load_settings(["--help"])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    for full_name in known_settings():
+        short = full_name.split(".")[1]
+        assert f"--{short} " in text or f"--{full_name} " in text
+    assert all(len(line) <= 119 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("model", "label_names", "id2label"),
+    [
+        ({}, ["bad", "good"], {0: "bad", 1: "good"}),
+        ({"num_symbols": 4}, ["bad", "good"], {0: "bad", 1: "good", 2: "LABEL_2", 3: "LABEL_3"}),
+        ({"num_symbols": 2}, [], {0: "LABEL_0", 1: "LABEL_1"}),
+        ({"id2label": {0: "x"}}, ["bad", "good"], {0: "x"}),
+    ],
+)
+def test_symbols_are_named_after_the_classes(model, label_names, id2label):
+    tokenizer = build_tokenizer(["a b", "b c"])
+    config = Settings(model=model).model_config(tokenizer, label_names)
+    assert config.id2label == id2label
+    assert config.vocab_size == len(tokenizer)
+    assert config.decoder_start_token_id == config.bos_token_id == tokenizer.bos_token_id
+    assert (config.pad_token_id, config.eos_token_id) == (tokenizer.pad_token_id, tokenizer.eos_token_id)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_reaches_the_configuration(preset):
+    config = Settings(model={"preset": preset, "langevin_steps": 3}).model_config(build_tokenizer(["a b"]))
+    expected = PRESETS[preset] | {"langevin_steps": 3}
+    assert {name: getattr(config, name) for name in expected} == expected

@@ -1,0 +1,73 @@
+"""A tiny corpus and runs of tiny models on it."""
+
+import random
+from pathlib import Path
+
+import torch
+from accelerate.utils import set_seed
+
+from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf.data import NO_LABEL, Corpus, Split
+from ldebm_hf.training import Settings, Trainer
+
+TINY_MODEL = {
+    "num_symbols": 3,
+    "embedding_size": 16,
+    "encoder_hidden_size": 16,
+    "decoder_hidden_size": 16,
+    "latent_size": 4,
+    "energy_hidden_size": 16,
+    "energy_num_blocks": 2,
+    "langevin_steps": 2,
+}
+TOPICS = {"rain": "cold wet grey windy storm cloud", "food": "bread soup fresh salt oven dish", "game": "ball goal team"}
+
+
+def tiny_texts(count: int, seed: int) -> list[tuple[str, int]]:
+    """Texts of 3 to 8 words, each with the class of the topic its words are from."""
+    rng = random.Random(seed)
+    labelled = []
+    for _ in range(count):
+        label, words = rng.choice(list(enumerate(TOPICS.values())))
+        labelled.append((" ".join(rng.choices(words.split(), k=rng.randint(3, 8))), label))
+    return labelled
+
+
+def tiny_corpus(num_train: int = 40, num_validation: int = 12, labels: str = "all") -> Corpus:
+    """A corpus whose training texts have `"all"`, `"some"` (every fourth) or `"no"` labels."""
+    kept = {"all": 1, "some": 4, "no": num_train + 1}[labels]
+    train = [
+        (text, label if i % kept == kept - 1 else NO_LABEL) for i, (text, label) in enumerate(tiny_texts(num_train, 1))
+    ]
+    splits = [Split(*map(list, zip(*texts, strict=True))) for texts in (train, tiny_texts(num_validation, 2))]
+    return Corpus("tiny", *splits, label_names=list(TOPICS))
+
+
+def tiny_trainer(
+    output_dir: Path, corpus: Corpus | None = None, model: dict | None = None, clustering: dict | None = None, **training
+) -> Trainer:
+    """A trainer of a tiny model; keywords are training settings."""
+    corpus = corpus or tiny_corpus()
+    defaults = {
+        "output_dir": str(output_dir),
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 8,
+        "logging_steps": 2,
+        "learning_rate": 0.01,
+    }
+    settings = Settings.from_dict(
+        {"model": TINY_MODEL | (model or {}), "clustering": clustering or {}, "training": defaults | training}
+    )
+    tokenizer = build_tokenizer(corpus.train.texts)
+    set_seed(settings.training.seed)
+    return Trainer(LDEBMModel(settings.model_config(tokenizer, corpus.label_names)), tokenizer, corpus, settings)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """A copy of the model's whole state."""
+    return {name: tensor.clone() for name, tensor in trainer.accelerator.unwrap_model(trainer.model).state_dict().items()}
+
+
+def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
