@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
-from ldebm_hf import LDEBMModel, build_tokenizer
-from ldebm_hf.data import load_corpus
+from ldebm_hf import LDEBMModel
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.training import DivergenceError, Trainer, load_settings
 
@@ -36,8 +35,8 @@ SAMPLES_PER_SYMBOL = 50
 
 def train(arguments: list[str]):
     settings = load_settings(arguments)
-    corpus = load_corpus(settings.data.source)
-    tokenizer = build_tokenizer(corpus.train.texts, settings.data.vocab_size, max_length=settings.data.max_length)
+    corpus = settings.data.load_corpus()
+    tokenizer = settings.data.build_tokenizer(corpus)
     set_seed(settings.training.seed)
     model = LDEBMModel(settings.model_config(tokenizer, corpus.label_names))
     scores = Trainer(model, tokenizer, corpus, settings).train()

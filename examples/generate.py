@@ -16,11 +16,11 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-import yaml
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.data import Corpus, Split, load_corpus
+from ldebm_hf.data import Corpus, Split
+from ldebm_hf.training import load_settings
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -111,18 +111,9 @@ def training_corpus(checkpoint: str) -> Corpus | None:
     recipe = Path(checkpoint, "settings.yaml")
     if not recipe.is_file():
         return None
-    settings = yaml.safe_load(recipe.read_text())
-    data = settings["data"]
+    settings = load_settings(["--config", str(recipe)])
     try:
-        return load_corpus(
-            data["source"],
-            data_dir=data["data_dir"],
-            text_column=data["text_column"],
-            label_column=data["label_column"],
-            validation_file=data["validation_file"],
-            validation_fraction=data["validation_fraction"],
-            seed=settings["training"]["seed"],
-        )
+        return settings.data.load_corpus()
     except OSError as error:
         print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
         return None

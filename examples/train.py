@@ -12,35 +12,19 @@ import sys
 from accelerate.utils import set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf import LDEBMModel, build_tokenizer
-from ldebm_hf.data import check_corpus, load_corpus
+from ldebm_hf import LDEBMModel
+from ldebm_hf.data import check_corpus
 from ldebm_hf.training import DivergenceError, Trainer, load_settings
 
 
 def main(arguments: list[str] | None = None) -> None:
     # 1. What to do: a recipe and the command line over it.
     settings = load_settings(arguments)
-    data, training = settings.data, settings.training
+    training = settings.training
 
     # 2. The texts, and the words the model will know.
-    corpus = load_corpus(
-        data.source,
-        data_dir=data.data_dir,
-        text_column=data.text_column,
-        label_column=data.label_column,
-        validation_file=data.validation_file,
-        validation_fraction=data.validation_fraction,
-        label_fraction=data.label_fraction,
-        max_train_examples=data.max_train_examples,
-        seed=training.seed,
-    )
-    tokenizer = build_tokenizer(
-        corpus.train.texts,
-        data.vocab_size,
-        lowercase=data.lowercase,
-        split_punctuation=data.split_punctuation,
-        max_length=data.max_length,
-    )
+    corpus = settings.data.load_corpus()
+    tokenizer = settings.data.build_tokenizer(corpus)
     config = settings.model_config(tokenizer, corpus.label_names)
     check_corpus(corpus, config.num_labels)
 

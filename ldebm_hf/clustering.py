@@ -52,7 +52,7 @@ def cluster(features: np.ndarray, num_symbols: int, settings: ClusteringSettings
         raise ValueError("features to cluster must be finite")
     if num_texts < num_symbols:
         raise ValueError(f"cannot make num_symbols={num_symbols} clusters of {num_texts} texts")
-    check_components(settings, size)
+    check_clustering(settings, size)
     faiss = _import_faiss()
     if settings.features == "whitened":
         whitening = faiss.PCAMatrix(size, settings.num_components, -0.5)
@@ -62,8 +62,6 @@ def cluster(features: np.ndarray, num_symbols: int, settings: ClusteringSettings
         features = whitening.apply(features)
     if settings.normalize:
         faiss.normalize_L2(features)
-    if settings.gpu and faiss.get_num_gpus() == 0:
-        raise ValueError("clustering.gpu=true, but faiss sees no GPU: install faiss-gpu, or set clustering.gpu=false")
     kmeans = faiss.Kmeans(
         features.shape[1],
         num_symbols,
@@ -79,12 +77,20 @@ def cluster(features: np.ndarray, num_symbols: int, settings: ClusteringSettings
     return np.unique(assignments, return_inverse=True)[1].astype(np.int64)
 
 
-def check_components(settings: ClusteringSettings, latent_size: int) -> None:
-    """Raise ValueError if the whitened features would need more components than a latent vector has."""
-    if settings.enabled and settings.features == "whitened" and settings.num_components > latent_size:
+def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
+    """Refuse what `cluster` would fail on, before any text is encoded for it.
+
+    Raises:
+        ValueError: whitened features of more components than a latent vector has, or a GPU that faiss does not see.
+        ImportError: faiss is not installed.
+    """
+    if settings.features == "whitened" and settings.num_components > latent_size:
         raise ValueError(
             f"clustering.num_components={settings.num_components} must not be more than latent_size={latent_size}"
         )
+    if settings.gpu and _import_faiss().get_num_gpus() == 0:
+        raise ValueError("clustering.gpu=true, but faiss sees no GPU: install faiss-gpu, or set clustering.gpu=false")
+    _import_faiss()
 
 
 def align_to_labels(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:

@@ -36,8 +36,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "entropy_threshold": 1.0,
         "uniform_init_range": 0.1,
     },
-    # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term of
-    # the evidence lower bound left out; symbols are learned and steered by at every level.
+    # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term
+    # of the evidence lower bound left out; symbols are learned and steered by at every level.
     "consistent": {
         "noise_schedule": "published",
         "base_level_noise": False,
@@ -91,9 +91,9 @@ class LDEBMConfig(PreTrainedConfig):
         energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
         energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
             log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
-        base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5, published), where
-            an energy of zero gives a prior of variance 24.7, or `"gaussian"` (each level's variable has its marginal
-            under z ~ N(0, I) as a factor), where it gives a standard normal prior.
+        base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5,
+            published), where an energy of zero gives a prior of variance 24.7, or `"gaussian"` (each level's variable
+            has its marginal under z ~ N(0, I) as a factor), where it gives a standard normal prior.
         symbol_levels (`str`, *optional*, defaults to `"all"`): The levels whose energy learns the symbols and is
             steered by them: the `"first"`, level 0, alone (published) or `"all"`.
 
@@ -123,11 +123,12 @@ class LDEBMConfig(PreTrainedConfig):
         langevin_step_size (`float`, *optional*, defaults to 0.1): b², squared step size in units of c_t² σ²_{t+1}
             (published: 2e-3, with a c_t² of 1 to 96).
         langevin_start (`str`, *optional*, defaults to `"gaussian"`): Where the chain of a level starts: at
-            `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant energy).
+            `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant
+            energy).
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Metropolis correction of every step (MALA).
-        label_guidance (`float`, *optional*, defaults to 1.0): Default `guidance_scale` γ of conditional sampling, the weight of
-            log p(y|z). `None` means 1/τ_t: the energy of class y is then f_y/τ_t (published).
+        label_guidance (`float`, *optional*, defaults to 1.0): Default `guidance_scale` γ of conditional sampling, the
+            weight of log p(y|z). `None` means 1/τ_t: the energy of class y is then f_y/τ_t (published).
 
         kl_weight (`float`, *optional*, defaults to 0.1): w_kl, weight of prior loss and posterior entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 SLOPE = 0.2  # of every LeakyReLU here
 
@@ -15,6 +15,14 @@ def sinusoidal_embedding(num_positions: int, size: int) -> torch.Tensor:
     frequency = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     angle = position * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :size].float()
+
+
+class SpectralNorm(_SpectralNorm):
+    """torch's, but quick on the meta device, where its first iterations compute nothing and took seconds per load."""
+
+    def _power_method(self, weight_mat: torch.Tensor, n_power_iterations: int) -> None:
+        if not weight_mat.is_meta:
+            super()._power_method(weight_mat, n_power_iterations)
 
 
 class LevelEmbedding(nn.Module):
@@ -63,7 +71,9 @@ class EnergyNetwork(nn.Module):
 
         def linear(inputs: int, outputs: int) -> nn.Linear:
             layer = nn.Linear(inputs, outputs)
-            return spectral_norm(layer) if normalize else layer
+            if normalize:
+                parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
+            return layer
 
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)

@@ -110,6 +110,16 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     _keep_in_fp32_modules_strict = ["prior"]
 
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        """As in transformers. The loaded model computes the same bits as the saved one."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        # safetensors leaves each tensor at its place in the file, and CPU kernels round by memory alignment.
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
+        return loaded
+
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
         # transformers passes over modules of custom code whose own tensors are all loaded; but the weight behind a
         # spectral norm belongs to a submodule. Nothing needs to be passed over: loaded tensors are never drawn again.
@@ -136,9 +146,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         if parametrize.is_parametrized(module):
             weight, norm = module.parametrizations.weight.original, module.parametrizations.weight[0]
             if not all(getattr(tensor, "_is_hf_initialized", False) for tensor in (weight, norm._u, norm._v)):
-                init.normal_(norm._u)
                 init.normal_(norm._v)
-                norm._power_method(weight, 15)
+                norm._power_method(weight, 15)  # starts from v
 
 
 class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):

@@ -22,7 +22,8 @@ def plot_validation_curves(metrics: Path, figure: Path) -> bool:
     names = list(lines[0]["values"])
     columns = 4
     rows = -(-len(names) // columns)
-    page = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
+    page = Figure(figsize=(3.2 * columns, 2.4 * rows))
+    page.subplots_adjust(left=0.06, right=0.98, bottom=0.06, top=0.95, hspace=0.6, wspace=0.3)
     epochs = [line["epoch"] for line in lines]
     for number, name in enumerate(names, start=1):
         panel = page.add_subplot(rows, columns, number, title=name.replace("_", " "), xlabel="epoch")

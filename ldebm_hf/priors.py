@@ -114,7 +114,8 @@ class DiffusionPrior(nn.Module):
         What of -log p(z_{0:T}) depends on the encoder but not through F, per pair `(num_pairs,)`.
 
         ‖z̃_t - z_{t+1}‖² = σ²‖ε‖² is constant in the encoder wherever r_t = 1, which leaves the base measure and the
-        last level's quadratic; then ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ² as a term of value zero; then log p(z_T).
+        last level's quadratic; then ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ² as a term of value zero; then
+        log p(z_T).
         """
         tables, t = self.levels, level[:, None]
         variance = tables.step_std[t].square()

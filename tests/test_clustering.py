@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 import pytest
 
-from ldebm_hf.clustering import ClusteringSettings, align_to_labels, balanced_order, check_components, cluster
+from ldebm_hf.clustering import ClusteringSettings, align_to_labels, balanced_order, check_clustering, cluster
 
 
 def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,9 @@ def test_published_features_are_whitened_components_on_the_sphere():
 def test_length_matters_only_without_normalisation():
     rng = np.random.default_rng(2)
     truth = rng.integers(0, 2, 200)
-    features = np.outer(1 + 9 * truth, np.ones(4)).astype(np.float32) + 0.01 * rng.normal(size=(200, 4)).astype(np.float32)
+    features = np.outer(1 + 9 * truth, np.ones(4)).astype(np.float32) + 0.01 * rng.normal(size=(200, 4)).astype(
+        np.float32
+    )
     lengths = ClusteringSettings(features="mean", normalize=False)
     assert same_partition(cluster(features, 2, lengths), truth)
     assert not same_partition(cluster(features, 2, ClusteringSettings(features="mean")), truth)
@@ -87,8 +89,9 @@ def test_what_cannot_be_clustered_is_refused(features, num_symbols, settings, me
 
 
 def test_components_are_only_checked_where_they_are_used():
-    check_components(ClusteringSettings(features="mean"), latent_size=2)
-    check_components(ClusteringSettings(enabled=False), latent_size=2)
+    check_clustering(ClusteringSettings(features="mean"), latent_size=2)
+    with pytest.raises(ValueError, match="num_components=3"):
+        check_clustering(ClusteringSettings(), latent_size=2)
 
 
 def test_missing_faiss_is_explained(monkeypatch):

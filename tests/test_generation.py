@@ -290,9 +290,10 @@ def test_guidance_moves_the_symbols(preset):
     for scale in (0.0, unit, 10 * unit):
         latents = model.sample_latents(200, class_labels="bad", guidance_scale=scale, generator=seeded())
         assert torch.equal(latents, unguided) == (scale == 0)
-        log_probability.append(model.prior.symbol_logits(latents).log_softmax(-1)[:, 1].mean().item())
-    assert log_probability[0] < log_probability[1] < log_probability[2]
-    assert log_probability[2] > log_probability[0] + 0.2
+        log_probability.append(model.prior.symbol_logits(latents).log_softmax(-1)[:, 1])
+    none, default, strong = log_probability
+    assert (default > none).float().mean() > 0.9 and (strong > default).float().mean() > 0.9
+    assert strong.mean() > none.mean() + 0.2
 
 
 def test_default_guidance_is_the_configurations():

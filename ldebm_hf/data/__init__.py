@@ -13,13 +13,15 @@ from .splits import hide_labels, take_subset
 from .synthetic import load_synthetic
 from .yelp import load_yelp
 
-__all__ = ["NO_LABEL", "Corpus", "Split", "check_corpus", "load_corpus"]
+__all__ = ["NO_LABEL", "TOKENISED_SOURCES", "Corpus", "Split", "check_corpus", "load_corpus"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 RELEASES = {
     "ptb": (load_ptb, "ptb.train.txt and ptb.valid.txt"),
     "yelp": (load_yelp, "sentiment.{train,dev}.{0,1}"),
 }
+TOKENISED_SOURCES = {"synthetic", *RELEASES}
+"""Sources whose words are already lower-case and apart from punctuation."""
 
 
 def load_corpus(

@@ -51,7 +51,10 @@ def describe_settings() -> str:
         "--data stands for --data.source, --seed for --training.seed.",
     ]
     for section in SECTIONS:
-        lines += ["", section + (": the fields of LDEBMConfig, with the default preset's values" if section == "model" else "")]
+        lines += [
+            "",
+            section + (": the fields of LDEBMConfig, with the default preset's values" if section == "model" else ""),
+        ]
         for full_name, item in known.items():
             if full_name.startswith(f"{section}."):
                 short = full_name.partition(".")[2]

@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..clustering import balanced_order, check_components
+from ..clustering import balanced_order, check_clustering
 from ..data import Corpus
 from ..modeling_ldebm import LDEBMModel
 from ..plots import plot_validation_curves
@@ -59,7 +59,6 @@ class Trainer:
         self.folder = OutputFolder(training.output_dir)
         if training.resume is None and not training.overwrite_output_dir:
             self.folder.refuse_earlier_run()
-        check_components(settings.clustering, self.config.latent_size)
         self.accelerator = Accelerator(
             mixed_precision=training.mixed_precision,
             step_scheduler_with_optimizer=False,
@@ -70,6 +69,8 @@ class Trainer:
 
         self.train_set = TokenizedSplit.of(corpus.train, tokenizer, settings.data.max_length)
         self.some_labels_known = bool((self.train_set.labels >= 0).any())
+        if needs_clusters(self.train_set.labels, settings.clustering):
+            check_clustering(settings.clustering, self.config.latent_size)
         self.evaluator = Evaluator(
             TokenizedSplit.of(corpus.validation, tokenizer, settings.data.max_length),
             symbols_are_labels=self.some_labels_known,
@@ -85,7 +86,8 @@ class Trainer:
 
         optimizer = make_optimizer(model, training)
         scheduler = make_scheduler(optimizer, training, self.total_steps)
-        self.model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
+        self.model = model  # as it is; `wrapped_model` keeps the replicas on all processes equal
+        self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
         self.progress = Progress()
         self.accelerator.register_for_checkpointing(self.progress)
         fingerprint = run_fingerprint(settings, self.config, self.train_set, self.accelerator, self.total_steps)
@@ -154,7 +156,7 @@ class Trainer:
             desc=f"epoch {progress.epoch + 1}",
             disable=not self.accelerator.is_local_main_process,
         )
-        self.model.train()
+        self.wrapped_model.train()
         self.recorder.restart_clock()
         for left, step in zip(reversed(range(len(steps))), steps, strict=True):
             terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights)
@@ -179,8 +181,8 @@ class Trainer:
         for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
             batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
             targets = self.score_targets[batch.pop("indices")]
-            with accelerator.no_sync(self.model) if left else nullcontext():
-                output = self.model(**batch)
+            with accelerator.no_sync(self.wrapped_model) if left else nullcontext():
+                output = self.wrapped_model(**batch)
                 accelerator.backward(output.loss * weight)
             parts = {name: getattr(output, name).detach() for name in LOSS_TERMS}
             parts["scored"] = (targets >= 0).float().mean()
@@ -200,8 +202,8 @@ class Trainer:
         labels, settings = self.train_set.labels, self.settings.clustering
         if not needs_clusters(labels, settings):
             return np.empty(0, dtype=np.int64)
-        model, batch_size = self.accelerator.unwrap_model(self.model), self.training.per_device_eval_batch_size
-        features = posterior_means(model, self.train_set, batch_size, self.accelerator)
+        batch_size = self.training.per_device_eval_batch_size
+        features = posterior_means(self.model, self.train_set, batch_size, self.accelerator)
         if not np.isfinite(features).all():
             value = float(features[~np.isfinite(features)][0])
             raise DivergenceError("posterior_mean", self.progress.step, value, self.checkpoints.last_good)
@@ -239,8 +241,7 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         """Score the model on the validation split, and keep it if it is the best so far."""
         progress, training = self.progress, self.training
-        model = self.accelerator.unwrap_model(self.model)
-        values = self.evaluator(model, self.accelerator)
+        values = self.evaluator(self.model, self.accelerator)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
@@ -259,7 +260,7 @@ class Trainer:
         saved = True
         if self.accelerator.is_main_process:
             try:
-                self.folder.save_best(self.accelerator.unwrap_model(self.model), self.tokenizer)
+                self.folder.save_best(self.model, self.tokenizer)
             except WRITE_ERRORS as error:
                 logger.warning("could not save the best model so far, the one before stays: %s", error)
                 saved = False
@@ -271,11 +272,12 @@ class Trainer:
         except OSError as error:
             if self.accelerator.is_main_process:
                 logger.warning("%s; training goes on, the last checkpoint is %s", error, self.checkpoints.last_good)
+        self.recorder.restart_clock()
 
     def _finish(self) -> None:
         if self.accelerator.is_main_process:
             if self.progress.best_metric is None:  # no validation's model could be saved: a last attempt
-                self.folder.save_best(self.accelerator.unwrap_model(self.model), self.tokenizer)
+                self.folder.save_best(self.model, self.tokenizer)
             self.folder.publish_best()
             plot_validation_curves(self.folder.metrics, self.folder.curves)
         self.accelerator.wait_for_everyone()  # a process group must be left together

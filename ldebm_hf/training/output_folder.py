@@ -23,8 +23,8 @@ class OutputFolder:
         self.best = self.path / "best"
 
     def refuse_earlier_run(self) -> None:
-        """Raise ValueError if there are checkpoints, which a new run would mix up with its own."""
-        if self.checkpoints.exists():
+        """Raise ValueError if an earlier run left a model or a checkpoint, which a new run would overwrite."""
+        if self.best.exists() or any(self.checkpoints.glob("step-*")):
             raise ValueError(
                 f"output_dir {str(self.path)!r} holds an earlier run: --resume latest goes on with it, "
                 "--overwrite_output_dir true discards it, another --output_dir leaves it alone"

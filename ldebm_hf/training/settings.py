@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import os
 import typing
 from collections.abc import Sequence
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
 from ..clustering import ClusteringSettings
 from ..configuration_ldebm import PRESETS, LDEBMConfig
+from ..data import TOKENISED_SOURCES, Corpus, load_corpus
+from ..tokenization import build_tokenizer
 from .atomic import write_text
 from .typed_values import check_limits, convert
 
@@ -43,9 +47,35 @@ class DataSettings:
     label_fraction: float = setting(1.0, "share of the training labels that is kept", at_least=0)
     max_train_examples: int | None = setting(None, "use only so many training texts", at_least=1)
     vocab_size: int = setting(10000, "most frequent words to keep", at_least=1)
-    lowercase: bool = setting(False, "lower-case the texts")
-    split_punctuation: bool = setting(False, "make punctuation marks tokens of their own")
+    lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
+    split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
     max_length: int = setting(40, "longest text in tokens, beginning and end marks included", at_least=3)
+    corpus_seed: int = setting(0, "decides the built-in corpus, and which texts are held out or left out", at_least=0)
+
+    def load_corpus(self) -> Corpus:
+        """The corpus these settings describe; errors as `ldebm_hf.data.load_corpus` has them."""
+        return load_corpus(
+            self.source,
+            data_dir=self.data_dir,
+            text_column=self.text_column,
+            label_column=self.label_column,
+            validation_file=self.validation_file,
+            validation_fraction=self.validation_fraction,
+            label_fraction=self.label_fraction,
+            max_train_examples=self.max_train_examples,
+            seed=self.corpus_seed,
+        )
+
+    def build_tokenizer(self, corpus: Corpus) -> PreTrainedTokenizerBase:
+        """A tokenizer with the words of the corpus's training texts."""
+        is_raw_text = self.source not in TOKENISED_SOURCES
+        return build_tokenizer(
+            corpus.train.texts,
+            self.vocab_size,
+            lowercase=is_raw_text if self.lowercase is None else self.lowercase,
+            split_punctuation=is_raw_text if self.split_punctuation is None else self.split_punctuation,
+            max_length=self.max_length,
+        )
 
 
 @dataclass
@@ -142,23 +172,29 @@ class Settings:
         """The model's configuration for a tokenizer and a corpus.
 
         Args:
-            label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which the first symbols get. Without
-                `model.num_symbols` there are as many symbols as classes.
+            label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which the first symbols get.
+                Without `model.num_symbols` there are as many symbols as classes.
+
+        Raises:
+            ValueError: values out of their range, or settings that do not go together.
         """
         values = {name: value for name, value in self.model.items() if name not in ("preset", "num_symbols")}
         num_symbols = self.model.get("num_symbols", len(label_names))
         if num_symbols and "id2label" not in values:
             spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
-            values["id2label"] = dict(enumerate([*label_names, *spare]))
-        return LDEBMConfig.from_preset(
-            self.model["preset"],
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            decoder_start_token_id=tokenizer.bos_token_id,
-            **values,
-        )
+            values["id2label"] = dict(enumerate([*label_names, *spare][:num_symbols]))
+        try:
+            return LDEBMConfig.from_preset(
+                self.model["preset"],
+                vocab_size=len(tokenizer),
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                decoder_start_token_id=tokenizer.bos_token_id,
+                **values,
+            )
+        except StrictDataclassError as error:
+            raise ValueError(f"model settings: {error.__cause__ or error}") from error
 
 
 SECTIONS = {"data": DataSettings, "model": dict, "clustering": ClusteringSettings, "training": TrainingSettings}
@@ -174,6 +210,7 @@ class KnownSetting:
     limits: dict[str, float] = field(default_factory=dict)
 
 
+@functools.cache
 def known_settings() -> dict[str, KnownSetting]:
     """Every setting by its full name, e.g. `training.learning_rate`."""
     known = {}

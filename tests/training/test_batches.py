@@ -15,16 +15,16 @@ from ldebm_hf.training.randomness import Purpose, generator, seed_noise
 def test_every_example_counts_once_in_every_step(num_examples, num_micro_batches, num_processes):
     order = np.random.default_rng(0).permutation(num_examples)
     plans = [
-        plan_epoch(
-            order, 4, num_micro_batches=num_micro_batches, num_processes=num_processes, process=process
-        )
+        plan_epoch(order, 4, num_micro_batches=num_micro_batches, num_processes=num_processes, process=process)
         for process in range(num_processes)
     ]
     step_size = 4 * num_micro_batches * num_processes
     assert {len(plan) for plan in plans} == {-(-num_examples // step_size)}
     for number, steps in enumerate(zip(*plans, strict=True)):
         assert len({len(step.micro_batches) for step in steps}) == 1, "as many forward passes on every process"
-        parts = [(micro, weight) for step in steps for micro, weight in zip(step.micro_batches, step.weights, strict=True)]
+        parts = [
+            (micro, weight) for step in steps for micro, weight in zip(step.micro_batches, step.weights, strict=True)
+        ]
         assert all(1 <= len(micro) <= 4 for micro, _ in parts)
         expected = order[number * step_size : (number + 1) * step_size]
         if len(expected) >= num_processes:

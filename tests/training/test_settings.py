@@ -75,7 +75,7 @@ def test_text_is_read_by_the_declared_type(recipe):
         ("--model.vocab_size 1", "unknown setting 'model.vocab_size': did you mean data.vocab_size"),
         ("--learning_rate fast", "training.learning_rate must be float, got 'fast'"),
         ("--max_train_examples 1.5", "data.max_train_examples must be int or none, got '1.5'"),
-        ("--lowercase maybe", "data.lowercase must be bool, got 'maybe'"),
+        ("--lowercase maybe", "data.lowercase must be bool or none, got 'maybe'"),
         ("--mixed_precision fp8", "training.mixed_precision must be no or fp16 or bf16 or none, got 'fp8'"),
         ("--features raw", "clustering.features must be whitened or mean, got 'raw'"),
         ("--preset best", "model.preset must be published or consistent, got 'best'"),
@@ -130,7 +130,12 @@ def test_saved_settings_are_a_recipe_of_the_same_run(tmp_path):
     assert again.training.resume is None, "the recipe starts the run, it does not resume it"
     again.training.resume = "latest"
     assert again == settings
-    assert list(yaml.safe_load((tmp_path / "settings.yaml").read_text("utf-8"))) == ["data", "model", "clustering", "training"]
+    assert list(yaml.safe_load((tmp_path / "settings.yaml").read_text("utf-8"))) == [
+        "data",
+        "model",
+        "clustering",
+        "training",
+    ]
 
 
 def test_help_lists_every_setting(capsys):

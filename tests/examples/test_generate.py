@@ -1,0 +1,91 @@
+"""examples/generate.py on an untrained tiny model of the built-in corpus: what it prints, not how good it is."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf.data import load_corpus
+from ldebm_hf.training import Settings
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "generate.py"
+SIZES = {
+    "embedding_size": 8,
+    "encoder_hidden_size": 8,
+    "decoder_hidden_size": 8,
+    "latent_size": 4,
+    "energy_hidden_size": 8,
+    "energy_num_blocks": 1,
+    "langevin_steps": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def generate():
+    spec = importlib.util.spec_from_file_location("generate", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus("synthetic")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, corpus):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    settings = Settings(model=SIZES)
+    tokenizer = build_tokenizer(corpus.train.texts)
+    torch.manual_seed(0)
+    LDEBMModel(settings.model_config(tokenizer, corpus.label_names)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    settings.save(folder / "settings.yaml")
+    return str(folder)
+
+
+def test_every_symbol_is_written_for_and_judged_twice(generate, checkpoint, corpus, capsys):
+    generate.main([checkpoint, "--num_samples", "2"])
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if line.split("  ")[0].strip() in corpus.label_names]
+    assert [row.split()[0] for row in rows] == [name for name in corpus.label_names for _ in range(2)]
+    assert "model reads: as asked for in" in printed and "held-out check: as asked for in" in printed
+    assert corpus.validation.texts[0] in printed and "->" in printed
+
+
+def test_chosen_symbols_by_name_and_id(generate, checkpoint, capsys):
+    generate.main([checkpoint, "--class_labels", "weather", "0", "--num_samples", "1"])
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert rows.count("weather") == 1 and rows.count("book_table") == 1
+
+
+def test_same_seed_same_sentences_with_sampled_tokens(generate, checkpoint, capsys):
+    prints = []
+    for seed in ("1", "1", "2"):
+        generate.main([checkpoint, "--no_symbols", "--num_samples", "3", "--do_sample", "--seed", seed])
+        prints.append(capsys.readouterr().out)
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_texts_are_read_and_written_again(generate, checkpoint, capsys):
+    generate.main([checkpoint, "--text", "will it rain", "zzz"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "will it rain" and lines[2].strip() == "zzz" and len(lines) == 4
+
+
+def test_unknown_symbol_names_the_known_ones(generate, checkpoint):
+    with pytest.raises(ValueError, match="weather.*nonsense"):
+        generate.main([checkpoint, "--class_labels", "nonsense"])
+
+
+def test_check_is_fitted_on_texts_that_the_model_never_saw(generate, corpus):
+    fitted, scored = generate.held_out_halves(corpus)
+    train = set(corpus.train.texts)
+    assert not train & set(fitted.texts) and not set(fitted.texts) & set(scored.texts)
+    without_test = load_corpus("synthetic")
+    without_test.test = None
+    fitted, scored = generate.held_out_halves(without_test)
+    assert sorted(fitted.texts + scored.texts) == sorted(corpus.validation.texts)

@@ -1,0 +1,341 @@
+"""The training loop: what a step optimises, which symbols an epoch has, what is kept, and when it stops."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import NOISELESS_MODEL, assert_same_weights, remove_noise, tiny_corpus, tiny_trainer, weights
+from transformers import AutoModel, AutoTokenizer
+
+from ldebm_hf import LDEBMModel
+from ldebm_hf.data import NO_LABEL
+from ldebm_hf.training import DivergenceError, loop
+
+
+def metrics(trainer, split: str) -> list[dict]:
+    lines = [json.loads(line) for line in trainer.folder.metrics.read_text().splitlines()]
+    return [line for line in lines if line["split"] == split]
+
+
+# ---- a whole run
+
+
+def test_run_leaves_everything_a_user_needs(tmp_path):
+    trainer = tiny_trainer(tmp_path / "run", num_train_epochs=3)
+    values = trainer.train()
+    folder = trainer.folder
+    assert trainer.progress.step == trainer.total_steps == 15
+    model, tokenizer = AutoModel.from_pretrained(folder.path), AutoTokenizer.from_pretrained(folder.path)
+    assert isinstance(model, LDEBMModel) and model.config.id2label == {0: "rain", 1: "food", 2: "game"}
+    assert tokenizer("cold rain")["input_ids"][0] == model.config.bos_token_id
+    assert len(metrics(trainer, "train")) == 3 * 3  # every 2 of an epoch's 5 steps, and at its end
+    validations = metrics(trainer, "validation")
+    assert [line["step"] for line in validations] == [5, 10, 15] and validations[-1]["values"] == values
+    assert [path.name for path in sorted(folder.checkpoints.iterdir())] == ["step-00000010", "step-00000015"]
+    assert folder.settings.exists()
+    assert not [path for path in folder.path.rglob("*") if path.name.startswith(".")], "no temporary files"
+
+
+def test_training_learns(tmp_path):
+    trainer = tiny_trainer(tmp_path, num_train_epochs=12)
+    values = trainer.train()
+    first = metrics(trainer, "validation")[0]["values"]
+    assert values["reconstruction_loss"] < first["reconstruction_loss"] - 3
+    assert values["classification_loss"] < first["classification_loss"]
+
+
+def test_best_model_is_kept_and_published(tmp_path):
+    """With the worst reconstruction as "best", the first epoch's model must stand in the folder at the end."""
+    trainer = tiny_trainer(tmp_path / "worst", num_train_epochs=3, greater_is_better=True)
+    trainer.train()
+    one_epoch = tiny_trainer(tmp_path / "one", num_train_epochs=1)
+    one_epoch.train()
+    assert_same_weights(LDEBMModel.from_pretrained(trainer.folder.path).state_dict(), weights(one_epoch))
+
+
+def test_early_stopping_counts_validations_without_a_new_best(tmp_path):
+    trainer = tiny_trainer(tmp_path, num_train_epochs=9, greater_is_better=True, early_stopping_patience=2)
+    trainer.train()
+    assert trainer.progress.finished and trainer.progress.epoch == 3
+
+
+def test_max_steps_ends_the_run_within_an_epoch(tmp_path):
+    trainer = tiny_trainer(tmp_path, max_steps=7)
+    trainer.train()
+    assert (trainer.progress.step, trainer.progress.epoch, trainer.progress.step_in_epoch) == (7, 1, 2)
+    assert [line["step"] for line in metrics(trainer, "validation")] == [5, 7]
+
+
+def test_earlier_run_is_not_overwritten_unless_told_to(tmp_path):
+    tiny_trainer(tmp_path, max_steps=2).train()
+    with pytest.raises(ValueError, match="--resume latest goes on with it, --overwrite_output_dir true discards it"):
+        tiny_trainer(tmp_path, max_steps=1)
+    again = tiny_trainer(tmp_path, max_steps=1, overwrite_output_dir=True)
+    again.train()
+    assert [path.name for path in again.folder.checkpoints.iterdir()] == ["step-00000001"]
+    assert {line["step"] for line in metrics(again, "train")} == {1}
+
+
+def test_same_seed_same_model_other_seed_another(tmp_path):
+    models = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer = tiny_trainer(tmp_path / name, max_steps=3, seed=seed)
+        trainer.train()
+        models.append(weights(trainer))
+    assert_same_weights(models[0], models[1])
+    assert not torch.equal(models[0]["encoder.mean.weight"], models[2]["encoder.mean.weight"])
+
+
+def test_validation_does_not_disturb_training(tmp_path, monkeypatch):
+    trainer = tiny_trainer(tmp_path / "a")
+    values = trainer.train()
+    other = tiny_trainer(tmp_path / "b", per_device_eval_batch_size=5)
+    monkeypatch.setattr(loop.Evaluator, "__call__", lambda *_: dict(values))
+    other.train()
+    assert_same_weights(weights(trainer), weights(other))
+
+
+def test_bf16_autocast_trains(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), mixed_precision="bf16", max_steps=6)
+    assert np.isfinite(list(trainer.train().values())).all()
+    assert {p.dtype for p in LDEBMModel.from_pretrained(tmp_path).parameters()} == {torch.float32}
+
+
+# ---- a step
+
+
+def test_groups_have_their_own_rate_decay_and_clip(tmp_path):
+    trainer = tiny_trainer(
+        tmp_path, learning_rate=0.5, prior_learning_rate=0.25, weight_decay=0.1, prior_weight_decay=0.2,
+        max_grad_norm=1e-3, prior_max_grad_norm=1e-2, max_steps=1,
+    )  # fmt: skip
+    autoencoder, prior = trainer.optimizer.param_groups
+    assert (autoencoder["name"], autoencoder["lr"], autoencoder["weight_decay"]) == ("autoencoder", 0.5, 0.1)
+    assert (prior["name"], prior["lr"], prior["weight_decay"]) == ("prior", 0.25, 0.2)
+    assert {id(p) for p in prior["params"]} == {id(p) for p in trainer.model.prior.parameters()}
+    assert len(autoencoder["params"]) + len(prior["params"]) == len(list(trainer.model.parameters()))
+    seen = {}
+    trainer.optimizer.zero_grad = lambda: seen.update(
+        {g["name"]: torch.stack([p.grad.norm() for p in g["params"]]).norm().item() for g in (autoencoder, prior)}
+    )
+    trainer.train()
+    assert seen["autoencoder"] == pytest.approx(1e-3, rel=1e-3)
+    assert seen["prior"] <= 1e-2 * 1.001
+    logged = metrics(trainer, "train")[0]["values"]
+    assert logged["autoencoder_grad_norm"] > 1e-3
+
+
+def test_schedule_changes_both_rates(tmp_path):
+    trainer = tiny_trainer(
+        tmp_path, lr_scheduler_type="linear", learning_rate=1e-2, prior_learning_rate=1e-3, num_train_epochs=2
+    )
+    trainer.train()
+    rates = [line["values"]["learning_rate"] for line in metrics(trainer, "train")]
+    assert rates == pytest.approx([1e-2 * (1 - line["step"] / 10) for line in metrics(trainer, "train")])
+    assert trainer.scheduler.get_last_lr() == [0, 0]
+
+
+def step_gradients(output_dir: Path, monkeypatch, **training) -> list[dict[str, torch.Tensor]]:
+    """The gradients of each step of an epoch."""
+    remove_noise(monkeypatch)
+    trainer = tiny_trainer(
+        output_dir, tiny_corpus(num_train=21), NOISELESS_MODEL, num_train_epochs=1, learning_rate=1e-6, **training
+    )
+    zero_grad, gradients = trainer.optimizer.zero_grad, []
+
+    def keep_and_zero():
+        gradients.append({name: p.grad.clone() for name, p in trainer.model.named_parameters()})
+        zero_grad()
+
+    trainer.optimizer.zero_grad = keep_and_zero
+    trainer.train()
+    return gradients
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, monkeypatch):
+    """Steps of 8, 8 and the 5 that are left, once as micro-batches of 4 + 4, 4 + 4 and 3 + 2."""
+    plain = step_gradients(tmp_path / "a", monkeypatch, per_device_train_batch_size=8)
+    halves = step_gradients(tmp_path / "b", monkeypatch, per_device_train_batch_size=4, gradient_accumulation_steps=2)
+    assert len(plain) == len(halves) == 3
+    for one, two in zip(plain, halves, strict=True):
+        assert max(gradient.abs().max() for gradient in one.values()) > 1e-2
+        for name, gradient in one.items():
+            torch.testing.assert_close(two[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+# ---- symbols
+
+
+def epoch_symbols(trainer) -> np.ndarray:
+    trainer.progress.assignments = torch.from_numpy(trainer._cluster())
+    return trainer._symbols()
+
+
+def test_labelled_texts_are_neither_clustered_nor_resampled(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "posterior_means", lambda *_: pytest.fail("encoded for clustering"))
+    trainer = tiny_trainer(tmp_path)
+    np.testing.assert_array_equal(epoch_symbols(trainer), trainer.train_set.labels)
+    drawn = Counter(i for step in trainer._plan(trainer.train_set.labels) for m in step.micro_batches for i in m)
+    assert set(drawn.values()) == {1} and len(drawn) == 40
+
+
+def test_unlabelled_texts_get_clusters_that_are_drawn_equally_often(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"))
+    symbols = epoch_symbols(trainer)
+    assert set(symbols) == {0, 1, 2}
+    drawn = [symbols[i] for step in trainer._plan(symbols) for m in step.micro_batches for i in m]
+    assert len(drawn) == 40 and max(Counter(drawn).values()) - min(Counter(drawn).values()) <= 2
+
+
+def test_known_labels_stay_and_clusters_are_named_after_them(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="some"), num_train_epochs=8)
+    trainer.train()
+    symbols, labels = epoch_symbols(trainer), trainer.train_set.labels
+    known = labels >= 0
+    assert known.sum() == 10
+    np.testing.assert_array_equal(symbols[known], labels[known])
+    assert (symbols[~known] >= 0).all()
+    truth = np.array(tiny_corpus(labels="all").train.labels)
+    assert (symbols[~known] == truth[~known]).mean() > 0.6, "trained posterior means lie by topic"
+
+
+def test_without_clustering_unlabelled_texts_have_no_symbol_and_no_resampling(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="some"), clustering={"enabled": False}, max_steps=2)
+    symbols = epoch_symbols(trainer)
+    np.testing.assert_array_equal(symbols, trainer.train_set.labels)
+    assert (symbols == NO_LABEL).sum() == 30
+    assert len({i for step in trainer._plan(symbols) for m in step.micro_batches for i in m}) == 40
+    trainer.train()
+
+
+def test_resampling_can_be_switched_off_alone(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"balanced_resampling": False})
+    symbols = epoch_symbols(trainer)
+    assert (symbols >= 0).all()
+    assert len({i for step in trainer._plan(symbols) for m in step.micro_batches for i in m}) == 40
+
+
+def test_clusters_are_of_posterior_means_in_corpus_order(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), per_device_eval_batch_size=7)
+    features = loop.posterior_means(trainer.model, trainer.train_set, 7, trainer.accelerator)
+    for index in (0, 17, 39):
+        ids = torch.tensor([trainer.train_set.token_ids[index]])
+        mean = trainer.model.encode(ids, torch.ones_like(ids)).posterior_mean[0].detach()
+        np.testing.assert_allclose(features[index], mean, atol=1e-6)
+
+
+def test_bar_values_are_logged_against_clusters_or_labels(tmp_path):
+    for labels, name in (("all", "symbol_accuracy"), ("some", "symbol_accuracy"), ("no", "cluster_agreement")):
+        trainer = tiny_trainer(tmp_path / labels, tiny_corpus(labels=labels), max_steps=5)
+        trainer.train()
+        values = metrics(trainer, "train")[-1]["values"]
+        assert {"symbol_accuracy", "cluster_agreement"} & values.keys() == {name}
+        assert 0 <= values[name] <= 1
+
+
+def test_too_many_components_are_refused_before_training(tmp_path):
+    with pytest.raises(ValueError, match="clustering.num_components=9 must not be more than latent_size=4"):
+        tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"num_components": 9})
+    tiny_trainer(tmp_path, tiny_corpus(labels="all"), clustering={"num_components": 9})
+
+
+def test_missing_faiss_is_told_before_training_and_only_where_it_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match="clustering.enabled=false"):
+        tiny_trainer(tmp_path, tiny_corpus(labels="some"))
+    tiny_trainer(tmp_path / "a", tiny_corpus(labels="some"), clustering={"enabled": False}, max_steps=1).train()
+    tiny_trainer(tmp_path / "b", tiny_corpus(labels="all"), max_steps=1).train()
+
+
+# ---- what can go wrong
+
+
+def spoil_step(trainer, step: int, **values: float) -> None:
+    """Let the model return other values at one optimiser step."""
+
+    def hook(module, arguments, output):
+        if module.training and trainer.progress.step + 1 == step:
+            for name, value in values.items():
+                output[name] = output[name] * 0 + value
+
+    trainer.model.register_forward_hook(hook)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"prior_loss": float("nan")}, "step 4: prior_loss is nan"),
+        ({"energy_negative": -1e7}, "step 4: energy_negative is -1e\\+07"),
+        ({"loss": float("inf")}, "step 4: loss is inf"),
+    ],
+)
+def test_divergence_stops_the_run_before_it_is_saved(tmp_path, values, message):
+    trainer = tiny_trainer(
+        tmp_path, save_steps=3, logging_steps=100, num_train_epochs=1, per_device_train_batch_size=4
+    )
+    spoil_step(trainer, 4, **values)
+    with pytest.raises(DivergenceError, match=f"{message}; the last good checkpoint is .*step-00000003"):
+        trainer.train()
+    assert [path.name for path in trainer.folder.checkpoints.iterdir()] == ["step-00000003"]
+
+
+def test_gradient_that_is_not_finite_is_divergence_too(tmp_path):
+    trainer = tiny_trainer(tmp_path)
+    trainer.model.encoder.mean.weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(DivergenceError, match="step 1: autoencoder_grad_norm is nan; no checkpoint had been written"):
+        trainer.train()
+
+
+def test_posterior_means_that_are_not_finite_are_named(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"))
+    torch.nn.init.constant_(trainer.model.encoder.mean.bias, float("nan"))
+    with pytest.raises(DivergenceError, match="step 0: posterior_mean is nan"):
+        trainer.train()
+
+
+def test_full_disk_does_not_end_the_run(tmp_path, monkeypatch, caplog):
+    trainer = tiny_trainer(tmp_path, save_steps=1, save_total_limit=9)
+    save_state, calls = trainer.accelerator.save_state, []
+
+    def disk_full_at_the_second_save(path):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return save_state(path)
+
+    monkeypatch.setattr(trainer.accelerator, "save_state", disk_full_at_the_second_save)
+    trainer.train()
+    saved = [int(path.name[-8:]) for path in sorted(trainer.folder.checkpoints.iterdir())]
+    assert saved == [1, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert "No space left on device; training goes on, the last checkpoint is" in caplog.text
+    assert "step-00000001" in caplog.text
+
+
+def test_best_model_that_cannot_be_saved_is_tried_again_at_the_end(tmp_path, monkeypatch, caplog):
+    trainer = tiny_trainer(tmp_path)
+    save_best, calls = loop.OutputFolder.save_best, []
+
+    def disk_full_at_first(folder, model, tokenizer):
+        calls.append(folder)
+        if len(calls) <= 2:
+            raise OSError(28, "No space left on device")
+        save_best(folder, model, tokenizer)
+
+    monkeypatch.setattr(loop.OutputFolder, "save_best", disk_full_at_first)
+    trainer.train()
+    assert "could not save the best model so far" in caplog.text
+    assert_same_weights(LDEBMModel.from_pretrained(tmp_path).state_dict(), weights(trainer))
+
+
+def test_final_model_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    trainer = tiny_trainer(tmp_path, max_steps=1)
+    monkeypatch.setattr(loop.OutputFolder, "save_best", disk_full)
+    with pytest.raises(OSError, match="No space left on device"):
+        trainer.train()
