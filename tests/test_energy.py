@@ -47,7 +47,7 @@ def test_spectral_norm_bounds_every_weight(energy):
         energy(*batch())
     for name, module in energy.named_modules():
         if parametrize.is_parametrized(module):
-            assert torch.linalg.matrix_norm(module.weight, 2) == pytest.approx(1, abs=1e-3), name
+            assert torch.linalg.matrix_norm(module.weight, 2).item() == pytest.approx(1, abs=1e-3), name
 
 
 def test_freezing_inside_a_cached_block_does_not_cut_the_graph(energy):
