@@ -51,11 +51,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "terminal_prior": False,
         "langevin_steps": 50,
         "langevin_step_rule": "relative",
-        "langevin_step_size": 0.1,
+        "langevin_step_size": 0.3,
         "langevin_start": "gaussian",
         "langevin_final_noise": True,
         "langevin_metropolis": False,
-        "label_guidance": 1.0,
+        "label_guidance": 4.0,
         "classification_weight": 1.0,
         "entropy_threshold": None,
         "uniform_init_range": None,
@@ -120,15 +120,16 @@ class LDEBMConfig(PreTrainedConfig):
         langevin_step_rule (`str`, *optional*, defaults to `"relative"`): c_t² in s_t² = b² c_t² σ²_{t+1}:
             `"published"` (σ̄_t/σ̄_0; needs `base_level_noise`), `"paper"` (Π_{1≤i≤t+1} σ_i / σ_1, Eq. 12) or
             `"relative"` (1: a fixed fraction of the conditional's own width).
-        langevin_step_size (`float`, *optional*, defaults to 0.1): b², squared step size in units of c_t² σ²_{t+1}
+        langevin_step_size (`float`, *optional*, defaults to 0.3): b², squared step size in units of c_t² σ²_{t+1}
             (published: 2e-3, with a c_t² of 1 to 96).
         langevin_start (`str`, *optional*, defaults to `"gaussian"`): Where the chain of a level starts: at
             `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant
             energy).
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Metropolis correction of every step (MALA).
-        label_guidance (`float`, *optional*, defaults to 1.0): Default `guidance_scale` γ of conditional sampling, the
-            weight of log p(y|z). `None` means 1/τ_t: the energy of class y is then f_y/τ_t (published).
+        label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
+            weight of log p(y|z). 1 is the model's own joint density; `None` means 1/τ_t, with which the energy of class
+            y is f_y/τ_t (published).
 
         kl_weight (`float`, *optional*, defaults to 0.1): w_kl, weight of prior loss and posterior entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.
@@ -170,11 +171,11 @@ class LDEBMConfig(PreTrainedConfig):
 
     langevin_steps: int = 50
     langevin_step_rule: Literal["published", "paper", "relative"] = "relative"
-    langevin_step_size: float | int = 0.1
+    langevin_step_size: float | int = 0.3
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False
-    label_guidance: float | int | None = 1.0
+    label_guidance: float | int | None = 4.0
 
     kl_weight: float | int = 0.1
     mutual_information_weight: float | int = 0.05
