@@ -128,8 +128,8 @@ class LDEBMConfig(PreTrainedConfig):
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Metropolis correction of every step (MALA).
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
-            weight of log p(y|z). 1 is the model's own joint density; `None` means 1/τ_t, with which the energy of class
-            y is f_y/τ_t (published).
+            weight of log p(y|z). 1 is the model's own joint density; `None` means 1/τ_t, with which the energy of
+            class y is f_y/τ_t (published).
 
         kl_weight (`float`, *optional*, defaults to 0.1): w_kl, weight of prior loss and posterior entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.
