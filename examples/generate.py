@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.do_sample:
         decoding["temperature"] = options.temperature
     names = options.class_labels or list(model.config.label2id)
-    symbols = None if options.no_symbols else model.symbol_ids(as_ids(names)).repeat_interleave(options.num_samples)
+    known = model.config.label2id
+    asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]
+    symbols = None if options.no_symbols else model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
     token_ids = model.generate(
         class_labels=symbols,
         num_samples=options.num_samples if symbols is None else None,
@@ -86,11 +88,6 @@ def main(arguments: list[str] | None = None) -> None:
     print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
-def as_ids(names: list[str]) -> list[int | str]:
-    """Command-line symbols: digits are ids."""
-    return [int(name) if name.isdigit() else name for name in names]
-
-
 def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
     return [model.config.id2label[symbol] for symbol in model.infer_symbols(**batch).argmax(-1).tolist()]
@@ -114,7 +111,7 @@ def training_corpus(checkpoint: str) -> Corpus | None:
     settings = load_settings(["--config", str(recipe)])
     try:
         return settings.data.load_corpus()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
         return None
 

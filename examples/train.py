@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     # 2. The texts, and the words the model will know.
     corpus = settings.data.load_corpus()
     tokenizer = settings.data.build_tokenizer(corpus)
-    config = settings.model_config(tokenizer, corpus.label_names)
+    taught = corpus.train.classes  # a class without a labelled training text gives no symbol its name
+    names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
+    config = settings.model_config(tokenizer, names)
     check_corpus(corpus, config.num_labels)
 
     disable_progress_bar()  # of saving; training has its own
@@ -33,12 +35,16 @@ def main(arguments: list[str] | None = None) -> None:
     # 3. The model, with weights drawn under the run's seed.
     set_seed(training.seed)
     model = LDEBMModel(config)
+    model.generation_config.max_new_tokens = settings.data.max_length
 
     # 4. Train, or go on where an interrupted run stopped.
     trainer = Trainer(model, tokenizer, corpus, settings)
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation texts")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
+    labelled = sum(label >= 0 for label in corpus.train.labels)
+    rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
+    trainer.say(f"{labelled:,} training texts have a label, {len(corpus.train) - labelled:,} {rest}")
     trainer.say(f"{model.num_parameters():,} parameters, {config.num_labels} symbols, {trainer.total_steps:,} steps")
     trainer.train()
 

@@ -17,9 +17,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "published": {
         "noise_schedule": "published",
         "base_level_noise": True,
+        "num_levels": 6,
+        "noise_range": None,
         "scale_last_level": False,
         "level_sampling": "published",
         "level_weighting": "published",
+        "energy_spectral_norm": True,
         "energy_temperature": "step",
         "base_measure": "flat",
         "symbol_levels": "first",
@@ -32,8 +35,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_final_noise": True,
         "langevin_metropolis": False,
         "label_guidance": None,
+        "kl_weight": 0.1,
+        "mutual_information_weight": 0.05,
         "classification_weight": 0.05,
         "entropy_threshold": 1.0,
+        "encoder_head_activation": True,
         "uniform_init_range": 0.1,
     },
     # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term
@@ -41,14 +47,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "consistent": {
         "noise_schedule": "published",
         "base_level_noise": False,
+        "num_levels": 6,
+        "noise_range": None,
         "scale_last_level": False,
         "level_sampling": "published",
         "level_weighting": "likelihood",
+        "energy_spectral_norm": True,
         "energy_temperature": "unit",
         "base_measure": "gaussian",
         "symbol_levels": "all",
         "log_normalizer_gradient": True,
-        "terminal_prior": False,
+        "terminal_prior": True,
         "langevin_steps": 50,
         "langevin_step_rule": "relative",
         "langevin_step_size": 0.3,
@@ -56,8 +65,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_final_noise": True,
         "langevin_metropolis": False,
         "label_guidance": 4.0,
-        "classification_weight": 1.0,
+        "kl_weight": 0.2,
+        "mutual_information_weight": 0.05,
+        "classification_weight": 2.0,
         "entropy_threshold": None,
+        "encoder_head_activation": True,
         "uniform_init_range": None,
     },
 }
@@ -114,13 +126,13 @@ class LDEBMConfig(PreTrainedConfig):
             (σ_1/σ_{t+1}) or `"likelihood"` (the weights of the log-likelihood, 1/τ_t, whatever the level sampling).
         log_normalizer_gradient (`bool`, *optional*, defaults to `True`): Keep ∇ log Z_t(z_{t+1}) in the encoder's
             gradient.
-        terminal_prior (`bool`, *optional*, defaults to `False`): Keep log p(z_T) in the encoder's gradient.
+        terminal_prior (`bool`, *optional*, defaults to `True`): Keep log p(z_T) in the encoder's gradient.
 
         langevin_steps (`int`, *optional*, defaults to 50): Langevin steps K per level.
         langevin_step_rule (`str`, *optional*, defaults to `"relative"`): c_t² in s_t² = b² c_t² σ²_{t+1}:
-            `"published"` (σ̄_t/σ̄_0; needs `base_level_noise`), `"paper"` (Π_{1≤i≤t+1} σ_i / σ_1, Eq. 12) or
-            `"relative"` (1: a fixed fraction of the conditional's own width).
-        langevin_step_size (`float`, *optional*, defaults to 0.3): b², squared step size in units of c_t² σ²_{t+1}
+            `"published"` (σ̄_t/σ̄_0; needs `base_level_noise`) or `"paper"` (Π_{1≤i≤t+1} σ_i / σ_1, Eq. 12); or
+            `"relative"`: s_t² is b² times the variance that level t's density has for a constant energy.
+        langevin_step_size (`float`, *optional*, defaults to 0.3): b², squared step size in the rule's units
             (published: 2e-3, with a c_t² of 1 to 96).
         langevin_start (`str`, *optional*, defaults to `"gaussian"`): Where the chain of a level starts: at
             `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant
@@ -131,9 +143,9 @@ class LDEBMConfig(PreTrainedConfig):
             weight of log p(y|z). 1 is the model's own joint density; `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
 
-        kl_weight (`float`, *optional*, defaults to 0.1): w_kl, weight of prior loss and posterior entropy.
+        kl_weight (`float`, *optional*, defaults to 0.2): w_kl, weight of prior loss and posterior entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.
-        classification_weight (`float`, *optional*, defaults to 1.0): w_cls, weight of the symbols' cross-entropy.
+        classification_weight (`float`, *optional*, defaults to 2.0): w_cls, weight of the symbols' cross-entropy.
         entropy_threshold (`float`, *optional*): The posterior's negative entropy counts only in dimensions where
             -½(1 + log σ²) exceeds this (published: 1.0); `None` counts all.
     """
@@ -167,7 +179,7 @@ class LDEBMConfig(PreTrainedConfig):
     level_sampling: Literal["published", "uniform", "all"] = "published"
     level_weighting: Literal["published", "likelihood"] = "likelihood"
     log_normalizer_gradient: bool = True
-    terminal_prior: bool = False
+    terminal_prior: bool = True
 
     langevin_steps: int = 50
     langevin_step_rule: Literal["published", "paper", "relative"] = "relative"
@@ -177,9 +189,9 @@ class LDEBMConfig(PreTrainedConfig):
     langevin_metropolis: bool = False
     label_guidance: float | int | None = 4.0
 
-    kl_weight: float | int = 0.1
+    kl_weight: float | int = 0.2
     mutual_information_weight: float | int = 0.05
-    classification_weight: float | int = 1.0
+    classification_weight: float | int = 2.0
     entropy_threshold: float | int | None = None
 
     is_encoder_decoder: bool = True
@@ -257,6 +269,8 @@ class LDEBMConfig(PreTrainedConfig):
             _require(self.base_level_noise, "langevin_step_rule", "published", "used with base_level_noise=True only")
         if self.noise_schedule == "linear_variance":
             _require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
+        if self.base_measure == "gaussian":
+            _require(not self.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
 
 
 def _require(condition: bool, name: str, value, allowed: str) -> None:

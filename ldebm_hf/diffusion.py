@@ -56,14 +56,22 @@ def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
     return NoiseSchedule(np.sqrt(1 - step_scale**2), marginal_scale, np.sqrt(1 - marginal_scale**2))
 
 
+def base_precision(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
+    """κ_t, the base measure's precision per level: that of z̃ = a z for z ~ N(0, I), or 0 where the base is flat."""
+    precision = np.zeros(config.num_levels)
+    if config.base_measure == "gaussian":
+        precision[:-1] = 1 / schedule.step_scale[:-1] ** 2  # the last level, with r = 0, has its Gaussian already
+    return precision
+
+
 def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
-    """Squared Langevin steps s_t² = b² c_t² σ²_{t+1}, shape `(num_levels,)`, by `config.langevin_step_rule`."""
+    """Squared Langevin steps s_t², shape `(num_levels,)`, by `config.langevin_step_rule`."""
+    if config.langevin_step_rule == "relative":
+        return config.langevin_step_size / (1 / schedule.step_std**2 + base_precision(config, schedule))
     if config.langevin_step_rule == "published":
         factor = schedule.marginal_std / schedule.marginal_std[0]
-    elif config.langevin_step_rule == "paper":
-        factor = np.cumprod(schedule.step_std) / schedule.step_std[0]
     else:
-        factor = np.ones(config.num_levels)
+        factor = np.cumprod(schedule.step_std) / schedule.step_std[0]
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
@@ -93,8 +101,6 @@ class LevelTables(nn.Module):
         else:
             quadratic_weight = energy_weight = schedule.step_std[0] / schedule.step_std
         unscaled = last & (not config.scale_last_level)
-        # of z̃ = a z with z ~ N(0, I); the last level, with r = 0, has its Gaussian already
-        gaussian_base = (config.base_measure == "gaussian") & ~last
         tables = {
             "step_std": schedule.step_std,  # σ_{t+1}
             "step_scale": schedule.step_scale,  # a_{t+1}
@@ -102,7 +108,7 @@ class LevelTables(nn.Module):
             "marginal_std": schedule.marginal_std,  # σ̄_t
             "latent_scale": np.where(unscaled, 1.0, schedule.step_scale),  # z̃_t / z_t
             "center_scale": np.where(last, 0.0, 1.0),  # r_t
-            "base_precision": np.where(gaussian_base, 1 / schedule.step_scale**2, 0.0),
+            "base_precision": base_precision(config, schedule),  # κ_t
             "langevin_variance": step_variance,  # s_t²
             "temperature": temperature,  # τ_t
             "energy_weight": energy_weight,  # λ_t

@@ -61,7 +61,8 @@ class LDEBMOutput(ModelOutput):
         prior_loss (`torch.FloatTensor`): One-pass prior loss (its value is a contrast, not a likelihood).
         entropy_loss (`torch.FloatTensor`): Negative entropy of q(z|x) up to a constant, nats per example.
         mutual_information (`torch.FloatTensor`): I(z; y) over the batch, nats.
-        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols.
+        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols; with symbols at all
+            levels the mean of that at level 0 and that at the noisy levels drawn.
         energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior and at Langevin samples.
         logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits; not
             returned in training mode.
@@ -118,6 +119,9 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         # safetensors leaves each tensor at its place in the file, and CPU kernels round by memory alignment.
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
+        for module in model.modules():
+            if isinstance(module, nn.GRU):
+                module.flatten_parameters()  # cuDNN wants them side by side
         return loaded
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
@@ -245,6 +249,13 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
 
     def _objective(self, input_ids, attention_mask, class_labels, labels, decoder_input_ids, generator):
         config, batch_size = self.config, len(input_ids)
+        if labels is not None and labels.ndim != 2:
+            raise ValueError(
+                f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
+                "symbols go into class_labels"
+            )
+        if class_labels is not None and class_labels.shape != (batch_size,):
+            raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
         mean, log_variance = self.encoder(input_ids, attention_mask)
         mean, log_variance = mean.float(), log_variance.float()
         latents = mean + (0.5 * log_variance).exp() * gaussian_like(mean, generator)
@@ -271,7 +282,8 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
         classification = classification_loss(symbol_logits, class_labels)
         if config.symbol_levels == "all":
             repeats = len(prior.symbol_logits) // batch_size
-            classification = classification + classification_loss(prior.symbol_logits, class_labels.repeat(repeats))
+            noisy = classification_loss(prior.symbol_logits, class_labels.repeat(repeats))
+            classification = (classification + noisy) / 2
         return LDEBMOutput(
             loss=reconstruction
             + config.kl_weight * (prior.loss + entropy)
@@ -385,6 +397,7 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
         class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
         num_samples: int | None = None,
         guidance_scale: float | None = None,
+        num_langevin_steps: int | None = None,
         generator: torch.Generator | None = None,
         **generation_kwargs,
     ):
@@ -398,8 +411,8 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
                 defaults to 0 at `config.pad_token_id`.
             latents (`torch.Tensor` of shape `(n, latent_size)`, *optional*): Latents to decode.
-            class_labels, num_samples, guidance_scale: As in [`sample_latents`], for samples of the prior.
-                `num_return_sequences` instead decodes each latent several times.
+            class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
+                prior. `num_return_sequences` instead decodes each latent several times.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
             generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included.
 
@@ -421,7 +434,11 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
             latents = self.encode(input_ids, attention_mask).posterior_mean
         elif latents is None:
             latents = self.sample_latents(
-                num_samples, class_labels=class_labels, guidance_scale=guidance_scale, generator=generator
+                num_samples,
+                class_labels=class_labels,
+                guidance_scale=guidance_scale,
+                num_langevin_steps=num_langevin_steps,
+                generator=generator,
             )
         latents = torch.as_tensor(latents, device=self.device)
         if latents.ndim != 2 or latents.shape[1] != self.config.latent_size or len(latents) == 0:
