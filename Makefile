@@ -14,7 +14,7 @@ help:  ## list these targets
 
 install: $(INSTALLED)  ## create .venv and install the package with pinned versions (the targets below do so themselves)
 
-demo: $(INSTALLED)  ## train on the built-in corpus (about 3 minutes on 2 CPU cores), then write sentences for each symbol
+demo: $(INSTALLED)  ## train on the built-in corpus (2 minutes on 2 CPU cores), then write sentences for each symbol
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config examples/recipes/demo.yaml
 	$(BIN)/python examples/generate.py outputs/demo
