@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tiny_models import TINY_SIZES
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
@@ -18,19 +19,8 @@ LATENTS = torch.randn(3, LATENT, generator=torch.Generator().manual_seed(0))
 def tiny_model(preset="consistent", **settings) -> LDEBMModel:
     """A model that varies its words and ends some texts: by its seed, torch's initialisation, a strong recurrence."""
     torch.manual_seed(2)
-    sizes = {
-        "vocab_size": VOCABULARY,
-        "id2label": {0: "good", 1: "bad", 2: "neutral"},
-        "embedding_size": 8,
-        "encoder_hidden_size": 8,
-        "decoder_hidden_size": 8,
-        "latent_size": LATENT,
-        "energy_hidden_size": 16,
-        "energy_num_blocks": 2,
-        "langevin_steps": 3,
-        "uniform_init_range": None,
-    }
-    model = LDEBMModel(LDEBMConfig.from_preset(preset, **{**sizes, **settings})).eval()
+    settings = {**TINY_SIZES, "uniform_init_range": None, **settings}
+    model = LDEBMModel(LDEBMConfig.from_preset(preset, **settings)).eval()
     with torch.no_grad():
         for parameter in model.decoder.rnn.parameters():
             parameter.mul_(4)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tiny_models import TINY_SIZES
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -19,18 +20,7 @@ PER_EXAMPLE = ("latents", "posterior_mean", "posterior_log_variance", "symbol_lo
 
 def tiny_model(preset="published", seed=0, **settings) -> LDEBMModel:
     torch.manual_seed(seed)
-    sizes = {
-        "vocab_size": VOCABULARY,
-        "id2label": {0: "good", 1: "bad", 2: "neutral"},
-        "embedding_size": 8,
-        "encoder_hidden_size": 8,
-        "decoder_hidden_size": 8,
-        "latent_size": LATENT,
-        "energy_hidden_size": 16,
-        "energy_num_blocks": 2,
-        "langevin_steps": 3,
-    }
-    return LDEBMModel(LDEBMConfig.from_preset(preset, **{**sizes, **settings})).eval()
+    return LDEBMModel(LDEBMConfig.from_preset(preset, **{**TINY_SIZES, **settings})).eval()
 
 
 def seeded(seed=0) -> torch.Generator:
