@@ -1,0 +1,83 @@
+"""Side-by-side timing: in every round the baseline and ours run one after the other, and only ratios are compared."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass
+class Comparison:
+    """
+    How much faster ours is, by the ratio baseline/ours of each round.
+
+    Args:
+        name (`str`): What was timed.
+        ratio, low, high (`float`): Median and quartiles of the rounds' ratios.
+        baseline_seconds, our_seconds (`float`): Median times of one call.
+        target (`float`, *optional*): The ratio that was asked for.
+        note (`str`): What the reader should know beside.
+    """
+
+    name: str
+    ratio: float
+    low: float
+    high: float
+    baseline_seconds: float
+    our_seconds: float
+    target: float | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def compare(
+    name: str,
+    baseline: Callable[[], object],
+    ours: Callable[[], object],
+    *,
+    rounds: int = 5,
+    target: float | None = None,
+    note: str = "",
+) -> Comparison:
+    """Time two callables in turns, after one untimed call of each."""
+    baseline(), ours()
+    seconds = np.array([[_seconds(baseline), _seconds(ours)] for _ in range(rounds)])
+    low, ratio, high = np.quantile(seconds[:, 0] / seconds[:, 1], [0.25, 0.5, 0.75])
+    baseline_seconds, our_seconds = np.median(seconds, axis=0)
+    return Comparison(
+        name, float(ratio), float(low), float(high), float(baseline_seconds), float(our_seconds), target, note
+    )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    _wait_for_gpu()
+    start = time.perf_counter()
+    call()
+    _wait_for_gpu()
+    return time.perf_counter() - start
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def markdown_table(comparisons: list[Comparison]) -> str:
+    """One row per comparison: times, ratio with quartiles, target."""
+    lines = ["| what | baseline | ours | ratio (quartiles) | asked for |", "|---|---|---|---|---|"]
+    for row in comparisons:
+        name = row.name + (f" ({row.note})" if row.note else "")
+        target = "" if row.target is None else f"{row.target:g}"
+        lines.append(
+            f"| {name} | {_readable(row.baseline_seconds)} | {_readable(row.our_seconds)} "
+            f"| {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) | {target} |"
+        )
+    return "\n".join(lines)
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
