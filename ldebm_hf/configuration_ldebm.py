@@ -31,6 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_steps": 50,
         "langevin_step_rule": "published",
         "langevin_step_size": 2e-3,
+        "langevin_integrator": "euler",
         "langevin_start": "previous",
         "langevin_final_noise": True,
         "langevin_metropolis": False,
@@ -61,6 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_steps": 50,
         "langevin_step_rule": "relative",
         "langevin_step_size": 0.3,
+        "langevin_integrator": "exponential",
         "langevin_start": "gaussian",
         "langevin_final_noise": True,
         "langevin_metropolis": False,
@@ -134,6 +136,9 @@ class LDEBMConfig(PreTrainedConfig):
             `"relative"`: s_t² is b² times the variance that level t's density has for a constant energy.
         langevin_step_size (`float`, *optional*, defaults to 0.3): b², squared step size in the rule's units
             (published: 2e-3, with a c_t² of 1 to 96).
+        langevin_integrator (`str`, *optional*, defaults to `"exponential"`): `"euler"`, z + ½ s² ∇ log p + s ε
+            (Eq. 12, published), whose bias grows with the step, or `"exponential"`, which follows the Gaussian part
+            of the density exactly, with any s² of at most its variance (b² of at most 1 with `"relative"` steps).
         langevin_start (`str`, *optional*, defaults to `"gaussian"`): Where the chain of a level starts: at
             `"previous"` (z_{t+1} itself: published) or `"gaussian"` (a draw from the level's density for a constant
             energy).
@@ -184,6 +189,7 @@ class LDEBMConfig(PreTrainedConfig):
     langevin_steps: int = 50
     langevin_step_rule: Literal["published", "paper", "relative"] = "relative"
     langevin_step_size: float | int = 0.3
+    langevin_integrator: Literal["euler", "exponential"] = "exponential"
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False

@@ -75,6 +75,29 @@ def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.n
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
+def langevin_drift(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
+    """
+    What multiplies the score in a Langevin step, shape `(num_levels,)`, by `config.langevin_integrator`.
+
+    With N(m, v) the Gaussian part of level t's density, the exponential integrator solves its dynamics exactly:
+    z ← m + ρ (z - m) + (1 - ρ) v ∇F + s ε with ρ² = 1 - s²/v leaves it invariant for any s² up to v.
+
+    Raises:
+        ValueError: Exponential steps with s² > v.
+    """
+    step_variance = langevin_step_variance(config, schedule)
+    if config.langevin_integrator == "euler":
+        return step_variance / 2
+    relative = step_variance * (1 / schedule.step_std**2 + base_precision(config, schedule))
+    if relative.max() > 1 + 1e-12:
+        most = config.langevin_step_size / relative.max()
+        raise ValueError(
+            f"langevin_step_size must be at most {most:.3g} with the exponential integrator, "
+            f"got {config.langevin_step_size}"
+        )
+    return step_variance / (1 + np.sqrt(np.maximum(1 - relative, 0)))
+
+
 class LevelTables(nn.Module):
     """
     All per-level constants as float32 buffers of shape `(num_levels,)`, indexed by level.
@@ -110,6 +133,7 @@ class LevelTables(nn.Module):
             "center_scale": np.where(last, 0.0, 1.0),  # r_t
             "base_precision": base_precision(config, schedule),  # κ_t
             "langevin_variance": step_variance,  # s_t²
+            "langevin_drift": langevin_drift(config, schedule),
             "temperature": temperature,  # τ_t
             "energy_weight": energy_weight,  # λ_t
             "quadratic_weight": quadratic_weight,

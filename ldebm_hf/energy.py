@@ -1,10 +1,15 @@
 """The energy network f_α(z̃, t) ∈ R^K and the free energy F = logsumexp_K f."""
 
+import functools
+import logging
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
+
+logger = logging.getLogger(__name__)
 
 SLOPE = 0.2  # of every LeakyReLU here
 
@@ -98,64 +103,123 @@ class EnergyNetwork(nn.Module):
             hidden = hidden + block(F.leaky_relu(hidden, SLOPE))
         return self.head(F.leaky_relu(hidden, SLOPE))
 
-    def at_level(self, level: torch.Tensor) -> "EnergyAtLevel":
-        """The network with today's effective weights and the levels of one batch folded in, for fast gradients."""
-        return EnergyAtLevel(self, level)
+    def tilted(self, level, free_energy_weight, logit_weight=None, **options) -> "TiltedEnergy":
+        """A [`TiltedEnergy`] of this network with today's effective weights; arguments as there."""
+        return TiltedEnergy(self, level, free_energy_weight, logit_weight, **options)
 
 
-class EnergyAtLevel:
+class TiltedEnergy:
     """
-    A frozen [`EnergyNetwork`] for one batch of levels, with its input gradient in closed form.
+    E(z̃) = w F(z̃, t) + c·f(z̃, t) of a frozen [`EnergyNetwork`] for one batch of levels, with ∇E in closed form.
 
-    The level only enters through the merge layer, so its embedding becomes a bias per row; spectral norms are divided
-    out once. Works under `no_grad` and `inference_mode`.
+    Everything that does not change along a chain is computed once: spectral norms are divided out, and the level,
+    which only enters through the merge layer, becomes a bias per row. Activations live in buffers that every call
+    reuses. Works under `no_grad` and `inference_mode`.
+
+    Args:
+        energy ([`EnergyNetwork`]): Network to freeze.
+        level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
+        free_energy_weight (`torch.Tensor` of shape `(batch_size, 1)`): w.
+        logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; zero if missing.
+        dtype (`torch.dtype`, *optional*): Precision of weights and activations; defaults to the network's.
+        compile (`bool`, *optional*, defaults to `False`): Run through `torch.compile`.
     """
 
-    def __init__(self, energy: EnergyNetwork, level: torch.Tensor):
+    def __init__(
+        self,
+        energy: EnergyNetwork,
+        level: torch.Tensor,
+        free_energy_weight: torch.Tensor,
+        logit_weight: torch.Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        compile: bool = False,
+    ):
         # A weight that is first computed here may stay cached for a loss outside: it must carry its graph.
         with torch.enable_grad(), parametrize.cached():
             layers = [energy.latent_hidden, energy.latent_output, energy.merge, *energy.blocks, energy.head]
-            weights = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+            dtype = energy.head.bias.dtype if dtype is None else dtype
+            weights = [(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in layers]
             level_features = energy.level(torch.arange(energy.level.num_levels, device=level.device)).detach()
         self.latent_hidden, self.latent_output, (merge_weight, merge_bias), *self.blocks, self.head = weights
         latent_weight, level_weight = merge_weight.chunk(2, dim=1)
-        self.merge_weight = latent_weight.contiguous()
-        self.merge_bias = F.linear(F.leaky_relu(level_features, SLOPE), level_weight, merge_bias)[level]
+        level_features = F.leaky_relu(level_features, SLOPE).to(dtype)
+        self.merge = latent_weight.contiguous(), F.linear(level_features, level_weight, merge_bias)[level]
+        self.free_energy_weight, self.logit_weight = free_energy_weight, logit_weight
+        self.dtype, width = dtype, len(merge_weight)
+        self.inner, self.outer, self.scratch, self.pulled, *self.hiddens = merge_weight.new_empty(
+            len(self.blocks) + 5, len(level), width
+        )
+        self._evaluate = _compiled_evaluate() if compile else _evaluate
 
-    def logits(self, scaled: torch.Tensor) -> torch.Tensor:
-        """f(z̃, t), `(batch_size, num_symbols)`."""
-        return self._forward(scaled)[-1]
+    def gradient(self, scaled: torch.Tensor) -> torch.Tensor:
+        """∇E at `scaled`, both `(batch_size, latent_size)`."""
+        return self._evaluate(self, scaled.to(self.dtype))[1].to(scaled.dtype)
 
-    def gradient(self, scaled: torch.Tensor, logit_gradient) -> torch.Tensor:
-        """
-        Gradient in z̃ of a scalar function of the logits.
-
-        Args:
-            scaled (`torch.Tensor` of shape `(batch_size, latent_size)`): z̃_t.
-            logit_gradient (`Callable`): The scalar's gradient in the logits, from the logits; both
-                `(batch_size, num_symbols)`. For F it is `softmax`.
-
-        Returns:
-            `torch.Tensor` of shape `(batch_size, latent_size)`.
-        """
-        inner, outer, hiddens, logits = self._forward(scaled)
-        gradient = _through(logit_gradient(logits) @ self.head[0], hiddens[-1])
-        for (weight, _), hidden in zip(reversed(self.blocks), reversed(hiddens[:-1]), strict=True):
-            gradient = gradient + _through(gradient @ weight, hidden)
-        gradient = _through(gradient @ self.merge_weight, outer) @ self.latent_output[0]
-        return _through(gradient, inner) @ self.latent_hidden[0]
-
-    def _forward(self, scaled: torch.Tensor):
-        inner = F.linear(scaled, *self.latent_hidden)
-        outer = F.linear(F.leaky_relu(inner, SLOPE), *self.latent_output)
-        hidden = torch.addmm(self.merge_bias, F.leaky_relu(outer, SLOPE), self.merge_weight.T)
-        hiddens = [hidden]
-        for weight, bias in self.blocks:
-            hidden = hidden + F.linear(F.leaky_relu(hidden, SLOPE), weight, bias)
-            hiddens.append(hidden)
-        return inner, outer, hiddens, F.linear(F.leaky_relu(hidden, SLOPE), *self.head)
+    def value_and_gradient(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """E, `(batch_size,)`, and ∇E, `(batch_size, latent_size)`."""
+        logits, gradient = self._evaluate(self, scaled.to(self.dtype))
+        return tilt(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight), gradient.to(scaled.dtype)
 
 
-def _through(gradient: torch.Tensor, preactivation: torch.Tensor) -> torch.Tensor:
-    """Pull a gradient back through LeakyReLU."""
-    return torch.ops.aten.leaky_relu_backward(gradient, preactivation, SLOPE, False)
+def tilt(
+    logits: torch.Tensor, free_energy_weight: torch.Tensor, logit_weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """E = w logsumexp(f) + c·f from logits f, `(batch_size,)`; arguments as in [`TiltedEnergy`]."""
+    value = free_energy_weight[:, 0] * logits.logsumexp(-1)
+    return value if logit_weight is None else value + (logit_weight * logits).sum(-1)
+
+
+def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and ∇E: forward through the network, and back by hand."""
+    inner, outer, scratch, pulled, hiddens = energy.inner, energy.outer, energy.scratch, energy.pulled, energy.hiddens
+    _affine(scaled, energy.latent_hidden, inner)
+    _affine(_leaky_relu(inner, scratch), energy.latent_output, outer)
+    _affine(_leaky_relu(outer, scratch), energy.merge, hiddens[0])
+    for (weight, bias), hidden, following in zip(energy.blocks, hiddens[:-1], hiddens[1:], strict=True):
+        torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
+    logits = F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head)
+
+    logit_gradient = energy.free_energy_weight * logits.softmax(-1)
+    if energy.logit_weight is not None:
+        logit_gradient = logit_gradient + energy.logit_weight
+    pulled = _pull_back(logit_gradient.to(scaled.dtype), energy.head, hiddens[-1], pulled)
+    for layer, hidden in zip(reversed(energy.blocks), reversed(hiddens[:-1]), strict=True):
+        pulled += _pull_back(pulled, layer, hidden, scratch)
+    scratch = _pull_back(pulled, energy.merge, outer, scratch)
+    pulled = _pull_back(scratch, energy.latent_output, inner, pulled)
+    return logits, pulled @ energy.latent_hidden[0]
+
+
+@functools.cache
+def _compiled_evaluate():
+    """[`_evaluate`] through `torch.compile`, with CUDA graphs on a GPU; as it is where that cannot compile."""
+    mode = "reduce-overhead" if torch.cuda.is_available() else None
+    evaluate = torch.compile(_evaluate, dynamic=False, mode=mode)
+
+    def compiled(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal evaluate
+        try:
+            return evaluate(energy, scaled)
+        except RuntimeError as error:  # what torch.compile's errors derive from
+            if evaluate is _evaluate:
+                raise
+            logger.warning("torch.compile failed, the sampler goes on without it: %s", error)
+            evaluate = _evaluate
+            return evaluate(energy, scaled)
+
+    return compiled
+
+
+def _affine(features: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor], out: torch.Tensor) -> torch.Tensor:
+    weight, bias = layer
+    return torch.addmm(bias, features, weight.T, out=out)
+
+
+def _leaky_relu(features: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.leaky_relu.out(features, SLOPE, out=out)
+
+
+def _pull_back(gradient: torch.Tensor, layer, preactivation: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """A gradient behind a layer, pulled back through it and the LeakyReLU before it."""
+    torch.mm(gradient, layer[0], out=out)
+    return torch.ops.aten.leaky_relu_backward.grad_input(out, preactivation, SLOPE, False, grad_input=out)

@@ -1,11 +1,13 @@
 """The sampler: Langevin dynamics as a pure function of a log-density's score (Eq. 12)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
-from .noise import draw, gaussian_like
+from .noise import draw
+
+NOISE_BLOCK = 64  # steps whose noise is drawn at once
 
 
 @dataclass
@@ -28,21 +30,25 @@ def langevin(
     step_variance: torch.Tensor | float,
     num_steps: int,
     *,
+    drift: torch.Tensor | float | None = None,
     final_noise: bool = True,
-    log_density: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    log_density_and_score: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None = None,
     generator: torch.Generator | None = None,
 ) -> LangevinOutput:
     r"""
-    Run `num_steps` of z ← z + ½ s² ∇ log p(z) + s ε.
+    Run `num_steps` of z ← z + h ∇ log p(z) + s ε, with h = ½ s² unless `drift` says otherwise.
 
     Args:
         score (`Callable`): ∇ log p, from states `(batch_size, size)` to the same shape.
         start (`torch.Tensor` of shape `(batch_size, size)`): Initial states.
         step_variance (`torch.Tensor` of shape `(batch_size, 1)` or `float`): s².
-        num_steps (`int`): Number of steps, at least 0.
+        num_steps (`int`): Number of steps, at least 0. Each evaluates the score once; the Metropolis correction adds
+            one evaluation per chain.
+        drift (`torch.Tensor` of shape `(batch_size, 1)` or `float`, *optional*, defaults to ½ s²): h.
         final_noise (`bool`, *optional*, defaults to `True`): With `False` the last step only follows the score.
-        log_density (`Callable`, *optional*): log p up to a constant, from states to `(batch_size,)`. If given, every
-            noisy step is a Metropolis-adjusted proposal, and the chain leaves p exactly invariant.
+        log_density_and_score (`Callable`, *optional*): log p up to a constant, `(batch_size,)`, and ∇ log p. If given,
+            it is used instead of `score`, every noisy step is a Metropolis-adjusted proposal, and the chain leaves p
+            exactly invariant.
         generator (`torch.Generator`, *optional*): Source of the noise.
 
     Returns:
@@ -51,27 +57,36 @@ def langevin(
     if num_steps < 0:
         raise ValueError(f"num_steps must be at least 0, got {num_steps}")
     step_variance = torch.as_tensor(step_variance, dtype=start.dtype, device=start.device)
+    drift = 0.5 * step_variance if drift is None else torch.as_tensor(drift, dtype=start.dtype, device=start.device)
     step = step_variance.sqrt()
-    state, drift = start, None
-    accepted = start.new_zeros(len(start))
     num_noisy = num_steps if final_noise else max(num_steps - 1, 0)
-    for _ in range(num_noisy):
-        if drift is None:
-            drift = 0.5 * step_variance * score(state)
-        noise = gaussian_like(state, generator)
-        proposal = state + drift + step * noise
-        if log_density is None:
-            state, drift = proposal, None
-            continue
-        proposal_drift = 0.5 * step_variance * score(proposal)
-        backward_noise = (state - proposal - proposal_drift) / step
-        log_ratio = log_density(proposal) - log_density(state)
-        log_ratio = log_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
-        accept = draw(torch.rand, accepted.shape, accepted, generator).log() < log_ratio
-        state = torch.where(accept[:, None], proposal, state)
-        drift = torch.where(accept[:, None], proposal_drift, drift)
-        accepted = accepted + accept
+    state, rate = start, None
+    if log_density_and_score is None:
+        for noise in _noises(torch.randn, num_noisy, start, generator):
+            state = state + drift * score(state) + step * noise
+    else:
+        log_density, gradient = log_density_and_score(state)
+        accepted = torch.zeros_like(log_density)
+        noises = _noises(torch.randn, num_noisy, start, generator)
+        thresholds = _noises(torch.rand, num_noisy, log_density, generator)
+        for noise, threshold in zip(noises, thresholds, strict=True):
+            proposal = state + drift * gradient + step * noise
+            proposal_log_density, proposal_gradient = log_density_and_score(proposal)
+            backward_noise = (state - proposal - drift * proposal_gradient) / step
+            log_ratio = proposal_log_density - log_density
+            log_ratio = log_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
+            accept = threshold.log() < log_ratio
+            state = torch.where(accept[:, None], proposal, state)
+            gradient = torch.where(accept[:, None], proposal_gradient, gradient)
+            log_density = torch.where(accept, proposal_log_density, log_density)
+            accepted = accepted + accept
+        rate = accepted / max(num_noisy, 1)
     if num_noisy < num_steps:
-        state = state + 0.5 * step_variance * score(state)
-    rate = None if log_density is None else accepted / max(num_noisy, 1)
+        state = state + drift * (gradient if log_density_and_score is not None else score(state))
     return LangevinOutput(state, rate)
+
+
+def _noises(sampler, num_steps: int, like: torch.Tensor, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
+    """`num_steps` draws of `like`'s shape, made in blocks: few calls, and few transfers from a CPU generator."""
+    for done in range(0, num_steps, NOISE_BLOCK):
+        yield from draw(sampler, (min(NOISE_BLOCK, num_steps - done), *like.shape), like, generator)

@@ -1,6 +1,7 @@
 """Priors over latents as components. This one is the latent diffusion energy-based model."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from .configuration_ldebm import LDEBMConfig
 from .diffusion import LevelTables
-from .energy import EnergyNetwork
+from .energy import EnergyNetwork, tilt
 from .langevin import langevin
 from .noise import draw, gaussian_like
 from .objective import contrastive_loss
@@ -57,6 +58,19 @@ class DiffusionPrior(nn.Module):
             config.energy_num_blocks,
             config.energy_spectral_norm,
         )
+        self.sampler_options: dict[str, Any] = {}
+
+    def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
+        """
+        Choose how the chains compute. Nothing of it is saved with the model.
+
+        Args:
+            compile (`bool`, *optional*, defaults to `False`): Compile the energy's gradient with `torch.compile` (on a
+                GPU with CUDA graphs) at first use; where that fails, a warning says so and the chains run as without.
+            dtype (`torch.dtype`, *optional*): Precision of the energy network inside the chains, for example
+                `torch.bfloat16`; defaults to the prior's own, which states, steps and noise keep in any case.
+        """
+        self.sampler_options = {"compile": compile, "dtype": dtype}
 
     def _apply(self, fn, recurse=True):
         """Follow the model between devices, but stay float32 under `model.half()` and `model.to(torch.bfloat16)`."""
@@ -142,8 +156,8 @@ class DiffusionPrior(nn.Module):
         log p(z̃_t | z_{t+1}) without log Z_t, `(batch_size,)`; differentiable. Arguments as in [`sample_level`].
         """
         with _own_precision(scaled):
-            logits = self.energy(scaled, level)
-            return self._tilt(logits, level, class_labels, guidance_scale) - self._distance(scaled, z_next, level)
+            weights = self._tilt_weights(level, class_labels, guidance_scale)
+            return tilt(self.energy(scaled, level), *weights) - self._distance(scaled, z_next, level)
 
     def sample_level(
         self,
@@ -170,30 +184,30 @@ class DiffusionPrior(nn.Module):
         """
         config, tables, t = self.config, self.levels, level[:, None]
         with torch.no_grad(), _own_precision(z_next):
-            pull = tables.center_scale[t] * z_next / tables.step_std[t].square()
             precision = 1 / tables.step_std[t].square() + tables.base_precision[t]
-            energy = self.energy.at_level(level)
-
-            def tilt_gradient(logits: torch.Tensor) -> torch.Tensor:
-                return self._tilt_gradient(logits, level, class_labels, guidance_scale)
+            mean = tables.center_scale[t] * z_next / (tables.step_std[t].square() * precision)
+            weights = self._tilt_weights(level, class_labels, guidance_scale)
+            energy = self.energy.tilted(level, *weights, **self.sampler_options)
 
             def score(state: torch.Tensor) -> torch.Tensor:
-                return energy.gradient(state, tilt_gradient) + pull - precision * state
+                return energy.gradient(state) - precision * (state - mean)
 
-            def log_density(state: torch.Tensor) -> torch.Tensor:
-                tilt = self._tilt(energy.logits(state), level, class_labels, guidance_scale)
-                return tilt - self._distance(state, z_next, level)
+            def log_density_and_score(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                value, gradient = energy.value_and_gradient(state)
+                offset = state - mean
+                return value - (precision * offset.square()).sum(-1) / 2, gradient - precision * offset
 
             start = z_next
             if config.langevin_start == "gaussian":
-                start = pull / precision + precision.rsqrt() * gaussian_like(z_next, generator)
+                start = mean + precision.rsqrt() * gaussian_like(z_next, generator)
             return langevin(
                 score,
                 start,
                 tables.langevin_variance[t],
                 config.langevin_steps if num_langevin_steps is None else num_langevin_steps,
+                drift=tables.langevin_drift[t],
                 final_noise=config.langevin_final_noise,
-                log_density=log_density if config.langevin_metropolis else None,
+                log_density_and_score=log_density_and_score if config.langevin_metropolis else None,
                 generator=generator,
             ).samples
 
@@ -229,27 +243,16 @@ class DiffusionPrior(nn.Module):
         offset = (scaled - self.levels.center_scale[t] * z_next) / self.levels.step_std[t]
         return (offset.square() + self.levels.base_precision[t] * scaled.square()).sum(-1) / 2
 
-    def _guidance(self, guidance_scale: float | None, level: torch.Tensor) -> torch.Tensor:
+    def _tilt_weights(
+        self, level: torch.Tensor, class_labels: torch.Tensor | None, guidance_scale: float | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """w and c that make w F + c·f the tilt F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) where a symbol is given."""
+        temperature = self.levels.temperature[level][:, None]
+        if class_labels is None:
+            return 1 / temperature, None
         scale = self.config.label_guidance if guidance_scale is None else guidance_scale
-        temperature = self.levels.temperature[level]
-        return 1 / temperature if scale is None else torch.full_like(temperature, scale)
-
-    def _tilt(self, logits, level, class_labels, guidance_scale) -> torch.Tensor:
-        """F/τ_t, plus γ log p(y|z̃_t) where a symbol is given."""
-        tilt = logits.logsumexp(-1) / self.levels.temperature[level]
-        if class_labels is not None:
-            log_probability = -F.cross_entropy(logits, class_labels, reduction="none")
-            tilt = tilt + self._guidance(guidance_scale, level) * log_probability
-        return tilt
-
-    def _tilt_gradient(self, logits, level, class_labels, guidance_scale) -> torch.Tensor:
-        """Gradient of [`_tilt`] in the logits."""
-        probability = logits.softmax(-1)
-        gradient = probability / self.levels.temperature[level][:, None]
-        if class_labels is not None:
-            gamma = self._guidance(guidance_scale, level)[:, None]
-            gradient = gradient + gamma * (F.one_hot(class_labels, logits.shape[-1]) - probability)
-        return gradient
+        gamma = 1 / temperature if scale is None else torch.full_like(temperature, scale)
+        return 1 / temperature - gamma, gamma * F.one_hot(class_labels, self.config.num_labels)
 
 
 def _own_precision(tensor: torch.Tensor) -> torch.autocast:

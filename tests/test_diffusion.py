@@ -4,7 +4,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from ldebm_hf.configuration_ldebm import LDEBMConfig
-from ldebm_hf.diffusion import LevelTables, langevin_step_variance, noise_schedule
+from ldebm_hf.diffusion import LevelTables, langevin_drift, langevin_step_variance, noise_schedule
 
 # sigma_1..sigma_6, s_t^2 and the loss weights of the published system with T = 6.
 PUBLISHED_STEP_STD = [0.323680, 0.516495, 0.632211, 0.713242, 0.773369, 0.999741]
@@ -32,6 +32,25 @@ def test_paper_step_rule_has_the_printed_formulas_values():
     schedule = noise_schedule(config)
     factor = langevin_step_variance(config, schedule) / (2e-3 * schedule.step_std**2)
     np.testing.assert_allclose(factor, [1, 0.516, 0.327, 0.233, 0.180, 0.180], atol=6e-4)
+
+
+def test_drift_of_the_integrators():
+    """Euler: s²/2. Exponential: (1-ρ) v, which leaves N(m, v) invariant, ρ² v + s² = v; s²/2 for small steps."""
+    for share in (1e-4, 0.3, 1.0):
+        config = LDEBMConfig(langevin_step_rule="relative", langevin_step_size=share)
+        schedule = noise_schedule(config)
+        step_variance, drift = langevin_step_variance(config, schedule), langevin_drift(config, schedule)
+        variance = step_variance / share
+        np.testing.assert_allclose((1 - drift / variance) ** 2 * variance + step_variance, variance)
+        euler = langevin_drift(LDEBMConfig(langevin_step_size=share, langevin_integrator="euler"), schedule)
+        np.testing.assert_allclose(euler, step_variance / 2)
+        np.testing.assert_allclose(drift, euler, rtol=share)
+
+
+def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():
+    with pytest.raises(ValueError, match="langevin_step_size must be at most 1 with the exponential.*got 1.5"):
+        LevelTables(LDEBMConfig(langevin_step_size=1.5))
+    LevelTables(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
 
 
 def test_linear_variance_schedule_is_linear_in_the_variance():

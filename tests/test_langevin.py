@@ -12,10 +12,10 @@ def gaussian(mean, variance):
     def score(z):
         return -(z - mean) / variance
 
-    def log_density(z):
-        return -(z - mean).square().sum(-1) / (2 * variance)
+    def log_density_and_score(z):
+        return -(z - mean).square().sum(-1) / (2 * variance), score(z)
 
-    return score, log_density
+    return score, log_density_and_score
 
 
 def run(score, steps, step_variance, start=None, seed=0, **settings):
@@ -43,13 +43,44 @@ def test_moments_follow_the_exact_recursion_of_a_gaussian(steps, final_noise):
 def test_metropolis_correction_removes_the_step_bias():
     """A step of 1.2 standard deviations leaves the plain chain 56 % too wide, the corrected one exact."""
     mean, variance, step_variance = 1.0, 0.25, 0.36
-    score, log_density = gaussian(mean, variance)
+    score, log_density_and_score = gaussian(mean, variance)
     biased = variance / (1 - step_variance / (4 * variance))
     assert run(score, 60, step_variance).samples.var() == pytest.approx(biased, rel=FIVE_SIGMA_VARIANCE)
-    corrected = run(score, 60, step_variance, log_density=log_density)
+    corrected = run(score, 60, step_variance, log_density_and_score=log_density_and_score)
     assert corrected.samples.mean() == pytest.approx(mean, abs=FIVE_SIGMA_MEAN * variance**0.5)
     assert corrected.samples.var() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
     assert 0.5 < corrected.acceptance_rate.mean() < 1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.75, 1.0])
+def test_exponential_steps_leave_a_gaussian_exactly_invariant(share):
+    """With s² = share · v and h = (1-ρ) v, ρ² = 1 - share, a step from N(m, v) ends in N(m, v)."""
+    mean, variance = 1.0, 0.25
+    start = mean + variance**0.5 * torch.randn(N, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    drift = (1 - (1 - share) ** 0.5) * variance
+    samples = run(gaussian(mean, variance)[0], 4, share * variance, start, drift=drift).samples
+    assert samples.mean() == pytest.approx(mean, abs=FIVE_SIGMA_MEAN * variance**0.5)
+    assert samples.var() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
+
+
+def test_each_step_evaluates_the_density_once():
+    calls = []
+
+    def log_density_and_score(z):
+        calls.append(len(z))
+        return gaussian(0.0, 1.0)[1](z)
+
+    def score(z):
+        return log_density_and_score(z)[1]
+
+    start = torch.zeros(3, 1, dtype=torch.float64)
+    run(score, 100, 0.1, start)
+    run(score, 100, 0.1, start, final_noise=False)
+    assert len(calls) == 200
+    run(score, 100, 0.1, start, log_density_and_score=log_density_and_score)
+    assert len(calls) == 301
+    run(score, 100, 0.1, start, log_density_and_score=log_density_and_score, final_noise=False)
+    assert len(calls) == 401
 
 
 def test_rows_may_have_their_own_steps():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ldebm_hf.configuration_ldebm import LDEBMConfig
+from ldebm_hf.energy import TiltedEnergy, tilt
 from ldebm_hf.priors import DiffusionPrior
 
 N = 20_000
@@ -19,16 +20,17 @@ class QuadraticEnergy(nn.Module):
         self.curvature = curvature
 
     def forward(self, scaled, level):
-        return self.logits(scaled)
-
-    def at_level(self, level):
-        return self
-
-    def logits(self, scaled):
         return -self.curvature * scaled.square().sum(-1, keepdim=True) / 2
 
-    def gradient(self, scaled, logit_gradient):
-        return -self.curvature * scaled * logit_gradient(self.logits(scaled))
+    def tilted(self, level, free_energy_weight, logit_weight):
+        self.weight = free_energy_weight
+        return self
+
+    def gradient(self, scaled):
+        return -self.curvature * self.weight * scaled
+
+    def value_and_gradient(self, scaled):
+        return tilt(self(scaled, None), self.weight), self.gradient(scaled)
 
 
 def quadratic_prior(curvature=0.0, **settings):
@@ -78,9 +80,12 @@ def standard_normal_prior(**settings):
     return prior
 
 
-def test_gaussian_base_measure_and_constant_energy_sample_the_standard_normal():
-    """Exact, as every level's chain starts at its exact Gaussian and the Metropolis correction keeps it."""
-    prior = standard_normal_prior(langevin_metropolis=True)
+@pytest.mark.parametrize(
+    "exact", [{"langevin_metropolis": True, "langevin_integrator": "euler"}, {"langevin_integrator": "exponential"}]
+)
+def test_gaussian_base_measure_and_constant_energy_sample_the_standard_normal(exact):
+    """Exact, as every level's chain starts at its exact Gaussian, and a correct step keeps it."""
+    prior = standard_normal_prior(**exact)
     states = prior.sample(N, num_langevin_steps=3, generator=torch.Generator().manual_seed(0))
     for state in states:
         assert state.mean().item() == pytest.approx(0, abs=5 / N**0.5)
@@ -180,6 +185,29 @@ def test_score_of_the_sampler_is_the_gradient_of_the_log_density():
         moved = prior.sample_level(z_next, level, class_labels, guidance)
         step = 0.5 * prior.levels.langevin_variance[0] * score
         torch.testing.assert_close(moved - z_next, step, rtol=2e-3, atol=2e-6)
+
+
+def test_metropolis_correction_judges_by_the_models_log_density():
+    """At every state that a chain of 4 steps visits, with a symbol and guidance."""
+    prior = tiny_prior(langevin_metropolis=True, preset="consistent").eval()
+    level = torch.zeros(4, dtype=torch.long)
+    z_next, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
+    seen = []
+    value_and_gradient = TiltedEnergy.value_and_gradient
+
+    def record(self, state):
+        result = value_and_gradient(self, state)
+        seen.append((state, result[0]))
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TiltedEnergy, "value_and_gradient", record)
+        prior.sample_level(z_next, level, labels, 2.5)
+    distances = [prior._distance(state, z_next, level) for state, _ in seen]
+    densities = [prior.log_density(state, z_next, level, labels, 2.5) for state, _ in seen]
+    for (_, value), distance, density in zip(seen, distances, densities, strict=True):
+        torch.testing.assert_close(value - distance, density, rtol=1e-4, atol=1e-4)
+    assert len(seen) == 5
 
 
 def test_default_guidance_follows_the_class_energy_alone():
