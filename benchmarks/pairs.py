@@ -16,7 +16,7 @@ class Comparison:
     Args:
         name (`str`): What was timed.
         ratio, low, high (`float`): Median and quartiles of the rounds' ratios.
-        baseline_seconds, our_seconds (`float`): Median times of one call.
+        baseline_seconds, our_seconds (`float`): Median times of one item.
         target (`float`, *optional*): The ratio that was asked for.
         note (`str`): What the reader should know beside.
     """
@@ -42,10 +42,11 @@ def compare(
     rounds: int = 5,
     target: float | None = None,
     note: str = "",
+    items: tuple[int, int] = (1, 1),
 ) -> Comparison:
-    """Time two callables in turns, after one untimed call of each."""
+    """Time two callables in turns, after an untimed call of each; `items`: how many of `name` a call of each makes."""
     baseline(), ours()
-    seconds = np.array([[_seconds(baseline), _seconds(ours)] for _ in range(rounds)])
+    seconds = np.array([[_seconds(baseline), _seconds(ours)] for _ in range(rounds)]) / items
     low, ratio, high = np.quantile(seconds[:, 0] / seconds[:, 1], [0.25, 0.5, 0.75])
     baseline_seconds, our_seconds = np.median(seconds, axis=0)
     return Comparison(
@@ -80,4 +81,7 @@ def markdown_table(comparisons: list[Comparison]) -> str:
 
 
 def _readable(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    for unit, size in [("s", 1), ("ms", 1e-3)]:
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"

@@ -1,0 +1,175 @@
+"""How few energy gradients a sampler needs: what latents and texts are worth against gradients per sample.
+
+    python benchmarks/fewer_steps.py --checkpoint outputs/demo                   # samplers of one trained model
+    python benchmarks/fewer_steps.py --train --num_seeds 2                       # models trained with a sampler each
+
+The first compares latents with long Metropolis-corrected chains of the same model, by energy distance (two sets of
+long chains show its noise), and the grammar that the built-in corpus comes from judges texts written from them. The
+second trains the demo anew with each of a few samplers: what a model is trained with is part of what it learns. Both
+print Markdown tables and write JSON, the first also a plot.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from presets import RECIPE, judge, table, train
+from transformers import AutoTokenizer
+
+from ldebm_hf import LDEBMModel
+from ldebm_hf.data import load_corpus
+from ldebm_hf.data.synthetic import parse_intents
+from ldebm_hf.diffusion import LevelTables
+from ldebm_hf.training import DivergenceError
+from ldebm_hf.training.evaluation import energy_distance
+
+EULER = {"langevin_integrator": "euler", "langevin_metropolis": False}
+EXPONENTIAL = {"langevin_integrator": "exponential", "langevin_metropolis": False}
+CORRECTED = {"langevin_integrator": "exponential", "langevin_metropolis": True}
+SAMPLERS = {
+    "Euler, start at z_{t+1}, b² 0.3": {**EULER, "langevin_step_size": 0.3, "langevin_start": "previous"},
+    "Euler, b² 0.3": {**EULER, "langevin_step_size": 0.3},
+    "Euler, b² 0.3, last step without noise": {**EULER, "langevin_step_size": 0.3, "langevin_final_noise": False},
+    "exponential, b² 0.3": {**EXPONENTIAL, "langevin_step_size": 0.3},
+    "exponential, b² 0.6": {**EXPONENTIAL, "langevin_step_size": 0.6},
+    "exponential, b² 0.9": {**EXPONENTIAL, "langevin_step_size": 0.9},
+    "exponential, b² 0.6, last step without noise": {
+        **EXPONENTIAL,
+        "langevin_step_size": 0.6,
+        "langevin_final_noise": False,
+    },
+    "exponential, Metropolis, b² 0.3": {**CORRECTED, "langevin_step_size": 0.3},
+    "exponential, Metropolis, b² 0.6": {**CORRECTED, "langevin_step_size": 0.6},
+}
+STEPS = (1, 2, 3, 5, 10, 20, 50)
+LONG_CHAINS = {**CORRECTED, "langevin_step_size": 0.3}
+LONG_STEPS = 500
+TRAINED_WITH = {
+    "Euler, b² 0.3, 20 steps": {**EULER, "langevin_step_size": 0.3, "langevin_steps": 20},
+    "exponential, b² 0.3, 20 steps": {**EXPONENTIAL, "langevin_step_size": 0.3, "langevin_steps": 20},
+    "exponential, b² 0.3, 10 steps": {**EXPONENTIAL, "langevin_step_size": 0.3, "langevin_steps": 10},
+    "exponential, b² 0.6, 10 steps": {**EXPONENTIAL, "langevin_step_size": 0.6, "langevin_steps": 10},
+    "exponential, b² 0.6, 5 steps": {**EXPONENTIAL, "langevin_step_size": 0.6, "langevin_steps": 5},
+    "exponential, b² 0.9, 5 steps": {**EXPONENTIAL, "langevin_step_size": 0.9, "langevin_steps": 5},
+    "exponential, Metropolis, b² 0.6, 10 steps": {**CORRECTED, "langevin_step_size": 0.6, "langevin_steps": 10},
+}
+
+
+def set_sampler(model: LDEBMModel, settings: dict) -> None:
+    """Make a model sample as `settings` say, from the exact Gaussian unless they name another start."""
+    for name, value in {"langevin_start": "gaussian", "langevin_final_noise": True, **settings}.items():
+        setattr(model.config, name, value)
+    model.prior.levels = LevelTables(model.config).to(model.device)
+
+
+def compare_samplers(model: LDEBMModel, tokenizer, corpus, num_samples: int) -> dict[str, dict]:
+    """Scores of every sampler with every number of steps, and of two sets of long chains, the reference first."""
+    num_symbols = model.config.num_labels
+    asked = [symbol for symbol in range(num_symbols) for _ in range(num_samples // (4 * num_symbols))]
+    names = [corpus.label_names[symbol] for symbol in asked]
+    reference = None
+
+    def score(settings: dict, num_steps: int, seed: int) -> tuple[dict[str, float], torch.Tensor]:
+        set_sampler(model, settings)
+        generator = torch.Generator().manual_seed(seed)
+        latents = model.sample_latents(num_samples, num_langevin_steps=num_steps, generator=generator)
+        steered = model.sample_latents(class_labels=asked, num_langevin_steps=num_steps, generator=generator)
+        free = write(model, tokenizer, latents[: num_samples // 4])
+        intents = [parse_intents(text) for text in write(model, tokenizer, steered)]
+        return {
+            "energy gradients": model.config.num_levels * (num_steps + settings["langevin_metropolis"]),
+            "energy distance": 0.0 if reference is None else energy_distance(latents, reference),
+            "grammatical, %": 100 * np.mean([bool(parse_intents(text)) for text in free]),
+            "steered as intended, %": 100 * np.mean([n in found for n, found in zip(names, intents, strict=True)]),
+        }, latents
+
+    results = {}
+    results["long chains", LONG_STEPS], reference = score(LONG_CHAINS, LONG_STEPS, seed=1)
+    results["long chains, other noise", LONG_STEPS], _ = score(LONG_CHAINS, LONG_STEPS, seed=2)
+    for name, settings in SAMPLERS.items():
+        for num_steps in STEPS:
+            results[name, num_steps], _ = score(settings, num_steps, seed=3)
+    return results
+
+
+def write(model: LDEBMModel, tokenizer, latents: torch.Tensor) -> list[str]:
+    return tokenizer.batch_decode(model.generate(latents=latents), skip_special_tokens=True)
+
+
+def plot(results: dict[tuple[str, int], dict[str, float]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    noise = abs(results["long chains, other noise", LONG_STEPS]["energy distance"])
+    figure, panels = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    for axes, score in zip(panels, ("energy distance", "grammatical, %", "steered as intended, %"), strict=True):
+        for name in SAMPLERS:
+            rows = [results[name, steps] for steps in STEPS]
+            values = [max(row[score], noise) if score == "energy distance" else row[score] for row in rows]
+            axes.plot([row["energy gradients"] for row in rows], values, marker="o", label=name)
+        long = noise if score == "energy distance" else results["long chains", LONG_STEPS][score]
+        axes.axhline(long, color="grey", linestyle="--", label="long chains")
+        axes.set(xscale="log", xlabel="energy gradients per sample", ylabel=score)
+    panels[0].set(yscale="log")
+    panels[0].legend(fontsize="small")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def samplers_table(results: dict[tuple[str, int], dict[str, float]]) -> str:
+    columns = list(next(iter(results.values())))
+    lines = ["| sampler | steps a level | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    for (name, steps), row in results.items():
+        lines.append(f"| {name} | {steps} | " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
+    return "\n".join(lines)
+
+
+def train_with_samplers(num_seeds: int, num_train_epochs: int, output_dir: Path) -> dict[str, list]:
+    """Scores, as `presets.judge` has them, of the demo trained with each of `TRAINED_WITH`."""
+    results: dict[str, list] = {name: [] for name in TRAINED_WITH}
+    for seed in range(num_seeds):
+        for number, (name, settings) in enumerate(TRAINED_WITH.items()):
+            arguments = ["--config", str(RECIPE), "--output_dir", str(output_dir / f"{number}-{seed}")]
+            arguments += ["--seed", str(seed), "--num_train_epochs", str(num_train_epochs)]
+            for setting, value in settings.items():
+                arguments += [f"--{setting}", str(value).lower()]
+            try:
+                *trained, scores = train(arguments)
+                outcome = judge(*trained, scores) | {"prior distance": scores["prior_distance"]}
+            except DivergenceError as error:
+                outcome = str(error)
+            results[name].append(outcome)
+            (output_dir / "trained.json").write_text(json.dumps(results, indent=1))
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", help="a model trained on the built-in corpus")
+    parser.add_argument("--num_samples", type=int, default=1600, help="latents per sampler (default 1600)")
+    parser.add_argument("--train", action="store_true", help="train models instead")
+    parser.add_argument("--num_seeds", type=int, default=2)
+    parser.add_argument("--num_train_epochs", type=int, default=8)
+    parser.add_argument("--output_dir", type=Path, default=Path("outputs/fewer_steps"))
+    options = parser.parse_args()
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    if options.train:
+        print(table(train_with_samplers(options.num_seeds, options.num_train_epochs, options.output_dir)))
+        return
+    if options.checkpoint is None:
+        parser.error("give --checkpoint (make demo makes outputs/demo), or --train")
+    model = LDEBMModel.from_pretrained(options.checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+    results = compare_samplers(model, tokenizer, load_corpus("synthetic"), options.num_samples)
+    rows = [{"sampler": name, "steps": steps, **row} for (name, steps), row in results.items()]
+    (options.output_dir / "samplers.json").write_text(json.dumps(rows, indent=1))
+    plot(results, options.output_dir / "fewer_steps.png")
+    print(samplers_table(results))
+
+
+if __name__ == "__main__":
+    main()
