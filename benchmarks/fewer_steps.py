@@ -25,41 +25,37 @@ from ldebm_hf.diffusion import LevelTables
 from ldebm_hf.training import DivergenceError
 from ldebm_hf.training.evaluation import energy_distance
 
-EULER = {"langevin_integrator": "euler", "langevin_metropolis": False}
-EXPONENTIAL = {"langevin_integrator": "exponential", "langevin_metropolis": False}
-CORRECTED = {"langevin_integrator": "exponential", "langevin_metropolis": True}
+CONSTANT = {"langevin_step_decay": 1.0, "langevin_metropolis": False, "langevin_final_noise": True}
+EULER = {**CONSTANT, "langevin_start": "gaussian", "langevin_integrator": "euler", "langevin_step_size": 0.3}
+EXPONENTIAL = {**EULER, "langevin_integrator": "exponential"}
+SHRINKING = {**EXPONENTIAL, "langevin_step_size": 0.9, "langevin_step_decay": 0.1}
 SAMPLERS = {
-    "Euler, start at z_{t+1}, b² 0.3": {**EULER, "langevin_step_size": 0.3, "langevin_start": "previous"},
-    "Euler, b² 0.3": {**EULER, "langevin_step_size": 0.3},
-    "Euler, b² 0.3, last step without noise": {**EULER, "langevin_step_size": 0.3, "langevin_final_noise": False},
-    "exponential, b² 0.3": {**EXPONENTIAL, "langevin_step_size": 0.3},
+    "Euler, start at z_{t+1}, b² 0.3": {**EULER, "langevin_start": "previous"},
+    "Euler, b² 0.3": EULER,
+    "Euler, b² 0.3, last step without noise": {**EULER, "langevin_final_noise": False},
+    "exponential, b² 0.3": EXPONENTIAL,
     "exponential, b² 0.6": {**EXPONENTIAL, "langevin_step_size": 0.6},
     "exponential, b² 0.9": {**EXPONENTIAL, "langevin_step_size": 0.9},
-    "exponential, b² 0.6, last step without noise": {
-        **EXPONENTIAL,
-        "langevin_step_size": 0.6,
-        "langevin_final_noise": False,
-    },
-    "exponential, Metropolis, b² 0.3": {**CORRECTED, "langevin_step_size": 0.3},
-    "exponential, Metropolis, b² 0.6": {**CORRECTED, "langevin_step_size": 0.6},
+    "exponential, b² 0.9 to 0.09": SHRINKING,
+    "exponential, b² 0.9 to 0.09, last step without noise": {**SHRINKING, "langevin_final_noise": False},
+    "exponential, b² 0.6, Metropolis": {**EXPONENTIAL, "langevin_step_size": 0.6, "langevin_metropolis": True},
 }
 STEPS = (1, 2, 3, 5, 10, 20, 50)
-LONG_CHAINS = {**CORRECTED, "langevin_step_size": 0.3}
+LONG_CHAINS = {**EXPONENTIAL, "langevin_metropolis": True}
 LONG_STEPS = 500
 TRAINED_WITH = {
-    "Euler, b² 0.3, 20 steps": {**EULER, "langevin_step_size": 0.3, "langevin_steps": 20},
-    "exponential, b² 0.3, 20 steps": {**EXPONENTIAL, "langevin_step_size": 0.3, "langevin_steps": 20},
-    "exponential, b² 0.3, 10 steps": {**EXPONENTIAL, "langevin_step_size": 0.3, "langevin_steps": 10},
+    "Euler, b² 0.3, 20 steps": {**EULER, "langevin_steps": 20},
+    "exponential, b² 0.3, 20 steps": {**EXPONENTIAL, "langevin_steps": 20},
     "exponential, b² 0.6, 10 steps": {**EXPONENTIAL, "langevin_step_size": 0.6, "langevin_steps": 10},
-    "exponential, b² 0.6, 5 steps": {**EXPONENTIAL, "langevin_step_size": 0.6, "langevin_steps": 5},
     "exponential, b² 0.9, 5 steps": {**EXPONENTIAL, "langevin_step_size": 0.9, "langevin_steps": 5},
-    "exponential, Metropolis, b² 0.6, 10 steps": {**CORRECTED, "langevin_step_size": 0.6, "langevin_steps": 10},
+    "exponential, b² 0.9 to 0.09, 10 steps": {**SHRINKING, "langevin_steps": 10},
+    "exponential, b² 0.9 to 0.09, 5 steps": {**SHRINKING, "langevin_steps": 5},
 }
 
 
 def set_sampler(model: LDEBMModel, settings: dict) -> None:
-    """Make a model sample as `settings` say, from the exact Gaussian unless they name another start."""
-    for name, value in {"langevin_start": "gaussian", "langevin_final_noise": True, **settings}.items():
+    """Make a model sample as `settings` say."""
+    for name, value in settings.items():
         setattr(model.config, name, value)
     model.prior.levels = LevelTables(model.config).to(model.device)
 
@@ -129,10 +125,13 @@ def samplers_table(results: dict[tuple[str, int], dict[str, float]]) -> str:
 
 
 def train_with_samplers(num_seeds: int, num_train_epochs: int, output_dir: Path) -> dict[str, list]:
-    """Scores, as `presets.judge` has them, of the demo trained with each of `TRAINED_WITH`."""
-    results: dict[str, list] = {name: [] for name in TRAINED_WITH}
+    """Scores, as `presets.judge` has them, of the demo trained with each of `TRAINED_WITH`; those on file are kept."""
+    file = output_dir / "trained.json"
+    results: dict[str, list] = json.loads(file.read_text()) if file.exists() else {name: [] for name in TRAINED_WITH}
     for seed in range(num_seeds):
         for number, (name, settings) in enumerate(TRAINED_WITH.items()):
+            if len(results[name]) > seed:
+                continue
             arguments = ["--config", str(RECIPE), "--output_dir", str(output_dir / f"{number}-{seed}")]
             arguments += ["--seed", str(seed), "--num_train_epochs", str(num_train_epochs)]
             for setting, value in settings.items():
@@ -143,7 +142,7 @@ def train_with_samplers(num_seeds: int, num_train_epochs: int, output_dir: Path)
             except DivergenceError as error:
                 outcome = str(error)
             results[name].append(outcome)
-            (output_dir / "trained.json").write_text(json.dumps(results, indent=1))
+            file.write_text(json.dumps(results, indent=1))
     return results
 
 

@@ -31,6 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_steps": 50,
         "langevin_step_rule": "published",
         "langevin_step_size": 2e-3,
+        "langevin_step_decay": 1.0,
         "langevin_integrator": "euler",
         "langevin_start": "previous",
         "langevin_final_noise": True,
@@ -59,9 +60,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "symbol_levels": "all",
         "log_normalizer_gradient": True,
         "terminal_prior": True,
-        "langevin_steps": 50,
+        "langevin_steps": 10,
         "langevin_step_rule": "relative",
-        "langevin_step_size": 0.3,
+        "langevin_step_size": 0.9,
+        "langevin_step_decay": 0.1,
         "langevin_integrator": "exponential",
         "langevin_start": "gaussian",
         "langevin_final_noise": True,
@@ -130,12 +132,14 @@ class LDEBMConfig(PreTrainedConfig):
             gradient.
         terminal_prior (`bool`, *optional*, defaults to `True`): Keep log p(z_T) in the encoder's gradient.
 
-        langevin_steps (`int`, *optional*, defaults to 50): Langevin steps K per level.
+        langevin_steps (`int`, *optional*, defaults to 10): Langevin steps K per level.
         langevin_step_rule (`str`, *optional*, defaults to `"relative"`): c_t² in s_t² = b² c_t² σ²_{t+1}:
             `"published"` (σ̄_t/σ̄_0; needs `base_level_noise`) or `"paper"` (Π_{1≤i≤t+1} σ_i / σ_1, Eq. 12); or
             `"relative"`: s_t² is b² times the variance that level t's density has for a constant energy.
-        langevin_step_size (`float`, *optional*, defaults to 0.3): b², squared step size in the rule's units
+        langevin_step_size (`float`, *optional*, defaults to 0.9): b², squared step size in the rule's units
             (published: 2e-3, with a c_t² of 1 to 96).
+        langevin_step_decay (`float`, *optional*, defaults to 0.1): s² of a chain's last step as a share of the
+            first's, linear in between: large steps come near, small ones undo their bias. 1: all equal (published).
         langevin_integrator (`str`, *optional*, defaults to `"exponential"`): `"euler"`, z + ½ s² ∇ log p + s ε
             (Eq. 12, published), whose bias grows with the step, or `"exponential"`, which follows the Gaussian part
             of the density exactly, with any s² of at most its variance (b² of at most 1 with `"relative"` steps).
@@ -186,9 +190,10 @@ class LDEBMConfig(PreTrainedConfig):
     log_normalizer_gradient: bool = True
     terminal_prior: bool = True
 
-    langevin_steps: int = 50
+    langevin_steps: int = 10
     langevin_step_rule: Literal["published", "paper", "relative"] = "relative"
-    langevin_step_size: float | int = 0.3
+    langevin_step_size: float | int = 0.9
+    langevin_step_decay: float | int = 0.1
     langevin_integrator: Literal["euler", "exponential"] = "exponential"
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
@@ -262,6 +267,7 @@ class LDEBMConfig(PreTrainedConfig):
                 _require(math.isfinite(value), name, value, "finite")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
         _require(self.langevin_step_size > 0, "langevin_step_size", self.langevin_step_size, "positive")
+        _require(0 < self.langevin_step_decay <= 1, "langevin_step_decay", self.langevin_step_decay, "in (0, 1]")
         for name in ("kl_weight", "mutual_information_weight", "classification_weight"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         if self.uniform_init_range is not None:

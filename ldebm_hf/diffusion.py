@@ -64,38 +64,20 @@ def base_precision(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
     return precision
 
 
+def _gaussian_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
+    """v_t, the variance of level t's density for a constant energy, shape `(num_levels,)`."""
+    return 1 / (1 / schedule.step_std**2 + base_precision(config, schedule))
+
+
 def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
-    """Squared Langevin steps s_t², shape `(num_levels,)`, by `config.langevin_step_rule`."""
+    """Squared (first) Langevin steps s_t², shape `(num_levels,)`, by `config.langevin_step_rule`."""
     if config.langevin_step_rule == "relative":
-        return config.langevin_step_size / (1 / schedule.step_std**2 + base_precision(config, schedule))
+        return config.langevin_step_size * _gaussian_variance(config, schedule)
     if config.langevin_step_rule == "published":
         factor = schedule.marginal_std / schedule.marginal_std[0]
     else:
         factor = np.cumprod(schedule.step_std) / schedule.step_std[0]
     return config.langevin_step_size * factor * schedule.step_std**2
-
-
-def langevin_drift(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
-    """
-    What multiplies the score in a Langevin step, shape `(num_levels,)`, by `config.langevin_integrator`.
-
-    With N(m, v) the Gaussian part of level t's density, the exponential integrator solves its dynamics exactly:
-    z ← m + ρ (z - m) + (1 - ρ) v ∇F + s ε with ρ² = 1 - s²/v leaves it invariant for any s² up to v.
-
-    Raises:
-        ValueError: Exponential steps with s² > v.
-    """
-    step_variance = langevin_step_variance(config, schedule)
-    if config.langevin_integrator == "euler":
-        return step_variance / 2
-    relative = step_variance * (1 / schedule.step_std**2 + base_precision(config, schedule))
-    if relative.max() > 1 + 1e-12:
-        most = config.langevin_step_size / relative.max()
-        raise ValueError(
-            f"langevin_step_size must be at most {most:.3g} with the exponential integrator, "
-            f"got {config.langevin_step_size}"
-        )
-    return step_variance / (1 + np.sqrt(np.maximum(1 - relative, 0)))
 
 
 class LevelTables(nn.Module):
@@ -117,6 +99,10 @@ class LevelTables(nn.Module):
         schedule = noise_schedule(config)
         last = np.arange(config.num_levels) == config.num_levels - 1
         step_variance = langevin_step_variance(config, schedule)
+        largest = (step_variance / _gaussian_variance(config, schedule)).max()
+        if config.langevin_integrator == "exponential" and largest > 1 + 1e-12:
+            allowed = f"at most {config.langevin_step_size / largest:.3g} with the exponential integrator"
+            raise ValueError(f"langevin_step_size must be {allowed}, got {config.langevin_step_size}")
         temperature = step_variance if config.energy_temperature == "step" else np.ones(config.num_levels)
         if config.level_weighting == "likelihood":
             quadratic_weight = 1 / _expected_draws(config)
@@ -132,8 +118,8 @@ class LevelTables(nn.Module):
             "latent_scale": np.where(unscaled, 1.0, schedule.step_scale),  # z̃_t / z_t
             "center_scale": np.where(last, 0.0, 1.0),  # r_t
             "base_precision": base_precision(config, schedule),  # κ_t
-            "langevin_variance": step_variance,  # s_t²
-            "langevin_drift": langevin_drift(config, schedule),
+            "langevin_variance": step_variance,  # s_t² of the first step
+            "gaussian_variance": _gaussian_variance(config, schedule),  # v_t
             "temperature": temperature,  # τ_t
             "energy_weight": energy_weight,  # λ_t
             "quadratic_weight": quadratic_weight,
@@ -168,6 +154,23 @@ class LevelTables(nn.Module):
         z_t = self.marginal_scale[t] * latents + self.marginal_std[t] * gaussian_like(latents, generator)
         z_next = self.step_scale[t] * z_t + self.step_std[t] * gaussian_like(latents, generator)
         return self.latent_scale[t] * z_t, z_next
+
+    def langevin_steps(self, level: torch.Tensor, num_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        s² and the drift h of every Langevin step, `(num_steps, batch_size, 1)` each, for levels `(batch_size,)`.
+
+        With N(m, v) the Gaussian part of the level's density, the exponential integrator solves that part's dynamics
+        exactly: ρ² = 1 - s²/v and h = (1 - ρ) v make z ← m + ρ (z - m) + h ∇F + s ε, which leaves it invariant for any
+        s² up to v.
+        """
+        config, t = self.config, level[:, None]
+        like = self.langevin_variance
+        share = torch.linspace(1, config.langevin_step_decay, num_steps, dtype=like.dtype, device=like.device)
+        step_variance = share[:, None, None] * self.langevin_variance[t]
+        if config.langevin_integrator == "euler":
+            return step_variance, step_variance / 2
+        correlation = (1 - step_variance / self.gaussian_variance[t]).clamp(min=0).sqrt()
+        return step_variance, (1 - correlation) * self.gaussian_variance[t]
 
     def first_level(
         self, latents: torch.Tensor, base_noise: bool, generator: torch.Generator | None = None

@@ -27,24 +27,22 @@ class LangevinOutput:
 def langevin(
     score: Callable[[torch.Tensor], torch.Tensor],
     start: torch.Tensor,
-    step_variance: torch.Tensor | float,
-    num_steps: int,
+    step_variance: torch.Tensor,
     *,
-    drift: torch.Tensor | float | None = None,
+    drift: torch.Tensor | None = None,
     final_noise: bool = True,
     log_density_and_score: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None = None,
     generator: torch.Generator | None = None,
 ) -> LangevinOutput:
     r"""
-    Run `num_steps` of z ← z + h ∇ log p(z) + s ε, with h = ½ s² unless `drift` says otherwise.
+    Run chains of z ← z + h ∇ log p(z) + s ε, with h = ½ s² unless `drift` says otherwise.
 
     Args:
         score (`Callable`): ∇ log p, from states `(batch_size, size)` to the same shape.
         start (`torch.Tensor` of shape `(batch_size, size)`): Initial states.
-        step_variance (`torch.Tensor` of shape `(batch_size, 1)` or `float`): s².
-        num_steps (`int`): Number of steps, at least 0. Each evaluates the score once; the Metropolis correction adds
-            one evaluation per chain.
-        drift (`torch.Tensor` of shape `(batch_size, 1)` or `float`, *optional*, defaults to ½ s²): h.
+        step_variance (`torch.Tensor` of shape `(num_steps, batch_size, 1)`): s² of every step; a second dimension of 1
+            serves all chains. Each step evaluates the score once; the Metropolis correction adds one evaluation.
+        drift (`torch.Tensor` of the same shape, *optional*, defaults to ½ s²): h.
         final_noise (`bool`, *optional*, defaults to `True`): With `False` the last step only follows the score.
         log_density_and_score (`Callable`, *optional*): log p up to a constant, `(batch_size,)`, and ∇ log p. If given,
             it is used instead of `score`, every noisy step is a Metropolis-adjusted proposal, and the chain leaves p
@@ -54,25 +52,23 @@ def langevin(
     Returns:
         [`LangevinOutput`], detached from any graph.
     """
-    if num_steps < 0:
-        raise ValueError(f"num_steps must be at least 0, got {num_steps}")
-    step_variance = torch.as_tensor(step_variance, dtype=start.dtype, device=start.device)
-    drift = 0.5 * step_variance if drift is None else torch.as_tensor(drift, dtype=start.dtype, device=start.device)
-    step = step_variance.sqrt()
+    drift = 0.5 * step_variance if drift is None else drift
+    num_steps = len(step_variance)
     num_noisy = num_steps if final_noise else max(num_steps - 1, 0)
+    steps = list(zip(drift[:num_noisy], step_variance[:num_noisy].sqrt(), strict=True))
+    noises = _noises(torch.randn, num_noisy, start, generator)
     state, rate = start, None
     if log_density_and_score is None:
-        for noise in _noises(torch.randn, num_noisy, start, generator):
-            state = state + drift * score(state) + step * noise
+        for (h, s), noise in zip(steps, noises, strict=True):
+            state = state + h * score(state) + s * noise
     else:
         log_density, gradient = log_density_and_score(state)
         accepted = torch.zeros_like(log_density)
-        noises = _noises(torch.randn, num_noisy, start, generator)
         thresholds = _noises(torch.rand, num_noisy, log_density, generator)
-        for noise, threshold in zip(noises, thresholds, strict=True):
-            proposal = state + drift * gradient + step * noise
+        for (h, s), noise, threshold in zip(steps, noises, thresholds, strict=True):
+            proposal = state + h * gradient + s * noise
             proposal_log_density, proposal_gradient = log_density_and_score(proposal)
-            backward_noise = (state - proposal - drift * proposal_gradient) / step
+            backward_noise = (state - proposal - h * proposal_gradient) / s
             log_ratio = proposal_log_density - log_density
             log_ratio = log_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
             accept = threshold.log() < log_ratio
@@ -82,7 +78,7 @@ def langevin(
             accepted = accepted + accept
         rate = accepted / max(num_noisy, 1)
     if num_noisy < num_steps:
-        state = state + drift * (gradient if log_density_and_score is not None else score(state))
+        state = state + drift[-1] * (score(state) if log_density_and_score is None else gradient)
     return LangevinOutput(state, rate)
 
 

@@ -183,29 +183,32 @@ class DiffusionPrior(nn.Module):
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
         """
         config, tables, t = self.config, self.levels, level[:, None]
+        num_steps = config.langevin_steps if num_langevin_steps is None else num_langevin_steps
+        if num_steps < 0:
+            raise ValueError(f"num_langevin_steps must be at least 0, got {num_steps}")
         with torch.no_grad(), _own_precision(z_next):
-            precision = 1 / tables.step_std[t].square() + tables.base_precision[t]
-            mean = tables.center_scale[t] * z_next / (tables.step_std[t].square() * precision)
+            variance = tables.gaussian_variance[t]
+            mean = tables.center_scale[t] * z_next * variance / tables.step_std[t].square()
             weights = self._tilt_weights(level, class_labels, guidance_scale)
             energy = self.energy.tilted(level, *weights, **self.sampler_options)
 
             def score(state: torch.Tensor) -> torch.Tensor:
-                return energy.gradient(state) - precision * (state - mean)
+                return energy.gradient(state) - (state - mean) / variance
 
             def log_density_and_score(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
                 value, gradient = energy.value_and_gradient(state)
                 offset = state - mean
-                return value - (precision * offset.square()).sum(-1) / 2, gradient - precision * offset
+                return value - (offset.square() / variance).sum(-1) / 2, gradient - offset / variance
 
             start = z_next
             if config.langevin_start == "gaussian":
-                start = mean + precision.rsqrt() * gaussian_like(z_next, generator)
+                start = mean + variance.sqrt() * gaussian_like(z_next, generator)
+            step_variance, drift = tables.langevin_steps(level, num_steps)
             return langevin(
                 score,
                 start,
-                tables.langevin_variance[t],
-                config.langevin_steps if num_langevin_steps is None else num_langevin_steps,
-                drift=tables.langevin_drift[t],
+                step_variance,
+                drift=drift,
                 final_noise=config.langevin_final_noise,
                 log_density_and_score=log_density_and_score if config.langevin_metropolis else None,
                 generator=generator,

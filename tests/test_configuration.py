@@ -64,6 +64,7 @@ def test_int_is_accepted_for_a_float(name):
         ({"embedding_size": 8}, "decoder_hidden_size", 512, "equal to embedding_size=8"),
         ({"dropout": 1.0}, "dropout", 1.0, "in [0, 1)"),
         ({"langevin_step_size": 0}, "langevin_step_size", 0, "positive"),
+        ({"langevin_step_decay": 0}, "langevin_step_decay", 0, "in (0, 1]"),
         ({"kl_weight": -0.1}, "kl_weight", -0.1, "at least 0"),
         ({"mutual_information_weight": float("nan")}, "mutual_information_weight", "nan", "finite"),
         ({"entropy_threshold": float("inf")}, "entropy_threshold", "inf", "finite"),

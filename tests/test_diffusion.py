@@ -4,7 +4,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from ldebm_hf.configuration_ldebm import LDEBMConfig
-from ldebm_hf.diffusion import LevelTables, langevin_drift, langevin_step_variance, noise_schedule
+from ldebm_hf.diffusion import LevelTables, langevin_step_variance, noise_schedule
 
 # sigma_1..sigma_6, s_t^2 and the loss weights of the published system with T = 6.
 PUBLISHED_STEP_STD = [0.323680, 0.516495, 0.632211, 0.713242, 0.773369, 0.999741]
@@ -34,17 +34,27 @@ def test_paper_step_rule_has_the_printed_formulas_values():
     np.testing.assert_allclose(factor, [1, 0.516, 0.327, 0.233, 0.180, 0.180], atol=6e-4)
 
 
-def test_drift_of_the_integrators():
+@pytest.mark.parametrize("share", [1e-4, 0.3, 1.0])
+def test_drift_of_the_integrators(share):
     """Euler: s²/2. Exponential: (1-ρ) v, which leaves N(m, v) invariant, ρ² v + s² = v; s²/2 for small steps."""
-    for share in (1e-4, 0.3, 1.0):
-        config = LDEBMConfig(langevin_step_rule="relative", langevin_step_size=share)
-        schedule = noise_schedule(config)
-        step_variance, drift = langevin_step_variance(config, schedule), langevin_drift(config, schedule)
-        variance = step_variance / share
-        np.testing.assert_allclose((1 - drift / variance) ** 2 * variance + step_variance, variance)
-        euler = langevin_drift(LDEBMConfig(langevin_step_size=share, langevin_integrator="euler"), schedule)
-        np.testing.assert_allclose(euler, step_variance / 2)
-        np.testing.assert_allclose(drift, euler, rtol=share)
+    level = torch.arange(6)
+    settings = {"langevin_step_rule": "relative", "langevin_step_size": share, "langevin_step_decay": 1.0}
+    tables = LevelTables(LDEBMConfig(**settings, langevin_integrator="exponential"))
+    step_variance, drift = tables.langevin_steps(level, 3)
+    variance = step_variance / share
+    torch.testing.assert_close((1 - drift / variance) ** 2 * variance + step_variance, variance)
+    same, euler = LevelTables(LDEBMConfig(**settings, langevin_integrator="euler")).langevin_steps(level, 3)
+    assert torch.equal(same, step_variance) and torch.equal(euler, step_variance / 2)
+    torch.testing.assert_close(drift, euler, rtol=share + 1e-3, atol=0)
+
+
+def test_steps_shrink_linearly():
+    config = LDEBMConfig(langevin_step_size=0.8, langevin_step_decay=0.25)
+    tables = LevelTables(config)
+    step_variance, _ = tables.langevin_steps(torch.tensor([4, 0]), 4)
+    expected = torch.tensor([0.8, 0.6, 0.4, 0.2])[:, None, None] * tables.gaussian_variance[[4, 0], None]
+    torch.testing.assert_close(step_variance, expected)
+    assert tables.langevin_steps(torch.tensor([4, 0]), 0)[0].shape == (0, 2, 1)
 
 
 def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():

@@ -20,8 +20,8 @@ def gaussian(mean, variance):
 
 def run(score, steps, step_variance, start=None, seed=0, **settings):
     start = torch.full((N, 1), 3.0, dtype=torch.float64) if start is None else start
-    generator = torch.Generator().manual_seed(seed)
-    return langevin(score, start, step_variance, steps, generator=generator, **settings)
+    step_variances = torch.full((steps, 1, 1), step_variance, dtype=torch.float64)
+    return langevin(score, start, step_variances, generator=torch.Generator().manual_seed(seed), **settings)
 
 
 @pytest.mark.parametrize("steps", [1, 5, 40])
@@ -57,7 +57,7 @@ def test_exponential_steps_leave_a_gaussian_exactly_invariant(share):
     """With s² = share · v and h = (1-ρ) v, ρ² = 1 - share, a step from N(m, v) ends in N(m, v)."""
     mean, variance = 1.0, 0.25
     start = mean + variance**0.5 * torch.randn(N, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
-    drift = (1 - (1 - share) ** 0.5) * variance
+    drift = torch.full((4, 1, 1), (1 - (1 - share) ** 0.5) * variance, dtype=torch.float64)
     samples = run(gaussian(mean, variance)[0], 4, share * variance, start, drift=drift).samples
     assert samples.mean() == pytest.approx(mean, abs=FIVE_SIGMA_MEAN * variance**0.5)
     assert samples.var() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
@@ -83,11 +83,19 @@ def test_each_step_evaluates_the_density_once():
     assert len(calls) == 401
 
 
+def test_steps_may_change_along_the_chain():
+    """Variances of the recursion of a Gaussian with steps of 1.2 and then 0.1 standard deviations."""
+    steps = torch.tensor([1.44, 0.01], dtype=torch.float64)[:, None, None]
+    generator = torch.Generator().manual_seed(0)
+    samples = langevin(gaussian(0.0, 1.0)[0], torch.zeros(N, 1).double(), steps, generator=generator).samples
+    assert samples.var() == pytest.approx(1.44 * 0.995**2 + 0.01, rel=FIVE_SIGMA_VARIANCE)
+
+
 def test_rows_may_have_their_own_steps():
     score, _ = gaussian(0.0, 1.0)
-    step_variance = torch.tensor([[0.0], [0.5]], dtype=torch.float64)
+    step_variance = torch.tensor([[0.0], [0.5]], dtype=torch.float64).expand(3, 2, 1)
     start = torch.ones(2, 1, dtype=torch.float64)
-    samples = langevin(score, start, step_variance, 3, generator=torch.Generator().manual_seed(0)).samples
+    samples = langevin(score, start, step_variance, generator=torch.Generator().manual_seed(0)).samples
     assert samples[0] == 1 and samples[1] != 1
 
 
@@ -96,5 +104,3 @@ def test_same_seed_same_chain_and_no_steps_no_change():
     assert torch.equal(run(score, 5, 0.1, seed=1).samples, run(score, 5, 0.1, seed=1).samples)
     assert not torch.equal(run(score, 5, 0.1, seed=1).samples, run(score, 5, 0.1, seed=2).samples)
     assert (run(score, 0, 0.1, final_noise=False).samples == 3).all()
-    with pytest.raises(ValueError, match="num_steps"):
-        run(score, -1, 0.1)
