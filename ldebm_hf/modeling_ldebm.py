@@ -1,13 +1,11 @@
 """The latent diffusion energy-based model of text."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
@@ -17,6 +15,7 @@ from .decoders import TextDecoder
 from .diffusion import LevelTables
 from .encoders import TextEncoder
 from .energy import LevelEmbedding
+from .generation import LDEBMGenerationMixin, RecurrentState
 from .noise import gaussian_like
 from .objective import (
     IGNORE_INDEX,
@@ -38,18 +37,6 @@ class PosteriorOutput(ModelOutput):
 
     posterior_mean: torch.FloatTensor | None = None
     posterior_log_variance: torch.FloatTensor | None = None
-
-
-@dataclass
-class LatentTrajectory(ModelOutput):
-    """
-    Args:
-        latents (`torch.FloatTensor` of shape `(num_samples, latent_size)`): The samples z_0.
-        trajectory (`torch.FloatTensor` of shape `(num_levels + 1, num_samples, latent_size)`): z_T, …, z_0.
-    """
-
-    latents: torch.FloatTensor | None = None
-    trajectory: torch.FloatTensor | None = None
 
 
 @dataclass
@@ -85,24 +72,7 @@ class LDEBMOutput(ModelOutput):
     latents: torch.FloatTensor | None = None
     posterior_mean: torch.FloatTensor | None = None
     posterior_log_variance: torch.FloatTensor | None = None
-    past_key_values: "RecurrentState | None" = None
-
-
-class RecurrentState:
-    """The decoder's hidden state, `(batch_size, hidden_size)`, behind the interface of a transformers cache."""
-
-    is_compileable = False
-    is_croppable = False
-
-    def __init__(self, hidden: torch.Tensor, length: int):
-        self.hidden = hidden
-        self.length = length
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        self.hidden = self.hidden[beam_idx]
+    past_key_values: RecurrentState | None = None
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -154,7 +124,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     """
     Text encoder, latent diffusion energy-based prior with symbols, and text decoder.
 
@@ -178,10 +148,6 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
         self.prior = DiffusionPrior(config)
         self.post_init()
         self.generation_config.max_new_tokens = 40
-
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return False
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
@@ -322,145 +288,3 @@ class LDEBMModel(LDEBMPreTrainedModel, GenerationMixin):
         start = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == IGNORE_INDEX, self.config.pad_token_id)
-
-    def symbol_ids(self, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
-        """
-        Symbols by id or by name of `config.label2id`, as a `torch.LongTensor` of shape `(n,)` on the model's device.
-
-        Raises:
-            ValueError: For a name or an id that the model does not have.
-        """
-        if hasattr(class_labels, "tolist"):  # a tensor, an array or an array's scalar
-            class_labels = class_labels.flatten().tolist()
-        elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
-            class_labels = [class_labels]
-        known = self.config.label2id
-        ids = [known.get(label, label) for label in class_labels]
-        for label in ids:
-            if label not in self.config.id2label:
-                names = ", ".join(repr(name) for name in known)
-                raise ValueError(f"class_labels must be of 0..{len(known) - 1} or of {names}; got {label!r}")
-        return torch.tensor(ids, dtype=torch.long, device=self.device)
-
-    @torch.no_grad()
-    def sample_latents(
-        self,
-        num_samples: int | None = None,
-        *,
-        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
-        guidance_scale: float | None = None,
-        num_langevin_steps: int | None = None,
-        generator: torch.Generator | None = None,
-        return_trajectory: bool = False,
-    ) -> torch.Tensor | LatentTrajectory:
-        """
-        Draw latents from the prior by reverse diffusion (Algorithm 2).
-
-        Args:
-            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels`, else 1.
-            class_labels (`int`, `str` or a sequence of them, *optional*): Symbol per sample, by id or name; a single
-                one serves all samples.
-            guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol; 1 samples the model's
-                joint density; larger values insist. Defaults to `config.label_guidance`, and that to 1/τ_t.
-            num_langevin_steps (`int`, *optional*): Steps per level; defaults to `config.langevin_steps`.
-            generator (`torch.Generator`, *optional*): Source of all noise.
-            return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
-
-        Returns:
-            `torch.FloatTensor` of shape `(num_samples, latent_size)`, or [`LatentTrajectory`].
-
-        Raises:
-            ValueError: If a symbol is unknown or there is not one per sample.
-        """
-        symbols = None if class_labels is None else self.symbol_ids(class_labels)
-        if num_samples is None:
-            num_samples = 1 if symbols is None else len(symbols)
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-        if symbols is not None and len(symbols) not in (1, num_samples):
-            raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
-        if symbols is not None:
-            symbols = symbols.expand(num_samples)
-        trajectory = self.prior.sample(num_samples, symbols, guidance_scale, num_langevin_steps, generator)
-        if return_trajectory:
-            return LatentTrajectory(latents=trajectory[-1], trajectory=trajectory)
-        return trajectory[-1]
-
-    @torch.no_grad()
-    def generate(
-        self,
-        input_ids: torch.Tensor | None = None,
-        generation_config=None,
-        *,
-        attention_mask: torch.Tensor | None = None,
-        latents: torch.Tensor | None = None,
-        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
-        num_samples: int | None = None,
-        guidance_scale: float | None = None,
-        num_langevin_steps: int | None = None,
-        generator: torch.Generator | None = None,
-        **generation_kwargs,
-    ):
-        """
-        Write texts: reconstructions of `input_ids`, or decoded `latents`, or samples of the prior.
-
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*): Texts to reconstruct
-                from their posterior means.
-            generation_config (`GenerationConfig`, *optional*): As in transformers.
-            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
-                defaults to 0 at `config.pad_token_id`.
-            latents (`torch.Tensor` of shape `(n, latent_size)`, *optional*): Latents to decode.
-            class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
-                prior. `num_return_sequences` instead decodes each latent several times.
-            generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
-            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included.
-
-        Returns:
-            As transformers' `generate`: token ids `(n, length)`, or a dictionary with `return_dict_in_generate=True`.
-
-        Raises:
-            ValueError: If more than one of text, latents and prior sampling is asked for.
-        """
-        input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
-        if "max_length" in generation_kwargs:
-            generation_kwargs.setdefault("max_new_tokens", None)  # whose default would overrule max_length
-        samples_prior = class_labels is not None or num_samples is not None or guidance_scale is not None
-        given = {"input_ids": input_ids is not None, "latents": latents is not None}
-        asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
-        if len(asked) > 1:
-            raise ValueError(f"generate takes one of input_ids, latents and class_labels/num_samples, got {asked}")
-        if input_ids is not None:
-            latents = self.encode(input_ids, attention_mask).posterior_mean
-        elif latents is None:
-            latents = self.sample_latents(
-                num_samples,
-                class_labels=class_labels,
-                guidance_scale=guidance_scale,
-                num_langevin_steps=num_langevin_steps,
-                generator=generator,
-            )
-        latents = torch.as_tensor(latents, device=self.device)
-        if latents.ndim != 2 or latents.shape[1] != self.config.latent_size or len(latents) == 0:
-            expected = f"(n, {self.config.latent_size}) with n at least 1"
-            raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
-        prompts = generation_kwargs.get("decoder_input_ids")
-        if prompts is not None and len(prompts) != len(latents):
-            raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
-        encoder_outputs = BaseModelOutput(last_hidden_state=latents[:, None])
-        with _seeded_by(generator, self.device):
-            return super().generate(
-                generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
-            )
-
-
-@contextmanager
-def _seeded_by(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """Let transformers' token sampling, which only knows the global generator, follow `generator`."""
-    if generator is None:
-        yield
-        return
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -19,7 +19,7 @@ CORE_LAYERS = (
     {"configuration_ldebm", "noise"},
     {"diffusion", "energy", "langevin", "objective"},
     {"priors"},
-    {"encoders", "decoders"},
+    {"encoders", "decoders", "generation"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {"training", "data", "metrics", "clustering", "tokenization", "likelihood", "model_card", "plots"}

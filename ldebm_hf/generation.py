@@ -1,0 +1,267 @@
+"""Writing texts: latents from the prior, and transformers' decoding on top of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from transformers import (
+    EosTokenCriteria,
+    GenerationMixin,
+    MaxLengthCriteria,
+    MaxTimeCriteria,
+    MinLengthLogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    MinPLogitsWarper,
+    NoBadWordsLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput, logging
+
+ROW_BY_ROW = {
+    EosTokenCriteria,
+    MaxLengthCriteria,
+    MaxTimeCriteria,
+    MinLengthLogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    MinPLogitsWarper,
+    NoBadWordsLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+}
+"""The usual processors and criteria that treat each row by itself, whichever others are there."""
+
+
+@dataclass
+class LatentTrajectory(ModelOutput):
+    """
+    Args:
+        latents (`torch.FloatTensor` of shape `(num_samples, latent_size)`): The samples z_0.
+        trajectory (`torch.FloatTensor` of shape `(num_levels + 1, num_samples, latent_size)`): z_T, …, z_0.
+    """
+
+    latents: torch.FloatTensor | None = None
+    trajectory: torch.FloatTensor | None = None
+
+
+class RecurrentState:
+    """The decoder's hidden state, `(batch_size, hidden_size)`, behind the interface of a transformers cache."""
+
+    is_compileable = False
+    is_croppable = False
+
+    def __init__(self, hidden: torch.Tensor, length: int):
+        self.hidden = hidden
+        self.length = length
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        self.hidden = self.hidden[beam_idx]
+
+
+class LDEBMGenerationMixin(GenerationMixin):
+    """`sample_latents` and `generate` for a model with `encode`, a `prior` and a recurrent `decoder`."""
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def symbol_ids(self, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
+        """
+        Symbols by id or by name of `config.label2id`, as a `torch.LongTensor` of shape `(n,)` on the model's device.
+
+        Raises:
+            ValueError: For a name or an id that the model does not have.
+        """
+        if hasattr(class_labels, "tolist"):  # a tensor, an array or an array's scalar
+            class_labels = class_labels.flatten().tolist()
+        elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
+            class_labels = [class_labels]
+        known = self.config.label2id
+        ids = [known.get(label, label) for label in class_labels]
+        for label in ids:
+            if label not in self.config.id2label:
+                names = ", ".join(repr(name) for name in known)
+                raise ValueError(f"class_labels must be of 0..{len(known) - 1} or of {names}; got {label!r}")
+        return torch.tensor(ids, dtype=torch.long, device=self.device)
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        num_samples: int | None = None,
+        *,
+        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+        guidance_scale: float | None = None,
+        num_langevin_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        return_trajectory: bool = False,
+        batch_size: int | None = None,
+        show_progress: bool = False,
+    ) -> torch.Tensor | LatentTrajectory:
+        """
+        Draw latents from the prior by reverse diffusion (Algorithm 2).
+
+        Args:
+            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels`, else 1.
+            class_labels (`int`, `str` or a sequence of them, *optional*): Symbol per sample, by id or name; a single
+                one serves all samples.
+            guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol; 1 samples the model's
+                joint density; larger values insist. Defaults to `config.label_guidance`, and that to 1/τ_t.
+            num_langevin_steps (`int`, *optional*): Steps per level; defaults to `config.langevin_steps`.
+            generator (`torch.Generator`, *optional*): Source of all noise.
+            return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
+            batch_size (`int`, *optional*): Draw at most so many at a time, one batch after the other, which bounds the
+                memory beside the result. Defaults to all at once. Other sizes give other samples from the same seed.
+            show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar over the batches.
+
+        Returns:
+            `torch.FloatTensor` of shape `(num_samples, latent_size)`, or [`LatentTrajectory`].
+
+        Raises:
+            ValueError: If a symbol is unknown or there is not one per sample; if `guidance_scale` is given without
+                symbols; if `num_samples` or `batch_size` is below 1.
+        """
+        symbols = None if class_labels is None else self.symbol_ids(class_labels)
+        if num_samples is None:
+            num_samples = 1 if symbols is None else len(symbols)
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if symbols is None and guidance_scale is not None:
+            raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
+        if symbols is not None and len(symbols) not in (1, num_samples):
+            raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
+        rows = torch.arange(num_samples, device=self.device)
+        parts = []
+        with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
+            for part in rows.split(batch_size or num_samples):
+                asked = None if symbols is None else symbols.expand(num_samples)[part]
+                trajectory = self.prior.sample(len(part), asked, guidance_scale, num_langevin_steps, generator)
+                parts.append(trajectory if return_trajectory else trajectory[-1].clone())  # lets the levels go
+                bar.update(len(part))
+        samples = torch.cat(parts, dim=-2)
+        return LatentTrajectory(latents=samples[-1], trajectory=samples) if return_trajectory else samples
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: torch.Tensor | None = None,
+        generation_config=None,
+        *,
+        attention_mask: torch.Tensor | None = None,
+        latents: torch.Tensor | None = None,
+        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+        num_samples: int | None = None,
+        guidance_scale: float | None = None,
+        num_langevin_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        **generation_kwargs,
+    ):
+        """
+        Write texts: reconstructions of `input_ids`, or decoded `latents`, or samples of the prior.
+
+        All rows are decoded at once, in memory for their number times the vocabulary; `ldebm_hf.write_samples` is for
+        more. A seed gives the same tokens again for the same arguments; with `do_sample` also the batch, and whether
+        it is returned as a dictionary or streamed, changes which random numbers a row meets.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*): Texts to reconstruct
+                from their posterior means.
+            generation_config (`GenerationConfig`, *optional*): As in transformers.
+            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
+                defaults to 0 at `config.pad_token_id`.
+            latents (`torch.Tensor` of shape `(n, latent_size)`, *optional*): Latents to decode.
+            class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
+                prior. `num_return_sequences` instead decodes each latent several times.
+            generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
+            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included.
+
+        Returns:
+            As transformers' `generate`: token ids `(n, length)`, or a dictionary with `return_dict_in_generate=True`.
+
+        Raises:
+            ValueError: If more than one of text, latents and prior sampling is asked for, and as in
+                [`sample_latents`].
+        """
+        input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
+        if "max_length" in generation_kwargs:
+            generation_kwargs.setdefault("max_new_tokens", None)  # whose default would overrule max_length
+        prior_arguments = {
+            "num_samples": num_samples,
+            "class_labels": class_labels,
+            "guidance_scale": guidance_scale,
+            "num_langevin_steps": num_langevin_steps,
+        }
+        samples_prior = any(value is not None for value in prior_arguments.values())
+        given = {"input_ids": input_ids is not None, "latents": latents is not None}
+        asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
+        if len(asked) > 1:
+            raise ValueError(f"generate takes one of input_ids, latents and class_labels/num_samples, got {asked}")
+        if input_ids is not None:
+            latents = self.encode(input_ids, attention_mask).posterior_mean
+        elif latents is None:
+            latents = self.sample_latents(**prior_arguments, generator=generator)
+        latents = torch.as_tensor(latents, device=self.device)
+        if latents.ndim != 2 or latents.shape[1] != self.config.latent_size or len(latents) == 0:
+            expected = f"(n, {self.config.latent_size}) with n at least 1"
+            raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
+        prompts = generation_kwargs.get("decoder_input_ids")
+        if prompts is not None and len(prompts) != len(latents):
+            raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+        encoder_outputs = BaseModelOutput(last_hidden_state=latents[:, None])
+        with _seeded_by(generator, self.device):
+            return super().generate(
+                generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
+            )
+
+    def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
+        """
+        Greedy search and sampling, as in transformers; but rows that have ended leave the batch and cost no more.
+
+        They stay where somebody sees or counts all of them: a streamer, `return_dict_in_generate`, and processors and
+        criteria that are not known to go row by row.
+        """
+        rules = {type(rule) for rule in (*logits_processor, *stopping_criteria)}
+        sees_all_rows = any(kwargs.get(name) for name in ("synced_gpus", "streamer", "past_key_values"))
+        if sees_all_rows or generation_config.return_dict_in_generate or not kwargs["use_cache"] or rules - ROW_BY_ROW:
+            return super()._sample(input_ids, logits_processor, stopping_criteria, generation_config, **kwargs)
+        pad = generation_config._pad_token_tensor
+        padding = input_ids.new_full((len(input_ids), 1), self.config.pad_token_id if pad is None else pad)
+        rows = torch.arange(len(input_ids), device=input_ids.device)
+        latents, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
+        while len(rows) > 0:
+            hidden, state = self.decoder(unread, latents, state)
+            scores = logits_processor(input_ids[rows], self.decoder.logits(hidden[:, -1]).float())
+            unread = scores.softmax(-1).multinomial(1) if generation_config.do_sample else scores.argmax(-1, True)
+            input_ids = torch.cat([input_ids, padding.index_copy(0, rows, unread)], 1)
+            goes_on = ~stopping_criteria(input_ids[rows], None)
+            if not goes_on.all():
+                rows, latents, state, unread = rows[goes_on], latents[goes_on], state[goes_on], unread[goes_on]
+        return input_ids
+
+
+@contextmanager
+def _seeded_by(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+    """Let transformers' token sampling, which only knows the global generator, follow `generator`."""
+    if generator is None:
+        yield
+        return
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
