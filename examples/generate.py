@@ -4,10 +4,14 @@
     python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
     python examples/generate.py outputs/demo --no_symbols --num_samples 20 --do_sample --temperature 0.8
     python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
+    python examples/generate.py outputs/demo --num_samples 1000000 --output_file sentences.jsonl     # or .parquet
 
 Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
 of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw
 (the test split, or without one half of the validation split), where the checkpoint says what it was trained on.
+
+With `--output_file` sentences go there instead, each with the symbol asked for. A run that was killed goes on when the
+same command is given again.
 """
 
 import argparse
@@ -16,31 +20,44 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.training import load_settings
+from ldebm_hf.writing import write_samples
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="folder or Hub id")
-    parser.add_argument("--class_labels", nargs="+", help="names or ids of symbols; default: all")
+    parser.add_argument(
+        "--class_labels", nargs="+", help="names or ids of symbols; default: all, but none for --output_file"
+    )
     parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
-    parser.add_argument("--num_samples", type=int, default=4, help="sentences per symbol (default 4)")
+    parser.add_argument("--num_samples", type=int, default=4, help="sentences, per symbol if any (default 4)")
     parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
     parser.add_argument("--text", nargs="+", help="texts to read and write again; nothing else is done")
     parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of --do_sample (default 1)")
+    parser.add_argument("--temperature", type=float, help="of --do_sample (default 1)")
     parser.add_argument("--num_beams", type=int, default=1, help="beam search (default 1: greedy)")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+    parser.add_argument("--output_file", help="write to this .jsonl or .parquet file; nothing else is done")
+    parser.add_argument("--batch_size", type=int, default=1024, help="sentences at a time for it (default 1024)")
+    parser.add_argument("--overwrite", action="store_true", help="replace it and what is there of another request")
+    options = parser.parse_args(arguments)
+    if options.no_symbols and options.class_labels:
+        parser.error("--no_symbols leaves nothing for --class_labels to choose")
+    if options.temperature is not None and not options.do_sample:
+        parser.error("--temperature needs --do_sample")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    model = LDEBMModel.from_pretrained(options.checkpoint)
+    find_checkpoint(options.checkpoint)
+    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.text:
         print_readings(model, tokenizer, options.text)
@@ -48,16 +65,30 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 1. What to ask for, and sentences for it.
     decoding = {"num_beams": options.num_beams, "do_sample": options.do_sample}
-    if options.do_sample:
+    if options.temperature is not None:
         decoding["temperature"] = options.temperature
-    names = options.class_labels or list(model.config.label2id)
+    if options.guidance_scale is not None:
+        decoding["guidance_scale"] = options.guidance_scale
     known = model.config.label2id
+    names = options.class_labels or list(known)
     asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]
+    if options.output_file:
+        write_samples(
+            model,
+            tokenizer,
+            options.output_file,
+            options.num_samples,
+            class_labels=asked_ids if options.class_labels else None,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            overwrite=options.overwrite,
+            **decoding,
+        )
+        return
     symbols = None if options.no_symbols else model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
     token_ids = model.generate(
         class_labels=symbols,
         num_samples=options.num_samples if symbols is None else None,
-        guidance_scale=options.guidance_scale,
         generator=torch.Generator().manual_seed(options.seed),
         **decoding,
     )
@@ -88,6 +119,21 @@ def main(arguments: list[str] | None = None) -> None:
     print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
+def find_checkpoint(checkpoint: str) -> None:
+    """Raise FileNotFoundError at once where there is none; loading it would ask the Hub again and again."""
+    path = Path(checkpoint)
+    if path.is_dir():
+        return
+    if path.is_absolute() or path.parent.is_dir() or checkpoint.startswith((".", "~")) or len(path.parts) > 2:
+        raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint)")
+    if isinstance(try_to_load_from_cache(checkpoint, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(checkpoint, timeout=10)
+    except Exception as error:  # whatever the network has in store
+        raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
+
+
 def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
     return [model.config.id2label[symbol] for symbol in model.infer_symbols(**batch).argmax(-1).tolist()]
@@ -97,9 +143,7 @@ def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
     probabilities, symbols = model.infer_symbols(**batch).max(-1)
     copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
-    for text, copy, symbol, probability in zip(
-        texts, copies, symbols.tolist(), probabilities.tolist(), strict=True
-    ):
+    for text, copy, symbol, probability in zip(texts, copies, symbols.tolist(), probabilities.tolist(), strict=True):
         print(f"  {text}\n    -> {copy}   [{model.config.id2label[symbol]}, {probability:.0%}]")
 
 

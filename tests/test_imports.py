@@ -22,7 +22,17 @@ CORE_LAYERS = (
     {"encoders", "decoders", "generation"},
     {"modeling_ldebm"},
 )
-OUTER_LAYER = {"training", "data", "metrics", "clustering", "tokenization", "likelihood", "model_card", "plots"}
+OUTER_LAYER = {
+    "training",
+    "data",
+    "metrics",
+    "clustering",
+    "tokenization",
+    "likelihood",
+    "model_card",
+    "plots",
+    "writing",
+}
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}
 CORE = set().union(*CORE_LAYERS)
 
