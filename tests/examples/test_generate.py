@@ -1,6 +1,7 @@
 """examples/generate.py on an untrained tiny model of the built-in corpus: what it prints, not how good it is."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,53 @@ def test_texts_are_read_and_written_again(generate, checkpoint, capsys):
 def test_unknown_symbol_names_the_known_ones(generate, checkpoint):
     with pytest.raises(ValueError, match="weather.*nonsense"):
         generate.main([checkpoint, "--class_labels", "nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "expected"), [([], [None] * 5), (["thanks", "0"], ["thanks"] * 5 + ["book_table"] * 5)]
+)
+def test_sentences_go_to_a_file(generate, checkpoint, tmp_path, symbols, expected):
+    request = [checkpoint, "--num_samples", "5", "--batch_size", "4", "--output_file", str(tmp_path / "some.jsonl")]
+    request += ["--class_labels", *symbols] if symbols else []
+    generate.main(request)
+    records = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text().splitlines()]
+    assert [record["symbol"] for record in records] == expected
+    with pytest.raises(FileExistsError, match="some.jsonl exists already"):
+        generate.main([*request, "--seed", "1"])
+    generate.main([*request, "--seed", "1", "--overwrite"])
+    assert [json.loads(line) for line in (tmp_path / "some.jsonl").read_text().splitlines()] != records
+
+
+@pytest.mark.parametrize("name", ["outputs", "examples/demo", "./demo", "/nowhere/demo", "outputs/some/demo"])
+def test_missing_folder_is_an_error_before_the_hub_is_asked(generate, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "HfApi", None)
+    (tmp_path / "examples").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"no folder '{name}' \\(checkpoint\\)$"):
+        generate.main([name])
+
+
+def test_hub_is_asked_once_for_what_may_be_an_id(generate):
+    with pytest.raises(FileNotFoundError, match=r"no folder 'some/model' \(checkpoint\), and none from the Hub: "):
+        generate.main(["some/model"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--no_symbols", "--class_labels", "weather"], "--no_symbols leaves nothing for --class_labels"),
+        (["--temperature", "0.5"], "--temperature needs --do_sample"),
+    ],
+)
+def test_options_that_exclude_each_other(generate, checkpoint, options, message, capsys):
+    with pytest.raises(SystemExit):
+        generate.main([checkpoint, *options])
+    assert message in capsys.readouterr().err
+
+
+def test_guidance_needs_a_symbol(generate, checkpoint):
+    with pytest.raises(ValueError, match="guidance_scale needs class_labels"):
+        generate.main([checkpoint, "--no_symbols", "--guidance_scale", "2"])
 
 
 def test_check_is_fitted_on_texts_that_the_model_never_saw(generate, corpus):
