@@ -1,10 +1,12 @@
 """The latent diffusion energy-based model of text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.rnn import pad_packed_sequence
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
@@ -24,6 +26,7 @@ from .objective import (
     negative_entropy,
     reconstruction_loss,
 )
+from .packing import pack, text_lengths
 from .priors import DiffusionPrior
 
 
@@ -51,8 +54,8 @@ class LDEBMOutput(ModelOutput):
         classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols; with symbols at all
             levels the mean of that at level 0 and that at the noisy levels drawn.
         energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior and at Langevin samples.
-        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits; not
-            returned in training mode.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits, 0 at
+            padding; not returned in training mode.
         symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`): Logits of p(y|z).
         latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`): z.
         posterior_mean, posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, latent_size)`): q(z|x).
@@ -184,6 +187,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
         generator: torch.Generator | None = None,
+        lengths: Sequence[int] | None = None,
+        skip_logits: bool | None = None,
         return_dict: bool | None = None,
     ) -> LDEBMOutput:
         """
@@ -204,6 +209,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return that state.
             generator (`torch.Generator`, *optional*): Source of posterior, diffusion and Langevin noise.
+            lengths (`Sequence[int]`, *optional*): Number of tokens of each text, on the host, as the training batches
+                bring them. With them the mask is not checked and no device is waited for.
+            skip_logits (`bool`, *optional*): Do without `logits`, which are large; defaults to the training mode.
             return_dict (`bool`, *optional*): Passed by `generate`; the output is an [`LDEBMOutput`] in any case.
         """
         if encoder_outputs is not None:
@@ -211,10 +219,23 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if input_ids is None:
             raise ValueError("input_ids must be given (or encoder_outputs, to decode latents), got neither")
         with parametrize.cached():
-            return self._objective(input_ids, attention_mask, class_labels, labels, decoder_input_ids, generator)
+            return self._objective(
+                input_ids,
+                attention_mask,
+                class_labels,
+                labels,
+                decoder_input_ids,
+                generator,
+                lengths,
+                self.training if skip_logits is None else skip_logits,
+            )
 
-    def _objective(self, input_ids, attention_mask, class_labels, labels, decoder_input_ids, generator):
+    def _objective(
+        self, input_ids, attention_mask, class_labels, labels, decoder_input_ids, generator, lengths, skip_logits
+    ) -> LDEBMOutput:
         config, batch_size = self.config, len(input_ids)
+        if lengths is None:
+            lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
         if labels is not None and labels.ndim != 2:
             raise ValueError(
                 f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
@@ -222,22 +243,27 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             )
         if class_labels is not None and class_labels.shape != (batch_size,):
             raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
-        mean, log_variance = self.encoder(input_ids, attention_mask)
+        mean, log_variance = self.encoder(input_ids, lengths=lengths)
         mean, log_variance = mean.float(), log_variance.float()
         latents = mean + (0.5 * log_variance).exp() * gaussian_like(mean, generator)
 
         if labels is None:
             labels = self._targets(input_ids, attention_mask)
+            # A text of one token has no target: one place of it is read all the same, and does not count.
+            target_lengths = [max(length - 1, 1) for length in lengths]
+        else:
+            target_lengths = [labels.shape[1]] * batch_size  # where the padding is, only the device knows
+        if labels.shape[1] == 0:
+            raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
         if decoder_input_ids is None:
             decoder_input_ids = self._shift_right(labels)
-        hidden, _ = self.decoder(decoder_input_ids, latents)
-        counted = labels != IGNORE_INDEX
-        if self.training:
-            logits = None
-            reconstruction = reconstruction_loss(self.decoder.logits(hidden[counted]), labels[counted], batch_size)
-        else:
-            logits = self.decoder.logits(hidden)
-            reconstruction = reconstruction_loss(logits, labels, batch_size)
+        hidden = self.decoder.forward_packed(decoder_input_ids, latents, target_lengths)
+        targets = pack(labels, target_lengths).data
+        reconstruction = reconstruction_loss(hidden.data, self.decoder.embedding.weight, targets, batch_size)
+        logits = None
+        if not skip_logits:
+            of_tokens = hidden._replace(data=self.decoder.logits(hidden.data))
+            logits, _ = pad_packed_sequence(of_tokens, batch_first=True, total_length=labels.shape[1])
 
         prior = self.prior.loss(latents, generator)
         entropy = negative_entropy(log_variance, config.entropy_threshold)

@@ -1,27 +1,50 @@
 """The terms of the objective (Algorithm 1), each a small function. Signs are such that the total loss is
 
-    reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classification
+reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classification
 """
 
 import math
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 IGNORE_INDEX = -100  # marks padding among tokens and "unknown" among symbols
 
+# How `F.linear_cross_entropy` cuts the tokens, where torch has it: the logits of a chunk are as large as the hidden
+# states of all tokens.
+LOGITS_IN_CHUNKS = (
+    nn.LinearCrossEntropyOptions(chunking_method="aspect_ratio", allow_retain_graph=True)
+    if hasattr(nn, "LinearCrossEntropyOptions")
+    else None
+)
 
-def reconstruction_loss(logits: torch.Tensor, targets: torch.Tensor, batch_size: int) -> torch.Tensor:
+
+def reconstruction_loss(
+    hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor, batch_size: int
+) -> torch.Tensor:
     """
     -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`.
 
+    Where torch can (2.13), and in full precision, the logits of a few hundred tokens at a time are all that exists at
+    once, never those of all tokens. Half precision takes the plain way, because torch would return the sum in it.
+
     Args:
-        logits (`torch.Tensor` of shape `(..., vocab_size)`): Next-token logits.
-        targets (`torch.LongTensor` of shape `(...)`): Token ids; -100 is not counted.
+        hidden (`torch.Tensor` of shape `(num_tokens, hidden_size)`): The decoder's states.
+        vocabulary (`torch.Tensor` of shape `(vocab_size, hidden_size)`): Output projection; logits are
+            `hidden @ vocabulary.T`.
+        targets (`torch.LongTensor` of shape `(num_tokens,)`): Token ids; -100 is not counted.
         batch_size (`int`): Number of examples the tokens belong to.
     """
-    nll = F.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
-    return nll / batch_size
+    is_mixed = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype.itemsize < 4
+    if LOGITS_IN_CHUNKS is not None and not is_mixed:
+        total = F.linear_cross_entropy(
+            hidden, vocabulary, targets, ignore_index=IGNORE_INDEX, reduction="sum", options=LOGITS_IN_CHUNKS
+        )
+    else:
+        logits = F.linear(hidden, vocabulary).float()
+        total = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / batch_size
 
 
 def contrastive_loss(

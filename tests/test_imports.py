@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
-    {"configuration_ldebm", "noise"},
+    {"configuration_ldebm", "noise", "packing", "recurrent"},
     {"diffusion", "energy", "langevin", "objective"},
     {"priors"},
     {"encoders", "decoders", "generation"},

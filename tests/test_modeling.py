@@ -92,6 +92,48 @@ def test_without_a_mask_the_padding_token_is_padding():
     assert torch.equal(model.infer_symbols(IDS), model.infer_symbols(IDS, MASK))
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_lengths_stand_for_the_mask(training):
+    model = tiny_model(dropout=0.0).train(training)
+    spectral_vectors = copy.deepcopy(model.state_dict())
+    expected = model(IDS, MASK, generator=seeded())
+    model.load_state_dict(spectral_vectors)
+    output = model(IDS, MASK, lengths=[6, 4, 3], generator=seeded())
+    assert torch.equal(output.loss, expected.loss)
+
+
+def test_order_of_the_texts_does_not_matter(monkeypatch):
+    monkeypatch.setattr("ldebm_hf.modeling_ldebm.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    model, order = tiny_model(), torch.tensor([2, 0, 1])
+    expected, output = model(IDS, MASK), model(IDS[order], MASK[order])
+    torch.testing.assert_close(output.reconstruction_loss, expected.reconstruction_loss)
+    for name in ("latents", "posterior_log_variance", "logits"):
+        torch.testing.assert_close(output[name], expected[name][order], msg=name)
+
+
+def test_logits_can_be_skipped_and_are_those_of_the_padded_decoder():
+    model = tiny_model()
+    output = model(IDS, MASK, generator=seeded())
+    skipping = model(IDS, MASK, generator=seeded(), skip_logits=True)
+    assert skipping.logits is None and torch.equal(skipping.loss, output.loss)
+    hidden, _ = model.decoder(IDS[:, :-1], output.latents)
+    counted = MASK[:, 1:].bool()
+    torch.testing.assert_close(output.logits[counted], model.decoder.logits(hidden)[counted])
+    assert (output.logits[~counted] == 0).all()
+    assert model.train()(IDS, MASK, skip_logits=False).logits is not None
+
+
+def test_text_of_one_token_counts_for_nothing_unless_all_are():
+    model = tiny_model()
+    ids = torch.tensor([[2, 5, 3], [2, 0, 0]])
+    output = model(ids, generator=seeded())
+    hidden, _ = model.decoder(ids[:1, :-1], output.latents[:1])
+    nll = nn.functional.cross_entropy(model.decoder.logits(hidden)[0], ids[0, 1:], reduction="sum")
+    torch.testing.assert_close(output.reconstruction_loss, nll / 2)
+    with pytest.raises(ValueError, match="input_ids must hold a token to predict"):
+        model(ids[:, :1])
+
+
 @pytest.mark.parametrize("mask_type", [torch.bool, torch.int32, torch.float32])
 def test_mask_may_be_of_any_type(mask_type):
     model = tiny_model()

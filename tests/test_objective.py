@@ -3,7 +3,10 @@ import math
 import pytest
 import torch
 from torch.distributions import Categorical, Normal
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from ldebm_hf import objective
 from ldebm_hf.objective import (
     classification_loss,
     mutual_information,
@@ -11,12 +14,57 @@ from ldebm_hf.objective import (
     reconstruction_loss,
 )
 
+HAS_CHUNKS = objective.LOGITS_IN_CHUNKS is not None
 
-def test_reconstruction_sums_tokens_and_averages_examples():
-    logits = torch.randn(2, 3, 5, dtype=torch.float64)
-    targets = torch.tensor([[1, 2, -100], [4, -100, -100]])
-    expected = -sum(Categorical(logits=logits[b, i]).log_prob(targets[b, i]) for b, i in [(0, 0), (0, 1), (1, 0)]) / 2
-    torch.testing.assert_close(reconstruction_loss(logits, targets, 2).double(), expected, rtol=1e-6, atol=1e-6)
+
+@pytest.fixture(
+    params=[pytest.param("in chunks", marks=pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")), "plain"]
+)
+def way_of_logits(request, monkeypatch) -> str:
+    if request.param == "plain":
+        monkeypatch.setattr(objective, "LOGITS_IN_CHUNKS", None)
+    return request.param
+
+
+def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
+    hidden, vocabulary = torch.randn(6, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    targets = torch.tensor([1, 2, -100, 4, -100, -100])
+    logits = hidden @ vocabulary.T
+    expected = -sum(Categorical(logits=logits[i]).log_prob(targets[i]) for i in (0, 1, 3)) / 2
+    loss = reconstruction_loss(hidden, vocabulary, targets, 2)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
+    torch.manual_seed(0)
+    hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (200, 300))
+    targets = torch.randint(300, (200,)).masked_fill(torch.rand(200) < 0.1, -100)
+    exact = [tensor.detach().double().requires_grad_() for tensor in (hidden, vocabulary)]
+    log_probability = (exact[0] @ exact[1].T).log_softmax(-1)
+    counted = targets >= 0
+    expected = torch.autograd.grad(-log_probability[counted, targets[counted]].sum() / 8, exact)
+    loss = reconstruction_loss(hidden, vocabulary, targets, 8)
+    for _ in range(2):  # the graph may be kept
+        gradients = torch.autograd.grad(loss, (hidden, vocabulary), retain_graph=True)
+        for gradient, exact_gradient in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")
+def test_logits_of_all_tokens_are_never_there_at_once():
+    class Largest(TorchDispatchMode):
+        size = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            result = function(*arguments, **(keywords or {}))
+            tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+            self.size = max([self.size, *(tensor.numel() for tensor in tensors)])
+            return result
+
+    hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (500, 400))
+    with Largest() as largest:
+        reconstruction_loss(hidden, vocabulary, torch.randint(400, (500,)), 8).backward()
+    assert largest.size <= 500 * 400 / 10
 
 
 def test_negative_entropy_is_the_gaussian_one_up_to_its_constant():
