@@ -29,36 +29,90 @@ class TokenizedSplit:
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    def batches(
-        self, index_lists: Iterable[np.ndarray], pad_token_id: int, class_labels: np.ndarray | None = None
-    ) -> DataLoader:
-        """The examples of each index list as one padded batch.
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each text, `(n,)`."""
+        return np.array([len(ids) for ids in self.token_ids])
 
-        Yields dicts of `input_ids` and `attention_mask`, `(batch, longest text)`, `class_labels` (`self.labels` unless
-        given) and `indices`, both `(batch,)`; all int64 on the CPU.
+    def batches(
+        self,
+        index_lists: Iterable[np.ndarray],
+        pad_token_id: int,
+        class_labels: np.ndarray | None = None,
+        num_workers: int = 0,
+    ) -> DataLoader:
+        """The examples of each index list as one padded batch, its texts from long to short.
+
+        Args:
+            class_labels (`np.ndarray` of shape `(n,)`, *optional*): symbols; defaults to `self.labels`.
+            num_workers (`int`, *optional*, defaults to 0): processes that build batches ahead of their use.
+
+        Yields:
+            dicts of `input_ids` and `attention_mask`, `(batch, longest text)`, `class_labels` and `indices`, both
+            `(batch,)`: all int64 on the CPU, page-locked where there is a GPU to send them to; and `lengths`, the
+            texts' numbers of tokens as a list.
         """
         labels = self.labels if class_labels is None else class_labels
         collate = partial(_collate, token_ids=self.token_ids, labels=labels, pad_token_id=pad_token_id)
-        return DataLoader(range(len(self)), batch_sampler=[list(i) for i in index_lists], collate_fn=collate)
+        return DataLoader(
+            range(len(self)),
+            batch_sampler=[list(i) for i in index_lists],
+            collate_fn=collate,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
         """All indices, in batches of texts of like length: the least padding. The same batches at every call."""
-        order = np.argsort([len(ids) for ids in self.token_ids], kind="stable")
+        order = np.argsort(self.lengths, kind="stable")
         return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def _collate(
     indices: list[int], token_ids: list[list[int]], labels: np.ndarray, pad_token_id: int
-) -> dict[str, torch.Tensor]:
-    rows = [torch.tensor(token_ids[i]) for i in indices]
-    lengths = torch.tensor([len(row) for row in rows])
-    input_ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_token_id)
+) -> dict[str, torch.Tensor | list[int]]:
+    indices = sorted(indices, key=lambda index: -len(token_ids[index]))  # as packing wants them
+    lengths = [len(token_ids[index]) for index in indices]
+    is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
+    input_ids = np.full(is_token.shape, pad_token_id, dtype=np.int64)
+    input_ids[is_token] = np.concatenate([token_ids[index] for index in indices])
     return {
-        "input_ids": input_ids,
-        "attention_mask": (torch.arange(input_ids.shape[1]) < lengths[:, None]).long(),
+        "input_ids": torch.from_numpy(input_ids),
+        "attention_mask": torch.from_numpy(is_token.astype(np.int64)),
         "class_labels": torch.from_numpy(labels[indices]),
         "indices": torch.tensor(indices),
+        "lengths": lengths,
     }
+
+
+def to_device(batch: dict[str, torch.Tensor | list[int]], device: torch.device) -> dict[str, torch.Tensor | list[int]]:
+    """The batch with its tensors on `device`; from page-locked memory they go there while the host goes on."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+    }
+
+
+WINDOW = 50  # groups of one length are made within so many, as in transformers' sampler: epochs stay random
+
+
+def group_by_length(order: np.ndarray, lengths: np.ndarray, group_size: int, rng: np.random.Generator) -> np.ndarray:
+    """An epoch's order in which every `group_size` neighbours have texts of like length.
+
+    The order is sorted by length within windows of 50 groups, and all groups are shuffled. Examples that fill no group
+    stay at the end.
+
+    Args:
+        order (`np.ndarray` of shape `(n,)`): example indices in random order, repeated ones allowed.
+        lengths (`np.ndarray`): length of each example's text, by index.
+    """
+    whole = len(order) - len(order) % group_size
+    grouped = order[:whole].copy()
+    for start in range(0, whole, WINDOW * group_size):
+        window = grouped[start : start + WINDOW * group_size]
+        window[:] = window[np.argsort(lengths[window], kind="stable")]
+    groups = grouped.reshape(-1, group_size)
+    return np.concatenate([rng.permutation(groups).ravel(), order[whole:]])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
 from ..clustering import align_to_labels
-from .batches import TokenizedSplit
+from .batches import TokenizedSplit, to_device
 from .randomness import Purpose, generator, seed_noise
 
 LOSS_TERMS = (
@@ -80,13 +80,14 @@ class Evaluator:
         scores = [self._summary(model, records) if accelerator.is_main_process else {}]
         return broadcast_object_list(scores)[0]
 
-    def _score(self, model, accelerator: Accelerator, index: int, batch: dict[str, torch.Tensor]) -> dict:
+    def _score(self, model, accelerator: Accelerator, index: int, batch: dict[str, torch.Tensor | list[int]]) -> dict:
         seed_noise(self.seed, Purpose.VALIDATION_BATCH, index)
-        text = {name: batch[name].to(accelerator.device) for name in ("input_ids", "attention_mask")}
-        labels = batch["class_labels"].to(accelerator.device)
+        device_batch = to_device(batch, accelerator.device)
+        text = {name: device_batch[name] for name in ("input_ids", "attention_mask", "lengths")}
+        labels = device_batch["class_labels"] if self.symbols_are_labels else None
         with accelerator.autocast():
-            output = model(**text, class_labels=labels if self.symbols_are_labels else None)
-            symbols = model.infer_symbols(**text).argmax(-1)
+            output = model(**text, class_labels=labels, skip_logits=True)
+            symbols = model.prior.symbol_logits(output.posterior_mean).argmax(-1)
         return {
             "batch": index,
             "terms": [float(getattr(output, name)) for name in self._terms()],

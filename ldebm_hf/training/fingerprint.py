@@ -11,6 +11,7 @@ from .batches import TokenizedSplit
 from .settings import Settings
 
 MAY_CHANGE = {
+    "dataloader_num_workers",
     "early_stopping_patience",
     "logging_steps",
     "max_energy",

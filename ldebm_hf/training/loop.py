@@ -16,7 +16,7 @@ from ..clustering import balanced_order, check_clustering
 from ..data import Corpus
 from ..modeling_ldebm import LDEBMModel
 from ..plots import plot_validation_curves
-from .batches import TokenizedSplit, plan_epoch
+from .batches import TokenizedSplit, group_by_length, plan_epoch, to_device
 from .checkpoints import WRITE_ERRORS, CheckpointStore
 from .evaluation import GREATER_IS_BETTER, LOSS_TERMS, Evaluator
 from .fingerprint import run_fingerprint
@@ -149,7 +149,10 @@ class Trainer:
         symbols = self._symbols()
         steps = self._plan(symbols)[progress.step_in_epoch :][: self.total_steps - progress.step]
         micro_batches = [indices for step in steps for indices in step.micro_batches]
-        batches = iter(self.train_set.batches(micro_batches, self.config.pad_token_id, symbols))
+        workers = training.dataloader_num_workers
+        if workers is None:
+            workers = 2 if self.accelerator.device.type == "cuda" else 0
+        batches = iter(self.train_set.batches(micro_batches, self.config.pad_token_id, symbols, workers))
         bar = tqdm(
             total=self.steps_per_epoch,
             initial=progress.step_in_epoch,
@@ -172,14 +175,14 @@ class Trainer:
         bar.close()
 
     def _train_step(
-        self, micro_batches: list[dict[str, torch.Tensor]], weights: list[float]
+        self, micro_batches: list[dict[str, torch.Tensor | list[int]]], weights: list[float]
     ) -> dict[str, torch.Tensor]:
         """One optimiser step; its terms, weighted so that their mean over processes is the mean over examples."""
         accelerator = self.accelerator
         seed_noise(self.training.seed, Purpose.TRAINING_STEP, self.progress.step, accelerator.process_index)
         terms: dict[str, torch.Tensor] = {}
         for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
-            batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
+            batch = to_device(batch, accelerator.device)
             targets = self.score_targets[batch.pop("indices")]
             with accelerator.no_sync(self.wrapped_model) if left else nullcontext():
                 output = self.wrapped_model(**batch)
@@ -221,11 +224,15 @@ class Trainer:
         """This process's part of every optimiser step of the epoch."""
         rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch)
         balanced = self.settings.clustering.balanced_resampling and len(self.progress.assignments) > 0
+        order = balanced_order(symbols, rng) if balanced else rng.permutation(len(symbols))
+        batch_size, num_processes = self.training.per_device_train_batch_size, self.accelerator.num_processes
+        if self.training.group_by_length:  # for all processes alike, so that none waits for another
+            order = group_by_length(order, self.train_set.lengths, batch_size * num_processes, rng)
         return plan_epoch(
-            balanced_order(symbols, rng) if balanced else rng.permutation(len(symbols)),
-            self.training.per_device_train_batch_size,
+            order,
+            batch_size,
             num_micro_batches=self.training.gradient_accumulation_steps,
-            num_processes=self.accelerator.num_processes,
+            num_processes=num_processes,
             process=self.accelerator.process_index,
         )
 
