@@ -92,7 +92,7 @@ class TrainingSettings:
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "make batches of texts of like length")
     dataloader_num_workers: int | None = setting(
-        None, "processes that build batches ahead; none: 2 where a GPU would wait for them, else 0", at_least=0
+        None, "processes that build batches ahead; none: 2 with a GPU, else 0", at_least=0
     )
     learning_rate: float = setting(1e-3, "Adam's rate for encoder and decoder", at_least=0)
     prior_learning_rate: float = setting(1e-4, "Adam's rate for the prior", at_least=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from tiny_runs import NOISELESS_MODEL, assert_same_weights, remove_noise, tiny_corpus, tiny_trainer, weights
 from transformers import AutoModel, AutoTokenizer
 
@@ -90,6 +91,26 @@ def test_same_seed_same_model_other_seed_another(tmp_path):
     assert not torch.equal(models[0]["encoder.mean.weight"], models[2]["encoder.mean.weight"])
 
 
+def test_building_batches_ahead_changes_nothing(tmp_path):
+    ends = []
+    for workers in (0, 2):
+        trainer = tiny_trainer(tmp_path / str(workers), max_steps=7, dataloader_num_workers=workers)
+        trainer.train()
+        ends.append(weights(trainer))
+    assert_same_weights(*ends)
+
+
+def test_batches_are_grouped_by_length_if_asked_to(tmp_path):
+    spreads = []
+    for group in (False, True):
+        trainer = tiny_trainer(tmp_path / str(group), tiny_corpus(num_train=80), group_by_length=group)
+        batches = [m for step in trainer._plan(trainer.train_set.labels) for m in step.micro_batches]
+        assert sorted(np.concatenate(batches)) == list(range(80))
+        spreads.append(np.mean([trainer.train_set.lengths[batch].std() for batch in batches]))
+    assert spreads[1] < spreads[0] / 3
+    trainer.train()
+
+
 def test_validation_does_not_disturb_training(tmp_path, monkeypatch):
     trainer = tiny_trainer(tmp_path / "a")
     values = trainer.train()
@@ -103,6 +124,19 @@ def test_bf16_autocast_trains(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), mixed_precision="bf16", max_steps=6)
     assert np.isfinite(list(trainer.train().values())).all()
     assert {p.dtype for p in LDEBMModel.from_pretrained(tmp_path).parameters()} == {torch.float32}
+
+
+def test_bf16_autocast_has_the_gradients_of_full_precision_to_its_rounding(tmp_path, monkeypatch):
+    """bf16 keeps 8 bits: one rounding is off by at most 0.4 %, and a sum of many of them by little more."""
+    full = step_gradients(tmp_path / "no", monkeypatch, max_steps=1)[0]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    mixed = step_gradients(tmp_path / "bf16", monkeypatch, max_steps=1, mixed_precision="bf16")[0]
+    for part in ("encoder", "decoder", "prior"):
+        ours, expected = (
+            torch.cat([gradient.flatten() for name, gradient in gradients.items() if name.startswith(part)])
+            for gradients in (mixed, full)
+        )
+        assert 1e-6 < (ours - expected).norm() / expected.norm() < 0.02, part
 
 
 # ---- a step

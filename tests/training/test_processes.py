@@ -130,7 +130,7 @@ def dump_noiseless_gradient(trainer: Trainer, rank: int) -> None:
 
 
 def test_gradients_are_those_of_one_process_with_the_whole_batch(on_two_processes, tmp_path, monkeypatch):
-    settings = {"model": NOISELESS_MODEL, "max_steps": 1}
+    settings = {"model": NOISELESS_MODEL, "max_steps": 1, "group_by_length": True}
     on_two_processes(dump_noiseless_gradient, tmp_path / "two", per_device_train_batch_size=4, **settings)
     remove_noise(monkeypatch)
     dump_gradient(tiny_trainer(tmp_path / "one", CORPUS, per_device_train_batch_size=8, **settings), rank=0)

@@ -119,6 +119,17 @@ def test_resuming_does_not_need_the_newest_checkpoint(tmp_path):
         assert_same_weights(weights(resumed), end)
 
 
+def test_grouped_batches_built_ahead_are_resumed_too(tmp_path):
+    settings = {"group_by_length": True, "dataloader_num_workers": 1, "gradient_accumulation_steps": 2, **RUN}
+    whole = tiny_trainer(tmp_path, per_device_train_batch_size=4, save_total_limit=99, **settings)
+    whole.train()
+    path = whole.folder.checkpoints / "step-00000008"
+    settings["dataloader_num_workers"] = 0  # which may change
+    resumed = tiny_trainer(tmp_path, per_device_train_batch_size=4, save_total_limit=99, resume=str(path), **settings)
+    resumed.train()
+    assert_same_weights(weights(resumed), weights(whole))
+
+
 def test_metrics_read_as_if_there_had_been_no_interruption(tmp_path):
     corpus = tiny_corpus(labels="no")
     lines = []

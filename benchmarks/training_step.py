@@ -1,0 +1,284 @@
+"""A whole training step on PTB at the published sizes, against the published style; tokens per second and memory.
+
+    python benchmarks/training_step.py                  # the comparisons, and where our step's time goes
+    python benchmarks/training_step.py --processes      # what two processes on this machine gain over one
+
+128 texts a batch, encoder, decoder and embeddings 512 wide, 10,004 words, 40 latent dimensions, 20 symbols. Texts are
+PTB's training texts where `LDEBM_DATA_DIR` holds `ptb/ptb.train.txt`, else random words, as many as a normal
+distribution with PTB's mean and spread (22.7, 9.3) says. The published style pads them all to 40 tokens. A step is
+forward, backward, gradient clip and Adam.
+"""
+
+import argparse
+import copy
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from pairs import Comparison, compare, markdown_table
+from published_style import LENGTH, PublishedStyle
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.decoders import TextDecoder
+from ldebm_hf.encoders import TextEncoder
+from ldebm_hf.objective import reconstruction_loss
+from ldebm_hf.training.batches import WINDOW, TokenizedSplit, to_device
+from ldebm_hf.training.optimization import clip_gradients, make_optimizer
+from ldebm_hf.training.settings import TrainingSettings
+
+BATCH_SIZE, VOCABULARY = 128, 10_004
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+TARGET = 10 if DEVICE.type == "cuda" else 3
+
+
+# ---- texts
+
+
+def read_texts() -> tuple[list[list[int]], str]:
+    """Token ids of PTB's training texts, cut to 40; or drawn ones. And which it is."""
+    path = Path(os.environ.get("LDEBM_DATA_DIR", "data")) / "ptb" / "ptb.train.txt"
+    if path.is_file():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        tokenizer = build_tokenizer(lines, VOCABULARY, max_length=LENGTH)
+        return tokenizer(lines, truncation=True)["input_ids"], "PTB's texts"
+    rng = np.random.default_rng(0)
+    lengths = rng.normal(22.7, 9.3, size=20_000).round().astype(int).clip(3, LENGTH)
+    return [[2, *rng.integers(4, VOCABULARY, size=length - 2), 3] for length in lengths], "drawn texts"
+
+
+def random_batches(texts: list[list[int]]) -> list[dict]:
+    """One batch of texts as they come."""
+    return make_batches(texts, [np.random.default_rng(1).choice(len(texts), BATCH_SIZE)])
+
+
+def grouped_batches(texts: list[list[int]]) -> list[dict]:
+    """Two batches of texts of like length, from a quarter and three quarters of the way from short to long."""
+    window = np.random.default_rng(1).choice(len(texts), WINDOW * BATCH_SIZE)
+    by_length = sorted(window, key=lambda index: len(texts[index]))
+    groups = np.array(by_length).reshape(WINDOW, BATCH_SIZE)
+    return make_batches(texts, [groups[WINDOW // 4], groups[3 * WINDOW // 4]])
+
+
+def make_batches(texts: list[list[int]], index_lists: list[np.ndarray]) -> list[dict]:
+    split = TokenizedSplit(texts, np.random.default_rng(2).integers(20, size=len(texts)))
+    return [{k: v for k, v in batch.items() if k != "indices"} for batch in split.batches(index_lists, pad_token_id=0)]
+
+
+# ---- steps
+
+
+def build_model() -> LDEBMModel:
+    torch.manual_seed(0)
+    return LDEBMModel(LDEBMConfig.from_preset("published", num_symbols=20)).to(DEVICE).train()
+
+
+def our_steps(model: torch.nn.Module, batches: list[dict]) -> Callable[[], None]:
+    """A training step on each of the batches; `model` may be wrapped for several processes."""
+    settings = TrainingSettings()
+    optimizer = make_optimizer(getattr(model, "module", model), settings)
+
+    def steps() -> None:
+        for batch in batches:
+            model(**to_device(batch, DEVICE)).loss.backward()
+            clip_gradients(optimizer, settings)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return steps
+
+
+def published_steps(model: LDEBMModel, batches: list[dict]) -> Callable[[], None]:
+    """The same in the published style: padded to 40 tokens, plain Adam."""
+    style, settings = PublishedStyle(model).to(DEVICE), TrainingSettings()
+    prior = list(style.energy.parameters())
+    autoencoder = [*style.encoder.parameters(), *style.decoder.parameters()]
+    optimizers = [
+        (torch.optim.Adam(autoencoder, settings.learning_rate), autoencoder, settings.max_grad_norm),
+        (torch.optim.Adam(prior, settings.prior_learning_rate), prior, settings.prior_max_grad_norm),
+    ]
+
+    def steps() -> None:
+        for batch in batches:
+            ids = torch.nn.functional.pad(batch["input_ids"], (0, LENGTH - batch["input_ids"].shape[1]))
+            style.loss(ids.to(DEVICE), batch["class_labels"].to(DEVICE)).backward()
+            for optimizer, parameters, limit in optimizers:
+                torch.nn.utils.clip_grad_norm_(parameters, limit)
+                optimizer.step()
+                optimizer.zero_grad()
+
+    return steps
+
+
+STYLES = {"ours": our_steps, "published": published_steps}
+
+
+# ---- comparisons
+
+
+def comparisons(rounds: int = 3) -> list[Comparison]:
+    """Texts as they come, and texts grouped by length."""
+    texts, source = read_texts()
+    gigabytes = {style: _peak_memory(style) for style in STYLES}
+    model, rows = build_model(), []
+    for name, batches in (("as they come", random_batches(texts)), ("grouped by length", grouped_batches(texts))):
+        row = compare(
+            f"PTB training step, texts {name}",
+            published_steps(copy.deepcopy(model), batches),
+            our_steps(copy.deepcopy(model), batches),
+            rounds=rounds,
+            target=TARGET,
+        )
+        tokens = sum(sum(batch["lengths"]) for batch in batches)
+        row.note = (
+            f"{source}; {tokens / row.our_seconds:,.0f} against {tokens / row.baseline_seconds:,.0f} tokens/s, "
+            f"peak memory {gigabytes['ours']:.2f} against {gigabytes['published']:.2f} GB"
+        )
+        rows.append(row)
+    return rows
+
+
+def _peak_memory(style: str) -> float:
+    """Gigabytes that a process of its own needs for three steps on texts as they come: of the GPU, else resident."""
+    command = [sys.executable, __file__, "--memory_of", style]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def print_peak_memory(style: str) -> None:
+    steps = STYLES[style](build_model(), random_batches(read_texts()[0]))
+    for _ in range(3):
+        steps()
+    if DEVICE.type == "cuda":
+        print(torch.cuda.max_memory_allocated() / 1e9)
+    else:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+
+
+# ---- where the time goes
+
+
+def breakdown(rounds: int = 3) -> str:
+    """Seconds of forward and backward of each part of our step, on texts as they come, as a table."""
+    model, (batch,) = build_model(), random_batches(read_texts()[0])
+    ids, lengths = batch["input_ids"].to(DEVICE), batch["lengths"]
+    latents = torch.randn(BATCH_SIZE, model.config.latent_size, device=DEVICE, requires_grad=True)
+    inputs, target_lengths = ids[:, :-1], [length - 1 for length in lengths]
+    num_targets = sum(target_lengths)
+    hidden = torch.randn(num_targets, model.config.decoder_hidden_size, device=DEVICE, requires_grad=True)
+    targets = torch.randint(model.config.vocab_size, (num_targets,), device=DEVICE)
+    settings = TrainingSettings()
+    optimizer = make_optimizer(model, settings)
+    encoder: TextEncoder = model.encoder
+    decoder: TextDecoder = model.decoder
+
+    def optimise() -> None:
+        clip_gradients(optimizer, settings)
+        optimizer.step()
+
+    parts = {
+        "encoder": lambda: sum(output.sum() for output in encoder(ids, lengths=lengths)).backward(),
+        "decoder": lambda: decoder.forward_packed(inputs, latents, target_lengths).data.sum().backward(),
+        "vocabulary": lambda: reconstruction_loss(hidden, decoder.embedding.weight, targets, BATCH_SIZE).backward(),
+        "prior": lambda: model.prior.loss(latents).loss.backward(),
+        "clip and Adam": optimise,
+    }
+    seconds = {name: [] for name in parts}
+    for _ in range(1 + rounds):
+        for name, part in parts.items():
+            seconds[name].append(_timed(part))
+    medians = {name: float(np.median(times[1:])) for name, times in seconds.items()}
+    lines = ["| part of our step | seconds | share |", "|---|---|---|"]
+    total = sum(medians.values())
+    return "\n".join(lines + [f"| {name} | {s:.3f} | {100 * s / total:.0f} % |" for name, s in medians.items()])
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+# ---- two processes
+
+
+def process_efficiency(rounds: int = 3, steps: int = 3) -> str:
+    """Two processes of one thread and 64 texts each against one process with 128 texts, of one thread and of two."""
+    layouts = {"1 x 128, 1 thread": (1, 1), "1 x 128, 2 threads": (1, 2), "2 x 64, 1 thread each": (2, 1)}
+    seconds = {name: [] for name in layouts}
+    for _ in range(rounds):
+        for name, (num_processes, num_threads) in layouts.items():
+            seconds[name].append(_seconds_per_step(num_processes, num_threads, steps))
+    lines = ["| processes x texts | seconds a step | gain over one thread (quartiles) |", "|---|---|---|"]
+    for name, times in seconds.items():
+        ratios = np.array(seconds["1 x 128, 1 thread"]) / np.array(times)
+        low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        lines.append(f"| {name} | {np.median(times):.3f} | {median:.2f} ({low:.2f} to {high:.2f}) |")
+    return "\n".join(lines)
+
+
+def _seconds_per_step(num_processes: int, num_threads: int, steps: int) -> float:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(num_threads),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(num_processes),
+    }
+    command = [sys.executable, __file__, "--steps_of_one_process", str(steps)]
+    processes = [
+        subprocess.Popen(command, env=environment | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
+        for rank in range(num_processes)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    return max(float(output) for output in outputs)
+
+
+def print_seconds_per_step(steps: int) -> None:
+    """Be one of the processes that the environment describes, with its share of the batch; print the steps' median."""
+    distributed.init_process_group("gloo")
+    rank, num_processes = distributed.get_rank(), distributed.get_world_size()
+    texts, _ = read_texts()
+    share = np.random.default_rng(1).choice(len(texts), BATCH_SIZE)[rank::num_processes]
+    step = our_steps(DistributedDataParallel(build_model()), make_batches(texts, [share]))
+    step()
+    times = []
+    for _ in range(steps):
+        distributed.barrier()
+        times.append(_timed(step))
+    print(np.median(times))
+    distributed.destroy_process_group()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", action="store_true")
+    parser.add_argument("--memory_of", choices=STYLES, help=argparse.SUPPRESS)
+    parser.add_argument("--steps_of_one_process", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        print_peak_memory(options.memory_of)
+    elif options.steps_of_one_process:
+        print_seconds_per_step(options.steps_of_one_process)
+    elif options.processes:
+        print(process_efficiency(options.rounds))
+    else:
+        print(markdown_table(comparisons(options.rounds)))
+        print()
+        print(breakdown(options.rounds))
+
+
+if __name__ == "__main__":
+    main()
