@@ -48,7 +48,7 @@ class TextEncoder(nn.Module):
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.pad_token_id)
         tokens = pack(input_ids, lengths)
-        _, final = self.rnn(tokens._replace(data=self.embedding(tokens.data)))  # (2, batch_size, hidden_size)
+        _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
         features = torch.cat([final[0], final[1]], dim=-1)
         if self.head_activation:
             features = F.leaky_relu(features, 0.01)

@@ -17,36 +17,41 @@ class GRU(nn.GRU):
 
     def forward(self, input: torch.Tensor | PackedSequence, hx: torch.Tensor | None = None):
         """Arguments and results as `torch.nn.GRU`; `hx` `(num_directions, batch_size, hidden_size)`."""
-        if not isinstance(input, PackedSequence) or not _is_plain_cpu(input.data, self.weight_hh_l0):
-            return super().forward(input, hx)
-        data, batch_sizes, sorted_indices, unsorted_indices = input
+        if isinstance(input, PackedSequence) and _is_plain_cpu(input.data, self.weight_hh_l0):
+            return self._forward_packed(input, hx, input.data)
+        return super().forward(input, hx)
+
+    def read(self, embedding: nn.Embedding, tokens: PackedSequence, hx: torch.Tensor | None = None):
+        """As `forward` on the embeddings of packed token ids; on the CPU, a word that recurs is projected once."""
+        if _is_plain_cpu(embedding.weight, self.weight_hh_l0):
+            words, places = tokens.data.unique(return_inverse=True)
+            return self._forward_packed(tokens, hx, embedding(words), places)
+        return self(tokens._replace(data=embedding(tokens.data)), hx)
+
+    def _forward_packed(
+        self,
+        packed: PackedSequence,
+        hx: torch.Tensor | None,
+        vectors: torch.Tensor,
+        places: torch.Tensor | None = None,
+    ) -> tuple[PackedSequence, torch.Tensor]:
+        _, batch_sizes, sorted_indices, unsorted_indices = packed
         sizes = batch_sizes.tolist()
         if hx is None:
-            hx = data.new_zeros(1 + self.bidirectional, sizes[0], self.hidden_size)
+            hx = vectors.new_zeros(1 + self.bidirectional, sizes[0], self.hidden_size)
         elif sorted_indices is not None:
             hx = hx.index_select(1, sorted_indices)
-        suffixes = ("", "_reverse")[: 1 + self.bidirectional]
-        outputs, finals = zip(
-            *(
-                PackedGRU.apply(
-                    data,
-                    state,
-                    getattr(self, f"weight_ih_l0{suffix}"),
-                    getattr(self, f"weight_hh_l0{suffix}"),
-                    getattr(self, f"bias_ih_l0{suffix}"),
-                    getattr(self, f"bias_hh_l0{suffix}"),
-                    sizes,
-                    suffix == "_reverse",
-                )
-                for suffix, state in zip(suffixes, hx, strict=True)
-            ),
-            strict=True,
-        )
+        outputs, finals = [], []
+        for suffix, state in zip(("", "_reverse"), hx, strict=False):
+            names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+            parameters = [getattr(self, name + suffix) for name in names]
+            output, final = PackedGRU.apply(vectors, places, state, *parameters, sizes, suffix == "_reverse")
+            outputs.append(output)
+            finals.append(final)
         final = torch.stack(finals)
         if unsorted_indices is not None:
             final = final.index_select(1, unsorted_indices)
-        output = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
-        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), final
+        return packed._replace(data=torch.cat(outputs, -1)), final
 
 
 def _is_plain_cpu(data: torch.Tensor, weight: torch.Tensor) -> bool:
@@ -62,17 +67,21 @@ class PackedGRU(torch.autograd.Function):
     """
     One direction of a GRU over packed tokens; of T steps, step t has the first `sizes[t]` rows.
 
-    Apply it to: tokens `(num_tokens, input_size)`, initial state `(batch_size, hidden_size)`, torch's two weights and
-    two biases, `sizes`, and whether to run from the last step to the first. It returns the states after every token
-    `(num_tokens, hidden_size)` and each row's last one `(batch_size, hidden_size)`.
+    Apply it to: the tokens' vectors `(num_tokens, input_size)` and `None`, or the vectors of different words
+    `(num_words, input_size)` and which of them each token has `(num_tokens,)`; the initial state
+    `(batch_size, hidden_size)`; torch's two weights and two biases; `sizes`; and whether to run from the last step to
+    the first. It returns the states after every token `(num_tokens, hidden_size)` and each row's last one
+    `(batch_size, hidden_size)`.
     """
 
     @staticmethod
-    def forward(ctx, tokens, initial, input_weight, hidden_weight, input_bias, hidden_bias, sizes, reverse):
+    def forward(ctx, vectors, places, initial, input_weight, hidden_weight, input_bias, hidden_bias, sizes, reverse):
         size = hidden_weight.shape[1]
         # What the gates get from the tokens, all at once; below it becomes reset, update and candidate in place.
-        gates = torch.addmm(input_bias, tokens, input_weight.T)
-        outputs, before, pulls = (gates.new_empty(len(tokens), size) for _ in range(3))
+        gates = torch.addmm(input_bias, vectors, input_weight.T)
+        if places is not None:
+            gates = gates[places]
+        outputs, before, pulls = (gates.new_empty(len(gates), size) for _ in range(3))
         state = initial.clone()
         for rows, at in _steps(sizes, reverse):
             from_state = torch.addmm(hidden_bias, state[:rows], hidden_weight.T)
@@ -82,7 +91,7 @@ class PackedGRU(torch.autograd.Function):
             candidate.addcmul_(reset_update[:, :size], pulls[at]).tanh_()
             torch.lerp(candidate, state[:rows], reset_update[:, size:], out=outputs[at])
             state[:rows] = outputs[at]
-        ctx.save_for_backward(tokens, input_weight, hidden_weight, gates, before, pulls)
+        ctx.save_for_backward(vectors, places, input_weight, hidden_weight, gates, before, pulls)
         ctx.sizes, ctx.reverse = sizes, reverse
         ctx.set_materialize_grads(False)
         return outputs, state
@@ -90,7 +99,7 @@ class PackedGRU(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, output_gradient, final_gradient):
-        tokens, input_weight, hidden_weight, gates, before, pulls = ctx.saved_tensors
+        vectors, places, input_weight, hidden_weight, gates, before, pulls = ctx.saved_tensors
         size = hidden_weight.shape[1]
         # Gradients of what the state adds to the gates, and of what the token adds to the candidate.
         from_state, from_token = torch.empty_like(gates), torch.empty_like(pulls)
@@ -108,15 +117,16 @@ class PackedGRU(torch.autograd.Function):
             from_state[at, size : 2 * size] = torch.ops.aten.sigmoid_backward(update_gradient, update)
             torch.mul(candidate_gradient, reset, out=from_state[at, 2 * size :])
             gradient[:rows] = torch.addmm(after * update, from_state[at], hidden_weight)
-        of_reset_update = from_state[:, : 2 * size]
-        token_gradient = of_reset_update @ input_weight[: 2 * size]
-        token_gradient.addmm_(from_token, input_weight[2 * size :])
+        from_vector = torch.cat([from_state[:, : 2 * size], from_token], 1)
+        if places is not None:
+            from_vector = from_vector.new_zeros(len(vectors), 3 * size).index_add_(0, places, from_vector)
         return (
-            token_gradient,
+            from_vector @ input_weight,
+            None,
             gradient,
-            torch.cat([of_reset_update.T @ tokens, from_token.T @ tokens]),
+            from_vector.T @ vectors,
             from_state.T @ before,
-            torch.cat([of_reset_update.sum(0), from_token.sum(0)]),
+            from_vector.sum(0),
             from_state.sum(0),
             None,
             None,

@@ -38,6 +38,21 @@ def test_results_and_gradients_are_torchs(pair, lengths, with_state, parts):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("lengths", [[6, 4, 4, 1], [3, 6, 1, 4]])
+def test_recurring_words_are_read_as_their_embeddings_are(pair, lengths):
+    torch.manual_seed(1)
+    embedding = nn.Embedding(4, 5, dtype=torch.float64)
+    tokens = pack(torch.randint(4, (4, 6)), lengths)
+    ours, torchs = pair
+    embedded = tokens._replace(data=embedding(tokens.data))
+    results = []
+    for gru, (output, final) in ((ours, ours.read(embedding, tokens)), (torchs, torchs(embedded))):
+        loss = output.data.sin().sum() + final.cos().sum()
+        results.append([output.data, final, *torch.autograd.grad(loss, [embedding.weight, *gru.parameters()])])
+    for read, expected in zip(*results, strict=True):
+        torch.testing.assert_close(read, expected, rtol=0, atol=1e-12)
+
+
 def test_differentiating_twice_gives_the_same():
     gru = GRU(3, 4, batch_first=True)
     output, _ = gru(pack(torch.randn(2, 5, 3), [5, 2]))
@@ -53,5 +68,7 @@ def test_mixed_and_half_precision_and_padded_input_are_torchs(monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         mixed, _ = gru(pack(texts, [5, 2]))
     half, _ = gru.bfloat16()(pack(texts.bfloat16(), [5, 2]))
+    embedding, tokens = nn.Embedding(6, 3, dtype=torch.bfloat16), pack(torch.tensor([[1, 2], [3, 0]]), [2, 1])
+    assert gru.read(embedding, tokens)[0].data.shape == (3, 4)
     for output in (mixed, half):
         torch.testing.assert_close(output.data.float(), full.data, rtol=0, atol=0.02)
