@@ -90,7 +90,7 @@ class TrainingSettings:
     per_device_train_batch_size: int = setting(128, "texts per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
-    group_by_length: bool = setting(False, "make batches of texts of like length")
+    group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
     dataloader_num_workers: int | None = setting(
         None, "processes that build batches ahead; none: 2 with a GPU, else 0", at_least=0
     )
