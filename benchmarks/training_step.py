@@ -1,6 +1,6 @@
 """A whole training step on PTB at the published sizes, against the published style; tokens per second and memory.
 
-    python benchmarks/training_step.py                  # the comparisons, and where our step's time goes
+    python benchmarks/training_step.py                  # the comparison, and where our step's time goes
     python benchmarks/training_step.py --processes      # what two processes on this machine gain over one
 
 128 texts a batch, encoder, decoder and embeddings 512 wide, 10,004 words, 40 latent dimensions, 20 symbols. Texts are
@@ -31,13 +31,11 @@ from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.decoders import TextDecoder
 from ldebm_hf.encoders import TextEncoder
 from ldebm_hf.objective import reconstruction_loss
-from ldebm_hf.training.batches import WINDOW, TokenizedSplit, to_device
+from ldebm_hf.training.batches import TokenizedSplit, to_device
 from ldebm_hf.training.optimization import clip_gradients, make_optimizer
 from ldebm_hf.training.settings import TrainingSettings
 
 BATCH_SIZE, VOCABULARY = 128, 10_004
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-TARGET = 10 if DEVICE.type == "cuda" else 3
 
 
 # ---- texts
@@ -55,125 +53,114 @@ def read_texts() -> tuple[list[list[int]], str]:
     return [[2, *rng.integers(4, VOCABULARY, size=length - 2), 3] for length in lengths], "drawn texts"
 
 
-def random_batches(texts: list[list[int]]) -> list[dict]:
-    """One batch of texts as they come."""
-    return make_batches(texts, [np.random.default_rng(1).choice(len(texts), BATCH_SIZE)])
-
-
-def grouped_batches(texts: list[list[int]]) -> list[dict]:
-    """Two batches of texts of like length, from a quarter and three quarters of the way from short to long."""
-    window = np.random.default_rng(1).choice(len(texts), WINDOW * BATCH_SIZE)
-    by_length = sorted(window, key=lambda index: len(texts[index]))
-    groups = np.array(by_length).reshape(WINDOW, BATCH_SIZE)
-    return make_batches(texts, [groups[WINDOW // 4], groups[3 * WINDOW // 4]])
-
-
-def make_batches(texts: list[list[int]], index_lists: list[np.ndarray]) -> list[dict]:
+def make_batch(texts: list[list[int]], indices: np.ndarray) -> dict:
     split = TokenizedSplit(texts, np.random.default_rng(2).integers(20, size=len(texts)))
-    return [{k: v for k, v in batch.items() if k != "indices"} for batch in split.batches(index_lists, pad_token_id=0)]
+    (batch,) = split.batches([indices], pad_token_id=0)
+    return {name: value for name, value in batch.items() if name != "indices"}
+
+
+def random_indices(texts: list[list[int]]) -> np.ndarray:
+    return np.random.default_rng(1).choice(len(texts), BATCH_SIZE)
 
 
 # ---- steps
 
 
-def build_model() -> LDEBMModel:
+def build_model(device: str | torch.device) -> LDEBMModel:
     torch.manual_seed(0)
-    return LDEBMModel(LDEBMConfig.from_preset("published", num_symbols=20)).to(DEVICE).train()
+    return LDEBMModel(LDEBMConfig.from_preset("published", num_symbols=20)).to(device).train()
 
 
-def our_steps(model: torch.nn.Module, batches: list[dict]) -> Callable[[], None]:
-    """A training step on each of the batches; `model` may be wrapped for several processes."""
-    settings = TrainingSettings()
-    optimizer = make_optimizer(getattr(model, "module", model), settings)
+def our_step(model: torch.nn.Module, batch: dict) -> Callable[[], None]:
+    """A training step on the batch; `model` may be wrapped for several processes."""
+    settings, bare = TrainingSettings(), getattr(model, "module", model)
+    optimizer = make_optimizer(bare, settings)
 
-    def steps() -> None:
-        for batch in batches:
-            model(**to_device(batch, DEVICE)).loss.backward()
-            clip_gradients(optimizer, settings)
-            optimizer.step()
-            optimizer.zero_grad()
+    def step() -> None:
+        model(**to_device(batch, bare.device)).loss.backward()
+        clip_gradients(optimizer, settings)
+        optimizer.step()
+        optimizer.zero_grad()
 
-    return steps
+    return step
 
 
-def published_steps(model: LDEBMModel, batches: list[dict]) -> Callable[[], None]:
+def published_step(model: LDEBMModel, batch: dict) -> Callable[[], None]:
     """The same in the published style: padded to 40 tokens, plain Adam."""
-    style, settings = PublishedStyle(model).to(DEVICE), TrainingSettings()
+    style, settings = PublishedStyle(model).to(model.device), TrainingSettings()
     prior = list(style.energy.parameters())
     autoencoder = [*style.encoder.parameters(), *style.decoder.parameters()]
     optimizers = [
         (torch.optim.Adam(autoencoder, settings.learning_rate), autoencoder, settings.max_grad_norm),
         (torch.optim.Adam(prior, settings.prior_learning_rate), prior, settings.prior_max_grad_norm),
     ]
+    ids = torch.nn.functional.pad(batch["input_ids"], (0, LENGTH - batch["input_ids"].shape[1]))
 
-    def steps() -> None:
-        for batch in batches:
-            ids = torch.nn.functional.pad(batch["input_ids"], (0, LENGTH - batch["input_ids"].shape[1]))
-            style.loss(ids.to(DEVICE), batch["class_labels"].to(DEVICE)).backward()
-            for optimizer, parameters, limit in optimizers:
-                torch.nn.utils.clip_grad_norm_(parameters, limit)
-                optimizer.step()
-                optimizer.zero_grad()
+    def step() -> None:
+        style.loss(ids.to(model.device), batch["class_labels"].to(model.device)).backward()
+        for optimizer, parameters, limit in optimizers:
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+            optimizer.step()
+            optimizer.zero_grad()
 
-    return steps
+    return step
 
 
-STYLES = {"ours": our_steps, "published": published_steps}
+STYLES = {"ours": our_step, "published": published_step}
 
 
 # ---- comparisons
 
 
-def comparisons(rounds: int = 3) -> list[Comparison]:
-    """Texts as they come, and texts grouped by length."""
+def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
     texts, source = read_texts()
-    gigabytes = {style: _peak_memory(style) for style in STYLES}
-    model, rows = build_model(), []
-    for name, batches in (("as they come", random_batches(texts)), ("grouped by length", grouped_batches(texts))):
-        row = compare(
-            f"PTB training step, texts {name}",
-            published_steps(copy.deepcopy(model), batches),
-            our_steps(copy.deepcopy(model), batches),
-            rounds=rounds,
-            target=TARGET,
-        )
-        tokens = sum(sum(batch["lengths"]) for batch in batches)
-        row.note = (
-            f"{source}; {tokens / row.our_seconds:,.0f} against {tokens / row.baseline_seconds:,.0f} tokens/s, "
-            f"peak memory {gigabytes['ours']:.2f} against {gigabytes['published']:.2f} GB"
-        )
-        rows.append(row)
-    return rows
+    gigabytes = {style: _peak_memory(style, device) for style in STYLES}
+    model, batch = build_model(device), make_batch(texts, random_indices(texts))
+    row = compare(
+        "PTB training step",
+        published_step(copy.deepcopy(model), batch),
+        our_step(copy.deepcopy(model), batch),
+        rounds=rounds,
+        target=3 if device == "cpu" else 10,
+    )
+    tokens = sum(batch["lengths"])
+    row.note = (
+        f"{source}; {tokens / row.baseline_seconds:,.0f} and {tokens / row.our_seconds:,.0f} tokens/s, "
+        f"peak memory {gigabytes['published']:.2f} and {gigabytes['ours']:.2f} GB"
+    )
+    return [row]
 
 
-def _peak_memory(style: str) -> float:
-    """Gigabytes that a process of its own needs for three steps on texts as they come: of the GPU, else resident."""
-    command = [sys.executable, __file__, "--memory_of", style]
+def _peak_memory(style: str, device: str) -> float:
+    """Gigabytes that a process of its own needs for three steps: of the GPU, else resident."""
+    command = [sys.executable, __file__, "--memory_of", style, "--device", device]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def print_peak_memory(style: str) -> None:
-    steps = STYLES[style](build_model(), random_batches(read_texts()[0]))
+def print_peak_memory(style: str, device: str) -> None:
+    texts, _ = read_texts()
+    step = STYLES[style](build_model(device), make_batch(texts, random_indices(texts)))
     for _ in range(3):
-        steps()
-    if DEVICE.type == "cuda":
-        print(torch.cuda.max_memory_allocated() / 1e9)
-    else:
+        step()
+    if device == "cpu":
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+    else:
+        print(torch.cuda.max_memory_allocated() / 1e9)
 
 
 # ---- where the time goes
 
 
-def breakdown(rounds: int = 3) -> str:
-    """Seconds of forward and backward of each part of our step, on texts as they come, as a table."""
-    model, (batch,) = build_model(), random_batches(read_texts()[0])
-    ids, lengths = batch["input_ids"].to(DEVICE), batch["lengths"]
-    latents = torch.randn(BATCH_SIZE, model.config.latent_size, device=DEVICE, requires_grad=True)
+def breakdown(rounds: int = 3, device: str = "cpu") -> str:
+    """Seconds of forward and backward of each part of our step, as a table."""
+    model, (texts, _) = build_model(device), read_texts()
+    batch = make_batch(texts, random_indices(texts))
+    ids, lengths = batch["input_ids"].to(device), batch["lengths"]
+    latents = torch.randn(BATCH_SIZE, model.config.latent_size, device=device, requires_grad=True)
     inputs, target_lengths = ids[:, :-1], [length - 1 for length in lengths]
     num_targets = sum(target_lengths)
-    hidden = torch.randn(num_targets, model.config.decoder_hidden_size, device=DEVICE, requires_grad=True)
-    targets = torch.randint(model.config.vocab_size, (num_targets,), device=DEVICE)
+    hidden = torch.randn(num_targets, model.config.decoder_hidden_size, device=device, requires_grad=True)
+    targets = torch.randint(model.config.vocab_size, (num_targets,), device=device)
     settings = TrainingSettings()
     optimizer = make_optimizer(model, settings)
     encoder: TextEncoder = model.encoder
@@ -203,7 +190,7 @@ def breakdown(rounds: int = 3) -> str:
 def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
-    if DEVICE.type == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
@@ -250,8 +237,8 @@ def print_seconds_per_step(steps: int) -> None:
     distributed.init_process_group("gloo")
     rank, num_processes = distributed.get_rank(), distributed.get_world_size()
     texts, _ = read_texts()
-    share = np.random.default_rng(1).choice(len(texts), BATCH_SIZE)[rank::num_processes]
-    step = our_steps(DistributedDataParallel(build_model()), make_batches(texts, [share]))
+    share = random_indices(texts)[rank::num_processes]
+    step = our_step(DistributedDataParallel(build_model("cpu")), make_batch(texts, share))
     step()
     times = []
     for _ in range(steps):
@@ -265,19 +252,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--memory_of", choices=STYLES, help=argparse.SUPPRESS)
     parser.add_argument("--steps_of_one_process", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
-        print_peak_memory(options.memory_of)
+        print_peak_memory(options.memory_of, options.device)
     elif options.steps_of_one_process:
         print_seconds_per_step(options.steps_of_one_process)
     elif options.processes:
         print(process_efficiency(options.rounds))
     else:
-        print(markdown_table(comparisons(options.rounds)))
+        print(markdown_table(comparisons(options.rounds, options.device)))
         print()
-        print(breakdown(options.rounds))
+        print(breakdown(options.rounds, options.device))
 
 
 if __name__ == "__main__":
