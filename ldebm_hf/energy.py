@@ -194,7 +194,7 @@ def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor,
 def _compiled_evaluate():
     """[`_evaluate`] through `torch.compile`, with CUDA graphs on a GPU; as it is where that cannot compile."""
     mode = "reduce-overhead" if torch.cuda.is_available() else None
-    evaluate = torch.compile(_evaluate, dynamic=False, mode=mode)
+    evaluate = torch.compile(_evaluate, mode=mode)
 
     def compiled(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal evaluate

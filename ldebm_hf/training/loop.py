@@ -67,6 +67,7 @@ class Trainer:
             project_dir=self.folder.path,
         )
 
+        model.prior.optimize_sampler(compile=training.torch_compile, dtype=getattr(torch, training.sampler_dtype))
         self.train_set = TokenizedSplit.of(corpus.train, tokenizer, settings.data.max_length)
         self.some_labels_known = bool((self.train_set.labels >= 0).any())
         if needs_clusters(self.train_set.labels, settings.clustering):

@@ -120,6 +120,18 @@ def test_validation_does_not_disturb_training(tmp_path, monkeypatch):
     assert_same_weights(weights(trainer), weights(other))
 
 
+def test_sampler_options_reach_the_chains(tmp_path):
+    """In bfloat16 the chains are others, so the prior's loss is; the texts are the same, so all else is near."""
+    plain = tiny_trainer(tmp_path / "plain")
+    rounded = tiny_trainer(tmp_path / "rounded", sampler_dtype="bfloat16", torch_compile=True)
+    assert plain.model.prior.sampler_options == {"compile": False, "dtype": torch.float32}
+    assert rounded.model.prior.sampler_options == {"compile": True, "dtype": torch.bfloat16}
+    rounded.model.prior.optimize_sampler(dtype=torch.bfloat16)  # compiling takes long and has a test of its own
+    first, second = plain.train(), rounded.train()
+    assert first["prior_loss"] != second["prior_loss"]
+    assert second["reconstruction_loss"] == pytest.approx(first["reconstruction_loss"], rel=0.02)
+
+
 def test_bf16_autocast_trains(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), mixed_precision="bf16", max_steps=6)
     assert np.isfinite(list(trainer.train().values())).all()
