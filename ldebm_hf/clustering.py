@@ -1,6 +1,6 @@
 """Geometric clustering: pseudo-labels from where a text's posterior mean lies. The only file that imports faiss."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,13 @@ class ClusteringSettings:
     )
     normalize: bool = field(default=True, metadata={"help": "scale every feature vector to unit length"})
     num_iterations: int = field(default=20, metadata={"help": "iterations of K-means", "at_least": 1})
+    initialization: Literal["random", "previous"] = field(
+        default="random",
+        metadata={"help": 'where K-means starts: "random" texts (the same every epoch) or the "previous" clusters'},
+    )
+    match_previous: bool = field(
+        default=True, metadata={"help": "number the clusters so that most texts keep last epoch's symbol"}
+    )
     seed: int = field(default=2021, metadata={"help": "seed of K-means, the same in every epoch", "at_least": 0})
     balanced_resampling: bool = field(
         default=True, metadata={"help": "draw equally many texts of every symbol in epochs that use clusters"}
@@ -31,54 +38,118 @@ class ClusteringSettings:
     )
 
 
-def cluster(features: np.ndarray, num_symbols: int, settings: ClusteringSettings) -> np.ndarray:
-    """K-means on posterior means, after PCA-whitening and projection to the unit sphere if the settings say so.
+@dataclass
+class Clusters:
+    """K-means centroids in a space of features of posterior means.
+
+    Features are `means @ projection.T + offset`, scaled to unit length if `normalize`.
 
     Args:
-        features (`np.ndarray` of shape `(n, d)`): posterior means, finite; always in the same order, because K-means
-            picks its initial centroids by index.
-        num_symbols (`int`): K, at most n.
-
-    Returns:
-        `np.ndarray` of shape `(n,)`, int64: cluster ids from 0, without gaps.
-
-    Raises:
-        ValueError: non-finite features, fewer texts than symbols, or more components than dimensions.
-        ImportError: faiss is not installed.
+        projection (`np.ndarray` of shape `(num_features, latent_size)`), offset (`np.ndarray` of shape
+            `(num_features,)`), centroids (`np.ndarray` of shape `(num_symbols, num_features)`): float32.
+        normalize (`bool`): whether features lie on the unit sphere.
     """
-    features = np.ascontiguousarray(features, dtype=np.float32)
-    num_texts, size = features.shape
-    if not np.isfinite(features).all():
-        raise ValueError("features to cluster must be finite")
-    if num_texts < num_symbols:
-        raise ValueError(f"cannot make num_symbols={num_symbols} clusters of {num_texts} texts")
-    check_clustering(settings, size)
-    faiss = _import_faiss()
-    if settings.features == "whitened":
-        whitening = faiss.PCAMatrix(size, settings.num_components, -0.5)
-        whitening.epsilon = 1e-12  # collapsed posterior means have no variance to divide by
-        whitening.max_points_per_d = num_texts
-        whitening.train(features)
-        features = whitening.apply(features)
-    if settings.normalize:
-        faiss.normalize_L2(features)
-    kmeans = faiss.Kmeans(
-        features.shape[1],
-        num_symbols,
-        niter=settings.num_iterations,
-        nredo=1,
-        seed=settings.seed,
-        gpu=settings.gpu,
-        min_points_per_centroid=1,
-        max_points_per_centroid=num_texts,  # no subsampling
-    )
-    kmeans.train(features)
-    _, assignments = kmeans.assign(features)
-    return np.unique(assignments, return_inverse=True)[1].astype(np.int64)
+
+    projection: np.ndarray
+    offset: np.ndarray
+    centroids: np.ndarray
+    normalize: bool
+
+    @classmethod
+    def fit(
+        cls,
+        means: np.ndarray,
+        num_symbols: int,
+        settings: ClusteringSettings,
+        previous: np.ndarray | None = None,
+    ) -> "Clusters":
+        """K-means, after PCA-whitening and projection to the unit sphere if the settings say so.
+
+        Args:
+            means (`np.ndarray` of shape `(n, latent_size)`): posterior means, finite; always in the same order,
+                because K-means picks its initial centroids by index.
+            num_symbols (`int`): K, at most n.
+            previous (`np.ndarray` of shape `(n,)`, *optional*): the texts' clusters of the last epoch. With
+                `initialization="previous"` cluster k starts where the texts of last epoch's cluster k lie now (last
+                epoch's centroids would mean nothing in this epoch's whitened space), and one that was empty at the
+                text farthest from all others.
+
+        Raises:
+            ValueError: non-finite means, fewer texts than symbols, or more components than dimensions.
+            ImportError: faiss is not installed.
+        """
+        means = np.ascontiguousarray(means, dtype=np.float32)
+        num_texts, size = means.shape
+        if not np.isfinite(means).all():
+            raise ValueError("features to cluster must be finite")
+        if num_texts < num_symbols:
+            raise ValueError(f"cannot make num_symbols={num_symbols} clusters of {num_texts} texts")
+        check_clustering(settings, size)
+        projection, offset = np.eye(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
+        if settings.features == "whitened":
+            projection, offset = _whitening(means, settings.num_components)
+        clusters = cls(projection, offset, np.empty((0, len(offset)), dtype=np.float32), settings.normalize)
+        features = clusters.features(means)
+        start = None
+        if previous is not None and settings.initialization == "previous":
+            start = _centroids_of(previous, features, num_symbols)
+        kmeans = _import_faiss().Kmeans(
+            len(offset),
+            num_symbols,
+            niter=settings.num_iterations,
+            nredo=1,
+            seed=settings.seed,
+            gpu=settings.gpu,
+            min_points_per_centroid=1,
+            max_points_per_centroid=num_texts,  # no subsampling
+        )
+        kmeans.train(features, init_centroids=start)
+        clusters.centroids = kmeans.centroids
+        return clusters
+
+    def features(self, means: np.ndarray) -> np.ndarray:
+        """The features, `(n, num_features)`, of posterior means `(n, latent_size)`."""
+        features = np.asarray(means, dtype=np.float32) @ self.projection.T + self.offset
+        if self.normalize:
+            _import_faiss().normalize_L2(features)
+        return features
+
+    def assign(self, means: np.ndarray) -> np.ndarray:
+        """The nearest centroid of posterior means `(n, latent_size)`: cluster ids `(n,)`, int64."""
+        _, nearest = _import_faiss().knn(self.features(means), self.centroids, 1)
+        return nearest[:, 0]
+
+    def renamed(self, names: np.ndarray) -> "Clusters":
+        """The same clusters with `names[k]` as the id of cluster k; `names` is a permutation."""
+        centroids = np.empty_like(self.centroids)
+        centroids[names] = self.centroids
+        return replace(self, centroids=centroids)
+
+
+def _whitening(means: np.ndarray, num_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """The linear map to principal components of unit variance: matrix `(num_components, size)` and offset."""
+    faiss, (num_texts, size) = _import_faiss(), means.shape
+    whitening = faiss.PCAMatrix(size, num_components, -0.5)
+    whitening.epsilon = 1e-12  # collapsed posterior means have no variance to divide by
+    whitening.max_points_per_d = num_texts
+    whitening.train(means)
+    return faiss.vector_to_array(whitening.A).reshape(num_components, size), faiss.vector_to_array(whitening.b)
+
+
+def _centroids_of(assignments: np.ndarray, features: np.ndarray, num_symbols: int) -> np.ndarray:
+    """The mean feature of every cluster, `(num_symbols, num_features)`; of an empty one the text farthest from all."""
+    sizes = np.bincount(assignments, minlength=num_symbols)
+    sums = np.stack([np.bincount(assignments, column, num_symbols) for column in features.T], axis=1)
+    centroids = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
+    there = sizes > 0
+    for symbol in np.flatnonzero(~there):
+        distances, _ = _import_faiss().knn(features, centroids[there], 1)
+        centroids[symbol], there[symbol] = features[distances.argmax()], True
+    return centroids
 
 
 def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
-    """Refuse what `cluster` would fail on, before any text is encoded for it.
+    """Refuse what `Clusters.fit` would fail on, before any text is encoded for it.
 
     Raises:
         ValueError: whitened features of more components than a latent vector has, or a GPU that faiss does not see.
@@ -93,15 +164,17 @@ def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
     _import_faiss()
 
 
-def align_to_labels(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:
-    """Rename clusters so that they agree with as many known labels as one renaming can (Hungarian matching).
+def matching_names(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:
+    """The renaming of clusters that agrees with as many known labels as one renaming can (Hungarian matching).
 
     Args:
         assignments (`np.ndarray` of shape `(n,)`): cluster ids in 0..num_symbols-1.
-        labels (`np.ndarray` of shape `(n,)`): class ids in 0..num_symbols-1, negative where unknown.
+        labels (`np.ndarray` of shape `(n,)`): class ids, or cluster ids of an earlier epoch, in 0..num_symbols-1;
+            negative where unknown.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: the renamed ids. A cluster in which no label is known keeps its id if it can.
+        `np.ndarray` of shape `(num_symbols,)`: a permutation, the new id of every cluster. A cluster in which no label
+        is known keeps its id if it can.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -109,8 +182,12 @@ def align_to_labels(assignments: np.ndarray, labels: np.ndarray, num_symbols: in
     agreement = np.zeros((num_symbols, num_symbols))
     np.add.at(agreement, (assignments[known], labels[known]), 1)
     keep_id = 0.5 / num_symbols * np.eye(num_symbols)  # in all less than one agreement: only breaks ties
-    _, names = linear_sum_assignment(agreement + keep_id, maximize=True)
-    return names[assignments].astype(np.int64)
+    return linear_sum_assignment(agreement + keep_id, maximize=True)[1]
+
+
+def align_to_labels(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:
+    """`assignments` under the names of `matching_names`, `(n,)`."""
+    return matching_names(assignments, labels, num_symbols)[assignments]
 
 
 def balanced_order(assignments: np.ndarray, rng: np.random.Generator) -> np.ndarray:

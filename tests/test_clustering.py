@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 import pytest
 
-from ldebm_hf.clustering import ClusteringSettings, align_to_labels, balanced_order, check_clustering, cluster
+from ldebm_hf.clustering import ClusteringSettings, Clusters, align_to_labels, balanced_order, check_clustering
 
 
 def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +18,10 @@ def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) 
     features = np.zeros((len(truth), size))
     features[:, :3] = 5 * directions[truth]
     return (features + 0.1 * rng.normal(size=features.shape)).astype(np.float32), truth
+
+
+def cluster(means: np.ndarray, num_symbols: int, settings: ClusteringSettings) -> np.ndarray:
+    return Clusters.fit(means, num_symbols, settings).assign(means)
 
 
 def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
@@ -67,9 +71,67 @@ def test_no_more_than_256_points_per_cluster_would_be_a_subsample():
     assert same_partition(cluster(features, 2, ClusteringSettings()), truth)
 
 
+def rotated(means: np.ndarray, seed: int) -> np.ndarray:
+    """The same geometry in other coordinates, reflections included, and a little moved."""
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(means.shape[1], means.shape[1])))[0]
+    moved = 1.5 * means @ rotation + rng.normal(size=means.shape[1]) + 0.02 * rng.normal(size=means.shape)
+    return moved.astype(np.float32)
+
+
+@pytest.mark.parametrize("features", ["whitened", "mean"])
+def test_clusters_keep_their_ids_when_latents_turn_between_epochs(features):
+    """Each epoch's latents are last epoch's in other coordinates, so whitening has other axes and signs every time."""
+    means, truth = blobs(6)
+    settings = ClusteringSettings(features=features, initialization="previous")
+    assignments = truth
+    for epoch in range(4):
+        means = rotated(means, epoch)
+        assignments = Clusters.fit(means, 6, settings, previous=assignments).assign(means)
+        np.testing.assert_array_equal(assignments, truth)
+
+
+def test_previous_clusters_matter_only_where_the_settings_say_so():
+    means, truth = blobs(6)
+    from_texts = Clusters.fit(means, 6, ClusteringSettings())
+    assert not np.array_equal(from_texts.assign(means), truth), "this seed would find these ids by itself"
+    np.testing.assert_array_equal(
+        Clusters.fit(means, 6, ClusteringSettings(), previous=truth).centroids, from_texts.centroids
+    )
+
+
+def test_cluster_without_texts_restarts_where_texts_are_badly_covered_and_moves_no_other_id():
+    """Groups 1 and 2 shared cluster 1 last epoch: now one of them gets the free id 2, all others keep theirs."""
+    means, truth = blobs(6)
+    previous = np.where(truth == 2, 1, truth)
+    assignments = Clusters.fit(means, 6, ClusteringSettings(initialization="previous"), previous).assign(means)
+    assert same_partition(assignments, truth)
+    kept = ~np.isin(truth, [1, 2])
+    np.testing.assert_array_equal(assignments[kept], truth[kept])
+
+
+def test_several_clusters_without_texts_restart_apart():
+    means, truth = blobs(6)
+    previous = np.minimum(truth, 2)
+    assignments = Clusters.fit(means, 6, ClusteringSettings(initialization="previous"), previous).assign(means)
+    assert same_partition(assignments, truth)
+
+
+def test_fitted_clusters_take_texts_they_have_not_seen():
+    (means, truth), (others, other_truth) = blobs(6, seed=0), blobs(6, seed=1)
+    clusters = Clusters.fit(means, 6, ClusteringSettings(initialization="previous"), previous=truth)
+    np.testing.assert_array_equal(clusters.assign(others), other_truth)
+
+
+def test_renaming_permutes_the_ids_of_clusters():
+    means, _ = blobs(6)
+    clusters, names = Clusters.fit(means, 6, ClusteringSettings()), np.array([3, 1, 0, 5, 2, 4])
+    np.testing.assert_array_equal(clusters.renamed(names).assign(means), names[clusters.assign(means)])
+
+
 def test_collapsed_posterior_gives_one_cluster_not_an_error():
     assignments = cluster(np.ones((30, 4), dtype=np.float32), 4, ClusteringSettings())
-    assert assignments.shape == (30,) and assignments.min() == 0
+    assert assignments.shape == (30,) and len(set(assignments)) == 1
 
 
 @pytest.mark.parametrize(

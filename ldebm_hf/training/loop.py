@@ -25,7 +25,7 @@ from .output_folder import OutputFolder
 from .progress import Progress
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
-from .symbols import assign_clusters, needs_clusters, posterior_means
+from .symbols import fit_clusters, needs_clusters, posterior_means, stability
 from .tracking import DivergenceError, MetricsLog, StepRecorder
 
 logger = logging.getLogger(__name__)
@@ -203,15 +203,22 @@ class Trainer:
 
     def _cluster(self) -> np.ndarray:
         """Every training text's cluster `(n,)`, or an empty array where no text needs one."""
-        labels, settings = self.train_set.labels, self.settings.clustering
+        labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
         if not needs_clusters(labels, settings):
             return np.empty(0, dtype=np.int64)
         batch_size = self.training.per_device_eval_batch_size
         features = posterior_means(self.model, self.train_set, batch_size, self.accelerator)
         if not np.isfinite(features).all():
             value = float(features[~np.isfinite(features)][0])
-            raise DivergenceError("posterior_mean", self.progress.step, value, self.checkpoints.last_good)
-        return assign_clusters(features, labels, self.config.num_labels, settings)
+            raise DivergenceError("posterior_mean", progress.step, value, self.checkpoints.last_good)
+        previous = progress.assignments.numpy() if len(progress.assignments) else None
+        _, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
+        values = {"clusters_used": float(len(np.unique(assignments)))}
+        if previous is not None:
+            values["cluster_stability"] = stability(assignments, previous, labels)
+        # At the first step that uses them: a run resumed before it clusters again, and drops the line of that step.
+        self.metrics.write(progress.step + 1, progress.epoch, "clustering", values)
+        return assignments
 
     def _symbols(self) -> np.ndarray:
         """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""

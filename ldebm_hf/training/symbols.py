@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from ..clustering import ClusteringSettings, align_to_labels, cluster
+from ..clustering import ClusteringSettings, Clusters, matching_names
 from .batches import TokenizedSplit
 
 
@@ -15,20 +15,36 @@ def needs_clusters(labels: np.ndarray, settings: ClusteringSettings) -> bool:
     return settings.enabled and bool((labels < 0).any())
 
 
-def assign_clusters(
-    features: np.ndarray, labels: np.ndarray, num_symbols: int, settings: ClusteringSettings
-) -> np.ndarray:
-    """Cluster all texts, and name the clusters after the labels that are known.
+def fit_clusters(
+    means: np.ndarray,
+    labels: np.ndarray,
+    previous: np.ndarray | None,
+    num_symbols: int,
+    settings: ClusteringSettings,
+) -> tuple[Clusters, np.ndarray]:
+    """Cluster texts; name the clusters after last epoch's if the settings say so, and after labels that are known.
 
     Args:
-        features (`np.ndarray` of shape `(n, latent_size)`): posterior means in corpus order.
-        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown.
+        means (`np.ndarray` of shape `(n, latent_size)`): posterior means in corpus order.
+        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They decide over `previous`.
+        previous (`np.ndarray` of shape `(n,)`, *optional*): each text's cluster in the last epoch.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: a symbol for each text.
+        `Clusters`, and each text's cluster, `np.ndarray` of shape `(n,)`.
     """
-    assignments = cluster(features, num_symbols, settings)
-    return align_to_labels(assignments, labels, num_symbols) if (labels >= 0).any() else assignments
+    clusters = Clusters.fit(means, num_symbols, settings, previous)
+    assignments = clusters.assign(means)
+    references = [previous] if previous is not None and settings.match_previous else []
+    references += [labels] if (labels >= 0).any() else []
+    for reference in references:
+        names = matching_names(assignments, reference, num_symbols)
+        clusters, assignments = clusters.renamed(names), names[assignments]
+    return clusters, assignments
+
+
+def stability(assignments: np.ndarray, previous: np.ndarray, labels: np.ndarray) -> float:
+    """The share of the texts without a label that keep their cluster."""
+    return float((assignments == previous)[labels < 0].mean())
 
 
 @torch.no_grad()

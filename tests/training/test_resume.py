@@ -107,14 +107,15 @@ def test_run_killed_at_random_moments_again_and_again_ends_the_same(run, tmp_pat
     assert_same_end(tmp_path, uninterrupted)
 
 
-def test_resuming_does_not_need_the_newest_checkpoint(tmp_path):
-    corpus = tiny_corpus(labels="no")
-    whole = tiny_trainer(tmp_path / "whole", corpus, save_total_limit=99, **RUN)
+@pytest.mark.parametrize("initialization", ["random", "previous"])
+def test_resuming_does_not_need_the_newest_checkpoint(tmp_path, initialization):
+    corpus, run = tiny_corpus(labels="no"), {"clustering": {"initialization": initialization}, **RUN}
+    whole = tiny_trainer(tmp_path / "whole", corpus, save_total_limit=99, **run)
     whole.train()
     end = weights(whole)
     for step in (4, 5, 10, 14):  # in the middle of the first epoch, at the ends of epochs, in the last epoch
         path = whole.folder.checkpoints / f"step-{step:08d}"
-        resumed = tiny_trainer(whole.folder.path, corpus, save_total_limit=99, resume=str(path), **RUN)
+        resumed = tiny_trainer(whole.folder.path, corpus, save_total_limit=99, resume=str(path), **run)
         resumed.train()
         assert_same_weights(weights(resumed), end)
 
@@ -130,15 +131,16 @@ def test_grouped_batches_built_ahead_are_resumed_too(tmp_path):
     assert_same_weights(weights(resumed), weights(whole))
 
 
-def test_metrics_read_as_if_there_had_been_no_interruption(tmp_path):
+@pytest.mark.parametrize(("saved", "killed"), [(8, 9), (10, 11)])
+def test_metrics_read_as_if_there_had_been_no_interruption(tmp_path, saved, killed):
     corpus = tiny_corpus(labels="no")
     lines = []
     for name in ("whole", "resumed"):
         trainer = tiny_trainer(tmp_path / name, corpus, **RUN)
         if name == "resumed":
-            trainer.total_steps = 9
+            trainer.total_steps = killed
             trainer.train()
-            last = trainer.folder.checkpoints / "step-00000008"
+            last = trainer.folder.checkpoints / f"step-{saved:08d}"
             trainer = tiny_trainer(tmp_path / name, corpus, resume=str(last), **RUN)
         trainer.train()
         text = trainer.folder.metrics.read_text()

@@ -1,0 +1,84 @@
+"""Geometric clustering at the size of a large corpus: 500,000 posterior means of 40 dimensions, 125 symbols.
+
+    python benchmarks/geometric_clustering.py
+
+Prints K-means' seconds and their share of an epoch over as many texts, and compares starts: from the last epoch's
+clusters (`clustering.initialization: previous`, half as many iterations) against from random texts.
+"""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from pairs import Comparison, compare, markdown_table
+
+from ldebm_hf.clustering import ClusteringSettings, Clusters, matching_names
+
+NUM_TEXTS, LATENT_SIZE, NUM_SYMBOLS = 500_000, 40, 125
+SECONDS_PER_TEXT = 16.5 * 60 / 42_000
+"""Of an epoch on 2 CPU cores: Penn Treebank's 42,000 sentences at the published sizes take 15 to 18 minutes."""
+SETTINGS = {
+    "3 whitened components, the default": ClusteringSettings(),
+    "40 whitened components": ClusteringSettings(num_components=LATENT_SIZE),
+}
+
+
+def posterior_means() -> tuple[np.ndarray, np.ndarray]:
+    """Two epochs' means: overlapping groups of different sizes on correlated axes, of which the second epoch's moved."""
+    rng = np.random.default_rng(0)
+    axes = rng.normal(size=(LATENT_SIZE, LATENT_SIZE)) * np.geomspace(1, 0.1, LATENT_SIZE)[:, None]
+    groups = rng.choice(NUM_SYMBOLS, NUM_TEXTS, p=rng.dirichlet(np.ones(NUM_SYMBOLS)))
+    last = rng.standard_normal((NUM_SYMBOLS, LATENT_SIZE), dtype=np.float32)[groups]
+    last += 0.7 * rng.standard_normal(last.shape, dtype=np.float32)
+    now = last + 0.1 * rng.standard_normal(last.shape, dtype=np.float32)
+    return last @ axes.astype(np.float32), now @ axes.astype(np.float32)
+
+
+def cluster(means: np.ndarray, settings: ClusteringSettings, previous: np.ndarray | None = None) -> np.ndarray:
+    """What an epoch's clustering does once the texts are encoded."""
+    assignments = Clusters.fit(means, NUM_SYMBOLS, settings, previous).assign(means)
+    return assignments if previous is None else matching_names(assignments, previous, NUM_SYMBOLS)[assignments]
+
+
+def spread(means: np.ndarray, assignments: np.ndarray, settings: ClusteringSettings) -> float:
+    """Mean squared distance of a text's features to their cluster's centre."""
+    features = Clusters.fit(means, 1, replace(settings, num_iterations=1)).features(means)
+    sizes = np.bincount(assignments, minlength=NUM_SYMBOLS)
+    sums = np.stack([np.bincount(assignments, column, NUM_SYMBOLS) for column in features.T], axis=1)
+    centres = sums / np.maximum(sizes, 1)[:, None]
+    return float(np.square(features - centres[assignments]).sum(1).mean())
+
+
+def comparisons(rounds: int = 3) -> list[Comparison]:
+    """Random start with the default 20 iterations against the last epoch's clusters with 10."""
+    settings, (last, now) = ClusteringSettings(), posterior_means()
+    warm = replace(settings, initialization="previous", num_iterations=settings.num_iterations // 2)
+    previous = cluster(last, settings)
+    ends = [cluster(now, choice, previous) for choice in (settings, warm)]
+    quality = spread(now, ends[1], settings) / spread(now, ends[0], settings)
+    kept = " and ".join(f"{100 * (end == previous).mean():.0f} %" for end in ends)
+    row = compare(
+        "K-means: random start, 20 iterations; last epoch's clusters, 10",
+        lambda: cluster(now, settings, previous),
+        lambda: cluster(now, warm, previous),
+        rounds=rounds,
+        note=f"{NUM_TEXTS:,} × {LATENT_SIZE}, K {NUM_SYMBOLS}; spread {quality:.3f}; {kept} of texts keep their symbol",
+    )
+    row.note += f"; {100 * row.baseline_seconds / (NUM_TEXTS * SECONDS_PER_TEXT):.2g} % of an epoch"
+    return [row]
+
+
+def main():
+    means, _ = posterior_means()
+    epoch = NUM_TEXTS * SECONDS_PER_TEXT
+    print(f"{NUM_TEXTS:,} means of {LATENT_SIZE} dimensions, {NUM_SYMBOLS} symbols; an epoch takes {epoch:,.0f} s")
+    for name, settings in SETTINGS.items():
+        start = time.perf_counter()
+        cluster(means, settings)
+        seconds = time.perf_counter() - start
+        print(f"  {name}: {seconds:.2f} s, {100 * seconds / epoch:.3f} % of the epoch")
+    print(markdown_table(comparisons()))
+
+
+if __name__ == "__main__":
+    main()
