@@ -7,6 +7,7 @@
 `--help` lists every setting. Everything the run writes is in `--output_dir`.
 """
 
+import signal
 import sys
 
 from accelerate.utils import set_seed
@@ -14,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import check_corpus
-from ldebm_hf.training import DivergenceError, Trainer, load_settings
+from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, load_settings
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -54,10 +55,16 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 
+def terminate(signum: int, frame: object) -> None:
+    """What launchers send when another process has died, and schedulers before they take the machine away."""
+    sys.exit("terminated; --resume latest goes on from the last checkpoint")
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminate)
     try:
         main()
-    except (DivergenceError, ValueError, OSError, ImportError) as error:
+    except (DivergenceError, LostProcessError, ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; --resume latest goes on from the last checkpoint")

@@ -2,7 +2,8 @@
 
 from .command_line import load_settings
 from .loop import Trainer
+from .processes import LostProcessError
 from .settings import Settings
 from .tracking import DivergenceError
 
-__all__ = ["DivergenceError", "Settings", "Trainer", "load_settings"]
+__all__ = ["DivergenceError", "LostProcessError", "Settings", "Trainer", "load_settings"]

@@ -12,6 +12,7 @@ from .settings import Settings
 
 MAY_CHANGE = {
     "dataloader_num_workers",
+    "ddp_timeout",
     "early_stopping_patience",
     "logging_steps",
     "max_energy",

@@ -22,6 +22,7 @@ from .evaluation import GREATER_IS_BETTER, LOSS_TERMS, Evaluator
 from .fingerprint import run_fingerprint
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
+from .processes import lost_process_explained, process_group_options
 from .progress import Progress
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
@@ -65,6 +66,7 @@ class Trainer:
             log_with=[name.strip() for name in training.report_to.split(",") if name.strip() not in ("", "none")]
             or None,
             project_dir=self.folder.path,
+            kwargs_handlers=[process_group_options(training.ddp_timeout)],
         )
 
         model.prior.optimize_sampler(compile=training.torch_compile, dtype=getattr(torch, training.sampler_dtype))
@@ -106,18 +108,20 @@ class Trainer:
 
         Raises:
             DivergenceError: a non-finite term or gradient, or an exploding energy.
+            LostProcessError: another process has ended, or was silent for `training.ddp_timeout` seconds.
             FileNotFoundError, ValueError: the checkpoint to resume from is not whole, or of another run.
             OSError: the final model could not be written.
         """
-        self._start()
         progress, values = self.progress, {}
-        while progress.step < self.total_steps and not progress.finished:
-            self._train_epoch()
-            values = self._validate()
-            if progress.step_in_epoch == self.steps_per_epoch:
-                progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
-            self._save_checkpoint()
-        self._finish()
+        with lost_process_explained(lambda: self.checkpoints.last_good):
+            self._start()
+            while progress.step < self.total_steps and not progress.finished:
+                self._train_epoch()
+                values = self._validate()
+                if progress.step_in_epoch == self.steps_per_epoch:
+                    progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+                self._save_checkpoint()
+            self._finish()
         return values
 
     def say(self, text: str) -> None:

@@ -119,6 +119,7 @@ class TrainingSettings:
         None, "stop after so many validations without a new best", at_least=1
     )
     report_to: str = setting("none", "Accelerate trackers beside metrics.jsonl, e.g. tensorboard,wandb")
+    ddp_timeout: float = setting(1800, "seconds after which a silent process counts as lost", above=0)
     max_energy: float = setting(1e6, "stop when a mean energy is larger than this", above=0)
 
 

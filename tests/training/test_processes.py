@@ -1,15 +1,22 @@
 """Two processes on the CPU, started as torchrun starts them: same replicas, same symbols, same course when resumed."""
 
+import json
 import os
+import shutil
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import noiseless_run
 import numpy as np
 import pytest
 import torch
 from tiny_runs import NOISELESS_MODEL, assert_same_weights, remove_noise, tiny_corpus, tiny_trainer, weights
 
-from ldebm_hf.training import DivergenceError, Trainer, evaluation, loop
+from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, evaluation, loop
 
 CORPUS = tiny_corpus(num_train=43, labels="some")
 
@@ -25,12 +32,16 @@ def run_as_rank(rank: int, port: int, task, output_dir: Path, training: dict) ->
     task(trainer, rank)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture
 def on_two_processes(processes):
-    def run(task, output_dir: Path, **training) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def run(task, output_dir: Path, exitcodes: tuple[int, int] = (0, 0), **training) -> None:
+        port = free_port()
         ranks = [
             processes.Process(target=run_as_rank, args=(rank, port, task, output_dir, training)) for rank in (0, 1)
         ]
@@ -40,7 +51,7 @@ def on_two_processes(processes):
             process.join(timeout=120)
             if process.is_alive():
                 process.kill()
-        assert [process.exitcode for process in ranks] == [0, 0]
+        assert tuple(process.exitcode for process in ranks) == exitcodes
 
     return run
 
@@ -137,3 +148,129 @@ def test_gradients_are_those_of_one_process_with_the_whole_batch(on_two_processe
     expected = torch.load(tmp_path / "rank0.pt")
     for name, gradient in torch.load(tmp_path / "rank1.pt").items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6, msg=name)
+
+
+def losses(output_dir: Path) -> list[float]:
+    lines = [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text().splitlines()]
+    return [line["values"]["loss"] for line in lines if line["split"] == "train"]
+
+
+@pytest.fixture
+def two_hosts():
+    """Two network namespaces, joined by one virtual cable: their names, addresses and interfaces."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("simulated hosts need root and iproute2's `ip`")
+    hosts = [(f"ldebm{os.getpid()}h{i}", f"10.77.0.{i + 1}", f"ldebm{i}") for i in (0, 1)]
+    (first, _, first_end), (second, _, second_end) = hosts
+    commands = [f"netns add {first}", f"netns add {second}"]
+    commands += [f"link add {first_end} netns {first} type veth peer name {second_end} netns {second}"]
+    for name, address, end in hosts:
+        commands += [f"-n {name} addr add {address}/24 dev {end}", f"-n {name} link set lo up"]
+        commands += [f"-n {name} link set {end} up"]
+    try:
+        for command in commands:
+            made = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
+            if made.returncode:
+                pytest.skip(f"this system allows no network namespaces: {made.stderr.strip()}")
+        yield hosts
+    finally:
+        for name, _, _ in hosts:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def test_two_hosts_have_the_loss_curve_of_one_process_with_the_whole_batch(two_hosts, tmp_path):
+    """As docs/several_machines.md says, torchrun on each host. The same curve but for the order of float32 sums."""
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    launch = (
+        f"-m torch.distributed.run --nnodes 2 --nproc_per_node 1 --master_addr {two_hosts[0][1]} --master_port 29500"
+    )
+    script = [str(Path(__file__).with_name("noiseless_run.py")), str(tmp_path / "two"), "4"]
+    started = [
+        subprocess.Popen(
+            ["ip", "netns", "exec", name, sys.executable, *launch.split(), "--node_rank", str(rank), *script],
+            env=os.environ | environment | {"GLOO_SOCKET_IFNAME": interface},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, (name, _, interface) in enumerate(two_hosts)
+    ]
+    try:
+        ends = [process.communicate(timeout=240)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], ends
+    noiseless_run.main(str(tmp_path / "one"), "8")
+    assert len(losses(tmp_path / "one")) == 18
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def lose_the_second_process(trainer: Trainer, rank: int) -> None:
+    def die(module, arguments):
+        if module.training and rank == 1 and trainer.progress.step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trainer.model.register_forward_pre_hook(die)
+    with pytest.raises(LostProcessError, match="the last checkpoint is .*step-00000004.*--resume latest"):
+        trainer.train()
+
+
+def test_process_that_dies_ends_the_other_with_a_clear_message_and_the_run_resumes(on_two_processes, tmp_path):
+    settings = {"per_device_train_batch_size": 4, "save_steps": 2}
+    on_two_processes(lose_the_second_process, tmp_path / "lost", exitcodes=(0, -signal.SIGKILL), **settings)
+    on_two_processes(train_and_dump, tmp_path / "lost", **settings, resume="latest")
+    on_two_processes(train_and_dump, tmp_path / "whole", **settings)
+    assert_same_weights(dumps(tmp_path / "lost")[0]["weights"], dumps(tmp_path / "whole")[0]["weights"])
+
+
+def fall_silent(trainer: Trainer, rank: int) -> None:
+    """A machine whose network is gone answers nothing, and closes no connection, while the others give it up."""
+    given_up = trainer.folder.path / "given_up"
+
+    def hang(module, arguments):
+        if module.training and rank == 1 and trainer.progress.step == 1:
+            patience = 90
+            while not given_up.exists() and patience > 0:
+                time.sleep(0.5)
+                patience -= 0.5
+            os._exit(0 if given_up.exists() else 1)
+
+    trainer.model.register_forward_pre_hook(hang)
+    with pytest.raises(LostProcessError, match="no checkpoint had been written yet"):
+        trainer.train()
+    given_up.touch()
+
+
+def test_silent_process_counts_as_lost_after_the_timeout(on_two_processes, tmp_path):
+    on_two_processes(fall_silent, tmp_path, ddp_timeout=8)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds torchrun's processes in /proc")
+def test_launched_run_whose_process_dies_ends_and_says_how_to_go_on(tmp_path):
+    """examples/train.py under torchrun: the launcher ends the other process, which says what to do."""
+    train = Path(__file__).parents[2] / "examples" / "train.py"
+    launch = f"-m torch.distributed.run --nproc_per_node 2 --master_addr 127.0.0.1 --master_port {free_port()}"
+    sizes = "--embedding_size 8 --encoder_hidden_size 8 --decoder_hidden_size 8 --latent_size 4 --energy_hidden_size 8"
+    choices = f"--output_dir {tmp_path} --max_train_examples 400 --num_train_epochs 999 --save_steps 5 {sizes}"
+    with (tmp_path / "output").open("w") as output:
+        launcher = subprocess.Popen(
+            [sys.executable, *launch.split(), str(train), *choices.split(), "--langevin_steps", "1"],
+            env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not any((tmp_path / "checkpoints").glob("step-*")):
+                assert launcher.poll() is None and time.monotonic() < deadline, (tmp_path / "output").read_text()
+                time.sleep(0.2)
+            os.kill(children(launcher.pid)[-1], signal.SIGKILL)
+            assert launcher.wait(timeout=60) != 0
+        finally:
+            launcher.kill()
+    text = (tmp_path / "output").read_text()
+    assert "SIGKILL" in text and "--resume latest" in text
