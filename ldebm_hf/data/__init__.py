@@ -10,6 +10,7 @@ from .hub import load_hub
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, Split, check_corpus
 from .splits import hide_labels, take_subset
+from .streaming import load_stream
 from .synthetic import load_synthetic
 from .yelp import load_yelp
 
@@ -34,6 +35,9 @@ def load_corpus(
     validation_fraction: float = 0.1,
     label_fraction: float = 1.0,
     max_train_examples: int | None = None,
+    streaming: bool = False,
+    validation_size: int = 2000,
+    reservoir_size: int = 100_000,
     seed: int = 0,
 ) -> Corpus:
     """Read a data set and clean it; `corpus.notes` says, with counts, what was cleaned and what looks doubtful.
@@ -50,6 +54,11 @@ def load_corpus(
             gives up this share of its training texts.
         label_fraction (`float`, *optional*, defaults to 1.0): keep only this share of the training labels.
         max_train_examples (`int`, *optional*): train on a random subset of at most this size.
+        streaming (`bool`, *optional*, defaults to `False`): leave the training texts of files (a glob pattern names
+            several) or a Hub data set where they are, and read them window by window; see `load_stream`.
+        validation_size (`int`, *optional*, defaults to 2000): texts that a stream without validation texts of its own
+            gives up, from its beginning, in place of `validation_fraction`.
+        reservoir_size (`int`, *optional*, defaults to 100000): texts of the sample that is kept of a stream.
         seed (`int`, *optional*, defaults to 0): decides the built-in corpus and every random choice above.
 
     Raises:
@@ -57,6 +66,22 @@ def load_corpus(
         ConnectionError: a Hub data set that cannot be loaded.
         ValueError: an unknown source or column, malformed content, a setting out of range.
     """
+    if streaming:
+        if label_fraction != 1 or max_train_examples is not None:
+            name = "label_fraction" if label_fraction != 1 else "max_train_examples"
+            raise ValueError(f"{name} chooses among all training texts and cannot be used with streaming")
+        if source in TOKENISED_SOURCES:
+            raise ValueError(f"streaming reads files and Hub data sets, not {str(source)!r}")
+        return load_stream(
+            str(source),
+            data_dir=data_dir,
+            text_column=text_column,
+            label_column=label_column,
+            validation_file=validation_file,
+            validation_size=validation_size,
+            reservoir_size=reservoir_size,
+            seed=seed,
+        )
     options = {"text_column": text_column, "label_column": label_column, "validation_fraction": validation_fraction}
     if Path(source).suffix.lower() in FILE_TYPES:
         corpus = load_file(source, data_dir=data_dir, validation_file=validation_file, seed=seed, **options)

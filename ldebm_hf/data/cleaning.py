@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from .schema import NO_LABEL, Split
 
 LONG_TEXT_WORDS = 1000
+Label = TypeVar("Label")
 
 # Control characters but tab and line ends, and lone surrogates (from JSON escapes), which no tokenizer can encode.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -53,31 +56,46 @@ def clean_split(texts: list[str | None], labels: list[int], origin: str, notes: 
     Raises:
         ValueError: no text is left.
     """
-    counts = {
-        "empty texts dropped": 0,
-        "texts with control characters or broken Unicode (taken out)": 0,
-        "texts with the reserved words <s>, </s> or <pad> (taken out)": 0,
-        f"texts of more than {LONG_TEXT_WORDS:,} words (cut to the tokenizer's max_length when encoded)": 0,
-    }
-    empty, unprintable, reserved, long = counts
-    kept = Split([], [])
-    for text, label in zip(texts, labels, strict=True):
-        text = text or ""
-        printable = _UNPRINTABLE.sub(" ", text)
-        counts[unprintable] += printable != text
-        text = _RESERVED.sub(" ", printable)
-        counts[reserved] += text != printable
-        words = text.split()
-        counts[long] += len(words) > LONG_TEXT_WORDS
-        if words:
-            kept.texts.append(" ".join(words))
-            kept.labels.append(label)
-        else:
-            counts[empty] += 1
-    if not kept.texts:
+    cleaner = Cleaner()
+    split = Split(*cleaner.clean(texts, labels))
+    if not split.texts:
         raise ValueError(f"{origin} holds no text: it is empty, or all of its {len(texts):,} entries are")
-    notes.extend(f"{origin}: {count:,} {what}" for what, count in counts.items() if count)
-    return kept
+    notes.extend(cleaner.notes(origin))
+    return split
+
+
+class Cleaner:
+    """Cleans texts, any number of times, and counts what it did."""
+
+    EMPTY = "empty texts dropped"
+    UNPRINTABLE = "texts with control characters or broken Unicode (taken out)"
+    RESERVED = "texts with the reserved words <s>, </s> or <pad> (taken out)"
+    LONG = f"texts of more than {LONG_TEXT_WORDS:,} words (cut to the tokenizer's max_length when encoded)"
+
+    def __init__(self):
+        self.counts = dict.fromkeys((self.EMPTY, self.UNPRINTABLE, self.RESERVED, self.LONG), 0)
+
+    def clean(self, texts: Iterable[str | None], labels: Iterable[Label]) -> tuple[list[str], list[Label]]:
+        """The texts that are not empty, on one line each, with their labels."""
+        kept_texts, kept_labels = [], []
+        for text, label in zip(texts, labels, strict=True):
+            text = text or ""
+            printable = _UNPRINTABLE.sub(" ", text)
+            self.counts[self.UNPRINTABLE] += printable != text
+            text = _RESERVED.sub(" ", printable)
+            self.counts[self.RESERVED] += text != printable
+            words = text.split()
+            self.counts[self.LONG] += len(words) > LONG_TEXT_WORDS
+            if words:
+                kept_texts.append(" ".join(words))
+                kept_labels.append(label)
+            else:
+                self.counts[self.EMPTY] += 1
+        return kept_texts, kept_labels
+
+    def notes(self, origin: str) -> list[str]:
+        """What was done, counted, as far as anything was."""
+        return [f"{origin}: {count:,} {what}" for what, count in self.counts.items() if count]
 
 
 def _is_utf8(line: bytes) -> bool:

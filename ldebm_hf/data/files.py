@@ -40,7 +40,7 @@ def load_file(
     paths = [Path(data_dir or "", name) for name in (path, validation_file) if name is not None]
     if len(paths) == 2 and paths[0].resolve() == paths[1].resolve():
         raise ValueError(f"validation_file is the training file itself: {paths[0]}")
-    tables = [(path.name, _read_table(path, text_column, notes)) for path in paths]
+    tables = [(path.name, read_table(path, text_column, notes)) for path in paths]
     splits, label_names = build_splits(tables, text_column, label_column, notes)
     if validation_file is not None:
         train, validation = splits
@@ -50,7 +50,7 @@ def load_file(
     return Corpus(paths[0].stem, train, validation, None, label_names, "the user's own data", notes)
 
 
-def _read_table(path: Path, text_column: str, notes: list[str]) -> dict[str, list]:
+def read_table(path: Path, text_column: str, notes: list[str]) -> dict[str, list]:
     """Values per column; a value that a row lacks is `None`."""
     match path.suffix.lower():
         case ".txt":

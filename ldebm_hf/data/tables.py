@@ -37,42 +37,50 @@ def build_splits(
     """
     values = []
     for origin, table in tables:
-        texts = _column(table, text_column, "text_column", origin)
+        texts = column_of(table, text_column, "text_column", origin)
         if label_column is None:
             values.append([None] * len(texts))
         elif values and label_column not in table:
             notes.append(f"{origin}: no column {label_column!r}, so its {len(texts):,} texts are unlabelled")
             values.append([None] * len(texts))
         else:
-            values.append([_label_name(v, origin) for v in _column(table, label_column, "label_column", origin)])
+            values.append([label_name(v, origin) for v in column_of(table, label_column, "label_column", origin)])
     found = {name for names in values for name in names if name is not None}
     if label_column is not None and not found:
         raise ValueError(f"column {label_column!r} of {tables[0][0]} holds no label at all: use label_column=None")
     if label_names is None:
-        label_names = sorted(found, key=int if all(map(_is_integer, found)) else str)
+        label_names = sorted_names(found)
 
     ids = {name: i for i, name in enumerate(label_names)} | {None: NO_LABEL}
     splits = []
     for (origin, table), names in zip(tables, values, strict=True):
-        texts = [_require_text(text, text_column, origin) for text in table[text_column]]
+        texts = [require_text(text, text_column, origin) for text in table[text_column]]
         splits.append(clean_split(texts, [ids[name] for name in names], origin, notes))
     return splits, label_names
 
 
-def _column(table: Table, column: str, argument: str, origin: str) -> Sequence:
+def sorted_names(names: set[str]) -> list[str]:
+    """The order of classes where no other is defined: by number if all are integers."""
+    return sorted(names, key=int if all(map(_is_integer, names)) else str)
+
+
+def column_of(table: Table, column: str, argument: str, origin: str) -> Sequence:
+    """A column of a table; `argument` is the setting that names it. Raises ValueError if there is none."""
     if column not in table:
         there = ", ".join(map(repr, table)) or "none, it is empty"
         raise ValueError(f"{origin} has no column {column!r} ({argument}); columns there are: {there}")
     return table[column]
 
 
-def _require_text(value: object, column: str, origin: str) -> str | None:
+def require_text(value: object, column: str, origin: str) -> str | None:
+    """`value`, if it is a string or `None`."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"column {column!r} of {origin} must hold strings, found {value!r} ({type(value).__name__})")
     return value
 
 
-def _label_name(value: object, origin: str) -> str | None:
+def label_name(value: object, origin: str) -> str | None:
+    """A label as text; `None` where it is unknown."""
     if value is None or value != value:  # NaN is how pandas writes a missing label
         return None
     if isinstance(value, float) and value.is_integer():
