@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation texts")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
-    labelled = sum(label >= 0 for label in corpus.train.labels)
+    labelled = corpus.train.num_labelled
     rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
     trainer.say(f"{labelled:,} training texts have a label, {len(corpus.train) - labelled:,} {rest}")
     trainer.say(f"{model.num_parameters():,} parameters, {config.num_labels} symbols, {trainer.total_steps:,} steps")

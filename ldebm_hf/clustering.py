@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+import torch
 
 
 @dataclass
@@ -106,6 +107,14 @@ class Clusters:
         kmeans.train(features, init_centroids=start)
         clusters.centroids = kmeans.centroids
         return clusters
+
+    def state_dict(self) -> dict[str, torch.Tensor | bool]:
+        """Everything a checkpoint needs."""
+        return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, torch.Tensor | bool]) -> "Clusters":
+        return cls(**{k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state.items()})
 
     def features(self, means: np.ndarray) -> np.ndarray:
         """The features, `(n, num_features)`, of posterior means `(n, latent_size)`."""

@@ -10,11 +10,11 @@ from .hub import load_hub
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, Split, check_corpus
 from .splits import hide_labels, take_subset
-from .streaming import load_stream
+from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
 from .yelp import load_yelp
 
-__all__ = ["NO_LABEL", "TOKENISED_SOURCES", "Corpus", "Split", "check_corpus", "load_corpus"]
+__all__ = ["NO_LABEL", "TOKENISED_SOURCES", "Corpus", "Split", "StreamedSplit", "check_corpus", "load_corpus"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 RELEASES = {

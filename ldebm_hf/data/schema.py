@@ -46,6 +46,11 @@ class Split:
         """The class ids that occur, without `NO_LABEL`."""
         return set(self.labels) - {NO_LABEL}
 
+    @property
+    def num_labelled(self) -> int:
+        """How many examples have a label."""
+        return sum(label != NO_LABEL for label in self.labels)
+
 
 @dataclass
 class Corpus:

@@ -1,13 +1,11 @@
 """What must be the same for an interrupted run to be resumed, as names and values that an error can quote."""
 
-import hashlib
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 
 from ..configuration_ldebm import LDEBMConfig
-from .batches import TokenizedSplit
+from .parts import TrainingTexts
 from .settings import Settings
 
 MAY_CHANGE = {
@@ -29,7 +27,7 @@ MAY_CHANGE = {
 
 
 def run_fingerprint(
-    settings: Settings, config: LDEBMConfig, train_set: TokenizedSplit, accelerator: Accelerator, total_steps: int
+    settings: Settings, config: LDEBMConfig, texts: TrainingTexts, accelerator: Accelerator, total_steps: int
 ) -> dict[str, Any]:
     """Every setting that changes the course of a run, and a digest of its training texts, flat by name."""
     values = {f"clustering.{name}": value for name, value in vars(settings.clustering).items()}
@@ -38,15 +36,7 @@ def run_fingerprint(
     if not settings.training.lr_scheduler_type.startswith("constant"):
         values["the number of training steps"] = total_steps
     return values | {
-        "the training texts": _digest(train_set),
+        "the training texts": texts.digest,
         "the number of processes": accelerator.num_processes,
         "training.mixed_precision": accelerator.mixed_precision,
     }
-
-
-def _digest(split: TokenizedSplit) -> str:
-    content = hashlib.sha256()
-    for ids in split.token_ids:
-        content.update(np.asarray([len(ids), *ids], dtype=np.int32).tobytes())
-    content.update(split.labels.tobytes())
-    return content.hexdigest()[:16]

@@ -12,16 +12,17 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..clustering import balanced_order, check_clustering
-from ..data import Corpus
+from ..clustering import Clusters, balanced_order, check_clustering
+from ..data import Corpus, StreamedSplit
 from ..modeling_ldebm import LDEBMModel
 from ..plots import plot_validation_curves
-from .batches import TokenizedSplit, group_by_length, plan_epoch, to_device
+from .batches import Step, TokenizedSplit, group_by_length, plan_epoch, to_device
 from .checkpoints import WRITE_ERRORS, CheckpointStore
 from .evaluation import GREATER_IS_BETTER, LOSS_TERMS, Evaluator
 from .fingerprint import run_fingerprint
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
+from .parts import InMemoryTexts, Part, StreamedTexts, TrainingTexts
 from .processes import lost_process_explained, process_group_options
 from .progress import Progress
 from .randomness import Purpose, generator, seed_noise
@@ -70,20 +71,32 @@ class Trainer:
         )
 
         model.prior.optimize_sampler(compile=training.torch_compile, dtype=getattr(torch, training.sampler_dtype))
-        self.train_set = TokenizedSplit.of(corpus.train, tokenizer, settings.data.max_length)
-        self.some_labels_known = bool((self.train_set.labels >= 0).any())
+        max_length, step_size = settings.data.max_length, training.per_device_train_batch_size
+        step_size *= training.gradient_accumulation_steps * self.accelerator.num_processes
+        self.texts: TrainingTexts
+        if isinstance(corpus.train, StreamedSplit):
+            self.texts = StreamedTexts(
+                corpus.train,
+                tokenizer,
+                max_length=max_length,
+                step_size=step_size,
+                part_size=settings.data.shuffle_buffer_size,
+            )
+        else:
+            self.texts = InMemoryTexts(TokenizedSplit.of(corpus.train, tokenizer, max_length))
+        self.train_set = self.texts.sample
+        self.some_labels_known = corpus.train.num_labelled > 0
         if needs_clusters(self.train_set.labels, settings.clustering):
             check_clustering(settings.clustering, self.config.latent_size)
         self.evaluator = Evaluator(
-            TokenizedSplit.of(corpus.validation, tokenizer, settings.data.max_length),
+            TokenizedSplit.of(corpus.validation, tokenizer, max_length),
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
             seed=training.seed,
         )
         self.evaluator.check_metric(training.metric_for_best_model)
 
-        step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
-        self.steps_per_epoch = math.ceil(len(self.train_set) / (step_size * self.accelerator.num_processes))
+        self.steps_per_epoch = math.ceil(len(self.texts) / step_size)
         by_epochs = training.num_train_epochs * self.steps_per_epoch
         self.total_steps = training.max_steps if training.max_steps > 0 else by_epochs
 
@@ -93,7 +106,7 @@ class Trainer:
         self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
         self.progress = Progress()
         self.accelerator.register_for_checkpointing(self.progress)
-        fingerprint = run_fingerprint(settings, self.config, self.train_set, self.accelerator, self.total_steps)
+        fingerprint = run_fingerprint(settings, self.config, self.texts, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
             self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
         )
@@ -148,36 +161,48 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """What is left of the running epoch, or of the run."""
-        progress, training = self.progress, self.training
+        progress = self.progress
         if progress.step_in_epoch == 0:
-            progress.assignments = torch.from_numpy(self._cluster())
-        symbols = self._symbols()
-        steps = self._plan(symbols)[progress.step_in_epoch :][: self.total_steps - progress.step]
-        micro_batches = [indices for step in steps for indices in step.micro_batches]
-        workers = training.dataloader_num_workers
-        if workers is None:
-            workers = 2 if self.accelerator.device.type == "cuda" else 0
-        batches = iter(self.train_set.batches(micro_batches, self.config.pad_token_id, symbols, workers))
+            self._cluster()
         bar = tqdm(
             total=self.steps_per_epoch,
             initial=progress.step_in_epoch,
             desc=f"epoch {progress.epoch + 1}",
             disable=not self.accelerator.is_local_main_process,
         )
+        for part in self.texts.parts(progress.step_in_epoch):
+            self._train_part(part, bar)
+            if progress.step == self.total_steps:
+                break
+        bar.close()
+
+    def _train_part(self, part: Part, bar: tqdm) -> None:
+        """What is left of a part of the epoch, or of the run."""
+        progress, training = self.progress, self.training
+        done = progress.step_in_epoch - part.first_step
+        if done == 0:
+            progress.part_assignments = self._assign(part.split)
+        symbols = self._symbols(part.split, progress.part_assignments)
+        steps = self._plan(part.split, symbols, part.number)[done:][: self.total_steps - progress.step]
+        micro_batches = [indices for step in steps for indices in step.micro_batches]
+        workers = training.dataloader_num_workers
+        if workers is None:
+            workers = 2 if self.accelerator.device.type == "cuda" else 0
+        batches = iter(part.split.batches(micro_batches, self.config.pad_token_id, symbols, workers))
         self.wrapped_model.train()
         self.recorder.restart_clock()
-        for left, step in zip(reversed(range(len(steps))), steps, strict=True):
+        for step in steps:
             terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights)
             progress.step += 1
             progress.step_in_epoch += 1
             self.recorder.add(progress.step, terms)
             bar.update()
+            left = min(self.steps_per_epoch - progress.step_in_epoch, self.total_steps - progress.step)
             save = progress.step % training.save_steps == 0 and left > 0  # the last one is saved after its validation
             if progress.step % training.logging_steps == 0 or save or left == 0:
                 self._log_training(bar)
             if save:
                 self._save_checkpoint()
-        bar.close()
 
     def _train_step(
         self, micro_batches: list[dict[str, torch.Tensor | list[int]]], weights: list[float]
@@ -205,41 +230,51 @@ class Trainer:
         self.optimizer.zero_grad()
         return terms
 
-    def _cluster(self) -> np.ndarray:
-        """Every training text's cluster `(n,)`, or an empty array where no text needs one."""
+    def _posterior_means(self, split: TokenizedSplit) -> np.ndarray:
+        means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
+        if not np.isfinite(means).all():
+            value = float(means[~np.isfinite(means)][0])
+            raise DivergenceError("posterior_mean", self.progress.step, value, self.checkpoints.last_good)
+        return means
+
+    def _cluster(self) -> None:
+        """Cluster the training texts, of a stream its sample, if some text needs it."""
         labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
         if not needs_clusters(labels, settings):
-            return np.empty(0, dtype=np.int64)
-        batch_size = self.training.per_device_eval_batch_size
-        features = posterior_means(self.model, self.train_set, batch_size, self.accelerator)
-        if not np.isfinite(features).all():
-            value = float(features[~np.isfinite(features)][0])
-            raise DivergenceError("posterior_mean", progress.step, value, self.checkpoints.last_good)
+            return
+        means = self._posterior_means(self.train_set)
         previous = progress.assignments.numpy() if len(progress.assignments) else None
-        _, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
+        clusters, assignments = fit_clusters(means, labels, previous, self.config.num_labels, settings)
+        progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assignments)
         values = {"clusters_used": float(len(np.unique(assignments)))}
         if previous is not None:
             values["cluster_stability"] = stability(assignments, previous, labels)
         # At the first step that uses them: a run resumed before it clusters again, and drops the line of that step.
         self.metrics.write(progress.step + 1, progress.epoch, "clustering", values)
-        return assignments
 
-    def _symbols(self) -> np.ndarray:
+    def _assign(self, split: TokenizedSplit) -> torch.Tensor:
+        """Every text's cluster `(n,)`: as clustered, or for texts of a stream by the posterior means they have now."""
+        if split is self.train_set or not self.progress.clusters:
+            return self.progress.assignments
+        clusters = Clusters.from_state_dict(self.progress.clusters)
+        return torch.from_numpy(clusters.assign(self._posterior_means(split)))
+
+    def _symbols(self, split: TokenizedSplit, assignments: torch.Tensor) -> np.ndarray:
         """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
-        labels, assignments = self.train_set.labels, np.asarray(self.progress.assignments)
+        labels, assignments = split.labels, np.asarray(assignments)
         symbols = np.where(labels >= 0, labels, assignments) if len(assignments) else labels
         score_targets = labels if self.some_labels_known else symbols
         self.score_targets = torch.from_numpy(score_targets).to(self.accelerator.device)
         return symbols
 
-    def _plan(self, symbols: np.ndarray) -> list:
-        """This process's part of every optimiser step of the epoch."""
-        rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch)
+    def _plan(self, split: TokenizedSplit, symbols: np.ndarray, part: int = 0) -> list[Step]:
+        """This process's share of every optimiser step of a part of the epoch."""
+        rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch, part)
         balanced = self.settings.clustering.balanced_resampling and len(self.progress.assignments) > 0
         order = balanced_order(symbols, rng) if balanced else rng.permutation(len(symbols))
         batch_size, num_processes = self.training.per_device_train_batch_size, self.accelerator.num_processes
         if self.training.group_by_length:  # for all processes alike, so that none waits for another
-            order = group_by_length(order, self.train_set.lengths, batch_size * num_processes, rng)
+            order = group_by_length(order, split.lengths, batch_size * num_processes, rng)
         return plan_epoch(
             order,
             batch_size,

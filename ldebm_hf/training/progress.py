@@ -12,8 +12,10 @@ class Progress:
     Args:
         epoch (`int`), step_in_epoch (`int`): how many epochs, and steps of the next one, are done.
         step (`int`): optimiser steps done.
-        assignments (`torch.LongTensor` of shape `(n,)`): each training text's cluster in the running epoch; empty if
-            there are no clusters.
+        assignments (`torch.LongTensor` of shape `(n,)`): each training text's cluster in the running epoch (of a
+            stream: each sampled text's); empty if there are no clusters.
+        part_assignments (`torch.LongTensor`): the cluster of each text of the running part of the epoch; likewise.
+        clusters (`dict`): the fields of the epoch's `Clusters`; empty if there are none.
         best_metric (`float`, *optional*): the best validation value so far.
         validations_since_best (`int`): how many validations were not better than that.
         finished (`bool`): early stopping has ended the run.
@@ -23,6 +25,8 @@ class Progress:
     step_in_epoch: int = 0
     step: int = 0
     assignments: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    part_assignments: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    clusters: dict[str, torch.Tensor | bool] = field(default_factory=dict)
     best_metric: float | None = None
     validations_since_best: int = 0
     finished: bool = False

@@ -46,6 +46,10 @@ class DataSettings:
     validation_fraction: float = setting(0.1, "that share", above=0)
     label_fraction: float = setting(1.0, "share of the training labels that is kept", at_least=0)
     max_train_examples: int | None = setting(None, "use only so many training texts", at_least=1)
+    streaming: bool = setting(False, "leave the training texts on disk or the Hub and read them every epoch")
+    validation_size: int = setting(2000, "texts of a stream that are held out for validation", at_least=1)
+    reservoir_size: int = setting(100_000, "texts of a stream that are kept for clustering", at_least=1)
+    shuffle_buffer_size: int = setting(10_000, "texts of a stream that are shuffled together", at_least=1)
     vocab_size: int = setting(10000, "most frequent words to keep", at_least=1)
     lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
     split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
@@ -63,6 +67,9 @@ class DataSettings:
             validation_fraction=self.validation_fraction,
             label_fraction=self.label_fraction,
             max_train_examples=self.max_train_examples,
+            streaming=self.streaming,
+            validation_size=self.validation_size,
+            reservoir_size=self.reservoir_size,
             seed=self.corpus_seed,
         )
 

@@ -104,7 +104,9 @@ def test_batches_are_grouped_by_length_if_asked_to(tmp_path):
     spreads = []
     for group in (False, True):
         trainer = tiny_trainer(tmp_path / str(group), tiny_corpus(num_train=80), group_by_length=group)
-        batches = [m for step in trainer._plan(trainer.train_set.labels) for m in step.micro_batches]
+        batches = [
+            m for step in trainer._plan(trainer.train_set, trainer.train_set.labels) for m in step.micro_batches
+        ]
         assert sorted(np.concatenate(batches)) == list(range(80))
         spreads.append(np.mean([trainer.train_set.lengths[batch].std() for batch in batches]))
     assert spreads[1] < spreads[0] / 3
@@ -217,15 +219,17 @@ def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, monkeypatc
 
 
 def epoch_symbols(trainer) -> np.ndarray:
-    trainer.progress.assignments = torch.from_numpy(trainer._cluster())
-    return trainer._symbols()
+    trainer._cluster()
+    return trainer._symbols(trainer.train_set, trainer.progress.assignments)
 
 
 def test_labelled_texts_are_neither_clustered_nor_resampled(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "posterior_means", lambda *_: pytest.fail("encoded for clustering"))
     trainer = tiny_trainer(tmp_path)
     np.testing.assert_array_equal(epoch_symbols(trainer), trainer.train_set.labels)
-    drawn = Counter(i for step in trainer._plan(trainer.train_set.labels) for m in step.micro_batches for i in m)
+    drawn = Counter(
+        i for step in trainer._plan(trainer.train_set, trainer.train_set.labels) for m in step.micro_batches for i in m
+    )
     assert set(drawn.values()) == {1} and len(drawn) == 40
 
 
@@ -233,7 +237,7 @@ def test_unlabelled_texts_get_clusters_that_are_drawn_equally_often(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"))
     symbols = epoch_symbols(trainer)
     assert set(symbols) == {0, 1, 2}
-    drawn = [symbols[i] for step in trainer._plan(symbols) for m in step.micro_batches for i in m]
+    drawn = [symbols[i] for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m]
     assert len(drawn) == 40 and max(Counter(drawn).values()) - min(Counter(drawn).values()) <= 2
 
 
@@ -254,7 +258,7 @@ def test_without_clustering_unlabelled_texts_have_no_symbol_and_no_resampling(tm
     symbols = epoch_symbols(trainer)
     np.testing.assert_array_equal(symbols, trainer.train_set.labels)
     assert (symbols == NO_LABEL).sum() == 30
-    assert len({i for step in trainer._plan(symbols) for m in step.micro_batches for i in m}) == 40
+    assert len({i for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m}) == 40
     trainer.train()
 
 
@@ -262,7 +266,7 @@ def test_resampling_can_be_switched_off_alone(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"balanced_resampling": False})
     symbols = epoch_symbols(trainer)
     assert (symbols >= 0).all()
-    assert len({i for step in trainer._plan(symbols) for m in step.micro_batches for i in m}) == 40
+    assert len({i for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m}) == 40
 
 
 def test_clusters_are_of_posterior_means_in_corpus_order(tmp_path):

@@ -14,22 +14,36 @@ import noiseless_run
 import numpy as np
 import pytest
 import torch
-from tiny_runs import NOISELESS_MODEL, assert_same_weights, remove_noise, tiny_corpus, tiny_trainer, weights
+from tiny_runs import (
+    NOISELESS_MODEL,
+    assert_same_weights,
+    remove_noise,
+    tiny_corpus,
+    tiny_stream,
+    tiny_trainer,
+    weights,
+)
 
+from ldebm_hf.data import Corpus
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, evaluation, loop
 
 CORPUS = tiny_corpus(num_train=43, labels="some")
 
 
-def run_as_rank(rank: int, port: int, task, output_dir: Path, training: dict) -> None:
+def run_as_rank(rank: int, port: int, task, output_dir: Path, training: dict, corpus: Corpus) -> None:
     os.environ |= {
         "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank),
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
     evaluation.NUM_PRIOR_SAMPLES = 32
     loop.plot_validation_curves = lambda *_: False
-    trainer = tiny_trainer(output_dir, CORPUS, **training)
+    trainer = tiny_trainer(output_dir, corpus, **training)
     task(trainer, rank)
+
+
+def train_noiselessly(trainer: Trainer, rank: int) -> None:
+    remove_noise(pytest.MonkeyPatch())
+    train_and_dump(trainer, rank)
 
 
 def free_port() -> int:
@@ -40,10 +54,11 @@ def free_port() -> int:
 
 @pytest.fixture
 def on_two_processes(processes):
-    def run(task, output_dir: Path, exitcodes: tuple[int, int] = (0, 0), **training) -> None:
+    def run(task, output_dir: Path, exitcodes: tuple[int, int] = (0, 0), corpus=CORPUS, **training) -> None:
         port = free_port()
         ranks = [
-            processes.Process(target=run_as_rank, args=(rank, port, task, output_dir, training)) for rank in (0, 1)
+            processes.Process(target=run_as_rank, args=(rank, port, task, output_dir, training, corpus))
+            for rank in (0, 1)
         ]
         for process in ranks:
             process.start()
@@ -202,6 +217,20 @@ def test_two_hosts_have_the_loss_curve_of_one_process_with_the_whole_batch(two_h
     assert [process.returncode for process in started] == [0, 0], ends
     noiseless_run.main(str(tmp_path / "one"), "8")
     assert len(losses(tmp_path / "one")) == 18
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def test_stream_shared_by_two_processes_has_the_loss_curve_of_one(on_two_processes, tmp_path, monkeypatch):
+    """Each trains on its own texts of every step. The same curve but for the order of float32 sums."""
+    pytest.importorskip("datasets", reason="streaming reads with datasets")
+    corpus = tiny_stream(tmp_path, CORPUS)
+    settings = {"model": NOISELESS_MODEL, "data": {"shuffle_buffer_size": 16}, "logging_steps": 1}
+    on_two_processes(train_noiselessly, tmp_path / "two", corpus=corpus, per_device_train_batch_size=4, **settings)
+    first, second = dumps(tmp_path / "two")
+    assert_same_weights(first["weights"], second["weights"])
+    remove_noise(monkeypatch)
+    tiny_trainer(tmp_path / "one", corpus, per_device_train_batch_size=8, **settings).train()
+    assert len(losses(tmp_path / "one")) == 12
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
 
 

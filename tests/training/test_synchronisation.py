@@ -36,7 +36,7 @@ class Reads(TorchDispatchMode):
 
 def step_of(trainer, batches) -> Callable[[], None]:
     """One optimiser step and its recording, from a batch that is there."""
-    trainer._symbols()
+    trainer._symbols(trainer.train_set, trainer.progress.assignments)
     (batch,) = batches
     trainer.wrapped_model.train()
 

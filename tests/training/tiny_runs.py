@@ -1,5 +1,6 @@
 """A tiny corpus and runs of tiny models on it."""
 
+import json
 import random
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel, build_tokenizer
-from ldebm_hf.data import NO_LABEL, Corpus, Split
+from ldebm_hf.data import NO_LABEL, Corpus, Split, load_corpus
 from ldebm_hf.training import Settings, Trainer
 
 TINY_MODEL = {
@@ -59,11 +60,34 @@ def tiny_corpus(num_train: int = 40, num_validation: int = 12, labels: str = "al
     return Corpus("tiny", *splits, label_names=list(TOPICS))
 
 
+def tiny_stream(folder: Path, corpus: Corpus) -> Corpus:
+    """The same corpus, its training texts streamed from two files in `folder`."""
+    train, validation = corpus.train, corpus.validation
+    rows = [
+        json.dumps({"text": text, "label": corpus.label_names[label] if label >= 0 else None})
+        for text, label in zip(train.texts, train.labels, strict=True)
+    ]
+    half = len(rows) // 2
+    for number, part in enumerate((rows[:half], rows[half:])):
+        (folder / f"train{number}.jsonl").write_text("\n".join(part) + "\n")
+    (folder / "validation.txt").write_text("\n".join(validation.texts) + "\n")
+    label_column = "label" if train.classes else None
+    streamed = load_corpus(
+        str(folder / "train*.jsonl"),
+        label_column=label_column,
+        validation_file=folder / "validation.txt",
+        streaming=True,
+    )
+    streamed.validation = validation
+    return streamed
+
+
 def tiny_trainer(
     output_dir: Path,
     corpus: Corpus | None = None,
     model: dict | None = None,
     clustering: dict | None = None,
+    data: dict | None = None,
     **training,
 ) -> Trainer:
     """A trainer of a tiny model; keywords are training settings."""
@@ -76,7 +100,12 @@ def tiny_trainer(
         "learning_rate": 0.01,
     }
     settings = Settings.from_dict(
-        {"model": TINY_MODEL | (model or {}), "clustering": clustering or {}, "training": defaults | training}
+        {
+            "data": data or {},
+            "model": TINY_MODEL | (model or {}),
+            "clustering": clustering or {},
+            "training": defaults | training,
+        }
     )
     tokenizer = build_tokenizer(corpus.train.texts)
     set_seed(settings.training.seed)

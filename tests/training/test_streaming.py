@@ -1,0 +1,133 @@
+"""Training on a stream: as on a corpus in memory where it fits into one part; every text once; resumed exactly."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import assert_same_weights, tiny_corpus, tiny_stream, tiny_trainer, weights
+
+from ldebm_hf.data import streaming
+
+pytest.importorskip("datasets", reason="streaming reads with datasets")
+
+PARTS_OF_16 = {"shuffle_buffer_size": 20}  # two steps of 8
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(streaming, "WINDOW_SIZE", 7)
+
+
+@pytest.mark.parametrize("labels", ["all", "some", "no"])
+def test_stream_that_is_one_part_trains_as_a_corpus_in_memory(tmp_path, labels):
+    corpus = tiny_corpus(num_train=43, labels=labels)
+    streamed = tiny_trainer(tmp_path / "stream", tiny_stream(tmp_path, corpus))
+    streamed.train()
+    if corpus.train.classes:  # a stream's classes are in alphabetical order
+        ids = [sorted(corpus.label_names).index(name) for name in corpus.label_names]
+        for split in corpus.splits.values():
+            split.labels = [ids[label] if label >= 0 else label for label in split.labels]
+        corpus.label_names = sorted(corpus.label_names)
+    assert (streamed.steps_per_epoch, streamed.progress.step) == (6, 12)
+    in_memory = tiny_trainer(tmp_path / "memory", corpus)
+    in_memory.train()
+    assert_same_weights(weights(streamed), weights(in_memory))
+
+
+def record_batches(trainer) -> list[tuple[int, ...]]:
+    """Token ids of every text that the trainer's model sees in training, in order."""
+    seen = []
+
+    def hook(module, arguments, keywords):
+        if module.training:
+            rows = zip(keywords["input_ids"].tolist(), keywords["attention_mask"].sum(1).tolist(), strict=True)
+            seen.extend(tuple(row[:length]) for row, length in rows)
+
+    trainer.model.register_forward_pre_hook(hook, with_kwargs=True)
+    return seen
+
+
+def test_every_text_of_the_stream_is_trained_on_once_an_epoch(tmp_path):
+    corpus = tiny_corpus(num_train=43, labels="no")
+    trainer = tiny_trainer(
+        tmp_path / "run",
+        tiny_stream(tmp_path, corpus),
+        data=PARTS_OF_16,
+        clustering={"balanced_resampling": False},
+        num_train_epochs=2,
+    )
+    seen = record_batches(trainer)
+    trainer.train()
+    everything = Counter(tuple(ids) for ids in trainer.tokenizer(corpus.train.texts)["input_ids"])
+    assert Counter(seen[:43]) == Counter(seen[43:]) == everything
+    assert seen[:43] != seen[43:], "another order in every epoch"
+    assert Counter(seen[:16]) == Counter(seen[43:59]), "shuffled within parts"
+
+
+@pytest.mark.parametrize("labels", ["some", "no"])
+def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels):
+    corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels=labels))
+    settings = {"data": PARTS_OF_16, "num_train_epochs": 3, "save_steps": 1, "save_total_limit": 99}
+    whole = tiny_trainer(tmp_path / "run", corpus, **settings)
+    seen = record_batches(whole)
+    whole.train()
+    end = weights(whole)
+    for step in (1, 2, 5, 6, 9):  # within a part, at its end, in the last part, at the end of an epoch, in the next
+        path = whole.folder.checkpoints / f"step-{step:08d}"
+        resumed = tiny_trainer(tmp_path / "run", corpus, resume=str(path), **settings)
+        seen_again = record_batches(resumed)
+        resumed.train()
+        assert_same_weights(weights(resumed), end)
+        assert seen_again == seen[-len(seen_again) :]
+
+
+def test_other_stream_or_parts_are_not_resumed(tmp_path):
+    corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
+    tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16, max_steps=2).train()
+    with pytest.raises(ValueError, match="the training texts was .* in parts of 16' and is now .* in parts of 24'"):
+        tiny_trainer(tmp_path / "run", corpus, data={"shuffle_buffer_size": 24}, max_steps=2, resume="latest").train()
+
+
+def test_symbols_of_streamed_texts_are_their_nearest_clusters(tmp_path):
+    """The reservoir holds 30 of 43 texts; those of a part get the cluster of the posterior means they have now."""
+    corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
+    corpus.train.sample = corpus.train.sample.select(range(30))
+    trainer = tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16)
+    trainer._cluster()
+    assert len(trainer.progress.assignments) == 30
+    first = next(trainer.texts.parts(0))
+    assert first.split.token_ids == trainer.train_set.token_ids[:16]
+    assert torch.equal(trainer._assign(first.split), trainer.progress.assignments[:16])
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from tiny_runs import tiny_trainer
+from ldebm_hf.data import load_corpus
+corpus = load_corpus({source!r}, streaming=True, validation_size=50, reservoir_size=1000)
+tiny_trainer(Path({output!r}), corpus, max_steps=3, data={{"shuffle_buffer_size": 2000}}).train()
+print(len(corpus.train), int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    """Three times as many texts: 10 to 20 MB more, where a corpus in memory took 1,100 MB more."""
+    peaks = []
+    for count in (150_000, 450_000):
+        rng, source = np.random.default_rng(0), tmp_path / f"{count}.txt"
+        words = np.array([f"word{i}" for i in range(500)])
+        source.write_text("".join(" ".join(row) + "\n" for row in words[rng.integers(0, 500, (count, 10))]))
+        code = MEASURE.format(path=sys.path, source=str(source), output=str(tmp_path / f"run{count}"))
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        size, peak = map(int, run.stdout.splitlines()[-1].split())
+        assert size == count - 50
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 60, peaks
