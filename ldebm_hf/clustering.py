@@ -25,7 +25,7 @@ class ClusteringSettings:
     num_iterations: int = field(default=20, metadata={"help": "iterations of K-means", "at_least": 1})
     initialization: Literal["random", "previous"] = field(
         default="random",
-        metadata={"help": 'where K-means starts: "random" texts (the same every epoch) or the "previous" clusters'},
+        metadata={"help": 'where K-means starts: from "random" texts or the "previous" clusters'},
     )
     match_previous: bool = field(
         default=True, metadata={"help": "number the clusters so that most texts keep last epoch's symbol"}

@@ -56,7 +56,9 @@ def build_tokenizer(
     else:
         splitter = pre_tokenizers.WhitespaceSplit()
     # Counting with the tokenizer's own parts leaves no room for a second opinion on what a word is.
-    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    counts = count_words(
+        [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))] for text in texts
+    )
     words = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda word: (-counts[word], word))
     if not words:
         raise ValueError("texts hold no word to build a vocabulary from")
@@ -79,3 +81,19 @@ def build_tokenizer(
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )
+
+
+def count_words(texts: Iterable[list[str]], max_words: int = 2_000_000) -> Counter[str]:
+    """Count the words of texts in bounded memory.
+
+    Args:
+        texts (iterable of `list[str]`): the words of each text.
+        max_words (`int`, *optional*, defaults to 2000000): whenever there are more different ones, the rarer half of
+            so many is forgotten; a word that is frequent throughout is counted exactly.
+    """
+    counts: Counter[str] = Counter()
+    for words in texts:
+        counts.update(words)
+        if len(counts) > max_words:
+            counts = Counter(dict(counts.most_common(max_words // 2)))
+    return counts

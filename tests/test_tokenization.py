@@ -2,7 +2,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from ldebm_hf.data import load_corpus
-from ldebm_hf.tokenization import SPECIAL_TOKENS, build_tokenizer
+from ldebm_hf.tokenization import SPECIAL_TOKENS, build_tokenizer, count_words
 
 TEXTS = ["the cat saw the dog", "the dog saw a cat", "the <unk> ran"]
 
@@ -91,3 +91,11 @@ def test_penn_treebank(data_dir):
     assert words.count("<unk>") == 3_485 and words.count("swapo") + words.count("wachter") == 13
     assert sum(row.count(1) for row in ids) == 3_485 + 13
     assert [tokenizer.decode(row, skip_special_tokens=True) for row in ids[:100]] == corpus.validation.texts[:100]
+
+
+def test_counting_many_words_keeps_the_frequent_ones_exactly_and_memory_bounded():
+    texts = [["the", f"rare{i}", "of"] for i in range(1000)]
+    counts = count_words(texts, max_words=50)
+    assert len(counts) <= 50
+    assert counts["the"] == counts["of"] == 1000
+    assert count_words(texts)["rare7"] == 1 and len(count_words(texts)) == 1002
