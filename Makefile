@@ -7,7 +7,7 @@ TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo lint test clean
+.PHONY: help install demo lint test bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,9 @@ lint: $(INSTALLED)  ## ruff
 
 test: lint  ## ruff, then all tests
 	$(BIN)/python -m pytest -q
+
+bench: $(INSTALLED)  ## compare speeds with the published style; prints a table of ratios, writes outputs/bench.json
+	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove caches and build leftovers (keeps .venv and outputs)
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

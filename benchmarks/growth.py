@@ -19,7 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.clustering import ClusteringSettings, cluster
+from ldebm_hf.clustering import ClusteringSettings, Clusters
 
 BASE = {"batch size": 128, "latent size": 40, "Langevin steps": 50, "vocabulary": 10_004}
 VARIED = {
@@ -44,7 +44,7 @@ def training_step(**changes: int) -> Callable[[], None]:
         vocab_size=values["vocabulary"],
     )
     model = LDEBMModel(config).train()
-    optimizer = torch.optim.Adam(model.parameters(), foreach=True)
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
     input_ids = torch.randint(4, values["vocabulary"], (values["batch size"], TOKENS))
 
     def step() -> None:
@@ -57,7 +57,7 @@ def training_step(**changes: int) -> Callable[[], None]:
 
 def epoch_start(num_texts: int) -> Callable[[], None]:
     means = np.random.default_rng(0).standard_normal((num_texts, 40), dtype=np.float32)
-    return lambda: cluster(means, 125, ClusteringSettings())
+    return lambda: Clusters.fit(means, 125, ClusteringSettings()).assign(means)
 
 
 def cost(make: Callable[[], Callable[[], None]]) -> dict[str, float]:

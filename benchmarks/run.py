@@ -11,11 +11,19 @@ import json
 import platform
 from pathlib import Path
 
+import generation
+import geometric_clustering
 import sampler
 import torch
+import training_step
 from pairs import Comparison, markdown_table
 
-SECTIONS = {"Sampler": sampler}
+SECTIONS = {
+    "sampler": sampler,
+    "training_step": training_step,
+    "generation": generation,
+    "clustering": geometric_clustering,
+}
 
 
 def environment() -> dict[str, str | int]:

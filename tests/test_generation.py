@@ -8,6 +8,7 @@ import torch
 from tiny_models import TINY_SIZES
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
+from transformers.utils.logging import enable_progress_bar
 
 from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel, build_tokenizer
 
@@ -362,6 +363,7 @@ def test_guidance_moves_the_symbols(preset):
 
 
 def test_big_requests_are_drawn_in_batches(model, monkeypatch, capsys):
+    enable_progress_bar()  # training, which may have run before, switches transformers' bars off
     sizes, sample = [], model.prior.sample
     monkeypatch.setattr(model.prior, "sample", lambda n, *rest: sizes.append(n) or sample(n, *rest))
     symbols = torch.arange(7) % 3

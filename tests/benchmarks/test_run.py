@@ -1,0 +1,40 @@
+"""The benchmark suite's tables and JSON, with timings of a moment."""
+
+import json
+import sys
+
+import pytest
+import run
+from pairs import compare, markdown_table
+
+
+def test_comparison_reports_ratios_per_item():
+    calls = []
+    row = compare("work", lambda: calls.append("baseline"), lambda: calls.append("ours"), rounds=4, items=(1, 10))
+    assert calls == ["baseline", "ours"] * 5
+    assert row.low <= row.ratio <= row.high
+    assert row.baseline_seconds > 0 and row.our_seconds > 0
+    assert markdown_table([row]).splitlines()[-1].startswith("| work | ")
+
+
+def test_suite_writes_every_section(tmp_path, monkeypatch, capsys):
+    class Section:
+        @staticmethod
+        def comparisons(rounds, device):
+            return [compare(f"{device} {rounds}", lambda: None, lambda: None, rounds=rounds, target=2)]
+
+    monkeypatch.setattr(run, "SECTIONS", {"one": Section, "two": Section})
+    monkeypatch.setattr(run.torch.cuda, "is_available", lambda: False)
+    output = tmp_path / "folder" / "bench.json"
+    monkeypatch.setattr(sys, "argv", ["run.py", "--rounds", "2", "--output", str(output)])
+    run.main()
+    results = json.loads(output.read_text())["results"]
+    assert list(results) == ["one, cpu", "two, cpu"]
+    assert results["one, cpu"][0]["name"] == "cpu 2" and results["one, cpu"][0]["target"] == 2
+    assert "### two, cpu" in capsys.readouterr().out
+
+
+def test_unknown_section_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "--sections", "three"])
+    with pytest.raises(SystemExit):
+        run.main()
