@@ -68,43 +68,34 @@ def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
     published = PublishedStyle(end_by_clock(model)).to(device).eval()
     latents = torch.randn(NUM_SAMPLES, model.config.latent_size, device=device)
     unending = latents - 100
-    mean_length = f"about {MEAN_LENGTH} tokens, at most {LENGTH}"
-    published_share = (PUBLISHED_BATCH, NUM_SAMPLES)
+    one_batch = (NUM_SAMPLES, NUM_SAMPLES)
     return [
-        compare(
-            "a sentence, greedy, from its latent: bare loop without dropping rows; generate",
+        *compare(
+            "a sentence from its latent, greedy: bare loop without dropping rows; generate",
             lambda: bare_loop(model, latents),
-            lambda: model.generate(latents=latents),
+            {f"about {MEAN_LENGTH} tokens, at most {LENGTH}": lambda: model.generate(latents=latents)},
             rounds=rounds,
             target=1 / 1.3,
-            note=mean_length,
-            items=(NUM_SAMPLES, NUM_SAMPLES),
+            items=one_batch,
         ),
-        compare(
-            "a sentence, greedy, where no row ends early: the same two",
+        *compare(
+            "the same two where no row ends early",
             lambda: bare_loop(model, unending, 10),
-            lambda: model.generate(latents=unending, max_new_tokens=10),
+            {"10 tokens": lambda: model.generate(latents=unending, max_new_tokens=10)},
             rounds=rounds,
             target=1 / 1.3,
-            note="10 tokens",
-            items=(NUM_SAMPLES, NUM_SAMPLES),
+            items=one_batch,
         ),
-        compare(
-            f"a sentence, greedy, from its latent: published style in batches of {PUBLISHED_BATCH}; generate",
-            lambda: published.decode(latents[:PUBLISHED_BATCH]),
-            lambda: model.generate(latents=latents),
-            rounds=rounds,
-            note=mean_length,
-            items=published_share,
-        ),
-        compare(
+        *compare(
             f"a sentence with its latent: published style in batches of {PUBLISHED_BATCH}; generate",
             lambda: published.decode(published.sample_latents(PUBLISHED_BATCH)),
-            lambda: model.generate(num_samples=NUM_SAMPLES),
+            {
+                "50 Langevin steps": lambda: model.generate(num_samples=NUM_SAMPLES),
+                "the default 10": lambda: model.generate(num_samples=NUM_SAMPLES, num_langevin_steps=10),
+            },
             rounds=rounds,
             target=5,
-            note="300 energy gradients each",
-            items=published_share,
+            items=(PUBLISHED_BATCH, NUM_SAMPLES),
         ),
     ]
 

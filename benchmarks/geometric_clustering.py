@@ -59,12 +59,12 @@ def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
     ends = [cluster(now, choice, previous) for choice in (settings, warm)]
     quality = spread(now, ends[1], settings) / spread(now, ends[0], settings)
     kept = " and ".join(f"{100 * (end == previous).mean():.0f} %" for end in ends)
-    row = compare(
+    note = f"{NUM_TEXTS:,} × {LATENT_SIZE}, K {NUM_SYMBOLS}; spread of clusters {quality:.3f} times"
+    (row,) = compare(
         "K-means: random start, 20 iterations; last epoch's clusters, 10",
         lambda: cluster(now, settings, previous),
-        lambda: cluster(now, warm, previous),
+        {note: lambda: cluster(now, warm, previous)},
         rounds=rounds,
-        note=f"{NUM_TEXTS:,} × {LATENT_SIZE}, K {NUM_SYMBOLS}; spread of clusters {quality:.3f} times",
     )
     share = row.baseline_seconds / (NUM_TEXTS * SECONDS_PER_TEXT)
     row.note += f"; {kept} of texts keep their symbol; {100 * share:.2g} % of an epoch"

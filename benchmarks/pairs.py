@@ -37,21 +37,28 @@ class Comparison:
 def compare(
     name: str,
     baseline: Callable[[], object],
-    ours: Callable[[], object],
+    ours: Callable[[], object] | dict[str, Callable[[], object]],
     *,
-    rounds: int = 5,
+    rounds: int = 3,
     target: float | None = None,
-    note: str = "",
     items: tuple[int, int] = (1, 1),
-) -> Comparison:
-    """Time two callables in turns, after an untimed call of each; `items`: how many of `name` a call of each makes."""
-    baseline(), ours()
-    seconds = np.array([[_seconds(baseline), _seconds(ours)] for _ in range(rounds)]) / items
-    low, ratio, high = np.quantile(seconds[:, 0] / seconds[:, 1], [0.25, 0.5, 0.75])
-    baseline_seconds, our_seconds = np.median(seconds, axis=0)
-    return Comparison(
-        name, float(ratio), float(low), float(high), float(baseline_seconds), float(our_seconds), target, note
-    )
+) -> list[Comparison]:
+    """
+    Time a baseline and ours, or each of several variants of ours by their notes, in turns, after an untimed call of
+    each; `items` is how many of `name` a call of the baseline and of ours makes.
+    """
+    variants = ours if isinstance(ours, dict) else {"": ours}
+    for call in (baseline, *variants.values()):
+        call()
+    seconds = np.array([[_seconds(call) for call in (baseline, *variants.values())] for _ in range(rounds)])
+    seconds[:, 0] /= items[0]
+    seconds[:, 1:] /= items[1]
+    rows = []
+    for note, own in zip(variants, seconds.T[1:], strict=True):
+        low, ratio, high = (float(value) for value in np.quantile(seconds[:, 0] / own, [0.25, 0.5, 0.75]))
+        medians = float(np.median(seconds[:, 0])), float(np.median(own))
+        rows.append(Comparison(name, ratio, low, high, *medians, target, note))
+    return rows
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -72,7 +79,7 @@ def markdown_table(comparisons: list[Comparison]) -> str:
     lines = ["| what | baseline | ours | ratio (quartiles) | asked for |", "|---|---|---|---|---|"]
     for row in comparisons:
         name = row.name + (f" ({row.note})" if row.note else "")
-        target = "" if row.target is None else f"{row.target:g}"
+        target = "" if row.target is None else f"{row.target:.2g}"
         lines.append(
             f"| {name} | {_readable(row.baseline_seconds)} | {_readable(row.our_seconds)} "
             f"| {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) | {target} |"

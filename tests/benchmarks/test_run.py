@@ -9,19 +9,21 @@ from pairs import compare, markdown_table
 
 
 def test_comparison_reports_ratios_per_item():
-    calls = []
-    row = compare("work", lambda: calls.append("baseline"), lambda: calls.append("ours"), rounds=4, items=(1, 10))
-    assert calls == ["baseline", "ours"] * 5
-    assert row.low <= row.ratio <= row.high
-    assert row.baseline_seconds > 0 and row.our_seconds > 0
-    assert markdown_table([row]).splitlines()[-1].startswith("| work | ")
+    calls, ours = [], ("eager", "compiled")
+    variants = {name: lambda name=name: calls.append(name) for name in ours}
+    rows = compare("work", lambda: calls.append("baseline"), variants, rounds=4, items=(1, 10))
+    assert calls == ["baseline", "eager", "compiled"] * 5
+    for row, note in zip(rows, ours, strict=True):
+        assert row.low <= row.ratio <= row.high and row.note == note
+        assert row.baseline_seconds > 0 and row.our_seconds > 0
+    assert markdown_table(rows).splitlines()[-1].startswith("| work (compiled) | ")
 
 
 def test_suite_writes_every_section(tmp_path, monkeypatch, capsys):
     class Section:
         @staticmethod
         def comparisons(rounds, device):
-            return [compare(f"{device} {rounds}", lambda: None, lambda: None, rounds=rounds, target=2)]
+            return compare(f"{device} {rounds}", lambda: None, lambda: None, rounds=rounds, target=2)
 
     monkeypatch.setattr(run, "SECTIONS", {"one": Section, "two": Section})
     monkeypatch.setattr(run.torch.cuda, "is_available", lambda: False)
