@@ -25,7 +25,7 @@ class PublishedEnergy(nn.Module):
     def __init__(self, config: LDEBMConfig):
         super().__init__()
         width = config.energy_hidden_size
-        self.num_levels, self.width = config.num_levels, width
+        self.register_buffer("table", sinusoidal_embedding(config.num_levels, width), persistent=False)
         self.latent_hidden = spectral_norm(nn.Linear(config.latent_size, width))
         self.latent_output = spectral_norm(nn.Linear(width, width))
         self.level_hidden = spectral_norm(nn.Linear(width, width))
@@ -35,8 +35,7 @@ class PublishedEnergy(nn.Module):
         self.head = spectral_norm(nn.Linear(width, config.num_labels))
 
     def forward(self, scaled: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        embedding = sinusoidal_embedding(self.num_levels, self.width)[level.cpu()].to(scaled)
-        embedding = self.level_output(F.leaky_relu(self.level_hidden(embedding), SLOPE))
+        embedding = self.level_output(F.leaky_relu(self.level_hidden(self.table[level]), SLOPE))
         latent = self.latent_output(F.leaky_relu(self.latent_hidden(scaled), SLOPE))
         hidden = self.merge(F.leaky_relu(torch.cat([latent, embedding], -1), SLOPE))
         for block in self.blocks:

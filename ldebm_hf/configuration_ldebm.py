@@ -279,6 +279,9 @@ class LDEBMConfig(PreTrainedConfig):
     def validate_combinations(self):
         if self.langevin_step_rule == "published":
             _require(self.base_level_noise, "langevin_step_rule", "published", "used with base_level_noise=True only")
+        if self.langevin_step_rule == "relative" and self.langevin_integrator == "exponential":
+            allowed = "at most 1 with relative steps of the exponential integrator"
+            _require(self.langevin_step_size <= 1, "langevin_step_size", self.langevin_step_size, allowed)
         if self.noise_schedule == "linear_variance":
             _require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
         if self.base_measure == "gaussian":

@@ -135,7 +135,7 @@ class TiltedEnergy:
         compile: bool = False,
     ):
         # A weight that is first computed here may stay cached for a loss outside: it must carry its graph.
-        with torch.enable_grad(), parametrize.cached():
+        with torch.inference_mode(False), torch.enable_grad(), parametrize.cached():
             layers = [energy.latent_hidden, energy.latent_output, energy.merge, *energy.blocks, energy.head]
             dtype = energy.head.bias.dtype if dtype is None else dtype
             weights = [(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in layers]
@@ -145,11 +145,13 @@ class TiltedEnergy:
         level_features = F.leaky_relu(level_features, SLOPE).to(dtype)
         self.merge = latent_weight.contiguous(), F.linear(level_features, level_weight, merge_bias)[level]
         self.free_energy_weight, self.logit_weight = free_energy_weight, logit_weight
-        self.dtype, width = dtype, len(merge_weight)
-        self.inner, self.outer, self.scratch, self.pulled, *self.hiddens = merge_weight.new_empty(
-            len(self.blocks) + 5, len(level), width
-        )
+        self.dtype = dtype
+        self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
         self._evaluate = _compiled_evaluate() if compile else _evaluate
+
+    def new_buffers(self) -> list[torch.Tensor]:
+        """Room for all activations and two gradients of one evaluation, `(batch_size, width)` each."""
+        return [torch.empty_like(self.merge[1]) for _ in range(len(self.blocks) + 5)]
 
     def gradient(self, scaled: torch.Tensor) -> torch.Tensor:
         """∇E at `scaled`, both `(batch_size, latent_size)`."""
@@ -171,7 +173,8 @@ def tilt(
 
 def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and ∇E: forward through the network, and back by hand."""
-    inner, outer, scratch, pulled, hiddens = energy.inner, energy.outer, energy.scratch, energy.pulled, energy.hiddens
+    buffers = energy.new_buffers() if energy.buffers is None else energy.buffers
+    inner, outer, scratch, pulled, *hiddens = buffers
     _affine(scaled, energy.latent_hidden, inner)
     _affine(_leaky_relu(inner, scratch), energy.latent_output, outer)
     _affine(_leaky_relu(outer, scratch), energy.merge, hiddens[0])

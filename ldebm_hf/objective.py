@@ -27,7 +27,8 @@ def reconstruction_loss(
     -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`.
 
     Where torch can (2.13), and in full precision, the logits of a few hundred tokens at a time are all that exists at
-    once, never those of all tokens. Half precision takes the plain way, because torch would return the sum in it.
+    once, never those of all tokens; the loss can then be differentiated once only. Half precision takes the plain way,
+    because torch would return the sum in it.
 
     Args:
         hidden (`torch.Tensor` of shape `(num_tokens, hidden_size)`): The decoder's states.

@@ -68,7 +68,8 @@ class DiffusionPrior(nn.Module):
             compile (`bool`, *optional*, defaults to `False`): Compile the energy's gradient with `torch.compile` (on a
                 GPU with CUDA graphs) at first use; where that fails, a warning says so and the chains run as without.
             dtype (`torch.dtype`, *optional*): Precision of the energy network inside the chains, for example
-                `torch.bfloat16`; defaults to the prior's own, which states, steps and noise keep in any case.
+                `torch.bfloat16`; defaults to the prior's own, which states, steps and noise keep in any case. The
+                Metropolis correction compares energies of this precision.
         """
         self.sampler_options = {"compile": compile, "dtype": dtype}
 

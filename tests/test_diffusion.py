@@ -58,9 +58,12 @@ def test_steps_shrink_linearly():
 
 
 def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():
-    with pytest.raises(ValueError, match="langevin_step_size must be at most 1 with the exponential.*got 1.5"):
-        LevelTables(LDEBMConfig(langevin_step_size=1.5))
+    with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_size must be at most 1 with"):
+        LDEBMConfig(langevin_step_size=1.5)
     LevelTables(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
+    too_large = LDEBMConfig.from_preset("published", langevin_integrator="exponential", langevin_step_size=0.03)
+    with pytest.raises(ValueError, match="langevin_step_size must be at most 0.0104 with the exponential.*got 0.03"):
+        LevelTables(too_large)
 
 
 def test_linear_variance_schedule_is_linear_in_the_variance():

@@ -102,14 +102,15 @@ def test_spectral_norm_bounds_every_weight(energy):
             assert torch.linalg.matrix_norm(module.weight, 2).item() == pytest.approx(1, abs=1e-3), name
 
 
-def test_freezing_inside_a_cached_block_does_not_cut_the_graph(energy):
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_freezing_inside_a_cached_block_does_not_cut_the_graph(energy, context):
     """The chain freezes the weights first; the loss that follows must still train them."""
     energy.train()
     scaled, level = batch()
-    with parametrize.cached(), torch.no_grad():
-        energy.tilted(level, torch.ones(7, 1))
-        with torch.enable_grad():
-            energy(scaled, level).sum().backward()
+    with parametrize.cached():
+        with context():
+            energy.tilted(level, torch.ones(7, 1))
+        energy(scaled, level).sum().backward()
     assert all(parameter.grad is not None for parameter in energy.parameters())
 
 

@@ -92,6 +92,18 @@ def test_gaussian_base_measure_and_constant_energy_sample_the_standard_normal(ex
         assert state.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
 
 
+def test_bfloat16_sampler_of_a_constant_energy_samples_the_standard_normal():
+    """Only the energy is rounded: states, steps and noise are not."""
+    sizes = {"energy_hidden_size": 8, "energy_num_blocks": 1, "energy_spectral_norm": False, "latent_size": 1}
+    prior = DiffusionPrior(LDEBMConfig.from_preset("consistent", num_labels=2, **sizes))
+    nn.init.zeros_(prior.energy.head.weight)
+    prior.optimize_sampler(dtype=torch.bfloat16)
+    z = prior.sample(N, generator=torch.Generator().manual_seed(0))[-1]
+    assert z.dtype == torch.float32
+    assert z.mean().item() == pytest.approx(0, abs=5 / N**0.5)
+    assert z.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
+
+
 @pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
 def test_prior_loss_of_the_standard_normal_pulls_latents_as_the_gaussian_kl_does(sampling):
     """-log p(z_{0:T}) averages to ‖z‖²/2 and a constant over the forward process, so its gradient averages to z."""

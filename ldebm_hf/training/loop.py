@@ -70,7 +70,7 @@ class Trainer:
             kwargs_handlers=[process_group_options(training.ddp_timeout)],
         )
 
-        model.prior.optimize_sampler(compile=training.torch_compile, dtype=getattr(torch, training.sampler_dtype))
+        model.prior.optimize_sampler(compile=training.compile_sampler, dtype=getattr(torch, training.sampler_dtype))
         max_length, step_size = settings.data.max_length, training.per_device_train_batch_size
         step_size *= training.gradient_accumulation_steps * self.accelerator.num_processes
         self.texts: TrainingTexts
@@ -103,7 +103,8 @@ class Trainer:
         optimizer = make_optimizer(model, training)
         scheduler = make_scheduler(optimizer, training, self.total_steps)
         self.model = model  # as it is; `wrapped_model` keeps the replicas on all processes equal
-        self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
+        with lost_process_explained(lambda: None):
+            self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
         self.progress = Progress()
         self.accelerator.register_for_checkpointing(self.progress)
         fingerprint = run_fingerprint(settings, self.config, self.texts, self.accelerator, self.total_steps)

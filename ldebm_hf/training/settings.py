@@ -114,7 +114,7 @@ class TrainingSettings:
     mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
         None, "no, fp16 or bf16; none: what `accelerate launch` says"
     )
-    torch_compile: bool = setting(False, "compile the sampler; goes on without, with a warning, where that fails")
+    compile_sampler: bool = setting(False, "run the sampler through torch.compile; where that fails, without it")
     sampler_dtype: Literal["float32", "bfloat16"] = setting("float32", "precision of the energy inside the sampler")
     seed: int = setting(0, "seed of initialisation, order and noise", at_least=0)
     logging_steps: int = setting(10, "steps between log lines", at_least=1)

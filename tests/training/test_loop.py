@@ -125,7 +125,7 @@ def test_validation_does_not_disturb_training(tmp_path, monkeypatch):
 def test_sampler_options_reach_the_chains(tmp_path):
     """In bfloat16 the chains are others, so the prior's loss is; the texts are the same, so all else is near."""
     plain = tiny_trainer(tmp_path / "plain")
-    rounded = tiny_trainer(tmp_path / "rounded", sampler_dtype="bfloat16", torch_compile=True)
+    rounded = tiny_trainer(tmp_path / "rounded", sampler_dtype="bfloat16", compile_sampler=True)
     assert plain.model.prior.sampler_options == {"compile": False, "dtype": torch.float32}
     assert rounded.model.prior.sampler_options == {"compile": True, "dtype": torch.bfloat16}
     rounded.model.prior.optimize_sampler(dtype=torch.bfloat16)  # compiling takes long and has a test of its own
