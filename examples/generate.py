@@ -28,6 +28,8 @@ from ldebm_hf.data import Corpus, Split
 from ldebm_hf.training import load_settings
 from ldebm_hf.writing import write_samples
 
+FILE_OPTIONS = ("batch_size", "overwrite")  # of --output_file
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,13 +46,19 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num_beams", type=int, default=1, help="beam search (default 1: greedy)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output_file", help="write to this .jsonl or .parquet file; nothing else is done")
-    parser.add_argument("--batch_size", type=int, default=1024, help="sentences at a time for it (default 1024)")
-    parser.add_argument("--overwrite", action="store_true", help="replace it and what is there of another request")
+    unset = {"default": argparse.SUPPRESS}
+    parser.add_argument("--batch_size", type=int, **unset, help="sentences at a time for it (default 1024)")
+    parser.add_argument("--overwrite", action="store_true", **unset, help="replace it, or another request under way")
     options = parser.parse_args(arguments)
     if options.no_symbols and options.class_labels:
         parser.error("--no_symbols leaves nothing for --class_labels to choose")
     if options.temperature is not None and not options.do_sample:
         parser.error("--temperature needs --do_sample")
+    if options.text and options.output_file:
+        parser.error("--text prints what it reads and leaves nothing for --output_file to hold")
+    for name in FILE_OPTIONS:
+        if name in options and not options.output_file:
+            parser.error(f"--{name} needs --output_file")
     return options
 
 
@@ -79,9 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
             options.output_file,
             options.num_samples,
             class_labels=asked_ids if options.class_labels else None,
-            batch_size=options.batch_size,
             seed=options.seed,
-            overwrite=options.overwrite,
+            **{name: value for name, value in vars(options).items() if name in FILE_OPTIONS},
             **decoding,
         )
         return
@@ -148,14 +155,17 @@ def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
 
 
 def training_corpus(checkpoint: str) -> Corpus | None:
-    """The corpus that a local checkpoint's recipe names, if it can still be read."""
+    """The corpus that a local checkpoint's recipe names, if it can still be read and is no stream."""
     recipe = Path(checkpoint, "settings.yaml")
     if not recipe.is_file():
         return None
     settings = load_settings(["--config", str(recipe)])
+    if settings.data.streaming:
+        print(f"note: no held-out check, {settings.data.source} is a stream, too long to read for it", file=sys.stderr)
+        return None
     try:
         return settings.data.load_corpus()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
         return None
 
@@ -197,5 +207,5 @@ def print_table(columns: dict[str, list[str]]) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")

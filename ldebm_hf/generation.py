@@ -175,9 +175,10 @@ class LDEBMGenerationMixin(GenerationMixin):
         """
         Write texts: reconstructions of `input_ids`, or decoded `latents`, or samples of the prior.
 
-        All rows are decoded at once, in memory for their number times the vocabulary; `ldebm_hf.write_samples` is for
-        more. A seed gives the same tokens again for the same arguments; with `do_sample` also the batch, and whether
-        it is returned as a dictionary or streamed, changes which random numbers a row meets.
+        All rows are decoded at once, in memory for their number times the vocabulary;
+        `ldebm_hf.writing.write_samples` is for more. A seed gives the same tokens again for the same arguments; with
+        `do_sample` also the batch, and whether it is returned as a dictionary or streamed, changes which random
+        numbers a row meets.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*): Texts to reconstruct

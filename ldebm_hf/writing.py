@@ -6,6 +6,7 @@ the chunk's number alone, so it does not matter which run writes it. At the end 
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -57,7 +58,7 @@ def write_samples(
             sentences.
         seed (`int`, *optional*, defaults to 0): Decides all noise; at least 0.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing file, and discard a different request
-            that is under way there.
+            that is under way there. One without a finished chunk is discarded in any case.
         show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar with sentences per second.
         generation_kwargs: As in [`~LDEBMModel.generate`]: `guidance_scale`, `num_langevin_steps`, and transformers'
             decoding options as far as they are plain values.
@@ -66,11 +67,14 @@ def write_samples(
         ValueError: If the file's ending, a number or an option is not allowed, or a different request is under way in
             the same place.
         FileExistsError: If the file exists and is not to be overwritten.
+        ImportError: If the file is to be parquet and pyarrow is not installed.
         OSError: If the disk is full or the place cannot be written; finished chunks stay for the same call later.
     """
     path = Path(path)
     _check_arguments(path, num_samples, batch_size, seed, generation_kwargs)
     symbols = [None] if class_labels is None else model.symbol_ids(class_labels).tolist()
+    if not symbols:
+        raise ValueError(f"class_labels must name at least one symbol, got {class_labels!r}")
     total = num_samples * len(symbols)
     request = {
         "num_samples": num_samples,
@@ -80,6 +84,7 @@ def write_samples(
         **generation_kwargs,
         "the device": model.device.type,
         "the model": _model_digest(model),
+        "the sampler": {name: str(value) for name, value in model.prior.sampler_options.items()},
         "the tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
     }
 
@@ -89,6 +94,8 @@ def write_samples(
             num_samples=len(rows),
             class_labels=None if class_labels is None else asked,
             generator=_chunk_generator(seed, chunk),
+            num_return_sequences=1,
+            return_dict_in_generate=False,
             **generation_kwargs,
         )
         texts = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
@@ -126,7 +133,7 @@ class _Parts:
             changes = _differences(earlier, json.loads(json.dumps(request)))
             if not changes:
                 return
-            if not overwrite:
+            if not overwrite and any(self.folder.glob("part-*.jsonl")):
                 raise ValueError(
                     f"{self.folder} holds a different request that is not finished: {'; '.join(changes)}. The earlier "
                     "request goes on with it, overwriting discards it, another file leaves it alone"
@@ -186,6 +193,8 @@ def _to_parquet(jsonl: Path) -> Path:
 def _check_arguments(path: Path, num_samples: int, batch_size: int, seed: int, generation_kwargs: dict) -> None:
     if path.suffix not in (".jsonl", ".parquet"):
         raise ValueError(f"the file must end in .jsonl or .parquet, got {str(path)!r}")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ImportError(f"writing {path} needs pyarrow: pip install pyarrow")
     for name, value, least in (("num_samples", num_samples, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -204,7 +213,7 @@ def _chunk_generator(seed: int, chunk: int) -> torch.Generator:
 
 
 def _model_digest(model: LDEBMModel) -> str:
-    """A digest of all that decides what the model writes."""
+    """A digest of all that is saved with the model and decides what it writes."""
     settings = [config.to_diff_dict() for config in (model.config, model.generation_config)]
     for values in settings:
         values.pop("transformers_version", None)

@@ -3,31 +3,25 @@
 import json
 import multiprocessing
 import os
+import pkgutil
 import random
+import re
 import resource
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from pyarrow import parquet
-from tiny_models import TINY_SIZES
+from tiny_models import seeded, tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer, writing
+from ldebm_hf import build_tokenizer, generation, writing
 from ldebm_hf.training import atomic
 from ldebm_hf.writing import write_samples
 
 REQUEST = {"num_samples": 90, "batch_size": 8, "max_new_tokens": 12, "show_progress": False}
-
-
-def tiny_model() -> LDEBMModel:
-    torch.manual_seed(0)
-    model = LDEBMModel(LDEBMConfig(**TINY_SIZES)).eval()
-    with torch.no_grad():
-        for parameter in model.decoder.rnn.parameters():
-            parameter.mul_(4)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +43,8 @@ def read_lines(path: Path) -> list[dict]:
 
 def test_records_have_an_index_the_symbol_and_the_text(model, tokenizer, tmp_path):
     path = tmp_path / "deep" / "samples.jsonl"
-    write_samples(model, tokenizer, path, 5, class_labels=["bad", 0], batch_size=4, show_progress=False)
+    options = {"batch_size": 4, "do_sample": True, "show_progress": False}
+    write_samples(model, tokenizer, path, 5, class_labels=["bad", 0], **options)
     records = read_lines(path)
     assert [record["index"] for record in records] == list(range(10))
     assert [record["symbol"] for record in records] == ["bad"] * 5 + ["good"] * 5
@@ -60,14 +55,21 @@ def test_records_have_an_index_the_symbol_and_the_text(model, tokenizer, tmp_pat
 
 
 def test_texts_are_those_of_generate(model, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_chunk_generator", lambda seed, chunk: torch.Generator().manual_seed(chunk))
+    monkeypatch.setattr(writing, "_chunk_generator", lambda seed, chunk: seeded(chunk))
     write_samples(model, tokenizer, tmp_path / "a.jsonl", 5, batch_size=3, do_sample=True, show_progress=False)
     expected = []
     for chunk, size in enumerate((3, 2)):
-        ids = model.generate(num_samples=size, do_sample=True, generator=torch.Generator().manual_seed(chunk))
+        ids = model.generate(num_samples=size, do_sample=True, generator=seeded(chunk))
         expected += tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert [record["text"] for record in read_lines(tmp_path / "a.jsonl")] == expected
     assert [record["symbol"] for record in read_lines(tmp_path / "a.jsonl")] == [None] * 5
+
+
+def test_models_own_settings_do_not_change_the_number_of_texts(tokenizer, tmp_path):
+    model = tiny_model()
+    model.generation_config.update(do_sample=True, num_return_sequences=3, return_dict_in_generate=True)
+    write_samples(model, tokenizer, tmp_path / "a.jsonl", 5, batch_size=3, show_progress=False)
+    assert len(read_lines(tmp_path / "a.jsonl")) == 5
 
 
 def test_seed_and_chunk_decide_the_noise(model, tokenizer, tmp_path):
@@ -171,9 +173,9 @@ def test_file_is_the_same_after_a_kill_at_the_worst_places(run, tmp_path, uninte
 
 
 def test_file_is_the_same_after_kills_at_random_moments(run, tmp_path, uninterrupted):
-    """The allowance grows, so that the run gets through in the end on any machine."""
+    """The allowance grows, so that the run gets through in the end; or a kill comes too late, after the last deed."""
     path, rng, kills = tmp_path / uninterrupted.name, random.Random(0), 0
-    while run(path, kill_after=rng.uniform(0.1, 0.4) * (1 + kills / 4)) != 0:
+    while run(path, kill_after=rng.uniform(0.1, 0.4) * (1 + kills / 4)) == -signal.SIGKILL:
         kills += 1
         assert not path.exists() or path.read_bytes() == uninterrupted.read_bytes()
     assert kills >= 1, "never interrupted"
@@ -271,6 +273,29 @@ def test_other_model_or_tokenizer_is_a_different_request(model, tokenizer, tmp_p
         write_samples(model, build_tokenizer(["a b c d e f g h"]), tmp_path / "samples.jsonl", **REQUEST)
 
 
+def test_other_precision_of_the_chains_is_a_different_request(tokenizer, tmp_path, monkeypatch):
+    model = tiny_model()
+    unfinished(model, tokenizer, tmp_path / "samples.jsonl", monkeypatch)
+    model.prior.optimize_sampler(dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match=r"the sampler was \{\} and is now \{.*'dtype': 'torch.bfloat16'\}"):
+        write_samples(model, tokenizer, tmp_path / "samples.jsonl", **REQUEST)
+
+
+def test_mistake_found_before_the_first_chunk_leaves_the_place_free(model, tokenizer, tmp_path):
+    path = tmp_path / "samples.jsonl"
+    with pytest.raises(ValueError, match="temprature"):
+        write_samples(model, tokenizer, path, temprature=3, **REQUEST)
+    write_samples(model, tokenizer, path, temperature=3.0, do_sample=True, **REQUEST)
+    assert len(read_lines(path)) == 90
+
+
+def test_parquet_without_pyarrow_is_an_error_at_once(model, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="writing .*samples.parquet needs pyarrow: pip install pyarrow"):
+        write_samples(model, tokenizer, tmp_path / "samples.parquet", **REQUEST)
+    assert not list(tmp_path.iterdir())
+
+
 def test_finished_file_is_only_replaced_when_told(model, tokenizer, tmp_path):
     path = tmp_path / "samples.jsonl"
     path.write_text("precious")
@@ -291,6 +316,7 @@ def test_finished_file_is_only_replaced_when_told(model, tokenizer, tmp_path):
         ("a.jsonl", {"num_return_sequences": 2}, "write_samples takes no num_return_sequences"),
         ("a.jsonl", {"logits_processor": [print]}, "logits_processor must be a plain value, .* got .*print"),
         ("a.jsonl", {"class_labels": "ugly"}, "class_labels must be of 0..2 or of 'good', .*got 'ugly'"),
+        ("a.jsonl", {"class_labels": []}, r"class_labels must name at least one symbol, got \[\]"),
         ("a.jsonl", {"guidance_scale": 2.0}, "guidance_scale needs class_labels"),
         ("a.jsonl", {"max_tokens": 2}, r"not used by the model: \['max_tokens'\]"),
     ],
@@ -299,3 +325,9 @@ def test_mistakes_are_named(model, tokenizer, tmp_path, path, change, message):
     with pytest.raises(ValueError, match=message):
         write_samples(model, tokenizer, tmp_path / path, **{**REQUEST, **change})
     assert not (tmp_path / path).exists()
+
+
+@pytest.mark.parametrize("module", [generation, writing])
+def test_names_in_the_documentation_exist(module):
+    for name in re.findall(r"`(ldebm_hf\.[\w.]+)`", Path(module.__file__).read_text("utf-8")):
+        pkgutil.resolve_name(name)

@@ -1,13 +1,45 @@
-"""The sizes of a text model that runs in milliseconds; settings for `LDEBMConfig`."""
+"""Text models that run in milliseconds, and what they are tested with."""
 
+import torch
+from transformers import LogitsProcessor, StoppingCriteria
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
+
+VOCABULARY, START, END = 12, 2, 3
+LATENT = 4
 TINY_SIZES = {
-    "vocab_size": 12,
+    "vocab_size": VOCABULARY,
     "id2label": {0: "good", 1: "bad", 2: "neutral"},
     "embedding_size": 8,
     "encoder_hidden_size": 8,
     "decoder_hidden_size": 8,
-    "latent_size": 4,
+    "latent_size": LATENT,
     "energy_hidden_size": 16,
     "energy_num_blocks": 2,
     "langevin_steps": 3,
 }
+
+
+def tiny_model(preset="consistent", **settings) -> LDEBMModel:
+    """A model that varies its words and ends some texts: by its seed, torch's initialisation, a strong recurrence."""
+    torch.manual_seed(2)
+    settings = {**TINY_SIZES, "uniform_init_range": None, **settings}
+    model = LDEBMModel(LDEBMConfig.from_preset(preset, **settings)).eval()
+    with torch.no_grad():
+        for parameter in model.decoder.rnn.parameters():
+            parameter.mul_(4)
+    return model
+
+
+def seeded(seed=0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class StopAtLength(StoppingCriteria):
+    def __call__(self, input_ids, scores, **kwargs):
+        return torch.full((len(input_ids),), input_ids.shape[1] >= 4)
+
+
+class OnlyWord(LogitsProcessor):
+    def __call__(self, input_ids, scores):
+        return scores.masked_fill(torch.arange(VOCABULARY) != 9, -torch.inf)

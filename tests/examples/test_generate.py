@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import runpy
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 from ldebm_hf import LDEBMModel, build_tokenizer
 from ldebm_hf.data import load_corpus
 from ldebm_hf.training import Settings
+from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "generate.py"
 SIZES = {
@@ -116,6 +120,9 @@ def test_hub_is_asked_once_for_what_may_be_an_id(generate):
     [
         (["--no_symbols", "--class_labels", "weather"], "--no_symbols leaves nothing for --class_labels"),
         (["--temperature", "0.5"], "--temperature needs --do_sample"),
+        (["--text", "a", "--output_file", "a.jsonl"], "--text prints what it reads and leaves nothing for --output_"),
+        (["--batch_size", "1024"], "--batch_size needs --output_file"),
+        (["--overwrite"], "--overwrite needs --output_file"),
     ],
 )
 def test_options_that_exclude_each_other(generate, checkpoint, options, message, capsys):
@@ -127,6 +134,36 @@ def test_options_that_exclude_each_other(generate, checkpoint, options, message,
 def test_guidance_needs_a_symbol(generate, checkpoint):
     with pytest.raises(ValueError, match="guidance_scale needs class_labels"):
         generate.main([checkpoint, "--no_symbols", "--guidance_scale", "2"])
+
+
+def with_data(checkpoint, folder, **data):
+    """A copy of the checkpoint whose recipe names other data."""
+    shutil.copytree(checkpoint, folder)
+    Settings(data=DataSettings(**data), model=SIZES).save(folder / "settings.yaml")
+    return str(folder)
+
+
+def test_stream_is_not_read_again(generate, checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(DataSettings, "load_corpus", None)
+    generate.main([with_data(checkpoint, tmp_path / "copy", source="texts.jsonl", streaming=True)])
+    printed = capsys.readouterr()
+    assert "note: no held-out check, texts.jsonl is a stream" in printed.err
+    assert "held-out check" not in printed.out and "sentences are distinct" in printed.out
+
+
+def test_corpus_that_needs_a_missing_package_is_only_a_note(generate, checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    generate.main([with_data(checkpoint, tmp_path / "copy", source="someone/news"), "--num_samples", "1"])
+    printed = capsys.readouterr()
+    assert "the corpus cannot be read again: loading 'someone/news' from the Hub needs datasets" in printed.err
+    assert "sentences are distinct" in printed.out
+
+
+def test_missing_package_is_one_line(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), checkpoint, "--output_file", str(tmp_path / "a.parquet")])
+    with pytest.raises(SystemExit, match="^error: writing .*a.parquet needs pyarrow: pip install pyarrow$"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
 def test_check_is_fitted_on_texts_that_the_model_never_saw(generate, corpus):
