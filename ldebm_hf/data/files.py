@@ -96,13 +96,23 @@ def _read_jsonl(path: Path, notes: list[str]) -> dict[str, list]:
     for number, line in enumerate(read_lines(path, notes), start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not valid JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-        rows.append(row)
+        rows.append(parse_json(line, f"{path}, line {number}"))
+    return columns_of(rows)
+
+
+def parse_json(line: str, origin: str) -> dict:
+    """The JSON object in a line; `origin` is for messages."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{origin}: not valid JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{origin}: expected a JSON object, found {type(row).__name__}")
+    return row
+
+
+def columns_of(rows: list[dict]) -> dict[str, list]:
+    """Rows as columns; a value that a row lacks is `None`."""
     columns = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in columns}
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from .streaming import StreamedSplit
+
 NO_LABEL = -100
 """The label of a text whose class is not known (the index that torch's cross-entropy ignores)."""
 
@@ -58,7 +60,8 @@ class Corpus:
 
     Args:
         name (`str`): how the data set is called in logs and model cards.
-        train, validation (`Split`): never empty in what `load_corpus` returns.
+        train (`Split`, or `StreamedSplit` of a streamed corpus): never empty in what `load_corpus` returns.
+        validation (`Split`): never empty either.
         test (`Split`, *optional*): `None` where the source has no test split.
         label_names (`list[str]`): name of each class id; empty if the source has no labels at all.
         license (`str`): the terms of the texts, for the model card.
@@ -66,7 +69,7 @@ class Corpus:
     """
 
     name: str
-    train: Split
+    train: Split | StreamedSplit
     validation: Split
     test: Split | None = None
     label_names: list[str] = field(default_factory=list)
@@ -74,15 +77,21 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def splits(self) -> dict[str, Split]:
+    def splits(self) -> dict[str, Split | StreamedSplit]:
         """The splits that exist, by name: train, validation and perhaps test."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
     def to_dataset_dict(self) -> datasets.DatasetDict:
-        """As `datasets.DatasetDict`: column `text` and, if there are classes, `label` (ClassLabel, null = unknown)."""
+        """As `datasets.DatasetDict`: column `text` and, if there are classes, `label` (ClassLabel, null = unknown).
+
+        Raises:
+            ValueError: the corpus is streamed.
+        """
         import datasets
 
+        if not isinstance(self.train, Split):
+            raise ValueError(f"corpus {self.name!r} is streamed: to_dataset_dict() needs load_corpus(streaming=False)")
         features = {"text": datasets.Value("string")}
         if self.label_names:
             features["label"] = datasets.ClassLabel(names=self.label_names)
@@ -99,8 +108,8 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
     """Refuse, before training starts, a corpus that a model of `num_symbols` symbols cannot learn from.
 
     Raises:
-        ValueError: an empty split, fewer training texts than symbols, more classes than symbols, a label without a
-            name, or labels that are all of one class.
+        ValueError: an empty split, fewer training texts (or texts in the sample of a stream) than symbols, more
+            classes than symbols, a label without a name, or labels that are all of one class.
     """
     for name in ("train", "validation"):
         if not len(corpus.splits[name]):
@@ -109,6 +118,11 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
         raise ValueError(
             f"corpus {corpus.name!r} has {len(corpus.train)} training texts, fewer than num_symbols={num_symbols}: "
             "lower num_symbols or add texts"
+        )
+    if not isinstance(corpus.train, Split) and len(corpus.train.sample) < num_symbols:
+        raise ValueError(
+            f"reservoir_size={len(corpus.train.sample)} keeps fewer texts for clustering than "
+            f"num_symbols={num_symbols}: raise reservoir_size to at least {num_symbols}"
         )
     if len(corpus.label_names) > num_symbols:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import hashlib
@@ -12,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from .cleaning import Cleaner
-from .files import FILE_TYPES, read_table
+from .files import FILE_TYPES, columns_of, parse_json, read_table
 from .hub import VALIDATION_NAMES
 from .schema import NO_LABEL, Corpus, Split
-from .tables import column_of, label_name, require_text, sorted_names
+from .tables import Table, column_of, label_name, require_text, sorted_names
 
 WINDOW_SIZE = 10_000
-BUILDERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".txt": "text", ".parquet": "parquet"}
+BUILDERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "text", ".txt": "text", ".parquet": "parquet"}
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -31,6 +32,11 @@ class TextStream:
         name (`str`): for messages.
         text_column (`str`), label_column (`str`, *optional*): as in `load_corpus`.
         skipped (`int`, *optional*, defaults to 0): rows at the beginning that are left out.
+        json_lines (`bool`, *optional*, defaults to `False`): each row is a line with a JSON object.
+
+    Attributes:
+        num_rows (`int`): rows that the last reading has passed.
+        repaired (`int`): texts with U+FFFD in all readings.
     """
 
     dataset: object
@@ -38,26 +44,68 @@ class TextStream:
     text_column: str
     label_column: str | None = None
     skipped: int = 0
+    json_lines: bool = False
     cleaner: Cleaner = field(default_factory=Cleaner)
+    num_rows: int = 0
+    repaired: int = 0
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of a `ClassLabel` column, in its order; empty for other columns."""
+        return getattr((self.dataset.features or {}).get(self.label_column), "names", None) or []
 
     def windows(self, first: int = 0) -> Iterator[tuple[list[str], list[str | None]]]:
-        """Texts and names of labels of each window from `first` on; those before are read past, not decoded."""
-        names = getattr((self.dataset.features or {}).get(self.label_column), "names", None)
+        """Texts and names of labels of each window from `first` on; those before are read past."""
+        names = self.class_names
         tables = self.dataset.with_format("arrow").iter(batch_size=WINDOW_SIZE)
         for number, table in enumerate(tables):
+            start = number * WINDOW_SIZE
+            self.num_rows = start + len(table)
             if number < first:
                 continue
-            rows = table.slice(max(0, self.skipped - number * WINDOW_SIZE))
-            columns = dict(zip(rows.column_names, rows.columns, strict=True))
-            texts = column_of(columns, self.text_column, "text_column", self.name).to_pylist()
+            columns = self._columns(table, start)
+            texts = column_of(columns, self.text_column, "text_column", self.name)
             texts = [require_text(text, self.text_column, self.name) for text in texts]
             labels = [None] * len(texts)
             if self.label_column is not None:
-                labels = column_of(columns, self.label_column, "label_column", self.name).to_pylist()
+                labels = column_of(columns, self.label_column, "label_column", self.name)
                 if names:
                     labels = [None if label in (None, -1) else names[label] for label in labels]
                 labels = [label_name(label, self.name) for label in labels]
-            yield self.cleaner.clean(texts, labels)
+            texts, labels = self.cleaner.clean(texts, labels)
+            self.repaired += sum("\ufffd" in text for text in texts)
+            yield texts, labels
+
+    def _columns(self, table, start: int) -> Table:
+        """The columns of the window that begins with row `start`, without the rows that are left out."""
+        left_out = max(0, self.skipped - start)
+        columns = {name: table[name][left_out:] for name in table.column_names}
+        if not self.json_lines:
+            wanted = (self.text_column, self.label_column)
+            return {name: c.to_pylist() if name in wanted else c for name, c in columns.items()}
+        unknown = {} if self.label_column is None else {self.label_column: None}
+        rows = [
+            unknown | parse_json(line, f"{self.name}, line {number} of all files")
+            for number, line in enumerate(columns["text"].to_pylist(), start=start + left_out + 1)
+            if line.strip()
+        ]
+        return columns_of(rows) or dict.fromkeys((self.text_column, self.label_column), [])
+
+    def notes(self) -> list[str]:
+        """What was done to the texts, counted."""
+        notes = self.cleaner.notes(self.name)
+        if self.repaired:
+            notes.append(f"{self.name}: {self.repaired:,} texts with U+FFFD, which bytes that are not UTF-8 become")
+        return notes
+
+    def no_text(self) -> ValueError:
+        """What to say when the rows have no text."""
+        if self.skipped:
+            return ValueError(
+                f"validation_size={self.skipped} leaves no training text of {self.name}, which has "
+                f"{self.num_rows:,} rows: lower it or give a validation_file"
+            )
+        return ValueError(f"{self.name} holds no text: it is empty, or all of its {self.num_rows:,} rows are")
 
 
 class StreamedSplit:
@@ -96,9 +144,12 @@ class StreamedSplit:
             self.num_labelled += len(known)
             found.update(known)
         if not seen:
-            raise ValueError(f"{stream.name} holds no training text")
-        self.notes = stream.cleaner.notes(stream.name)
-        self.label_names = sorted_names(found | label_names)
+            raise stream.no_text()
+        if stream.label_column is not None and not found | label_names:
+            raise ValueError(f"column {stream.label_column!r} of {stream.name} holds no label: use label_column=None")
+        self.notes = stream.notes()
+        ordered = stream.class_names
+        self.label_names = [*ordered, *sorted_names((found | label_names).difference(ordered))]
         self._ids = {name: i for i, name in enumerate(self.label_names)} | {None: NO_LABEL}
         self.classes = {self._ids[name] for name in found}
         self.sample = Split(texts, [self._ids[name] for name in labels])
@@ -141,31 +192,55 @@ def load_stream(
         ImportError: `datasets` is not installed.
         FileNotFoundError: no file matches.
         ConnectionError: the data set cannot be loaded.
-        ValueError: a column is not there, or there is no text.
+        ValueError: a column is not there, there is no text or no label, or validation_file is a training file.
     """
-    is_file = Path(source).suffix.lower() in FILE_TYPES
-    splits = _open_files(source, data_dir) if is_file else _open_hub(source, data_dir)
-    if Path(source).suffix.lower() == ".txt":
+    suffix = Path(source).suffix.lower()
+    is_file = suffix in FILE_TYPES
+    if suffix == ".txt":
         text_column = "text"
-    train = TextStream(splits["train"], source, text_column, label_column)
+    if is_file:
+        paths = _training_files(source, data_dir, validation_file)
+        splits = {"train": _open_files(paths, suffix, text_column, label_column)}
+    else:
+        splits = _open_hub(source, data_dir)
+    json_lines = suffix == ".jsonl"
+    train = TextStream(splits["train"], source, text_column, label_column, json_lines=json_lines)
     held_out = next((splits[name] for name in VALIDATION_NAMES if name in splits), None)
     if validation_file is not None:
         notes: list[str] = []
         table = read_table(Path(data_dir or "", validation_file), text_column, notes)
         texts = column_of(table, text_column, "text_column", str(validation_file))
+        texts = [require_text(text, text_column, str(validation_file)) for text in texts]
         labels = [label_name(value, str(validation_file)) for value in table.get(label_column, [None] * len(texts))]
-        texts, labels = Cleaner().clean(texts, labels)
+        cleaner = Cleaner()
+        texts, labels = cleaner.clean(texts, labels)
+        if not texts:
+            raise ValueError(f"validation_file {validation_file} holds no text")
+        notes += cleaner.notes(str(validation_file))
         notes.append(f"validation: all texts of {validation_file}")
     else:
         if held_out is None:
             held_out, train.skipped = train.dataset, validation_size
         place = "the training texts, which are not trained on" if train.skipped else "the validation split"
         notes = [f"validation: the first {validation_size:,} of {place}"]
-        first = TextStream(held_out.take(validation_size), f"{source} (validation)", text_column, label_column)
-        texts, labels = (sum(parts, []) for parts in zip(*first.windows(), strict=True))
+        held_out, name = held_out.take(validation_size), f"{source} (validation)"
+        first = TextStream(held_out, name, text_column, label_column, json_lines=json_lines)
+        texts, labels = [], []
+        for window_texts, window_labels in first.windows():
+            texts += window_texts
+            labels += window_labels
+        if not texts:
+            raise first.no_text()
+        notes += first.notes()
     split = StreamedSplit(train, reservoir_size, seed, {name for name in labels if name is not None})
     ids = {name: i for i, name in enumerate(split.label_names)} | {None: NO_LABEL}
     notes += split.notes
+    missing = [name for name in split.label_names if ids[name] in split.classes and name not in labels]
+    if missing:
+        notes.append(
+            f"validation: no text of {len(missing)} of {len(split.classes)} training classes "
+            f"({', '.join(map(repr, missing))}); give a validation_file that has all of them"
+        )
     notes.append(f"{len(split):,} texts are streamed, {len(split.sample):,} of them make up the sample for clustering")
     return Corpus(
         Path(source).stem if is_file else source,
@@ -177,19 +252,41 @@ def load_stream(
     )
 
 
-def _open_files(source: str, data_dir: str | Path | None) -> dict:
+def _training_files(source: str, data_dir: str | Path | None, validation_file: str | Path | None) -> list[str]:
     pattern = str(Path(data_dir or "", source))
     paths = sorted(glob.glob(pattern))
     if not paths:
         raise FileNotFoundError(f"no such file: looked for {Path(pattern).absolute()}")
-    suffix = Path(source).suffix.lower()
+    if validation_file is not None:
+        held_out = Path(data_dir or "", validation_file)
+        if held_out.resolve() in (Path(path).resolve() for path in paths):
+            raise ValueError(f"validation_file is itself a training file of {source}: {held_out}")
+    return paths
+
+
+def _open_files(paths: list[str], suffix: str, text_column: str, label_column: str | None):
     options = {}
-    if suffix in DELIMITERS:  # else the type of a column would be guessed anew in every block
-        with open(paths[0], encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file, delimiter=DELIMITERS[suffix]), [])
-        strings = _datasets().Value("string")
-        options = {"sep": DELIMITERS[suffix], "features": _datasets().Features(dict.fromkeys(header, strings))}
-    return {"train": _load(BUILDERS[suffix], data_files=paths, split="train", **options)}
+    if suffix != ".parquet":
+        options = {"encoding": "utf-8-sig", "encoding_errors": "replace"}
+        for path in paths:
+            with open(path, "rb") as file:
+                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    raise ValueError(f"{path} is UTF-16: save it as UTF-8")
+    if suffix in DELIMITERS:
+        chosen = {"text_column": text_column, "label_column": label_column}
+        chosen = {argument: column for argument, column in chosen.items() if column is not None}
+        for path in paths:
+            with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+                reader = csv.reader(file, delimiter=DELIMITERS[suffix])
+                header, first = next(reader, []), next(filter(None, reader), [])
+            for argument, column in chosen.items():
+                column_of(dict.fromkeys(header, ()), column, argument, path)
+            if len(first) > len(header):  # pandas would take the first cells for an index, in all rows
+                raise ValueError(f"{path}: the first row has {len(first)} cells where the header has {len(header)}")
+        # Strings, else the type of a column would be guessed anew in every block, and "NA" or "null" would be missing.
+        strings = _datasets().Features(dict.fromkeys(chosen.values(), _datasets().Value("string")))
+        options |= {"sep": DELIMITERS[suffix], "features": strings, "keep_default_na": False}
+    return _load(BUILDERS[suffix], data_files=paths, split="train", **options)
 
 
 def _open_hub(source: str, data_dir: str | Path | None) -> dict:

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from ldebm_hf.data import load_corpus, streaming
+from ldebm_hf.data import check_corpus, load_corpus, streaming
 from ldebm_hf.data.streaming import load_stream
 
-pytest.importorskip("datasets", reason="streaming reads with datasets")
+datasets = pytest.importorskip("datasets", reason="streaming reads with datasets")
 
 ROWS = [(f"Text number {i}", ("food", "rain", "")[i % 3]) for i in range(100)]
 
@@ -96,11 +96,132 @@ def test_what_is_not_there_is_named(tmp_path):
         load_stream(str(tmp_path / "nothing*.csv"))
     with pytest.raises(ValueError, match=r"no column 'body' \(text_column\); columns there are: 'text', 'label'"):
         load_stream(write(tmp_path, ".csv"), text_column="body")
-    with pytest.raises(ValueError, match="holds no training text"):
-        load_stream(write(tmp_path, ".csv"), validation_size=1000)
+    with pytest.raises(ValueError, match="column 'lable' of .* holds no label"):
+        load_stream(write(tmp_path, ".jsonl"), label_column="lable", validation_size=10)
 
 
 @pytest.mark.parametrize("setting", [{"label_fraction": 0.5}, {"max_train_examples": 5}])
 def test_choices_over_the_whole_corpus_are_refused(tmp_path, setting):
     with pytest.raises(ValueError, match=f"{next(iter(setting))} .* streaming"):
         load_corpus(write(tmp_path, ".csv"), streaming=True, **setting)
+
+
+def assert_same_as_in_memory(path, held_out) -> list[str]:
+    """Returns the notes of the stream."""
+    held_out.write_text("text,label\nheld out,1\n")
+    options = {"label_column": "label", "validation_file": held_out}
+    streamed, loaded = load_stream(str(path), **options), load_corpus(path, **options)
+    assert streamed.label_names == loaded.label_names
+    assert list(streamed.train.texts) == loaded.train.texts
+    assert [label for window in streamed.train.windows() for label in window.labels] == loaded.train.labels
+    return streamed.notes
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_tables_of_spreadsheets_are_read_as_in_memory(tmp_path, suffix, delimiter, encoding):
+    """With a BOM, with words that pandas takes for missing values, with bytes that are not UTF-8."""
+    rows = [
+        ("text", "label", "id"),
+        ("null", "NA", "1"),
+        ("café", "None", ""),
+        ("", "1", "x"),
+        ("x", "", "2"),
+        ("1", "2"),
+    ]
+    path = tmp_path / f"mine{suffix}"
+    path.write_text("".join(delimiter.join(row) + "\n" for row in rows), encoding=encoding)
+    notes = assert_same_as_in_memory(path, tmp_path / "held_out.csv")
+    assert any("1 texts with U+FFFD" in note for note in notes) == (encoding == "latin-1")
+
+
+@pytest.mark.parametrize("labels", [[1, "z", None, "", 2.0], ["z", 1], [1] * 9 + ["z"] * 9, [None] * 9 + ["z"]])
+def test_labels_of_json_lines_are_read_as_in_memory(tmp_path, labels):
+    rows = [{"text": f"Text {i}", "label": label} for i, label in enumerate(labels)]
+    rows += [{"text": "no label"}, {"text": "more", "extra": {"a": [1]}}]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n\n".join(map(json.dumps, rows)))
+    assert_same_as_in_memory(path, tmp_path / "held_out.csv")
+
+
+def test_names_of_a_class_label_keep_their_order(monkeypatch):
+    features = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["world", "sports", "arts"])}
+    columns = {"text": [f"Text {i}" for i in range(20)], "label": [0, 2, -1, 2] * 5}
+    rows = datasets.Dataset.from_dict(columns, features=datasets.Features(features)).to_iterable_dataset()
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: {"train": rows})
+    corpus = load_stream("owner/news", label_column="label", validation_size=4)
+    assert corpus.label_names == ["world", "sports", "arts"]
+    assert corpus.validation.labels == [0, 2, -100, 2]
+    assert corpus.train.sample.labels == [0, 2, -100, 2] * 4
+
+
+def test_classes_that_validation_misses_are_noted(tmp_path):
+    path = tmp_path / "sorted.csv"
+    path.write_text("text,label\n" + "".join(f"Text {i},{'abc'[i // 10]}\n" for i in range(30)))
+    note = "validation: no text of 2 of 3 training classes ('b', 'c'); give a validation_file that has all of them"
+    assert note in load_stream(str(path), label_column="label", validation_size=5).notes
+    assert note not in load_stream(str(path), label_column="label", validation_size=25).notes
+
+
+@pytest.mark.parametrize("validation_size", [102, 1000])
+def test_too_few_rows_are_counted(tmp_path, validation_size):
+    with pytest.raises(ValueError, match=rf"validation_size={validation_size} leaves no training text .* 102 rows"):
+        load_stream(write(tmp_path, ".csv"), validation_size=validation_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.txt", b"", "empty.txt .* holds no text: it is empty"),
+        ("empty.jsonl", b"", "empty.jsonl .* holds no text: it is empty"),
+        ("empty.csv", b"", r"empty.csv has no column 'text' \(text_column\); columns there are: none, it is empty"),
+        ("header.csv", b"text\n", "header.csv .* holds no text: it is empty"),
+        ("blank.txt", b"\n \n", "blank.txt .* holds no text: it is empty, or all of its 2 rows are"),
+        ("utf16.txt", "a text".encode("utf-16"), "utf16.txt is UTF-16: save it as UTF-8"),
+        ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "broken.jsonl .*, line 2 of all files: not valid JSON"),
+        ("commas.csv", b"text,label\n\na, b,x\n", "commas.csv: the first row has 3 cells where the header has 2"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_stream(str(tmp_path / name))
+
+
+def test_a_file_without_the_label_column_is_named(tmp_path):
+    source = write(tmp_path, ".csv")
+    (tmp_path / "part1.csv").write_text("text\nhello\n")
+    with pytest.raises(ValueError, match=r"part1.csv has no column 'label' \(label_column\)"):
+        load_stream(source, label_column="label", validation_size=10)
+
+
+def test_lines_that_are_not_utf8_are_repaired_and_counted(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("\ufeffcafé\nplain\n", encoding="utf-8")
+    assert load_stream(str(path), validation_size=1).validation.texts == ["café"]
+    path.write_bytes("plain\ncafé\n".encode("latin-1"))
+    corpus = load_stream(str(path), validation_size=1)
+    assert list(corpus.train.texts) == ["caf\ufffd"]
+    assert any("1 texts with U+FFFD" in note for note in corpus.notes)
+
+
+def test_a_validation_file_must_be_another_file_with_texts(tmp_path):
+    source = write(tmp_path, ".csv")
+    with pytest.raises(ValueError, match="validation_file is itself a training file of .*part1.csv"):
+        load_stream(source, validation_file=tmp_path / "part1.csv")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(ValueError, match="validation_file .*empty.txt holds no text"):
+        load_stream(source, validation_file=tmp_path / "empty.txt")
+
+
+def test_a_stream_is_no_dataset_dict(tmp_path):
+    corpus = load_stream(write(tmp_path, ".txt"), validation_size=10)
+    with pytest.raises(ValueError, match=r"is streamed: to_dataset_dict\(\) needs load_corpus\(streaming=False\)"):
+        corpus.to_dataset_dict()
+
+
+def test_the_sample_must_have_a_text_for_every_symbol(tmp_path):
+    corpus = load_stream(write(tmp_path, ".txt"), validation_size=10, reservoir_size=5)
+    check_corpus(corpus, num_symbols=5)
+    with pytest.raises(ValueError, match="reservoir_size=5 .* num_symbols=6: raise reservoir_size to at least 6"):
+        check_corpus(corpus, num_symbols=6)
