@@ -86,14 +86,14 @@ def plot(results: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(2, len(results), figsize=(4 * len(results), 6), layout="constrained")
-    for column, (name, rows) in zip(panels.T, results.items(), strict=True):
-        for axes, value, label in zip(column, ("seconds", "GB"), ("seconds", "peak memory, GB"), strict=True):
-            axes.plot(list(rows), [row[value] for row in rows.values()], marker="o")
-            axes.set(xlabel=name, ylim=(0, None))
-            axes.set_ylabel(label if column is panels.T[0] else "")
-    for axes in panels[0]:
-        axes.set_title("K-means, 125 symbols" if axes is panels[0][-1] else "a training step")
+    figure, panels = plt.subplots(2, len(results), figsize=(3.5 * len(results), 6), layout="constrained")
+    for value, row in zip(("seconds", "GB"), panels, strict=True):
+        for axes, (name, points) in zip(row, results.items(), strict=True):
+            axes.plot(list(points), [point[value] for point in points.values()], marker="o")
+            axes.set(xlabel=name, ylim=(0, 1.1 * max(point[value] for point in points.values())))
+        row[0].set_ylabel("seconds" if value == "seconds" else "peak memory, GB")
+    for axes, name in zip(panels[0], results, strict=True):
+        axes.set_title("K-means, 125 symbols" if name == "texts" else "a training step")
     figure.savefig(path, dpi=80)
     plt.close(figure)
 
