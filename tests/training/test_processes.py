@@ -98,6 +98,7 @@ def dump_features(trainer: Trainer, rank: int) -> None:
     features = loop.posterior_means(trainer.model, trainer.train_set, 8, trainer.accelerator)
     values = trainer.evaluator(trainer.model, trainer.accelerator)
     torch.save({"features": features.tolist(), "values": values}, trainer.folder.path.parent / f"rank{rank}.pt")
+    trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
 
 
