@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from killed_processes import run_or_kill
 from pyarrow import parquet
 from tiny_models import seeded, tiny_model
 
@@ -134,13 +135,7 @@ def run():
 
     def start(path, place=None, calls=0, kill_after=None, max_file_size=None):
         process = context.Process(target=write_until_killed, args=(path, place, calls, max_file_size))
-        process.start()
-        process.join(timeout=kill_after or 120)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            assert kill_after, "the run hangs"
-        return process.exitcode
+        return run_or_kill(process, kill_after)
 
     return start
 

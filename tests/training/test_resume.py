@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from killed_processes import run_or_kill
 from safetensors.torch import load_file
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_trainer, weights
 
@@ -54,13 +55,7 @@ def run_until_killed(output_dir: Path, place: str | None, calls: int, training: 
 def run(processes):
     def start(output_dir: Path, place: str | None = None, calls: int = 0, kill_after: float | None = None, **training):
         process = processes.Process(target=run_until_killed, args=(output_dir, place, calls, training))
-        process.start()
-        process.join(timeout=kill_after or 120)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            assert kill_after, "the run hangs"
-        return process.exitcode
+        return run_or_kill(process, kill_after)
 
     return start
 
