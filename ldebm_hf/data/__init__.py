@@ -1,4 +1,4 @@
-"""Data sets in one form: `load_corpus` reads a source, `check_corpus` refuses what a model cannot learn from."""
+"""Data sets in one form: `load_corpus` and `load_points` read a source, `check_corpus` refuses what is unfit."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ from pathlib import Path
 
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
+from .points import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel, load_points
 from .ptb import load_ptb
-from .schema import NO_LABEL, Corpus, Split, check_corpus
+from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
 from .splits import hide_labels, take_subset
 from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
 from .yelp import load_yelp
 
-__all__ = ["NO_LABEL", "TOKENISED_SOURCES", "Corpus", "Split", "StreamedSplit", "check_corpus", "load_corpus"]
+__all__ = [
+    "NO_LABEL",
+    "POINT_DISTRIBUTIONS",
+    "TOKENISED_SOURCES",
+    "Corpus",
+    "GaussianGrid",
+    "Pinwheel",
+    "PointSplit",
+    "Split",
+    "StreamedSplit",
+    "check_corpus",
+    "load_corpus",
+    "load_points",
+]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 RELEASES = {
@@ -116,8 +130,4 @@ def _doubts(corpus: Corpus) -> list[str]:
         repeated = sum(text in train_texts for text in split.texts)
         if repeated and name != "train":
             doubts.append(f"{name}: {repeated:,} of {len(split):,} texts also stand in train (kept)")
-    if corpus.train.classes:
-        unseen = [name for i, name in enumerate(corpus.label_names) if i not in corpus.train.classes]
-        if unseen:
-            doubts.append(f"train: no labelled text of the class {', '.join(map(repr, unseen))}")
-    return doubts
+    return doubts + unseen_classes(corpus)

@@ -67,12 +67,18 @@ def read_table(path: Path, text_column: str, notes: list[str]) -> dict[str, list
 
 
 def _read_delimited(path: Path, delimiter: str, notes: list[str]) -> dict[str, list]:
+    header, rows, _ = read_rows(path, delimiter, notes)
+    return columns_of_rows(header, rows, path)
+
+
+def read_rows(path: Path, delimiter: str, notes: list[str]) -> tuple[list[str], list[list], list[int]]:
+    """The cells of the first line, those of each row below it (`None` where it is short), the rows' line numbers."""
     # Strict, since a stray quote would otherwise swallow the rows up to the next quote without a word.
     reader = csv.reader(io.StringIO(read_text(path, notes), newline=""), delimiter=delimiter, strict=True)
     limit = csv.field_size_limit(sys.maxsize)
     try:
         header = [name.strip() for name in next(reader, [])]
-        rows = []
+        rows, line_numbers = [], []
         for row in reader:
             if len(row) > len(header):
                 raise ValueError(
@@ -80,12 +86,18 @@ def _read_delimited(path: Path, delimiter: str, notes: list[str]) -> dict[str, l
                     f"(a cell that contains {delimiter!r} must be quoted)"
                 )
             rows.append(row + [None] * (len(header) - len(row)))
+            line_numbers.append(reader.line_num)
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: {error} (a cell that contains quotes must be quoted, its quotes doubled)"
         ) from error
     finally:
         csv.field_size_limit(limit)
+    return header, rows, line_numbers
+
+
+def columns_of_rows(header: list[str], rows: list[list], path: Path) -> dict[str, list]:
+    """Rows as columns. Raises ValueError if two have the same name."""
     if len(set(header)) < len(header):
         raise ValueError(f"{path} has two columns of the same name: {', '.join(map(repr, header))}")
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}

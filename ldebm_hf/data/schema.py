@@ -1,9 +1,11 @@
-"""The one form in which every data set reaches the training loop: texts, integer labels, notes on what was done."""
+"""The one form in which every data set reaches the training loop: texts or points, labels, notes on what was done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,11 +15,36 @@ if TYPE_CHECKING:
     from .streaming import StreamedSplit
 
 NO_LABEL = -100
-"""The label of a text whose class is not known (the index that torch's cross-entropy ignores)."""
+"""The label of an example whose class is not known (the index that torch's cross-entropy ignores)."""
+
+
+class LabelledExamples:
+    """What the splits share: all that can be told from `labels` alone."""
+
+    unit: ClassVar[str]
+    """What one example is called in messages."""
+    labels: list[int] | np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def unlabelled(cls, examples: list[str] | np.ndarray) -> Self:
+        return cls(examples, [NO_LABEL] * len(examples))
+
+    @property
+    def classes(self) -> set[int]:
+        """The class ids that occur, without `NO_LABEL`."""
+        return set(np.unique(self.labels).tolist()) - {NO_LABEL}
+
+    @property
+    def num_labelled(self) -> int:
+        """How many examples have a label."""
+        return int(np.count_nonzero(np.asarray(self.labels) != NO_LABEL))
 
 
 @dataclass
-class Split:
+class Split(LabelledExamples):
     """Texts and their labels, in step.
 
     Args:
@@ -25,6 +52,7 @@ class Split:
         labels (`list[int]`): class ids into `Corpus.label_names`, `NO_LABEL` where unknown.
     """
 
+    unit: ClassVar[str] = "text"
     texts: list[str]
     labels: list[int]
 
@@ -32,26 +60,45 @@ class Split:
         if len(self.texts) != len(self.labels):
             raise ValueError(f"a split of {len(self.texts)} texts needs as many labels, got {len(self.labels)}")
 
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @classmethod
-    def unlabelled(cls, texts: list[str]) -> Split:
-        return cls(texts, [NO_LABEL] * len(texts))
-
     def select(self, indices: Iterable[int]) -> Split:
         indices = list(indices)
         return Split([self.texts[i] for i in indices], [self.labels[i] for i in indices])
 
-    @property
-    def classes(self) -> set[int]:
-        """The class ids that occur, without `NO_LABEL`."""
-        return set(self.labels) - {NO_LABEL}
 
-    @property
-    def num_labelled(self) -> int:
-        """How many examples have a label."""
-        return sum(label != NO_LABEL for label in self.labels)
+@dataclass(eq=False)
+class PointSplit(LabelledExamples):
+    """Points of the plane and their labels, in step.
+
+    Args:
+        points (`np.ndarray` of shape `(n, 2)`): all finite; converted to float32.
+        labels (`np.ndarray` of shape `(n,)` or `list[int]`): class ids into `Corpus.label_names`, `NO_LABEL` where
+            unknown; converted to int64.
+    """
+
+    unit: ClassVar[str] = "point"
+    points: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self):
+        self.points = np.asarray(self.points, dtype=np.float32)
+        self.labels = np.asarray(self.labels, dtype=np.int64)
+        if self.points.ndim != 2 or self.points.shape[1] != 2:
+            raise ValueError(f"points must be of shape (n, 2), got {self.points.shape}")
+        if self.labels.shape != (len(self.points),):
+            raise ValueError(
+                f"a split of {len(self.points)} points needs as many labels, got labels of shape {self.labels.shape}"
+            )
+        if not np.isfinite(self.points).all():
+            raise ValueError("points must be finite, got NaN, infinity or what is too large for float32")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PointSplit):
+            return NotImplemented
+        return np.array_equal(self.points, other.points) and np.array_equal(self.labels, other.labels)
+
+    def select(self, indices: Iterable[int]) -> PointSplit:
+        indices = np.fromiter(indices, dtype=np.int64)
+        return PointSplit(self.points[indices], self.labels[indices])
 
 
 @dataclass
@@ -60,43 +107,48 @@ class Corpus:
 
     Args:
         name (`str`): how the data set is called in logs and model cards.
-        train (`Split`, or `StreamedSplit` of a streamed corpus): never empty in what `load_corpus` returns.
-        validation (`Split`): never empty either.
-        test (`Split`, *optional*): `None` where the source has no test split.
+        train (`Split` of texts, `StreamedSplit` of a streamed corpus, or `PointSplit`): never empty in what
+            `load_corpus` and `load_points` return.
+        validation (`Split` or `PointSplit`): never empty either.
+        test (`Split` or `PointSplit`, *optional*): `None` where the source has no test split.
         label_names (`list[str]`): name of each class id; empty if the source has no labels at all.
-        license (`str`): the terms of the texts, for the model card.
+        license (`str`): the terms of the data, for the model card.
         notes (`list[str]`): what was cleaned or looks doubtful, one counted sentence each.
     """
 
     name: str
-    train: Split | StreamedSplit
-    validation: Split
-    test: Split | None = None
+    train: Split | StreamedSplit | PointSplit
+    validation: Split | PointSplit
+    test: Split | PointSplit | None = None
     label_names: list[str] = field(default_factory=list)
     license: str = "unknown"
     notes: list[str] = field(default_factory=list)
 
     @property
-    def splits(self) -> dict[str, Split | StreamedSplit]:
+    def splits(self) -> dict[str, Split | StreamedSplit | PointSplit]:
         """The splits that exist, by name: train, validation and perhaps test."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
     def to_dataset_dict(self) -> datasets.DatasetDict:
-        """As `datasets.DatasetDict`: column `text` and, if there are classes, `label` (ClassLabel, null = unknown).
+        """As `datasets.DatasetDict`: column `text`, or columns `x` and `y` (float32) of points, and, if there are
+        classes, `label` (ClassLabel, null = unknown).
 
         Raises:
             ValueError: the corpus is streamed.
         """
         import datasets
 
-        if not isinstance(self.train, Split):
+        if not isinstance(self.train, Split | PointSplit):
             raise ValueError(f"corpus {self.name!r} is streamed: to_dataset_dict() needs load_corpus(streaming=False)")
-        features = {"text": datasets.Value("string")}
+        if isinstance(self.train, PointSplit):
+            features = {"x": datasets.Value("float32"), "y": datasets.Value("float32")}
+            columns = {name: dict(zip("xy", split.points.T, strict=True)) for name, split in self.splits.items()}
+        else:
+            features = {"text": datasets.Value("string")}
+            columns = {name: {"text": split.texts} for name, split in self.splits.items()}
         if self.label_names:
             features["label"] = datasets.ClassLabel(names=self.label_names)
-        columns = {name: {"text": split.texts} for name, split in self.splits.items()}
-        if self.label_names:
             for name, split in self.splits.items():
                 columns[name]["label"] = [None if label == NO_LABEL else label for label in split.labels]
         return datasets.DatasetDict(
@@ -108,18 +160,19 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
     """Refuse, before training starts, a corpus that a model of `num_symbols` symbols cannot learn from.
 
     Raises:
-        ValueError: an empty split, fewer training texts (or texts in the sample of a stream) than symbols, more
+        ValueError: an empty split, fewer training examples (or texts in the sample of a stream) than symbols, more
             classes than symbols, a label without a name, or labels that are all of one class.
     """
+    unit = corpus.validation.unit
     for name in ("train", "validation"):
         if not len(corpus.splits[name]):
-            raise ValueError(f"corpus {corpus.name!r} has no {name} texts")
+            raise ValueError(f"corpus {corpus.name!r} has no {name} {unit}s")
     if len(corpus.train) < num_symbols:
         raise ValueError(
-            f"corpus {corpus.name!r} has {len(corpus.train)} training texts, fewer than num_symbols={num_symbols}: "
-            "lower num_symbols or add texts"
+            f"corpus {corpus.name!r} has {len(corpus.train)} training {unit}s, fewer than "
+            f"num_symbols={num_symbols}: lower num_symbols or add {unit}s"
         )
-    if not isinstance(corpus.train, Split) and len(corpus.train.sample) < num_symbols:
+    if not isinstance(corpus.train, Split | PointSplit) and len(corpus.train.sample) < num_symbols:
         raise ValueError(
             f"reservoir_size={len(corpus.train.sample)} keeps fewer texts for clustering than "
             f"num_symbols={num_symbols}: raise reservoir_size to at least {num_symbols}"
@@ -136,6 +189,14 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
     if len(corpus.train.classes) == 1:
         only = corpus.label_names[min(corpus.train.classes)]
         raise ValueError(
-            f"every labelled training text of corpus {corpus.name!r} is of the one class {only!r}: "
+            f"every labelled training {unit} of corpus {corpus.name!r} is of the one class {only!r}: "
             "labels must show at least two classes, or be left out (label_column=None)"
         )
+
+
+def unseen_classes(corpus: Corpus) -> list[str]:
+    """A note on the classes that no labelled training example shows, if others are shown."""
+    unseen = [name for i, name in enumerate(corpus.label_names) if i not in corpus.train.classes]
+    if not unseen or not corpus.train.classes:
+        return []
+    return [f"train: no labelled {corpus.validation.unit} of the class {', '.join(map(repr, unseen))}"]

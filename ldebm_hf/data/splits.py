@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import TypeVar
 
-from .schema import NO_LABEL, Split
+import numpy as np
+
+from .schema import NO_LABEL, PointSplit, Split
+
+AnySplit = TypeVar("AnySplit", Split, PointSplit)
 
 
-def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def hold_out(split: AnySplit, fraction: float, seed: int) -> tuple[AnySplit, AnySplit]:
     """Divide into (rest, held out), the held-out share being the same in every class and among the unlabelled.
 
     Raises:
         ValueError: fewer than two examples, or a fraction outside 0 to 1.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_fraction must be between 0 and 1 (both excluded), got {fraction}")
+    check_validation_fraction(fraction)
     if len(split) < 2:
-        raise ValueError(f"a split of {len(split)} text cannot be divided: give validation_file, or more texts")
+        unit = split.unit
+        raise ValueError(f"a split of {len(split)} {unit} cannot be divided: give validation_file, or more {unit}s")
     order = _shuffled(len(split), seed, "validation")
-    order.sort(key=split.labels.__getitem__)
+    order.sort(key=_as_list(split.labels).__getitem__)
     size = min(max(1, round(fraction * len(split))), len(split) - 1)
     # Evenly spaced picks from a list sorted by class are a stratified sample.
     held_out = sorted(order[int((i + 0.5) * len(split) / size)] for i in range(size))
@@ -26,21 +32,33 @@ def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     return split.select(rest), split.select(held_out)
 
 
-def take_subset(split: Split, size: int, seed: int) -> Split:
+def take_subset(split: AnySplit, size: int, seed: int) -> AnySplit:
     """A random subset of at most `size` examples."""
     if size < 1:
         raise ValueError(f"max_train_examples must be at least 1, got {size}")
     return split.select(sorted(_shuffled(len(split), seed, "subset")[:size]))
 
 
-def hide_labels(split: Split, fraction: float, seed: int) -> Split:
+def hide_labels(split: AnySplit, fraction: float, seed: int) -> AnySplit:
     """Keep a random share `fraction` of the labels that are known; the others become `NO_LABEL`."""
     if not 0 <= fraction <= 1:
         raise ValueError(f"label_fraction must be between 0 and 1, got {fraction}")
-    labelled = [i for i, label in enumerate(split.labels) if label != NO_LABEL]
+    labels = _as_list(split.labels)
+    labelled = [i for i, label in enumerate(labels) if label != NO_LABEL]
     order = _shuffled(len(labelled), seed, "labels")
     kept = {labelled[i] for i in order[: round(fraction * len(labelled))]}
-    return Split(split.texts, [label if i in kept else NO_LABEL for i, label in enumerate(split.labels)])
+    return replace(split, labels=[label if i in kept else NO_LABEL for i, label in enumerate(labels)])
+
+
+def check_validation_fraction(fraction: float) -> None:
+    """Refuse a share that leaves nothing on one side."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1 (both excluded), got {fraction}")
+
+
+def _as_list(labels: list[int] | np.ndarray) -> list[int]:
+    # Python reads the elements of a list several times faster than those of an array.
+    return labels.tolist() if isinstance(labels, np.ndarray) else labels
 
 
 def _shuffled(size: int, seed: int, purpose: str) -> list[int]:

@@ -35,14 +35,35 @@ def build_splits(
         ValueError: a column is not there, a text is not a string, a label neither string nor integer, or there is
             no label at all.
     """
+    for origin, table in tables:
+        column_of(table, text_column, "text_column", origin)
+    labels, label_names = read_labels(tables, label_column, Split.unit, notes, label_names)
+    splits = []
+    for (origin, table), ids in zip(tables, labels, strict=True):
+        texts = [require_text(text, text_column, origin) for text in table[text_column]]
+        splits.append(clean_split(texts, ids, origin, notes))
+    return splits, label_names
+
+
+def read_labels(
+    tables: list[tuple[str, Table]],
+    label_column: str | None,
+    unit: str,
+    notes: list[str],
+    label_names: list[str] | None = None,
+) -> tuple[list[list[int]], list[str]]:
+    """The class ids of every table's rows and the names of the classes; `unit` is what a row is called in notes.
+
+    The other arguments and the errors are those of `build_splits`.
+    """
     values = []
     for origin, table in tables:
-        texts = column_of(table, text_column, "text_column", origin)
+        size = len(next(iter(table.values()), ()))
         if label_column is None:
-            values.append([None] * len(texts))
+            values.append([None] * size)
         elif values and label_column not in table:
-            notes.append(f"{origin}: no column {label_column!r}, so its {len(texts):,} texts are unlabelled")
-            values.append([None] * len(texts))
+            notes.append(f"{origin}: no column {label_column!r}, so its {size:,} {unit}s are unlabelled")
+            values.append([None] * size)
         else:
             values.append([label_name(v, origin) for v in column_of(table, label_column, "label_column", origin)])
     found = {name for names in values for name in names if name is not None}
@@ -52,11 +73,7 @@ def build_splits(
         label_names = sorted_names(found)
 
     ids = {name: i for i, name in enumerate(label_names)} | {None: NO_LABEL}
-    splits = []
-    for (origin, table), names in zip(tables, values, strict=True):
-        texts = [require_text(text, text_column, origin) for text in table[text_column]]
-        splits.append(clean_split(texts, [ids[name] for name in names], origin, notes))
-    return splits, label_names
+    return [[ids[name] for name in names] for names in values], label_names
 
 
 def sorted_names(names: set[str]) -> list[str]:
