@@ -1,11 +1,14 @@
-"""Figures of a run."""
+"""Figures of a run, and of models side by side."""
 
 import json
 import sys
 
+import numpy as np
 import pytest
 
-from ldebm_hf.plots import plot_validation_curves
+from ldebm_hf.data import POINT_DISTRIBUTIONS
+from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols, plot_validation_curves
+from ldebm_hf.scores import PointSamples
 
 
 @pytest.fixture
@@ -32,3 +35,77 @@ def test_nothing_is_drawn_before_the_first_validation_or_without_matplotlib(metr
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert not plot_validation_curves(metrics, tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
+
+
+def samples_of(name: str, has_symbols: bool = True, of_codes: bool = False) -> PointSamples:
+    """Of a model whose prior is a single Gaussian."""
+    rng = np.random.default_rng(0)
+    points, labels = POINT_DISTRIBUTIONS[name].sample(4000, 0)
+    latents = np.eye(16)[labels] if of_codes else points / 10
+    normal = rng.normal(size=points.shape)
+    symbols = labels if has_symbols else None
+    return PointSamples(points, points, points, 9 * normal, latents, normal, 0 if of_codes else 2, labels, symbols)
+
+
+def pixels(path) -> np.ndarray:
+    """A PNG's colours, `(height, width, 3)`, from a file that must be small."""
+    image = pytest.importorskip("PIL.Image")
+    assert path.stat().st_size < 200_000
+    with image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+@pytest.fixture
+def models() -> dict[str, PointSamples]:
+    pytest.importorskip("matplotlib")
+    return {
+        "ldebm": samples_of("gaussians"),
+        "vae": samples_of("gaussians", has_symbols=False),
+        "discrete_vae": samples_of("gaussians", of_codes=True),
+    }
+
+
+def test_densities_have_a_panel_per_model_and_column(models, tmp_path):
+    plot_densities(models, tmp_path / "new" / "densities.png")
+    image = pixels(tmp_path / "new" / "densities.png")
+    # The darkest shade of the densities, as the grid's gaps have it: in 3 panels of every row, 5 without codes.
+    dark = np.abs(image - [68, 1, 84]).sum(-1) < 12
+    thirds = [part.sum() for part in np.array_split(dark, 3)]
+    assert min(thirds) > 5000 and thirds[2] < 0.85 * min(thirds[:2])
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["densities.png"]
+
+
+def test_symbols_colour_the_points(models, tmp_path):
+    plot_symbols(models, tmp_path / "symbols.png")
+    image = pixels(tmp_path / "symbols.png")
+    grey = (np.ptp(image, axis=-1) < 6) & (np.abs(image.mean(-1) - 153) < 12)
+    thirds = [part.sum() for part in np.array_split(grey, 3)]
+    assert thirds[1] > 3 * thirds[0] and thirds[1] > 3 * thirds[2], "only the row without symbols has grey points"
+
+
+@pytest.mark.slow
+def test_many_models_and_stray_samples_still_make_a_small_figure(models, tmp_path):
+    stray = samples_of("pinwheel")
+    stray.prior_points[:4] = [[np.nan, 0], [np.inf, 1], [1e30, 0], [0, -1e30]]
+    stray.prior_latents[:] = 0
+    many = {f"ldebm_without_something_{number}": stray for number in range(16)}
+    for plot in (plot_densities, plot_symbols):
+        plot(many, tmp_path / "figure.png")
+        height, width, _ = pixels(tmp_path / "figure.png").shape
+        assert height > 2 * width
+
+
+def test_evolution_is_drawn_with_gaps(tmp_path):
+    pytest.importorskip("matplotlib")
+    curves = {
+        "ldebm": {"KL": ([1, 2], [3.0, 2.0]), "modes covered": ([1, 2], [3, 16])},
+        "ae": {"modes covered": ([1, 2], [4, 4])},
+        "none": {},
+    }
+    plot_evolution(curves, tmp_path / "evolution.png")
+    image = pixels(tmp_path / "evolution.png")
+    for color, least in (([31, 119, 180], 100), ([255, 127, 14], 30)):
+        assert (np.abs(image - color).sum(-1) < 60).sum() > least
+    plot_evolution({}, tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").exists()
