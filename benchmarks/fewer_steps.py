@@ -22,8 +22,8 @@ from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.diffusion import LevelTables
+from ldebm_hf.scores import energy_distance
 from ldebm_hf.training import DivergenceError
-from ldebm_hf.training.evaluation import energy_distance
 
 CONSTANT = {"langevin_step_decay": 1.0, "langevin_metropolis": False, "langevin_final_noise": True}
 EULER = {**CONSTANT, "langevin_start": "gaussian", "langevin_integrator": "euler", "langevin_step_size": 0.3}

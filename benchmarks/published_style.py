@@ -117,7 +117,8 @@ class PublishedStyle(nn.Module):
         config = self.config
         _, final = self.encoder.rnn(self.encoder.embedding(input_ids))
         features = F.leaky_relu(final.transpose(0, 1).flatten(1), 0.01)
-        mean, log_variance = self.encoder.mean(features), self.encoder.log_variance(features)
+        heads = self.encoder.heads
+        mean, log_variance = heads.mean(features), heads.log_variance(features)
         latents = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         hidden, _ = self.decoder(input_ids[:, :-1], latents)
         log_probability = self.decoder.logits(hidden).log_softmax(-1)

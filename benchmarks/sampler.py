@@ -11,7 +11,7 @@ from published_style import PublishedStyle
 from torch.nn.utils import parametrize
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.energy import TiltedEnergy
+from ldebm_hf.energy import TiltedNetwork
 
 BATCH_SIZE = 128
 NUM_SAMPLES = 1024
@@ -68,7 +68,7 @@ def _matrix_products(model, rounds: int) -> list[Comparison]:
     level = torch.randint(0, model.config.num_levels, (num_rows,), device=model.device)
     weight = torch.ones(num_rows, 1, device=model.device)
     states = torch.randn(num_rows, model.config.latent_size, device=model.device)
-    plain: TiltedEnergy = model.prior.energy.tilted(level, weight)
+    plain: TiltedNetwork = model.prior.energy.tilted(level, weight)
     compiled = model.prior.energy.tilted(level, weight, compile=True)
     layers = [plain.latent_hidden, plain.latent_output, plain.merge, *plain.blocks, plain.head]
     weights = [layer[0] for layer in layers]
@@ -81,7 +81,7 @@ def _matrix_products(model, rounds: int) -> list[Comparison]:
                 features @ weight.T
                 gradient @ weight
 
-    def chain(energy: TiltedEnergy) -> None:
+    def chain(energy: TiltedNetwork) -> None:
         for _ in range(50):
             energy.gradient(states)
 

@@ -172,7 +172,7 @@ def breakdown(rounds: int = 3, device: str = "cpu") -> str:
         optimizer.step()
 
     parts = {
-        "encoder": lambda: sum(output.sum() for output in encoder(ids, lengths=lengths)).backward(),
+        "encoder": lambda: encoder(ids, lengths=lengths).sample().sum().backward(),
         "decoder": lambda: decoder.forward_packed(inputs, latents, target_lengths).data.sum().backward(),
         "vocabulary": lambda: reconstruction_loss(hidden, decoder.embedding.weight, targets, BATCH_SIZE).backward(),
         "prior": lambda: model.prior.loss(latents).loss.backward(),

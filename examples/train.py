@@ -1,7 +1,9 @@
-"""Train a latent diffusion energy-based model on a corpus of texts.
+"""Train a latent diffusion energy-based model, or one of its baselines, on texts or on points of the plane.
 
     accelerate launch examples/train.py --config examples/recipes/demo.yaml
     accelerate launch examples/train.py --data my.csv --text_column text --label_column topic --num_symbols 12
+    accelerate launch examples/train.py --config examples/recipes/gaussians.yaml
+    accelerate launch examples/train.py --data my_points.csv --modality point --point_columns x,y --num_symbols 5
     accelerate launch examples/train.py --config examples/recipes/demo.yaml --resume latest
 
 `--help` lists every setting. Everything the run writes is in `--output_dir`.
@@ -23,35 +25,42 @@ def main(arguments: list[str] | None = None) -> None:
     settings = load_settings(arguments)
     training = settings.training
 
-    # 2. The texts, and the words the model will know.
-    corpus = settings.data.load_corpus()
-    tokenizer = settings.data.build_tokenizer(corpus)
+    # 2. The texts, and the words the model will know; or the points, and their place and spread.
+    corpus = settings.load_corpus()
+    of_points = settings.modality == "point"
+    tokenizer = None if of_points else settings.data.build_tokenizer(corpus)
+    points = corpus.train.points if of_points else None
     taught = corpus.train.classes  # a class without a labelled training text gives no symbol its name
     names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
-    config = settings.model_config(tokenizer, names)
-    check_corpus(corpus, config.num_labels)
+    config = settings.model_config(tokenizer, names, points)
+    check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
 
     disable_progress_bar()  # of saving; training has its own
 
     # 3. The model, with weights drawn under the run's seed.
     set_seed(training.seed)
     model = LDEBMModel(config)
-    model.generation_config.max_new_tokens = settings.data.max_length
+    if not of_points:
+        model.generation_config.max_new_tokens = settings.data.max_length
 
     # 4. Train, or go on where an interrupted run stopped.
     trainer = Trainer(model, tokenizer, corpus, settings)
-    trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation texts")
+    unit = corpus.validation.unit
+    trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
-    labelled = corpus.train.num_labelled
-    rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
-    trainer.say(f"{labelled:,} training texts have a label, {len(corpus.train) - labelled:,} {rest}")
-    trainer.say(f"{model.num_parameters():,} parameters, {config.num_labels} symbols, {trainer.total_steps:,} steps")
+    if config.has_symbols:
+        labelled = corpus.train.num_labelled
+        rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
+        trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
+    symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
+    trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 
     # 5. Where things are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
-    trainer.say(f"  python examples/generate.py {training.output_dir} --num_samples 5")
+    script, options = ("synthetic.py", "") if of_points else ("generate.py", " --num_samples 5")
+    trainer.say(f"  python examples/{script} {training.output_dir}{options}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 

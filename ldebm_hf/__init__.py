@@ -2,8 +2,10 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
 
-from .configuration_ldebm import PRESETS, LDEBMConfig
-from .modeling_ldebm import LDEBMModel, LDEBMOutput
+from .configuration_ldebm import LDEBMConfig
+from .modeling_ldebm import LDEBMModel
+from .outputs import LDEBMOutput
+from .presets import PRESETS
 from .tokenization import build_tokenizer
 
 __version__ = "0.1.0"

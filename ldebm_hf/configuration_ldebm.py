@@ -2,81 +2,17 @@
 
 Sources: "§" numbers and "Eq." refer to the paper (Yu et al., "Latent Diffusion Energy-Based Model for Interpretable
 Text Modeling", ICML 2022); "published system" is what the authors' experiments ran, which differs from the printed
-equations in several places. Each such place is a setting here, and [`PRESETS`] holds the two named combinations.
+equations in several places. Each such place is a setting here, and [`PRESETS`] holds the named combinations.
 """
 
 import math
 from dataclasses import fields
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # What the published text experiments ran.
-    "published": {
-        "noise_schedule": "published",
-        "base_level_noise": True,
-        "num_levels": 6,
-        "noise_range": None,
-        "scale_last_level": False,
-        "level_sampling": "published",
-        "level_weighting": "published",
-        "energy_spectral_norm": True,
-        "energy_temperature": "step",
-        "base_measure": "flat",
-        "symbol_levels": "first",
-        "log_normalizer_gradient": False,
-        "terminal_prior": False,
-        "langevin_steps": 50,
-        "langevin_step_rule": "published",
-        "langevin_step_size": 2e-3,
-        "langevin_step_decay": 1.0,
-        "langevin_integrator": "euler",
-        "langevin_start": "previous",
-        "langevin_final_noise": True,
-        "langevin_metropolis": False,
-        "label_guidance": None,
-        "kl_weight": 0.1,
-        "mutual_information_weight": 0.05,
-        "classification_weight": 0.05,
-        "entropy_threshold": 1.0,
-        "encoder_head_activation": True,
-        "uniform_init_range": 0.1,
-    },
-    # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term
-    # of the evidence lower bound left out; symbols are learned and steered by at every level.
-    "consistent": {
-        "noise_schedule": "published",
-        "base_level_noise": False,
-        "num_levels": 6,
-        "noise_range": None,
-        "scale_last_level": False,
-        "level_sampling": "published",
-        "level_weighting": "likelihood",
-        "energy_spectral_norm": True,
-        "energy_temperature": "unit",
-        "base_measure": "gaussian",
-        "symbol_levels": "all",
-        "log_normalizer_gradient": True,
-        "terminal_prior": True,
-        "langevin_steps": 10,
-        "langevin_step_rule": "relative",
-        "langevin_step_size": 0.9,
-        "langevin_step_decay": 0.1,
-        "langevin_integrator": "exponential",
-        "langevin_start": "gaussian",
-        "langevin_final_noise": True,
-        "langevin_metropolis": False,
-        "label_guidance": 4.0,
-        "kl_weight": 0.2,
-        "mutual_information_weight": 0.05,
-        "classification_weight": 2.0,
-        "entropy_threshold": None,
-        "encoder_head_activation": True,
-        "uniform_init_range": None,
-    },
-}
+from .presets import PRESETS
 
 
 @strict
@@ -90,20 +26,52 @@ class LDEBMConfig(PreTrainedConfig):
     or `label2id`; the rest follows.
 
     Args:
+        modality (`str`, *optional*, defaults to `"text"`): What the model is of: `"text"` or `"point"`, vectors of
+            `point_size` real numbers.
+        prior (`str`, *optional*, defaults to `"diffusion"`): The latent's prior: `"diffusion"` (energy-based; with
+            `num_levels=1` the single-level model of SVEBM), `"gaussian"` (VAE), `"mixture"` (of Gaussians: GM-VAE,
+            DGM-VAE), `"discrete"` (categorical codes: DI-VAE), `"semi"` (a Gaussian and a code: SEMI-VAE) or `"none"`
+            (no latent: a recurrent language model). `"gaussian"` and `"none"` have no symbols.
+
         vocab_size (`int`, *optional*, defaults to 10004): Number of token types, special tokens included.
         embedding_size (`int`, *optional*, defaults to 512): Width of the token embeddings of encoder and decoder.
         encoder_hidden_size (`int`, *optional*, defaults to 512): Width of the encoder's GRU, per direction.
         decoder_hidden_size (`int`, *optional*, defaults to 512): Width of the decoder's GRU. Must equal
             `embedding_size`, because the output projection is the decoder's embedding.
-        latent_size (`int`, *optional*, defaults to 40): Size d of the latent vector.
+        latent_size (`int`, *optional*, defaults to 40): Size d of the latent vector,
+            for `"semi"` of its Gaussian part.
         dropout (`float`, *optional*, defaults to 0.3): Dropout on the decoder's input embeddings and outputs.
+        word_dropout (`float`, *optional*, defaults to 0.0): Share of the words that the encoder reads as
+            `unk_token_id` in training (denoising autoencoders: 0.3).
         encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
             posterior's mean and log variance.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
 
+        point_size (`int`, *optional*, defaults to 2): Numbers per point.
+        point_center (`list[float]`, *optional*): What is taken off every point inside the model; default the origin.
+        point_scale (`float`, *optional*, defaults to 1.0): What points are then divided by.
+        point_hidden_size (`int`, *optional*, defaults to 200): Width of the points' encoder and decoder.
+        point_encoder_layers (`int`, *optional*, defaults to 2): Linear maps of that encoder before the
+            posterior's own.
+        point_decoder_layers (`int`, *optional*, defaults to 2): Linear maps of that decoder.
+        point_std (`float`, *optional*, defaults to 1.0): Standard deviation of p(x|z) = N(g(z), std² I), in units of
+            `point_scale` (published: 1, as the squared error averaged over two coordinates is then -log p(x|z)).
+        point_noise (`float`, *optional*, defaults to 0.0): Standard deviation, in those units, of the noise on the
+            points that the encoder reads in training.
+
+        num_code_variables (`int`, *optional*, defaults to 1): Number M of categorical variables of a `"mixture"`,
+            `"discrete"` or `"semi"` prior; a mixture has one in each of M equal slices of the latent.
+        num_code_categories (`int`, *optional*): Categories C of each; default the M-th root of the number of symbols,
+            a symbol being a joint code. With another number the codes are too many to be symbols.
+        gumbel_temperature (`float`, *optional*, defaults to 1.0): Temperature of the relaxed codes in training.
+        dispersion_weight (`float`, *optional*, defaults to 0.0): β of DGM-VAE: 0 is the mixture's evidence lower
+            bound, 1 the divergence from the component of averaged natural parameters.
+
+        energy_network (`str`, *optional*, defaults to `"residual"`): `"residual"` with level embedding, or `"mlp"`, a
+            plain GELU network, for `num_levels=1` (SVEBM).
         energy_hidden_size (`int`, *optional*, defaults to 200): Width of the energy network.
-        energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks of the energy network.
+        energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks, or hidden layers of the `"mlp"`.
         energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
         energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
             log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
@@ -113,7 +81,8 @@ class LDEBMConfig(PreTrainedConfig):
         symbol_levels (`str`, *optional*, defaults to `"all"`): The levels whose energy learns the symbols and is
             steered by them: the `"first"`, level 0, alone (published) or `"all"`.
 
-        num_levels (`int`, *optional*, defaults to 6): Number T of noise levels.
+        num_levels (`int`, *optional*, defaults to 6): Number T of noise levels. With 1 the prior is exp F tilting
+            N(0, I), and the schedule does not matter.
         noise_schedule (`str`, *optional*, defaults to `"published"`): `"published"` (σ² from a product of 1000 small
             steps with linearly growing β) or `"linear_variance"` (σ²_{t+1} linear in t, the paper's text, §2.2).
         noise_range (`list[float]`, *optional*): First and last β (`"published"`, default `[1e-4, 0.02]`) or first and
@@ -153,7 +122,8 @@ class LDEBMConfig(PreTrainedConfig):
             class y is f_y/τ_t (published).
 
         kl_weight (`float`, *optional*, defaults to 0.2): w_kl, weight of prior loss and posterior entropy.
-        mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9.
+        mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y), Eq. 9; for priors
+            with codes that of I(x; c), summed over the code's variables.
         classification_weight (`float`, *optional*, defaults to 2.0): w_cls, weight of the symbols' cross-entropy.
         entropy_threshold (`float`, *optional*): The posterior's negative entropy counts only in dimensions where
             -½(1 + log σ²) exceeds this (published: 1.0); `None` counts all.
@@ -163,15 +133,34 @@ class LDEBMConfig(PreTrainedConfig):
     attribute_map: ClassVar[dict[str, str]] = {"num_symbols": "num_labels"}
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
 
+    modality: Literal["text", "point"] = "text"
+    prior: Literal["diffusion", "gaussian", "mixture", "discrete", "semi", "none"] = "diffusion"
+
     vocab_size: int = 10004
     embedding_size: int = 512
     encoder_hidden_size: int = 512
     decoder_hidden_size: int = 512
     latent_size: int = 40
     dropout: float | int = 0.3
+    word_dropout: float | int = 0.0
     encoder_head_activation: bool = True
     uniform_init_range: float | int | None = None
 
+    point_size: int = 2
+    point_center: list[float] | None = None
+    point_scale: float | int = 1.0
+    point_hidden_size: int = 200
+    point_encoder_layers: int = 2
+    point_decoder_layers: int = 2
+    point_std: float | int = 1.0
+    point_noise: float | int = 0.0
+
+    num_code_variables: int = 1
+    num_code_categories: int | None = None
+    gumbel_temperature: float | int = 1.0
+    dispersion_weight: float | int = 0.0
+
+    energy_network: Literal["residual", "mlp"] = "residual"
     energy_hidden_size: int = 200
     energy_num_blocks: int = 12
     energy_spectral_norm: bool = True
@@ -207,6 +196,7 @@ class LDEBMConfig(PreTrainedConfig):
 
     is_encoder_decoder: bool = True
     pad_token_id: int = 0
+    unk_token_id: int = 1
     bos_token_id: int | None = 2
     eos_token_id: int | list[int] | None = 3
     decoder_start_token_id: int = 2
@@ -235,14 +225,43 @@ class LDEBMConfig(PreTrainedConfig):
             _require(name in known, "settings", name, "fields of LDEBMConfig")
         return cls(**{**PRESETS[preset], **settings})
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether q(·|x) has categorical variables."""
+        return self.prior in ("mixture", "discrete", "semi")
+
+    @property
+    def code_categories(self) -> int:
+        """C, categories per code variable."""
+        if self.num_code_categories is not None:
+            return self.num_code_categories
+        return round(self.num_labels ** (1 / self.num_code_variables))
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether texts have symbols under this prior: a code must not have more values than there are names."""
+        joint_codes = self.code_categories**self.num_code_variables
+        return self.prior == "diffusion" or (self.has_codes and joint_codes == self.num_labels)
+
+    @property
+    def gaussian_size(self) -> int:
+        """Size of the latent's Gaussian part."""
+        return 0 if self.prior in ("discrete", "none") else self.latent_size
+
+    @property
+    def total_latent_size(self) -> int:
+        """Size of a latent vector as the decoder reads it: its Gaussian part, its code as one-hot vectors, or both."""
+        code_size = self.num_code_variables * self.code_categories if self.prior in ("discrete", "semi") else 0
+        return self.gaussian_size + code_size
+
     def _inverse_names(self) -> dict[str, int]:
         return {name: symbol for symbol, name in self.id2label.items()}
 
     def validate_sizes(self):
         for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
-                     "energy_hidden_size", "langevin_steps"):  # fmt: skip
+                     "energy_hidden_size", "langevin_steps", "num_levels", "point_size", "point_hidden_size",
+                     "point_encoder_layers", "point_decoder_layers", "num_code_variables"):  # fmt: skip
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.num_levels >= 2, "num_levels", self.num_levels, "at least 2")
         _require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
         _require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
                  f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip
@@ -255,7 +274,7 @@ class LDEBMConfig(PreTrainedConfig):
         _require(self.label2id == inverse, "label2id", self.label2id, f"the inverse of id2label, {inverse}")
 
     def validate_token_ids(self):
-        for name in ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):
+        for name in ("pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):
             value = getattr(self, name)
             ids = value if isinstance(value, list) else [] if value is None else [value]
             in_vocabulary = all(0 <= token < self.vocab_size for token in ids)
@@ -265,16 +284,40 @@ class LDEBMConfig(PreTrainedConfig):
         for name, value in vars(self).items():
             if isinstance(value, float):
                 _require(math.isfinite(value), name, value, "finite")
-        _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
-        _require(self.langevin_step_size > 0, "langevin_step_size", self.langevin_step_size, "positive")
+        for name in ("dropout", "word_dropout"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        for name in ("langevin_step_size", "point_scale", "point_std", "gumbel_temperature"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
         _require(0 < self.langevin_step_decay <= 1, "langevin_step_decay", self.langevin_step_decay, "in (0, 1]")
-        for name in ("kl_weight", "mutual_information_weight", "classification_weight"):
+        _require(0 <= self.dispersion_weight <= 1, "dispersion_weight", self.dispersion_weight, "in [0, 1]")
+        for name in ("kl_weight", "mutual_information_weight", "classification_weight", "point_noise"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         if self.uniform_init_range is not None:
             _require(self.uniform_init_range > 0, "uniform_init_range", self.uniform_init_range, "positive or None")
         if self.noise_range is not None:
             increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
             _require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
+
+    def validate_prior(self):
+        if self.prior == "none":
+            _require(self.modality == "text", "modality", self.modality, '"text" for prior="none", a language model')
+        if self.has_codes:
+            num_variables, categories = self.num_code_variables, self.num_code_categories
+            _require(categories is None or categories >= 2, "num_code_categories", categories, "at least 2, or None")
+            if categories is None:
+                is_power = self.code_categories**num_variables == self.num_labels and self.num_labels >= 2
+                allowed = f"C**{num_variables}, with num_code_variables={num_variables} of C categories each"
+                _require(is_power, "num_labels", self.num_labels, allowed if num_variables > 1 else "at least 2")
+        if self.prior == "mixture":
+            allowed = f"a multiple of num_code_variables={self.num_code_variables}"
+            _require(self.latent_size % self.num_code_variables == 0, "latent_size", self.latent_size, allowed)
+        if self.energy_network == "mlp":
+            _require(self.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
+            _require(not self.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')
+        if self.point_center is not None:
+            allowed = f"point_size={self.point_size} finite numbers"
+            fits = len(self.point_center) == self.point_size and all(map(math.isfinite, self.point_center))
+            _require(fits, "point_center", self.point_center, allowed)
 
     def validate_combinations(self):
         if self.langevin_step_rule == "published":
@@ -286,6 +329,10 @@ class LDEBMConfig(PreTrainedConfig):
             _require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
         if self.base_measure == "gaussian":
             _require(not self.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
+        if self.num_levels == 1:
+            _require(not self.scale_last_level, "scale_last_level", True, "False for a single level")
+            rule = self.langevin_step_rule
+            _require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
 
 
 def _require(condition: bool, name: str, value, allowed: str) -> None:

@@ -37,6 +37,8 @@ class NoiseSchedule:
 
 def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
     """The schedule that `config.noise_schedule`, `noise_range`, `num_levels` and `base_level_noise` describe."""
+    if config.num_levels == 1:  # from pure noise to z in one level
+        return NoiseSchedule(step_std=np.ones(1), marginal_scale=np.ones(1), marginal_std=np.zeros(1))
     if config.noise_schedule == "linear_variance":
         first, last = config.noise_range or (0.1, 0.9995)
         step_scale = np.sqrt(1 - np.linspace(first, last, config.num_levels))
@@ -129,7 +131,7 @@ class LevelTables(nn.Module):
     def draw_levels(self, batch_size: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Levels to train in one step, `(repeats * batch_size,)`: entry `i` belongs to example `i % batch_size`."""
         levels = self.config.num_levels
-        if self.config.level_sampling == "all":
+        if self.config.level_sampling == "all" or levels == 1:
             return torch.arange(levels, device=self.step_std.device).repeat_interleave(batch_size)
         upper = levels if self.config.level_sampling == "uniform" else levels - 1
         drawn = (draw(torch.rand, (batch_size,), self.step_std, generator) * upper).long().clamp(max=upper - 1)
@@ -185,7 +187,7 @@ class LevelTables(nn.Module):
 def _expected_draws(config: LDEBMConfig) -> np.ndarray:
     """How often level t is trained per example and step, on average."""
     levels = config.num_levels
-    if config.level_sampling == "all":
+    if config.level_sampling == "all" or levels == 1:
         return np.ones(levels)
     if config.level_sampling == "uniform":
         return np.full(levels, 1 / levels)

@@ -1,4 +1,4 @@
-"""Inference networks q_φ(z|x) = N(μ(x), diag σ²(x))."""
+"""Inference networks: what a posterior q_φ(z|x) is computed from."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from .configuration_ldebm import LDEBMConfig
+from .noise import draw, gaussian_like
 from .packing import pack, text_lengths
+from .posteriors import Posterior, PosteriorHeads
 from .recurrent import GRU
 
 
@@ -18,19 +20,17 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: LDEBMConfig):
         super().__init__()
-        self.head_activation = config.encoder_head_activation
-        self.pad_token_id = config.pad_token_id
+        self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.encoder_hidden_size, batch_first=True, bidirectional=True)
-        self.mean = nn.Linear(2 * config.encoder_hidden_size, config.latent_size)
-        self.log_variance = nn.Linear(2 * config.encoder_hidden_size, config.latent_size)
+        self.heads = PosteriorHeads(config, 2 * config.encoder_hidden_size)
 
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         lengths: Sequence[int] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> Posterior:
         """
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens, padded on the right.
@@ -39,17 +39,80 @@ class TextEncoder(nn.Module):
             lengths (`Sequence[int]`, *optional*): Number of tokens of each text, on the host. With them the mask is
                 neither read nor checked, and no device is waited for.
 
-        Returns:
-            Mean and log variance, both `(batch_size, latent_size)`.
-
         Raises:
             ValueError: Without any text or token, and for padding anywhere but on the right.
         """
         if lengths is None:
-            lengths = text_lengths(input_ids, attention_mask, self.pad_token_id)
+            lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        if self.training and self.config.word_dropout:
+            input_ids = self._drop_words(input_ids)
         tokens = pack(input_ids, lengths)
         _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
         features = torch.cat([final[0], final[1]], dim=-1)
-        if self.head_activation:
+        if self.config.encoder_head_activation:
             features = F.leaky_relu(features, 0.01)
-        return self.mean(features), self.log_variance(features)
+        return self.heads(features)
+
+    def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """The texts with random words unknown; begin and end marks stay."""
+        config = self.config
+        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        marks = torch.tensor(
+            [mark for mark in (config.pad_token_id, config.bos_token_id, *ends) if mark is not None],
+            device=input_ids.device,
+        )
+        dropped = draw(torch.rand, input_ids.shape, self.embedding.weight) < config.word_dropout
+        return input_ids.masked_fill(dropped & ~torch.isin(input_ids, marks), config.unk_token_id)
+
+
+class PointEncoder(nn.Module):
+    """Perceptron of ReLUs on points, centred and scaled."""
+
+    main_input_name = "points"
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        self.network = perceptron(
+            config.point_size, config.point_hidden_size, config.point_hidden_size, config.point_encoder_layers
+        )
+        self.heads = PosteriorHeads(config, config.point_hidden_size)
+
+    def forward(self, points: torch.Tensor) -> Posterior:
+        """
+        Args:
+            points (`torch.Tensor` of shape `(batch_size, point_size)`): x, in the model's own units.
+        """
+        if self.training and self.config.point_noise:
+            points = points + self.config.point_noise * gaussian_like(points)
+        return self.heads(self.network(points.to(self.network[0].weight.dtype)))
+
+
+class NoEncoder(nn.Module):
+    """For a model without a latent: posteriors over vectors of size 0, whatever the text."""
+
+    main_input_name = "input_ids"
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+
+    def forward(self, input_ids: torch.Tensor, attention_mask=None, lengths=None) -> Posterior:
+        nothing = torch.zeros(len(input_ids), 0, device=input_ids.device)
+        return Posterior(self.config, nothing, nothing)
+
+
+def perceptron(num_inputs: int, hidden_size: int, num_outputs: int, num_layers: int) -> nn.Sequential:
+    """`num_layers` linear maps with ReLUs between them."""
+    widths = [num_inputs, *[hidden_size] * (num_layers - 1), num_outputs]
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def build_encoder(config: LDEBMConfig) -> nn.Module:
+    """The encoder that modality and prior ask for."""
+    if config.prior == "none":
+        return NoEncoder(config)
+    return PointEncoder(config) if config.modality == "point" else TextEncoder(config)

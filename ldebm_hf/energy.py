@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -103,26 +104,56 @@ class EnergyNetwork(nn.Module):
             hidden = hidden + block(F.leaky_relu(hidden, SLOPE))
         return self.head(F.leaky_relu(hidden, SLOPE))
 
-    def tilted(self, level, free_energy_weight, logit_weight=None, **options) -> "TiltedEnergy":
-        """A [`TiltedEnergy`] of this network with today's effective weights; arguments as there."""
-        return TiltedEnergy(self, level, free_energy_weight, logit_weight, **options)
+    def tilted(self, level, free_energy_weight, logit_weight=None, **options) -> "TiltedNetwork":
+        """A [`TiltedNetwork`] of this network with today's effective weights; arguments as there."""
+        return TiltedNetwork(self, level, free_energy_weight, logit_weight, **options)
 
 
 class TiltedEnergy:
     """
-    E(z̃) = w F(z̃, t) + c·f(z̃, t) of a frozen [`EnergyNetwork`] for one batch of levels, with ∇E in closed form.
+    E(z̃) = w F(z̃, t) + c·f(z̃, t) of frozen logits f for one batch, with ∇E in closed form. Works under `no_grad` and
+    `inference_mode`.
+
+    Args:
+        evaluate (`Callable`): From this object and states of shape `(batch_size, latent_size)` to logits and ∇E.
+        free_energy_weight (`torch.Tensor` of shape `(batch_size, 1)`): w.
+        logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; zero if missing.
+        dtype (`torch.dtype`): Precision of weights and activations.
+        compile (`bool`, *optional*, defaults to `False`): Run through `torch.compile`.
+    """
+
+    def __init__(self, evaluate, free_energy_weight, logit_weight, dtype, compile=False):
+        self.free_energy_weight, self.logit_weight, self.dtype = free_energy_weight, logit_weight, dtype
+        self._evaluate = compiled(evaluate) if compile else evaluate
+
+    def gradient(self, scaled: torch.Tensor) -> torch.Tensor:
+        """∇E at `scaled`, both `(batch_size, latent_size)`."""
+        return self._evaluate(self, scaled.to(self.dtype))[1].to(scaled.dtype)
+
+    def value_and_gradient(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """E, `(batch_size,)`, and ∇E, `(batch_size, latent_size)`."""
+        logits, gradient = self._evaluate(self, scaled.to(self.dtype))
+        return tilt(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight), gradient.to(scaled.dtype)
+
+    def logit_gradient(self, logits: torch.Tensor) -> torch.Tensor:
+        """∂E/∂f, `(batch_size, num_symbols)`, in the precision of the logits."""
+        gradient = self.free_energy_weight * logits.softmax(-1)
+        return (gradient if self.logit_weight is None else gradient + self.logit_weight).to(logits.dtype)
+
+
+class TiltedNetwork(TiltedEnergy):
+    """
+    [`TiltedEnergy`] of an [`EnergyNetwork`] with today's effective weights.
 
     Everything that does not change along a chain is computed once: spectral norms are divided out, and the level,
     which only enters through the merge layer, becomes a bias per row. Activations live in buffers that every call
-    reuses. Works under `no_grad` and `inference_mode`.
+    reuses.
 
     Args:
         energy ([`EnergyNetwork`]): Network to freeze.
         level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
-        free_energy_weight (`torch.Tensor` of shape `(batch_size, 1)`): w.
-        logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; zero if missing.
-        dtype (`torch.dtype`, *optional*): Precision of weights and activations; defaults to the network's.
-        compile (`bool`, *optional*, defaults to `False`): Run through `torch.compile`.
+        free_energy_weight, logit_weight, compile: As in [`TiltedEnergy`].
+        dtype (`torch.dtype`, *optional*): Defaults to the network's.
     """
 
     def __init__(
@@ -144,23 +175,12 @@ class TiltedEnergy:
         latent_weight, level_weight = merge_weight.chunk(2, dim=1)
         level_features = F.leaky_relu(level_features, SLOPE).to(dtype)
         self.merge = latent_weight.contiguous(), F.linear(level_features, level_weight, merge_bias)[level]
-        self.free_energy_weight, self.logit_weight = free_energy_weight, logit_weight
-        self.dtype = dtype
+        super().__init__(_evaluate, free_energy_weight, logit_weight, dtype, compile)
         self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
-        self._evaluate = _compiled_evaluate() if compile else _evaluate
 
     def new_buffers(self) -> list[torch.Tensor]:
         """Room for all activations and two gradients of one evaluation, `(batch_size, width)` each."""
         return [torch.empty_like(self.merge[1]) for _ in range(len(self.blocks) + 5)]
-
-    def gradient(self, scaled: torch.Tensor) -> torch.Tensor:
-        """∇E at `scaled`, both `(batch_size, latent_size)`."""
-        return self._evaluate(self, scaled.to(self.dtype))[1].to(scaled.dtype)
-
-    def value_and_gradient(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """E, `(batch_size,)`, and ∇E, `(batch_size, latent_size)`."""
-        logits, gradient = self._evaluate(self, scaled.to(self.dtype))
-        return tilt(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight), gradient.to(scaled.dtype)
 
 
 def tilt(
@@ -171,7 +191,7 @@ def tilt(
     return value if logit_weight is None else value + (logit_weight * logits).sum(-1)
 
 
-def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _evaluate(energy: TiltedNetwork, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and ∇E: forward through the network, and back by hand."""
     buffers = energy.new_buffers() if energy.buffers is None else energy.buffers
     inner, outer, scratch, pulled, *hiddens = buffers
@@ -182,10 +202,7 @@ def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor,
         torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
     logits = F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head)
 
-    logit_gradient = energy.free_energy_weight * logits.softmax(-1)
-    if energy.logit_weight is not None:
-        logit_gradient = logit_gradient + energy.logit_weight
-    pulled = _pull_back(logit_gradient.to(scaled.dtype), energy.head, hiddens[-1], pulled)
+    pulled = _pull_back(energy.logit_gradient(logits), energy.head, hiddens[-1], pulled)
     for layer, hidden in zip(reversed(energy.blocks), reversed(hiddens[:-1]), strict=True):
         pulled += _pull_back(pulled, layer, hidden, scratch)
     scratch = _pull_back(pulled, energy.merge, outer, scratch)
@@ -194,23 +211,23 @@ def _evaluate(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor,
 
 
 @functools.cache
-def _compiled_evaluate():
-    """[`_evaluate`] through `torch.compile`, with CUDA graphs on a GPU; as it is where that cannot compile."""
+def compiled(evaluate: Callable) -> Callable:
+    """An energy's evaluation through `torch.compile`, on a GPU with CUDA graphs; plain where that cannot compile."""
     mode = "reduce-overhead" if torch.cuda.is_available() else None
-    evaluate = torch.compile(_evaluate, mode=mode)
+    attempt = torch.compile(evaluate, mode=mode)
 
-    def compiled(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        nonlocal evaluate
+    def compiled_or_plain(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal attempt
         try:
-            return evaluate(energy, scaled)
+            return attempt(energy, scaled)
         except RuntimeError as error:  # what torch.compile's errors derive from
-            if evaluate is _evaluate:
+            if attempt is evaluate:
                 raise
             logger.warning("torch.compile failed, the sampler goes on without it: %s", error)
-            evaluate = _evaluate
-            return evaluate(energy, scaled)
+            attempt = evaluate
+            return attempt(energy, scaled)
 
-    return compiled
+    return compiled_or_plain
 
 
 def _affine(features: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor], out: torch.Tensor) -> torch.Tensor:

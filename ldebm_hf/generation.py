@@ -1,8 +1,7 @@
-"""Writing texts: latents from the prior, and transformers' decoding on top of them."""
+"""Samples: latents from the prior, and what the decoder makes of them, texts by transformers' own decoding."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from transformers import (
@@ -23,7 +22,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import ModelOutput, logging
+from transformers.utils import logging
+
+from .outputs import LatentTrajectory
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -44,35 +45,6 @@ ROW_BY_ROW = {
 """The usual processors and criteria that treat each row by itself, whichever others are there."""
 
 
-@dataclass
-class LatentTrajectory(ModelOutput):
-    """
-    Args:
-        latents (`torch.FloatTensor` of shape `(num_samples, latent_size)`): The samples z_0.
-        trajectory (`torch.FloatTensor` of shape `(num_levels + 1, num_samples, latent_size)`): z_T, …, z_0.
-    """
-
-    latents: torch.FloatTensor | None = None
-    trajectory: torch.FloatTensor | None = None
-
-
-class RecurrentState:
-    """The decoder's hidden state, `(batch_size, hidden_size)`, behind the interface of a transformers cache."""
-
-    is_compileable = False
-    is_croppable = False
-
-    def __init__(self, hidden: torch.Tensor, length: int):
-        self.hidden = hidden
-        self.length = length
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        self.hidden = self.hidden[beam_idx]
-
-
 class LDEBMGenerationMixin(GenerationMixin):
     """`sample_latents` and `generate` for a model with `encode`, a `prior` and a recurrent `decoder`."""
 
@@ -80,13 +52,24 @@ class LDEBMGenerationMixin(GenerationMixin):
     def _supports_default_dynamic_cache(cls) -> bool:
         return False
 
+    @property
+    def has_symbols(self) -> bool:
+        """Whether the prior has symbols."""
+        return self.config.has_symbols
+
+    def require_symbols(self) -> None:
+        """Raise ValueError if the prior has no symbols."""
+        if not self.config.has_symbols:
+            raise ValueError(f"prior={self.config.prior!r} has no symbols: class_labels cannot be given or inferred")
+
     def symbol_ids(self, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
         """
         Symbols by id or by name of `config.label2id`, as a `torch.LongTensor` of shape `(n,)` on the model's device.
 
         Raises:
-            ValueError: For a name or an id that the model does not have.
+            ValueError: For a name or an id that the model does not have, and if the prior has no symbols.
         """
+        self.require_symbols()
         if hasattr(class_labels, "tolist"):  # a tensor, an array or an array's scalar
             class_labels = class_labels.flatten().tolist()
         elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
@@ -113,7 +96,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         show_progress: bool = False,
     ) -> torch.Tensor | LatentTrajectory:
         """
-        Draw latents from the prior by reverse diffusion (Algorithm 2).
+        Draw latents from the prior, the diffusion prior's by reverse diffusion (Algorithm 2).
 
         Args:
             num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels`, else 1.
@@ -129,11 +112,12 @@ class LDEBMGenerationMixin(GenerationMixin):
             show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar over the batches.
 
         Returns:
-            `torch.FloatTensor` of shape `(num_samples, latent_size)`, or [`LatentTrajectory`].
+            `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`].
 
         Raises:
-            ValueError: If a symbol is unknown or there is not one per sample; if `guidance_scale` is given without
-                symbols; if `num_samples` or `batch_size` is below 1.
+            ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; if
+                `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior without an energy;
+                if `num_samples` or `batch_size` is below 1.
         """
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
         if num_samples is None:
@@ -146,12 +130,18 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
         if symbols is not None and len(symbols) not in (1, num_samples):
             raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
+        steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+        if self.config.prior != "diffusion":
+            for name, value in steering.items():
+                if value is not None:
+                    raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} for a prior without")
+            steering = {}
         rows = torch.arange(num_samples, device=self.device)
         parts = []
         with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
             for part in rows.split(batch_size or num_samples):
-                asked = None if symbols is None else symbols.expand(num_samples)[part]
-                trajectory = self.prior.sample(len(part), asked, guidance_scale, num_langevin_steps, generator)
+                asked = {} if symbols is None else {"symbols": symbols.expand(num_samples)[part]}
+                trajectory = self.prior.sample(len(part), **asked, **steering, generator=generator)
                 parts.append(trajectory if return_trajectory else trajectory[-1].clone())  # lets the levels go
                 bar.update(len(part))
         samples = torch.cat(parts, dim=-2)
@@ -169,11 +159,12 @@ class LDEBMGenerationMixin(GenerationMixin):
         num_samples: int | None = None,
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
+        points: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         **generation_kwargs,
     ):
         """
-        Write texts: reconstructions of `input_ids`, or decoded `latents`, or samples of the prior.
+        Write texts, or draw points: reconstructions of what is given, or decoded `latents`, or samples of the prior.
 
         All rows are decoded at once, in memory for their number times the vocabulary;
         `ldebm_hf.writing.write_samples` is for more. A seed gives the same tokens again for the same arguments; with
@@ -186,14 +177,17 @@ class LDEBMGenerationMixin(GenerationMixin):
             generation_config (`GenerationConfig`, *optional*): As in transformers.
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
                 defaults to 0 at `config.pad_token_id`.
-            latents (`torch.Tensor` of shape `(n, latent_size)`, *optional*): Latents to decode.
+            latents (`torch.Tensor` of shape `(n, total_latent_size)`, *optional*): Latents to decode.
             class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
                 prior. `num_return_sequences` instead decodes each latent several times.
+            points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
-            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included.
+            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included; a model of
+                points takes `do_sample` (default `False`: the mean of p(x|z) instead of a draw).
 
         Returns:
             As transformers' `generate`: token ids `(n, length)`, or a dictionary with `return_dict_in_generate=True`.
+            For a model of points `torch.FloatTensor` of shape `(n, point_size)`.
 
         Raises:
             ValueError: If more than one of text, latents and prior sampling is asked for, and as in
@@ -209,18 +203,26 @@ class LDEBMGenerationMixin(GenerationMixin):
             "num_langevin_steps": num_langevin_steps,
         }
         samples_prior = any(value is not None for value in prior_arguments.values())
-        given = {"input_ids": input_ids is not None, "latents": latents is not None}
+        given = {name: value is not None for name, value in
+                 [("input_ids", input_ids), ("points", points), ("latents", latents)]}  # fmt: skip
         asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
         if len(asked) > 1:
-            raise ValueError(f"generate takes one of input_ids, latents and class_labels/num_samples, got {asked}")
-        if input_ids is not None:
-            latents = self.encode(input_ids, attention_mask).posterior_mean
+            inputs = "points" if self.config.modality == "point" else "input_ids"
+            raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
+        if input_ids is not None or points is not None:
+            latents = self.reconstruction_latents(input_ids, attention_mask, points=points)
         elif latents is None:
             latents = self.sample_latents(**prior_arguments, generator=generator)
         latents = torch.as_tensor(latents, device=self.device)
-        if latents.ndim != 2 or latents.shape[1] != self.config.latent_size or len(latents) == 0:
-            expected = f"(n, {self.config.latent_size}) with n at least 1"
+        if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
+            expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
+        if self.config.modality == "point":
+            do_sample = generation_kwargs.pop("do_sample", False)
+            if generation_kwargs or generation_config is not None:
+                names = [*generation_kwargs] or ["generation_config"]
+                raise ValueError(f"a model of points decodes no tokens and has no use for {', '.join(names)}")
+            return self.decode_points(latents, do_sample, generator)
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")

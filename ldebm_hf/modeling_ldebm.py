@@ -1,7 +1,7 @@
-"""The latent diffusion energy-based model of text."""
+"""The latent diffusion energy-based model, of texts and of points, and the models it is compared with."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -10,72 +10,20 @@ from torch.nn.utils.rnn import pad_packed_sequence
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import ModelOutput
 
 from .configuration_ldebm import LDEBMConfig
-from .decoders import TextDecoder
+from .decoders import build_decoder
 from .diffusion import LevelTables
-from .encoders import TextEncoder
+from .encoders import build_encoder
 from .energy import LevelEmbedding
-from .generation import LDEBMGenerationMixin, RecurrentState
-from .noise import gaussian_like
-from .objective import (
-    IGNORE_INDEX,
-    classification_loss,
-    mutual_information,
-    negative_entropy,
-    reconstruction_loss,
-)
+from .gaussian_priors import MixturePrior
+from .generation import LDEBMGenerationMixin
+from .objective import IGNORE_INDEX, classification_loss, mutual_information, reconstruction_loss
+from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .packing import pack, text_lengths
-from .priors import DiffusionPrior
-
-
-@dataclass
-class PosteriorOutput(ModelOutput):
-    """
-    Args:
-        posterior_mean (`torch.FloatTensor` of shape `(batch_size, latent_size)`): μ(x) of q(z|x).
-        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, latent_size)`): log σ²(x).
-    """
-
-    posterior_mean: torch.FloatTensor | None = None
-    posterior_log_variance: torch.FloatTensor | None = None
-
-
-@dataclass
-class LDEBMOutput(ModelOutput):
-    """
-    Args:
-        loss (`torch.FloatTensor`): The objective, reconstruction + w_kl (prior + entropy) - w_mi I + w_cls CE.
-        reconstruction_loss (`torch.FloatTensor`): -log p(x|z), nats per example.
-        prior_loss (`torch.FloatTensor`): One-pass prior loss (its value is a contrast, not a likelihood).
-        entropy_loss (`torch.FloatTensor`): Negative entropy of q(z|x) up to a constant, nats per example.
-        mutual_information (`torch.FloatTensor`): I(z; y) over the batch, nats.
-        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols; with symbols at all
-            levels the mean of that at level 0 and that at the noisy levels drawn.
-        energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior and at Langevin samples.
-        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits, 0 at
-            padding; not returned in training mode.
-        symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`): Logits of p(y|z).
-        latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`): z.
-        posterior_mean, posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, latent_size)`): q(z|x).
-        past_key_values ([`RecurrentState`]): The decoder's state, while generating.
-    """
-
-    loss: torch.FloatTensor | None = None
-    reconstruction_loss: torch.FloatTensor | None = None
-    prior_loss: torch.FloatTensor | None = None
-    entropy_loss: torch.FloatTensor | None = None
-    mutual_information: torch.FloatTensor | None = None
-    classification_loss: torch.FloatTensor | None = None
-    energy_positive: torch.FloatTensor | None = None
-    energy_negative: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    symbol_logits: torch.FloatTensor | None = None
-    latents: torch.FloatTensor | None = None
-    posterior_mean: torch.FloatTensor | None = None
-    posterior_log_variance: torch.FloatTensor | None = None
-    past_key_values: RecurrentState | None = None
+from .posteriors import Posterior
+from .precision import at_least_float32
+from .priors import build_prior
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -108,6 +56,9 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 init.copy_(getattr(module, name), values)
         elif isinstance(module, LevelEmbedding):
             init.copy_(module.table, module.compute())
+        elif isinstance(module, MixturePrior):
+            init.normal_(module.means)
+            init.zeros_(module.log_variances)
         elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
             self._init_parameters(module)
 
@@ -129,7 +80,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
 
 class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     """
-    Text encoder, latent diffusion energy-based prior with symbols, and text decoder.
+    Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
+    or, with `config.modality="point"`, of points.
 
     Example:
 
@@ -146,35 +98,79 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         config.validate()  # again: `from_pretrained(path, name=value)` assigns to a configuration that is built
-        self.encoder = TextEncoder(config)
-        self.decoder = TextDecoder(config)
-        self.prior = DiffusionPrior(config)
+        self.encoder = build_encoder(config)
+        self.decoder = build_decoder(config)
+        self.prior = build_prior(config)
+        if config.modality == "point":
+            center = torch.zeros(config.point_size) if config.point_center is None else config.point_center
+            self.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
+            self.main_input_name = "points"
         self.post_init()
         self.generation_config.max_new_tokens = 40
+        if config.prior == "none":
+            self.generation_config.do_sample = True  # from one and the same beginning
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
 
-    def encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> PosteriorOutput:
+    def encode(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        points: torch.Tensor | None = None,
+    ) -> PosteriorOutput:
         """
-        The posterior q(z|x) of texts.
+        The posterior q(z|x) of texts, or of points.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens with begin and end marks,
                 padded on the right.
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
                 defaults to 0 at `config.pad_token_id`.
+            lengths (`Sequence[int]`, *optional*): As in [`forward`].
+            points (`torch.FloatTensor` of shape `(batch_size, point_size)`): For a model of points.
 
         Raises:
-            ValueError: Without any text or token, and for padding anywhere but on the right.
+            ValueError: Without any text or token, and for padding anywhere but on the right; for inputs of the other
+                modality; and if the model has no latent.
         """
-        return PosteriorOutput(*self.encoder(input_ids, attention_mask))
+        self._require_latent()
+        posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points)
+        symbol_logits = None
+        if posterior.code_logits is not None and self.config.has_symbols:
+            symbol_logits = posterior.symbol_logits()
+        elif self.config.has_symbols:
+            symbol_logits = self.prior.symbol_logits(posterior.mean)
+        log_variance = posterior.log_variance if self.config.gaussian_size else None
+        return PosteriorOutput(posterior.expectation, log_variance, symbol_logits)
+
+    def reconstruction_latents(
+        self, input_ids: torch.Tensor | None = None, attention_mask: torch.Tensor | None = None, *, points=None
+    ) -> torch.Tensor:
+        """The posterior's likeliest latents, `(batch_size, total_latent_size)`; arguments as in [`encode`]."""
+        self._require_latent()
+        return self.posterior(input_ids, attention_mask, points=points).mode
 
     @torch.no_grad()
-    def infer_symbols(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """p(y|z) at the posterior mean of each text, `(batch_size, num_symbols)`. Arguments as in [`encode`]."""
-        posterior = self.encode(input_ids, attention_mask)
-        return self.prior.symbol_logits(posterior.posterior_mean).softmax(-1)
+    def infer_symbols(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        points: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        p(y|x), `(batch_size, num_symbols)`: p(y|z) at the posterior mean, or q(y|x) of priors with codes. Arguments as
+        in [`encode`].
+
+        Raises:
+            ValueError: If the prior has no symbols.
+        """
+        self.require_symbols()
+        return self.encode(input_ids, attention_mask, lengths=lengths, points=points).symbol_logits.softmax(-1)
 
     def forward(
         self,
@@ -189,10 +185,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         generator: torch.Generator | None = None,
         lengths: Sequence[int] | None = None,
         skip_logits: bool | None = None,
+        points: torch.Tensor | None = None,
+        kl_scale: float = 1.0,
         return_dict: bool | None = None,
     ) -> LDEBMOutput:
         """
-        The whole objective on a batch of texts; or, with `encoder_outputs`, one decoding step of `generate`.
+        The whole objective on a batch of texts or points; or, with `encoder_outputs`, one decoding step of `generate`.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts as the tokenizer gives them,
@@ -205,82 +203,77 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             decoder_input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Defaults to
                 `labels` shifted to the right.
             encoder_outputs (`BaseModelOutput`, *optional*): Holds latents as `last_hidden_state`,
-                `(batch_size, 1, latent_size)`.
+                `(batch_size, 1, total_latent_size)`.
             past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return that state.
             generator (`torch.Generator`, *optional*): Source of posterior, diffusion and Langevin noise.
             lengths (`Sequence[int]`, *optional*): Number of tokens of each text, on the host, as the training batches
                 bring them. With them the mask is not checked and no device is waited for.
             skip_logits (`bool`, *optional*): Do without `logits`, which are large; defaults to the training mode.
+            points (`torch.FloatTensor` of shape `(batch_size, point_size)`): For a model of points, instead of texts.
+            kl_scale (`float`, *optional*, defaults to 1.0): Multiplies `config.kl_weight`, to anneal it.
             return_dict (`bool`, *optional*): Passed by `generate`; the output is an [`LDEBMOutput`] in any case.
         """
         if encoder_outputs is not None:
             return self._decode(decoder_input_ids, encoder_outputs, past_key_values, use_cache)
-        if input_ids is None:
-            raise ValueError("input_ids must be given (or encoder_outputs, to decode latents), got neither")
         with parametrize.cached():
-            return self._objective(
-                input_ids,
-                attention_mask,
-                class_labels,
-                labels,
-                decoder_input_ids,
-                generator,
-                lengths,
-                self.training if skip_logits is None else skip_logits,
-            )
+            if input_ids is not None and lengths is None:
+                lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+            posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points)
+            latents = posterior.sample(generator, relaxed=self.training)
+            logits = None
+            if points is not None:
+                self._refuse_for_points(labels=labels, decoder_input_ids=decoder_input_ids)
+                reconstruction = -self.decoder.log_likelihood(latents, self._scaled(points)).mean()
+            else:
+                hidden, targets = self._read(latents, input_ids, attention_mask, lengths, labels, decoder_input_ids)
+                vocabulary = self.decoder.embedding.weight
+                reconstruction = reconstruction_loss(hidden.data, vocabulary, targets, len(latents))
+                if not (self.training if skip_logits is None else skip_logits):
+                    of_tokens = hidden._replace(data=self.decoder.logits(hidden.data))
+                    logits, _ = pad_packed_sequence(of_tokens, batch_first=True)
+            output = self._objective(posterior, latents, reconstruction, class_labels, kl_scale, generator)
+            output.logits = logits
+            return output
 
     def _objective(
-        self, input_ids, attention_mask, class_labels, labels, decoder_input_ids, generator, lengths, skip_logits
+        self,
+        posterior: Posterior,
+        latents: torch.Tensor,
+        reconstruction: torch.Tensor,
+        class_labels: torch.Tensor | None,
+        kl_scale: float,
+        generator: torch.Generator | None,
     ) -> LDEBMOutput:
-        config, batch_size = self.config, len(input_ids)
-        if lengths is None:
-            lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
-        if labels is not None and labels.ndim != 2:
-            raise ValueError(
-                f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
-                "symbols go into class_labels"
-            )
-        if class_labels is not None and class_labels.shape != (batch_size,):
-            raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
-        mean, log_variance = self.encoder(input_ids, lengths=lengths)
-        mean, log_variance = mean.float(), log_variance.float()
-        latents = mean + (0.5 * log_variance).exp() * gaussian_like(mean, generator)
-
-        if labels is None:
-            labels = self._targets(input_ids, attention_mask)
-            # A text of one token has no target: one place of it is read all the same, and does not count.
-            target_lengths = [max(length - 1, 1) for length in lengths]
-        else:
-            target_lengths = [labels.shape[1]] * batch_size  # where the padding is, only the device knows
-        if labels.shape[1] == 0:
-            raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
-        if decoder_input_ids is None:
-            decoder_input_ids = self._shift_right(labels)
-        hidden = self.decoder.forward_packed(decoder_input_ids, latents, target_lengths)
-        targets = pack(labels, target_lengths).data
-        reconstruction = reconstruction_loss(hidden.data, self.decoder.embedding.weight, targets, batch_size)
-        logits = None
-        if not skip_logits:
-            of_tokens = hidden._replace(data=self.decoder.logits(hidden.data))
-            logits, _ = pad_packed_sequence(of_tokens, batch_first=True, total_length=labels.shape[1])
-
-        prior = self.prior.loss(latents, generator)
-        entropy = negative_entropy(log_variance, config.entropy_threshold)
-        symbol_logits = self.prior.symbol_logits(latents, base_noise=True, generator=generator)
-        information = mutual_information(symbol_logits)
-        if class_labels is None:
-            class_labels = torch.full((batch_size,), IGNORE_INDEX, device=latents.device)
-        classification = classification_loss(symbol_logits, class_labels)
-        if config.symbol_levels == "all":
-            repeats = len(prior.symbol_logits) // batch_size
-            noisy = classification_loss(prior.symbol_logits, class_labels.repeat(repeats))
-            classification = (classification + noisy) / 2
+        """Algorithm 1's objective, given what the modality makes of a batch."""
+        config, batch_size = self.config, len(latents)
+        if class_labels is not None:
+            self.require_symbols()
+            if class_labels.shape != (batch_size,):
+                raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+        prior = self.prior.loss(latents, posterior, generator)
+        entropy = posterior.negative_entropy(config.entropy_threshold)
+        loss = reconstruction + kl_scale * config.kl_weight * (prior.loss + entropy)
+        symbol_logits = information = classification = None
+        if posterior.code_logits is not None:
+            information = mutual_information(posterior.code_logits)
+            symbol_logits = posterior.symbol_logits() if config.has_symbols else None
+        elif config.has_symbols:
+            symbol_logits = self.prior.symbol_logits(latents, base_noise=True, generator=generator)
+            information = mutual_information(symbol_logits)
+        if information is not None:
+            loss = loss - config.mutual_information_weight * information
+        if symbol_logits is not None:
+            if class_labels is None:
+                class_labels = torch.full((batch_size,), IGNORE_INDEX, device=latents.device)
+            classification = classification_loss(symbol_logits, class_labels)
+            if prior.noisy_symbol_logits is not None:
+                repeats = len(prior.noisy_symbol_logits) // batch_size
+                noisy = classification_loss(prior.noisy_symbol_logits, class_labels.repeat(repeats))
+                classification = (classification + noisy) / 2
+            loss = loss + config.classification_weight * classification
         return LDEBMOutput(
-            loss=reconstruction
-            + config.kl_weight * (prior.loss + entropy)
-            - config.mutual_information_weight * information
-            + config.classification_weight * classification,
+            loss=loss,
             reconstruction_loss=reconstruction,
             prior_loss=prior.loss,
             entropy_loss=entropy,
@@ -288,12 +281,103 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             classification_loss=classification,
             energy_positive=prior.energy_positive,
             energy_negative=prior.energy_negative,
-            logits=logits,
             symbol_logits=symbol_logits,
             latents=latents,
-            posterior_mean=mean,
-            posterior_log_variance=log_variance,
+            posterior_mean=posterior.expectation if config.total_latent_size else None,
+            posterior_log_variance=posterior.log_variance if config.gaussian_size else None,
         )
+
+    def posterior(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        points: torch.Tensor | None = None,
+    ) -> Posterior:
+        """q(z|x) as an object that can be sampled from and scored; arguments and errors as in [`encode`]."""
+        given = {"input_ids": input_ids is not None, "points": points is not None}
+        wanted = "points" if self.config.modality == "point" else "input_ids"
+        names = [name for name, is_given in given.items() if is_given]
+        if names != [wanted]:
+            got = " and ".join(names) or "neither"
+            raise ValueError(f"{wanted} must be given to a model of {self.config.modality}s, got {got}")
+        if points is None:
+            return self.encoder(input_ids, attention_mask, lengths)
+        self._refuse_for_points(attention_mask=attention_mask, lengths=lengths)
+        if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
+            expected = f"(n, {self.config.point_size}) with n at least 1"
+            raise ValueError(f"points must have shape {expected}, got {tuple(points.shape)}")
+        return self.encoder(self._scaled(points))
+
+    def _refuse_for_points(self, **of_texts) -> None:
+        for name, value in of_texts.items():
+            if value is not None:
+                raise ValueError(f"{name} is about texts and cannot be given to a model of points")
+
+    def _require_latent(self) -> None:
+        if self.config.prior == "none":
+            raise ValueError('prior="none" has no latent that a text could be encoded into')
+
+    def _scaled(self, points: torch.Tensor) -> torch.Tensor:
+        """Points in the model's own units."""
+        center = at_least_float32(self.point_center)
+        return (points.to(center.dtype) - center) / self.config.point_scale
+
+    def decode_points(
+        self, latents: torch.Tensor, do_sample: bool = False, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """The mean of p(x|z), or with `do_sample` a draw, for each latent, `(n, point_size)`; for models of points."""
+        points = self.decoder.sample(latents, generator) if do_sample else self.decoder(latents)
+        return self.point_center + self.config.point_scale * points
+
+    def _read(self, latents, input_ids, attention_mask, lengths, labels, decoder_input_ids):
+        """The decoder's states after every token of the texts, packed, and the tokens that they are to predict."""
+        if labels is not None and labels.ndim != 2:
+            raise ValueError(
+                f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
+                "symbols go into class_labels"
+            )
+        if labels is None:
+            labels = self._targets(input_ids, attention_mask)
+            # A text of one token has no target: one place of it is read all the same, and does not count.
+            target_lengths = [max(length - 1, 1) for length in lengths]
+        else:
+            target_lengths = [labels.shape[1]] * len(labels)  # where the padding is, only the device knows
+        if labels.shape[1] == 0:
+            raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
+        if decoder_input_ids is None:
+            decoder_input_ids = self._shift_right(labels)
+        hidden = self.decoder.forward_packed(decoder_input_ids, latents, target_lengths)
+        return hidden, pack(labels, target_lengths).data
+
+    def conditional_log_likelihood(
+        self,
+        latents: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        lengths: Sequence[int] | None = None,
+        points: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        log p(x|z) of each example, `(batch_size,)`: of a text its words and end given the beginning, of a point in the
+        units of `points`.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z; for a model without a latent of
+                size 0.
+            input_ids, attention_mask, lengths, points: As in [`encode`].
+        """
+        if points is not None:
+            log_scale = self.config.point_size * math.log(self.config.point_scale)
+            return self.decoder.log_likelihood(latents, self._scaled(points)) - log_scale
+        if lengths is None:
+            lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        hidden, targets = self._read(latents, input_ids, attention_mask, lengths, None, None)
+        logits = self.decoder.logits(hidden.data).float()
+        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+        return -pad_packed_sequence(hidden._replace(data=losses), batch_first=True)[0].sum(-1)
 
     def _decode(self, decoder_input_ids, encoder_outputs, past_key_values, use_cache) -> LDEBMOutput:
         latents = encoder_outputs[0].squeeze(1)

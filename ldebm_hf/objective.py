@@ -4,6 +4,7 @@ reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classi
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,6 +19,27 @@ LOGITS_IN_CHUNKS = (
     if hasattr(nn, "LinearCrossEntropyOptions")
     else None
 )
+
+
+@dataclass
+class PriorLoss:
+    """
+    What a prior contributes to the objective; with the posterior's negative entropy it makes the divergence of
+    posterior and prior, up to what energies leave unknown.
+
+    Args:
+        loss (`torch.Tensor`): Scalar, to be minimised over prior and encoder together: the cross-entropy
+            -E_q[log p(z)], without the d/2 · log 2π that the entropy lacks too, or a contrast with its gradient.
+        energy_positive (`torch.Tensor`, *optional*): Mean F at samples of the posterior (z̃⁺), detached.
+        energy_negative (`torch.Tensor`, *optional*): Mean F at the prior's (z̃⁻), detached.
+        noisy_symbol_logits (`torch.Tensor` of shape `(num_pairs, num_symbols)`, *optional*): f(z̃⁺, t) of all pairs,
+            where the symbols' cross-entropy counts there too; pair `i` belongs to example `i % batch_size`.
+    """
+
+    loss: torch.Tensor
+    energy_positive: torch.Tensor | None = None
+    energy_negative: torch.Tensor | None = None
+    noisy_symbol_logits: torch.Tensor | None = None
 
 
 def reconstruction_loss(
@@ -84,11 +106,24 @@ def mutual_information(symbol_logits: torch.Tensor) -> torch.Tensor:
     I(z; y) = H(mean_b p(y|z_b)) - mean_b H(p(y|z_b)) in nats over one batch (Eq. 9), at most log min(B, K).
 
     Args:
-        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
+        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0); or logits of several
+            variables, `(batch_size, num_variables, num_categories)`, whose informations are summed.
     """
     log_probability = symbol_logits.log_softmax(-1)
     log_marginal = log_probability.logsumexp(0) - math.log(len(symbol_logits))
-    return (log_probability.exp() * (log_probability - log_marginal)).sum(-1).mean()
+    return (log_probability.exp() * (log_probability - log_marginal)).flatten(1).sum(-1).mean()
+
+
+def negative_code_entropy(code_logits: torch.Tensor) -> torch.Tensor:
+    """
+    E_q[log q(c|x)] of independent categorical variables, nats per example, mean over examples.
+
+    Args:
+        code_logits (`torch.Tensor` of shape `(batch_size, num_variables, num_categories)`): log q(c|x) up to
+            constants.
+    """
+    log_probability = code_logits.log_softmax(-1)
+    return (log_probability.exp() * log_probability).flatten(1).sum(-1).mean()
 
 
 def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:

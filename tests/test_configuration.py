@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, get_args, get_origin
 
 import pytest
 from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
+from tiny_models import DIFFUSION_PRESETS
 from transformers import AutoConfig
 
 from ldebm_hf import PRESETS, LDEBMConfig
@@ -25,6 +26,8 @@ def away_from_default(kind, default):
         return not default
     if NoneType in allowed and default is not None:
         return None
+    if int in allowed and default is None:
+        return 3
     return 0.25 if float in allowed else default + 1
 
 
@@ -49,7 +52,7 @@ def test_lookalikes_of_the_right_type_are_errors(name, value):
 
 @pytest.mark.parametrize("name", FLOATS)
 def test_int_is_accepted_for_a_float(name):
-    value = 0 if name == "dropout" else 1
+    value = 0 if name in ("dropout", "word_dropout") else 1
     assert getattr(LDEBMConfig(**{name: value}), name) == value
 
 
@@ -59,7 +62,28 @@ def test_int_is_accepted_for_a_float(name):
         ({"vocab_size": 0}, "vocab_size", 0, "at least 1"),
         ({"latent_size": -1}, "latent_size", -1, "at least 1"),
         ({"langevin_steps": 0}, "langevin_steps", 0, "at least 1"),
-        ({"num_levels": 1}, "num_levels", 1, "at least 2"),
+        ({"num_levels": 0}, "num_levels", 0, "at least 1"),
+        ({"num_levels": 1}, "langevin_step_rule", "'published'", "relative or paper for a single level"),
+        ({"num_levels": 1, "scale_last_level": True}, "scale_last_level", True, "False for a single level"),
+        ({"energy_network": "mlp"}, "energy_network", "'mlp'", "residual for more than one level"),
+        ({"energy_network": "mlp", "num_levels": 1, "langevin_step_rule": "paper"}, "energy_spectral_norm", True,
+         'False for energy_network="mlp"'),
+        ({"modality": "point", "prior": "none"}, "modality", "'point'", '"text" for prior="none"'),
+        ({"point_size": 0}, "point_size", 0, "at least 1"),
+        ({"point_center": [1.0]}, "point_center", [1.0], "point_size=2 finite numbers"),
+        ({"point_center": [0.0, float("nan")]}, "point_center", "[0.0, nan]", "point_size=2 finite numbers"),
+        ({"point_scale": 0}, "point_scale", 0, "positive"),
+        ({"point_std": -1.0}, "point_std", -1.0, "positive"),
+        ({"point_noise": -0.1}, "point_noise", -0.1, "at least 0"),
+        ({"word_dropout": 1}, "word_dropout", 1, "in [0, 1)"),
+        ({"gumbel_temperature": 0.0}, "gumbel_temperature", 0.0, "positive"),
+        ({"dispersion_weight": 1.5}, "dispersion_weight", 1.5, "in [0, 1]"),
+        ({"num_code_variables": 0}, "num_code_variables", 0, "at least 1"),
+        ({"prior": "semi", "num_code_categories": 1}, "num_code_categories", 1, "at least 2, or None"),
+        ({"prior": "discrete", "num_labels": 1}, "num_labels", 1, "at least 2"),
+        ({"prior": "discrete", "num_code_variables": 2}, "num_labels", 20, "C**2, with num_code_variables=2"),
+        ({"prior": "mixture", "num_code_variables": 3, "num_labels": 8}, "latent_size", 40,
+         "a multiple of num_code_variables=3"),
         ({"energy_num_blocks": -1}, "energy_num_blocks", -1, "at least 0"),
         ({"embedding_size": 8}, "decoder_hidden_size", 512, "equal to embedding_size=8"),
         ({"dropout": 1.0}, "dropout", 1.0, "in [0, 1)"),
@@ -96,8 +120,8 @@ def test_bad_value_is_an_error_with_argument_value_and_what_is_allowed(settings,
 
 def test_values_assigned_later_are_checked_when_saving(tmp_path):
     config = LDEBMConfig()
-    config.num_levels = 1
-    with pytest.raises(StrictDataclassClassValidationError, match="num_levels must be at least 2, got 1"):
+    config.num_levels = 0
+    with pytest.raises(StrictDataclassClassValidationError, match="num_levels must be at least 1, got 0"):
         config.save_pretrained(tmp_path)
 
 
@@ -115,7 +139,7 @@ def test_values_assigned_later_are_checked_when_saving(tmp_path):
         ({"id2label": {0: "good", 1: "bad"}, "num_labels": 2, "num_symbols": 2}, ["good", "bad"]),
     ],
 )
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_symbols_are_consistent_however_they_are_given(preset, settings, names):
     config = LDEBMConfig.from_preset(preset, **settings)
     assert config.id2label == dict(enumerate(names))
@@ -136,15 +160,47 @@ def test_presets_set_the_same_fields_and_the_default_is_consistent():
     published, consistent = PRESETS["published"], PRESETS["consistent"]
     assert published.keys() == consistent.keys() <= FIELDS.keys()
     assert LDEBMConfig.from_preset("consistent") == LDEBMConfig() != LDEBMConfig.from_preset("published")
+    assert set(DIFFUSION_PRESETS) == {"published", "consistent"}
     for preset, values in PRESETS.items():
         config = LDEBMConfig.from_preset(preset)
         assert {name: getattr(config, name) for name in values} == values
 
 
+@pytest.mark.parametrize(
+    ("settings", "categories", "has_symbols", "gaussian_size", "total_size"),
+    [
+        ({"prior": "diffusion"}, 9, True, 4, 4),
+        ({"prior": "gaussian"}, 9, False, 4, 4),
+        ({"prior": "none"}, 9, False, 0, 0),
+        ({"prior": "mixture"}, 9, True, 4, 4),
+        ({"prior": "mixture", "num_code_variables": 2}, 3, True, 4, 4),
+        ({"prior": "discrete"}, 9, True, 0, 9),
+        ({"prior": "discrete", "num_code_variables": 2}, 3, True, 0, 6),
+        ({"prior": "discrete", "num_code_categories": 5}, 5, False, 0, 5),
+        ({"prior": "discrete", "num_code_variables": 20, "num_code_categories": 10}, 10, False, 0, 200),
+        ({"prior": "semi"}, 9, True, 4, 13),
+        ({"prior": "semi", "num_code_variables": 2, "num_code_categories": 3}, 3, True, 4, 10),
+        ({"prior": "semi", "num_code_variables": 3, "num_code_categories": 2}, 2, False, 4, 10),
+    ],
+)
+def test_codes_symbols_and_sizes_of_every_prior(settings, categories, has_symbols, gaussian_size, total_size):
+    config = LDEBMConfig(latent_size=4, num_symbols=9, **settings)
+    assert (config.code_categories, config.has_symbols) == (categories, has_symbols)
+    assert (config.gaussian_size, config.total_latent_size) == (gaussian_size, total_size)
+    assert config.has_codes == (settings["prior"] in ("mixture", "discrete", "semi"))
+
+
+def test_roots_of_the_number_of_symbols_are_exact():
+    """The cube root of 125 in floating point is 4.999…"""
+    for variables, categories in [(3, 5), (2, 7), (4, 10), (6, 3)]:
+        config = LDEBMConfig(prior="discrete", num_code_variables=variables, num_symbols=categories**variables)
+        assert config.code_categories == categories and config.has_symbols
+
+
 def test_settings_go_on_top_of_a_preset():
     config = LDEBMConfig.from_preset("consistent", langevin_steps=7, num_symbols=4, dtype="bfloat16")
     assert (config.langevin_steps, config.num_labels, config.langevin_start) == (7, 4, "gaussian")
-    with pytest.raises(ValueError, match="preset must be one of .*'consistent', 'published'.*, got 'paper'"):
+    with pytest.raises(ValueError, match="preset must be one of .*'consistent', .*'published', .*, got 'paper'"):
         LDEBMConfig.from_preset("paper")
     with pytest.raises(ValueError, match="settings must be fields of LDEBMConfig, got 'latent_sise'"):
         LDEBMConfig.from_preset("published", latent_sise=3)
@@ -154,7 +210,8 @@ def test_every_field_survives_the_json_file(tmp_path):
     published = LDEBMConfig.from_preset("published")
     values = {name: away_from_default(kind, getattr(published, name)) for name, kind in FIELDS.items()}
     del values["is_encoder_decoder"]
-    values["scale_last_level"] = False  # the other value goes with a flat base measure only
+    values |= {"prior": "discrete", "num_levels": 1, "point_center": [0.2, 0.9, -1.0]}  # which go with the others
+    values["scale_last_level"] = False  # the other value goes with a flat base measure and several levels only
     assert None in values.values() and [0.2, 0.9] in values.values()
     LDEBMConfig(id2label={0: "good", 1: "bad", 2: "übel"}, **values).save_pretrained(tmp_path)
     loaded = LDEBMConfig.from_pretrained(tmp_path)

@@ -123,6 +123,20 @@ def test_likelihood_weights_do_not_depend_on_the_level_sampling(sampling):
     assert abs(drawn - config.num_levels) < 5 * config.num_levels / 2 / 20_000**0.5
 
 
+@pytest.mark.parametrize("schedule", ["published", "linear_variance"])
+def test_a_single_level_goes_from_z_to_pure_noise(schedule):
+    tables = LevelTables(LDEBMConfig.from_preset("svebm", noise_schedule=schedule, latent_size=2))
+    latents = torch.randn(20_000, 2)
+    scaled, z_next = tables.diffuse(latents, torch.zeros(20_000, dtype=torch.long), torch.Generator().manual_seed(0))
+    assert torch.equal(scaled, latents) and torch.equal(tables.first_level(latents, base_noise=True), latents)
+    five_standard_errors = 5 / 20_000**0.5
+    assert (z_next.T.cov() - torch.eye(2)).abs().max() < 2**0.5 * five_standard_errors
+    assert z_next.mean(0).abs().max() < five_standard_errors
+    assert (z_next * latents).mean(0).abs().max() < five_standard_errors  # nothing of z is left
+    assert tables.gaussian_variance.tolist() == tables.energy_weight.tolist() == [1.0]
+    assert tables.langevin_variance.tolist() == [0.25] and tables.draw_levels(3).tolist() == [0, 0, 0]
+
+
 def test_published_step_rule_needs_the_base_level():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_rule.*base_level_noise"):
         LDEBMConfig(langevin_step_rule="published", base_level_noise=False)

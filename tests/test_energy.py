@@ -82,7 +82,7 @@ def test_where_nothing_can_be_compiled_the_gradient_is_the_eager_one(energy, mon
         return run
 
     monkeypatch.setattr(torch, "compile", broken)
-    energy_module._compiled_evaluate.cache_clear()
+    energy_module.compiled.cache_clear()
     energy.eval()
     scaled, level = batch()
     expected = energy.tilted(level, *weights()).gradient(scaled)
@@ -91,7 +91,7 @@ def test_where_nothing_can_be_compiled_the_gradient_is_the_eager_one(energy, mon
     assert [record.getMessage() for record in caplog.records] == [
         "torch.compile failed, the sampler goes on without it: no compiler"
     ]
-    energy_module._compiled_evaluate.cache_clear()
+    energy_module.compiled.cache_clear()
 
 
 def test_spectral_norm_bounds_every_weight(energy):

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tiny_models import END, LATENT, START, VOCABULARY, OnlyWord, StopAtLength, seeded, tiny_model
+from tiny_models import DIFFUSION_PRESETS, END, LATENT, START, VOCABULARY, OnlyWord, StopAtLength, seeded, tiny_model
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from ldebm_hf import PRESETS, LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMModel, build_tokenizer
 
 LEVELS = 6
 LATENTS = torch.randn(3, LATENT, generator=torch.Generator().manual_seed(0))
@@ -180,7 +180,7 @@ def test_return_dict_and_generation_config(model):
     assert output.past_key_values.get_seq_length() == 4
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_every_gradient_mode_gives_the_same_texts_and_no_graph(preset, context):
     model = tiny_model(preset)
@@ -230,7 +230,7 @@ def test_one_symbol_serves_all_samples(model):
     assert model.generate(class_labels="bad", num_samples=3, max_new_tokens=2).shape[0] == 3
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_trajectory_starts_at_noise_and_ends_at_the_latents(preset):
     model = tiny_model(preset)
     output = model.sample_latents(5, class_labels=0, generator=seeded(), return_trajectory=True)
@@ -242,7 +242,7 @@ def test_trajectory_starts_at_noise_and_ends_at_the_latents(preset):
     assert not torch.equal(shorter, output.latents)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 @torch.no_grad()
 def test_guidance_moves_the_symbols(preset):
     """0 ignores the symbol to the bit; the larger the scale (in units of 1/τ_0), the likelier the symbol."""

@@ -8,10 +8,11 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_models import DIFFUSION_PRESETS
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.energy import sinusoidal_embedding
 
 WEIGHTS = "model.safetensors"
@@ -58,7 +59,7 @@ def trained(model, batch) -> LDEBMModel:
     return model
 
 
-@pytest.fixture(scope="module", params=PRESETS)
+@pytest.fixture(scope="module", params=DIFFUSION_PRESETS)
 def model(request, batch) -> LDEBMModel:
     return trained(tiny_model(request.param), batch).eval()
 
@@ -215,7 +216,7 @@ def test_tables_are_refilled_exactly(model, folder, poisoned_memory, dtype):
 @pytest.mark.parametrize(
     "missing",
     [
-        ["encoder.rnn.weight_hh_l0", "encoder.mean.bias"],
+        ["encoder.rnn.weight_hh_l0", "encoder.heads.mean.bias"],
         ["decoder.embedding.weight"],
         [MERGE + "bias"],
         [MERGE + "parametrizations.weight.original"],
@@ -263,7 +264,7 @@ def test_missing_linear_weight_is_drawn_as_torch_does(folder, model, tmp_path, p
 
 # ------------------------------------------------------------------------------------------------- without the package
 
-WITHOUT_THE_PACKAGE = """
+NOT_INSTALLED = """
 import sys
 
 class NotInstalled:
@@ -273,6 +274,9 @@ class NotInstalled:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, NotInstalled)
+"""
+
+TEXTS_WITHOUT_THE_PACKAGE = """
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -311,19 +315,60 @@ torch.save(first, results)
 """
 
 
-@pytest.mark.parametrize("model", ["consistent"], indirect=True)
-def test_folder_works_where_the_package_is_not_installed(model, folder, batch, tmp_path):
-    again, results = tmp_path / "again", tmp_path / "results.pt"
+POINTS_WITHOUT_THE_PACKAGE = """
+import torch
+from transformers import AutoModel
+
+folder, inputs, results = sys.argv[1:]
+model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+assert type(model).__module__.startswith("transformers_modules.")
+seeded = torch.Generator().manual_seed
+points = torch.load(inputs)
+with torch.no_grad():
+    outputs = [
+        model(points=points, generator=seeded(0)).loss,
+        model.infer_symbols(points=points),
+        model.generate(points=points),
+        model.generate(class_labels=["bad", "good"], do_sample=True, generator=seeded(0)),
+    ]
+torch.save(outputs, results)
+"""
+
+
+def run_without_the_package(script, tmp_path, *arguments):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", WITHOUT_THE_PACKAGE, str(folder), str(again), str(results)],
+        [sys.executable, "-c", NOT_INSTALLED + script, *map(str, arguments)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
+
+
+@torch.no_grad()
+def test_model_of_points_works_where_the_package_is_not_installed(tmp_path):
+    model = tiny_model("dgm_vae_i", modality="point", point_center=[10.0, -3.0], point_scale=2.0).eval()
+    points = torch.randn(5, 2)
+    folder, inputs, results = (tmp_path / name for name in ("saved", "inputs.pt", "results.pt"))
+    model.save_pretrained(folder)
+    torch.save(points, inputs)
+    run_without_the_package(POINTS_WITHOUT_THE_PACKAGE, tmp_path, folder, inputs, results)
+    expected = [
+        model(points=points, generator=seeded()).loss,
+        model.infer_symbols(points=points),
+        model.generate(points=points),
+        model.generate(class_labels=["bad", "good"], do_sample=True, generator=seeded()),
+    ]
+    assert all(torch.equal(*pair) for pair in zip(torch.load(results), expected, strict=True))
+
+
+@pytest.mark.parametrize("model", ["consistent", "gm_vae"], indirect=True)
+def test_folder_works_where_the_package_is_not_installed(model, folder, batch, tmp_path):
+    again, results = tmp_path / "again", tmp_path / "results.pt"
+    run_without_the_package(TEXTS_WITHOUT_THE_PACKAGE, tmp_path, folder, again, results)
     loss, symbols, samples, texts, *rest = torch.load(results)
     here = behaviour(model, batch)
     assert torch.equal(loss, model(**batch, generator=seeded()).loss)

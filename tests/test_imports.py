@@ -16,9 +16,10 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
-    {"configuration_ldebm", "noise", "packing", "recurrent"},
-    {"diffusion", "energy", "langevin", "objective"},
-    {"priors"},
+    {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"},
+    {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
+    {"posteriors"},
+    {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
     {"encoders", "decoders", "generation"},
     {"modeling_ldebm"},
 )
@@ -31,6 +32,7 @@ OUTER_LAYER = {
     "likelihood",
     "model_card",
     "plots",
+    "scores",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}

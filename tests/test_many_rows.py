@@ -94,7 +94,7 @@ def test_rows_stay_where_all_of_them_are_seen(model, projected_rows, options):
 def test_big_requests_are_drawn_in_batches(model, monkeypatch, capsys):
     enable_progress_bar()  # training, which may have run before, switches transformers' bars off
     sizes, sample = [], model.prior.sample
-    monkeypatch.setattr(model.prior, "sample", lambda n, *rest: sizes.append(n) or sample(n, *rest))
+    monkeypatch.setattr(model.prior, "sample", lambda n, **rest: sizes.append(n) or sample(n, **rest))
     symbols = torch.arange(7) % 3
     generator, batches = seeded(), seeded()
     latents = model.sample_latents(class_labels=symbols, batch_size=3, generator=generator)

@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from tiny_models import TINY_SIZES
+from tiny_models import DIFFUSION_PRESETS, TINY_SIZES
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel
 
 BATCH, LENGTH, LATENT, SYMBOLS, VOCABULARY = 3, 6, 4, 3, 12
 IDS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 9, 4, 3, 0, 0], [2, 10, 3, 0, 0, 0]])
@@ -27,7 +27,7 @@ def seeded(seed=0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 @pytest.mark.parametrize("training", [False, True])
 def test_forward_returns_every_term_and_shape(preset, training):
     model = tiny_model(preset).train(training)
@@ -55,7 +55,7 @@ def test_forward_returns_every_term_and_shape(preset, training):
 def test_encode_and_infer_symbols():
     model = tiny_model()
     posterior = model.encode(IDS, MASK)
-    assert list(posterior) == ["posterior_mean", "posterior_log_variance"]
+    assert list(posterior) == ["posterior_mean", "posterior_log_variance", "symbol_logits"]
     output = model(IDS, MASK)
     assert torch.equal(posterior.posterior_mean, output.posterior_mean)
     assert torch.equal(posterior.posterior_log_variance, output.posterior_log_variance)
@@ -103,7 +103,7 @@ def test_lengths_stand_for_the_mask(training):
 
 
 def test_order_of_the_texts_does_not_matter(monkeypatch):
-    monkeypatch.setattr("ldebm_hf.modeling_ldebm.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    monkeypatch.setattr("ldebm_hf.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
     model, order = tiny_model(), torch.tensor([2, 0, 1])
     expected, output = model(IDS, MASK), model(IDS[order], MASK[order])
     torch.testing.assert_close(output.reconstruction_loss, expected.reconstruction_loss)
@@ -150,7 +150,7 @@ def test_a_row_alone_has_the_posterior_that_it_has_in_a_batch():
         torch.testing.assert_close(alone.posterior_log_variance[0], batch.posterior_log_variance[row])
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_unknown_symbols_count_for_nothing(preset):
     model = tiny_model(preset)
     none = model(IDS, MASK, generator=seeded())
@@ -177,7 +177,7 @@ def test_labels_and_decoder_inputs_default_to_the_shifted_text():
     torch.testing.assert_close(expected.reconstruction_loss, nll.sum(1).mean())
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_gradient_reaches_every_parameter(preset):
     model = tiny_model(preset, dropout=0.0).train()
     model(IDS, MASK, class_labels=torch.tensor([0, 1, 2])).loss.backward()
@@ -186,7 +186,7 @@ def test_gradient_reaches_every_parameter(preset):
     assert [name for name, p in model.named_parameters() if p.grad.abs().sum() == 0] == []
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_generator_makes_the_forward_pass_reproducible(preset):
     model = tiny_model(preset)
     state = torch.random.get_rng_state()
@@ -231,7 +231,7 @@ def test_spectral_norms_know_the_weights_that_were_drawn(bound):
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 def test_bfloat16_autocast_steps_with_a_float32_energy(preset, training):
     model = tiny_model(preset).train(training)
     with torch.autocast("cpu", torch.bfloat16):

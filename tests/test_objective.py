@@ -10,6 +10,7 @@ from ldebm_hf import objective
 from ldebm_hf.objective import (
     classification_loss,
     mutual_information,
+    negative_code_entropy,
     negative_entropy,
     reconstruction_loss,
 )
@@ -90,6 +91,19 @@ def test_mutual_information_of_known_channels():
     probability = torch.tensor([[1 - error, error], [error, 1 - error]], dtype=torch.float64)
     capacity = math.log(2) + error * math.log(error) + (1 - error) * math.log(1 - error)
     assert mutual_information(probability.log()).item() == pytest.approx(capacity)
+
+
+def test_information_of_several_variables_is_the_sum():
+    logits = torch.randn(16, 3, 4, dtype=torch.float64)
+    expected = sum(mutual_information(logits[:, m]) for m in range(3))
+    torch.testing.assert_close(mutual_information(logits), expected)
+    assert mutual_information(50 * torch.eye(4).repeat(8, 1)[:, None]).item() == pytest.approx(math.log(4))
+
+
+def test_negative_code_entropy_is_the_categorical_one():
+    logits = 3 + torch.randn(5, 2, 4, dtype=torch.float64)
+    torch.testing.assert_close(-negative_code_entropy(logits), Categorical(logits=logits).entropy().sum(-1).mean())
+    assert negative_code_entropy(torch.tensor([[[0.0, -1e4]]])) == 0
 
 
 def test_classification_counts_only_known_symbols():

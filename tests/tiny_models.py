@@ -6,6 +6,7 @@ from transformers import LogitsProcessor, StoppingCriteria
 from ldebm_hf import LDEBMConfig, LDEBMModel
 
 VOCABULARY, START, END = 12, 2, 3
+DIFFUSION_PRESETS = ("published", "consistent")  # that decide every setting of the diffusion prior
 LATENT = 4
 TINY_SIZES = {
     "vocab_size": VOCABULARY,

@@ -1,12 +1,40 @@
-"""From texts to padded batches: which examples make up each optimiser step, on each process."""
+"""From a split to batches: which examples make up each optimiser step, on each process, and as what tensors."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
+
+Batch = dict[str, torch.Tensor | list[int]]
+
+
+class Examples(Protocol):
+    """A split in the form in which the model reads it.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
+    """
+
+    labels: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    @property
+    def digest(self) -> str:
+        """Changes if any example or label does."""
+
+    def batches(
+        self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
+    ) -> Iterable[Batch]:
+        """The examples of each index list as one batch: `class_labels`, `indices`, and the model's inputs."""
+
+    def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
+        """All indices, in batches for encoding everything. The same batches at every call."""
 
 
 @dataclass
@@ -16,15 +44,17 @@ class TokenizedSplit:
     Args:
         token_ids (`list[list[int]]`): ids per text, special tokens included, not padded.
         labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
+        pad_token_id (`int`): what batches are padded with.
     """
 
     token_ids: list[list[int]]
     labels: np.ndarray
+    pad_token_id: int
 
     @classmethod
     def of(cls, split, tokenizer, max_length: int) -> "TokenizedSplit":
         token_ids = tokenizer(split.texts, truncation=True, max_length=max_length)["input_ids"]
-        return cls(token_ids, np.asarray(split.labels, dtype=np.int64))
+        return cls(token_ids, np.asarray(split.labels, dtype=np.int64), tokenizer.pad_token_id)
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -34,12 +64,16 @@ class TokenizedSplit:
         """Number of tokens of each text, `(n,)`."""
         return np.array([len(ids) for ids in self.token_ids])
 
+    @property
+    def digest(self) -> str:
+        content = hashlib.sha256()
+        for ids in self.token_ids:
+            content.update(np.asarray([len(ids), *ids], dtype=np.int32).tobytes())
+        content.update(self.labels.tobytes())
+        return content.hexdigest()[:16]
+
     def batches(
-        self,
-        index_lists: Iterable[np.ndarray],
-        pad_token_id: int,
-        class_labels: np.ndarray | None = None,
-        num_workers: int = 0,
+        self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
     ) -> DataLoader:
         """The examples of each index list as one padded batch, its texts from long to short.
 
@@ -53,7 +87,7 @@ class TokenizedSplit:
             texts' numbers of tokens as a list.
         """
         labels = self.labels if class_labels is None else class_labels
-        collate = partial(_collate, token_ids=self.token_ids, labels=labels, pad_token_id=pad_token_id)
+        collate = partial(_collate, token_ids=self.token_ids, labels=labels, pad_token_id=self.pad_token_id)
         return DataLoader(
             range(len(self)),
             batch_sampler=[list(i) for i in index_lists],
@@ -64,13 +98,61 @@ class TokenizedSplit:
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
         """All indices, in batches of texts of like length: the least padding. The same batches at every call."""
-        order = np.argsort(self.lengths, kind="stable")
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        return _cut(np.argsort(self.lengths, kind="stable"), batch_size)
 
 
-def _collate(
-    indices: list[int], token_ids: list[list[int]], labels: np.ndarray, pad_token_id: int
-) -> dict[str, torch.Tensor | list[int]]:
+@dataclass
+class PointExamples:
+    """The points of a split, with their labels.
+
+    Args:
+        points (`np.ndarray` of shape `(n, point_size)`, float32).
+        labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, split) -> "PointExamples":
+        return cls(np.ascontiguousarray(split.points, dtype=np.float32), np.asarray(split.labels, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.points.tobytes() + self.labels.tobytes()).hexdigest()[:16]
+
+    def batches(
+        self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
+    ) -> Iterable[Batch]:
+        """The points of each index list as one batch, in its order.
+
+        Args:
+            class_labels (`np.ndarray` of shape `(n,)`, *optional*): symbols; defaults to `self.labels`.
+            num_workers (`int`, *optional*): without effect: a batch takes microseconds.
+
+        Yields:
+            dicts of `points`, float32 `(batch, point_size)`, `class_labels` and `indices`, int64 `(batch,)`: on the
+            CPU.
+        """
+        points, labels = torch.from_numpy(self.points), self.labels if class_labels is None else class_labels
+        labels = torch.from_numpy(labels)
+        for indices in index_lists:
+            rows = torch.as_tensor(indices)
+            yield {"points": points[rows], "class_labels": labels[rows], "indices": rows}
+
+    def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
+        """All indices in order, in batches."""
+        return _cut(np.arange(len(self)), batch_size)
+
+
+def _cut(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def _collate(indices: list[int], token_ids: list[list[int]], labels: np.ndarray, pad_token_id: int) -> Batch:
     indices = sorted(indices, key=lambda index: -len(token_ids[index]))  # as packing wants them
     lengths = [len(token_ids[index]) for index in indices]
     is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
@@ -85,7 +167,12 @@ def _collate(
     }
 
 
-def to_device(batch: dict[str, torch.Tensor | list[int]], device: torch.device) -> dict[str, torch.Tensor | list[int]]:
+def model_inputs(batch: Batch) -> Batch:
+    """What the model, its `encode` and its `infer_symbols` read of a batch, by argument name."""
+    return {name: value for name, value in batch.items() if name not in ("class_labels", "indices")}
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on `device`; from page-locked memory they go there while the host goes on."""
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value

@@ -8,7 +8,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
 from ..clustering import align_to_labels
-from .batches import TokenizedSplit, to_device
+from ..configuration_ldebm import LDEBMConfig
+from ..scores.distances import energy_distance
+from .batches import Batch, Examples, model_inputs, to_device
 from .randomness import Purpose, generator, seed_noise
 
 LOSS_TERMS = (
@@ -32,35 +34,57 @@ GREATER_IS_BETTER = {
 NUM_PRIOR_SAMPLES = 1000
 
 
+def loss_terms(config: LDEBMConfig) -> list[str]:
+    """Those of the loss terms that a model has, as its prior has an energy, symbols or codes, or a latent at all."""
+    absent = set()
+    if config.prior != "diffusion":
+        absent |= {"energy_positive", "energy_negative"}
+    if not config.has_symbols:
+        absent.add("classification_loss")
+    if not config.has_symbols and not config.has_codes:
+        absent.add("mutual_information")
+    if config.prior == "none":
+        absent |= {"prior_loss", "entropy_loss"}
+    return [name for name in LOSS_TERMS if name not in absent]
+
+
 @dataclass
 class Evaluator:
     """Scores a model on a split, the same way however many processes share the work.
 
     Args:
-        split (`TokenizedSplit`): labels are used for scores, never to infer anything.
+        split (`Examples`): labels are used for scores, never to infer anything.
+        config (`LDEBMConfig`): the model's; decides which scores there are.
         symbols_are_labels (`bool`): whether symbols mean the labels because some were trained on; else clusters are
             matched to labels before they are scored.
         batch_size (`int`), seed (`int`): the seed fixes all noise.
     """
 
-    split: TokenizedSplit
+    split: Examples
+    config: LDEBMConfig
     symbols_are_labels: bool
     batch_size: int
     seed: int
 
     def check_metric(self, name: str) -> None:
-        """Raise ValueError if `name` is no score of this split."""
-        names = [*self._terms(), "symbol_usage_entropy", "symbols_used", "prior_distance"]
-        if (self.split.labels >= 0).any():
-            names += ["symbol_accuracy" if self.symbols_are_labels else "matched_accuracy"]
-            names += ["v_measure"] if _v_measure_score() else []
+        """Raise ValueError if `name` is no score of this model on this split."""
+        names = self._terms()
+        if self.config.has_symbols:
+            names += ["symbol_usage_entropy", "symbols_used"]
+            if (self.split.labels >= 0).any():
+                names += ["symbol_accuracy" if self.symbols_are_labels else "matched_accuracy"]
+                names += ["v_measure"] if _v_measure_score() else []
+        names += ["prior_distance"] if self.config.prior != "none" else []
+        names += ["sample_distance"] if self.config.modality == "point" else []
         if name not in names:
-            raise ValueError(f"metric_for_best_model must, on this corpus, be one of {', '.join(names)}; got {name!r}")
+            raise ValueError(
+                f"metric_for_best_model must, for this model and corpus, be one of {', '.join(names)}; got {name!r}"
+            )
 
     def _terms(self) -> list[str]:
         """The loss terms; cross-entropy only where symbols can be compared with labels."""
         comparable = self.symbols_are_labels and (self.split.labels >= 0).any()
-        return [name for name in LOSS_TERMS if comparable or name != "classification_loss"]
+        return [name for name in loss_terms(self.config) if comparable or name != "classification_loss"]
 
     @torch.no_grad()
     def __call__(self, model, accelerator: Accelerator) -> dict[str, float]:
@@ -74,45 +98,53 @@ class Evaluator:
         order = generator(self.seed, Purpose.VALIDATION_ORDER).permutation(len(self.split))
         index_lists = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         mine = range(accelerator.process_index, len(index_lists), accelerator.num_processes)
-        loader = self.split.batches([index_lists[i] for i in mine], model.config.pad_token_id)
+        loader = self.split.batches([index_lists[i] for i in mine])
         records = [self._score(model, accelerator, i, batch) for i, batch in zip(mine, loader, strict=True)]
         records = sorted(gather_object(records), key=lambda record: record["batch"])
         scores = [self._summary(model, records) if accelerator.is_main_process else {}]
         return broadcast_object_list(scores)[0]
 
-    def _score(self, model, accelerator: Accelerator, index: int, batch: dict[str, torch.Tensor | list[int]]) -> dict:
+    def _score(self, model, accelerator: Accelerator, index: int, batch: Batch) -> dict:
         seed_noise(self.seed, Purpose.VALIDATION_BATCH, index)
         device_batch = to_device(batch, accelerator.device)
-        text = {name: device_batch[name] for name in ("input_ids", "attention_mask", "lengths")}
-        labels = device_batch["class_labels"] if self.symbols_are_labels else None
+        inputs = model_inputs(device_batch)
+        labels = device_batch["class_labels"] if self.config.has_symbols and self.symbols_are_labels else None
+        record = {"batch": index, "size": len(batch["indices"]), "labels": batch["class_labels"].numpy()}
         with accelerator.autocast():
-            output = model(**text, class_labels=labels, skip_logits=True)
-            symbols = model.prior.symbol_logits(output.posterior_mean).argmax(-1)
-        return {
-            "batch": index,
-            "terms": [float(getattr(output, name)) for name in self._terms()],
-            "symbols": symbols.cpu().numpy(),
-            "labels": batch["class_labels"].numpy(),
-            "latents": output.latents.float().cpu(),
-        }
+            output = model(**inputs, class_labels=labels, skip_logits=True)
+            if self.config.has_symbols:
+                symbols = model.infer_symbols(**inputs).argmax(-1)
+                record["symbols"] = symbols.cpu().numpy()
+        if self.config.prior != "none":
+            record["latents"] = output.latents.float().cpu()
+        return record | {"terms": [float(getattr(output, name)) for name in self._terms()]}
 
     def _summary(self, model, records: list[dict]) -> dict[str, float]:
-        sizes = np.array([len(record["symbols"]) for record in records])
+        sizes = np.array([record["size"] for record in records])
         known = np.array([(record["labels"] >= 0).sum() for record in records])
         scores = {}
         for column, name in enumerate(self._terms()):
             weights = known if name == "classification_loss" else sizes
             terms = np.array([record["terms"][column] for record in records])
             scores[name] = float((terms * weights).sum() / max(weights.sum(), 1))
-        symbols = np.concatenate([record["symbols"] for record in records])
-        labels = np.concatenate([record["labels"] for record in records])
-        scores |= self._symbol_scores(symbols, labels, model.config.num_labels)
-        latents = torch.cat([record["latents"] for record in records])
-        chosen = torch.linspace(0, len(latents) - 1, min(len(latents), NUM_PRIOR_SAMPLES)).long()
+        if self.config.has_symbols:
+            symbols = np.concatenate([record["symbols"] for record in records])
+            labels = np.concatenate([record["labels"] for record in records])
+            scores |= self._symbol_scores(symbols, labels, self.config.num_labels)
+        return scores | self._prior_scores(model, records)
+
+    def _prior_scores(self, model, records: list[dict]) -> dict[str, float]:
+        """Energy distances: of the prior's latents to the posterior's, and of its points to the split's."""
         seed_noise(self.seed, Purpose.PRIOR_SAMPLES)
-        scores["prior_distance"] = energy_distance(
-            model.sample_latents(NUM_PRIOR_SAMPLES).float().cpu(), latents[chosen]
-        )
+        scores = {}
+        if self.config.prior != "none":
+            latents = torch.cat([record["latents"] for record in records])
+            samples = model.sample_latents(NUM_PRIOR_SAMPLES).float().cpu()
+            scores["prior_distance"] = energy_distance(samples, _spread(latents, NUM_PRIOR_SAMPLES))
+        if self.config.modality == "point":
+            points = model.generate(num_samples=NUM_PRIOR_SAMPLES, do_sample=True).float().cpu()
+            data = _spread(torch.from_numpy(self.split.points), NUM_PRIOR_SAMPLES)
+            scores["sample_distance"] = energy_distance(points, data)
         return scores
 
     def _symbol_scores(self, symbols: np.ndarray, labels: np.ndarray, num_symbols: int) -> dict[str, float]:
@@ -129,22 +161,9 @@ class Evaluator:
         return scores
 
 
-def energy_distance(first: torch.Tensor, second: torch.Tensor) -> float:
-    r"""Distance between the distributions of two samples, 2 E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖; 0 if they are the same.
-
-    Args:
-        first (`torch.Tensor` of shape `(n, d)`), second (`torch.Tensor` of shape `(m, d)`).
-
-    Returns:
-        `float`: in the units of the vectors; the unbiased estimate, which may be slightly negative.
-    """
-    first, second = first.double(), second.double()
-    within = [_distances(x, x).sum() / max(len(x) * (len(x) - 1), 1) for x in (first, second)]
-    return float(2 * _distances(first, second).mean() - within[0] - within[1])
-
-
-def _distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
+def _spread(vectors: torch.Tensor, size: int) -> torch.Tensor:
+    """At most `size` of the rows, evenly spaced."""
+    return vectors[torch.linspace(0, len(vectors) - 1, min(len(vectors), size)).long()]
 
 
 def _v_measure_score():

@@ -5,7 +5,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from ..configuration_ldebm import LDEBMConfig
-from .parts import TrainingTexts
+from .parts import TrainingExamples
 from .settings import Settings
 
 MAY_CHANGE = {
@@ -27,16 +27,16 @@ MAY_CHANGE = {
 
 
 def run_fingerprint(
-    settings: Settings, config: LDEBMConfig, texts: TrainingTexts, accelerator: Accelerator, total_steps: int
+    settings: Settings, config: LDEBMConfig, examples: TrainingExamples, accelerator: Accelerator, total_steps: int
 ) -> dict[str, Any]:
-    """Every setting that changes the course of a run, and a digest of its training texts, flat by name."""
+    """Every setting that changes the course of a run, and a digest of its training examples, flat by name."""
     values = {f"clustering.{name}": value for name, value in vars(settings.clustering).items()}
     values |= {f"training.{k}": value for k, value in vars(settings.training).items() if k not in MAY_CHANGE}
     values |= {f"model.{k}": value for k, value in config.to_diff_dict().items() if k != "transformers_version"}
-    if not settings.training.lr_scheduler_type.startswith("constant"):
+    if not settings.training.lr_scheduler_type.startswith("constant") or settings.training.kl_schedule != "constant":
         values["the number of training steps"] = total_steps
     return values | {
-        "the training texts": texts.digest,
+        "the training examples": examples.digest,
         "the number of processes": accelerator.num_processes,
         "training.mixed_precision": accelerator.mixed_precision,
     }

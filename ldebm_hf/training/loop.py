@@ -16,13 +16,24 @@ from ..clustering import Clusters, balanced_order, check_clustering
 from ..data import Corpus, StreamedSplit
 from ..modeling_ldebm import LDEBMModel
 from ..plots import plot_validation_curves
-from .batches import Step, TokenizedSplit, group_by_length, plan_epoch, to_device
+from .annealing import kl_scale
+from .batches import (
+    Batch,
+    Examples,
+    PointExamples,
+    Step,
+    TokenizedSplit,
+    group_by_length,
+    model_inputs,
+    plan_epoch,
+    to_device,
+)
 from .checkpoints import WRITE_ERRORS, CheckpointStore
-from .evaluation import GREATER_IS_BETTER, LOSS_TERMS, Evaluator
+from .evaluation import GREATER_IS_BETTER, Evaluator, loss_terms
 from .fingerprint import run_fingerprint
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
-from .parts import InMemoryTexts, Part, StreamedTexts, TrainingTexts
+from .parts import InMemoryExamples, Part, StreamedTexts, TrainingExamples
 from .processes import lost_process_explained, process_group_options
 from .progress import Progress
 from .randomness import Purpose, generator, seed_noise
@@ -37,25 +48,27 @@ BAR = {"reconstruction_loss": "rec", "prior_loss": "prior", "entropy_loss": "ent
 
 
 class Trainer:
-    """Trains a model on a corpus as the settings say, on as many processes as there are.
+    """Trains a model of any modality and prior on a corpus as the settings say, on as many processes as there are.
 
-    Everything is written below `settings.training.output_dir`; at the end that folder holds the best model with its
-    tokenizer, so that `LDEBMModel.from_pretrained(output_dir)` works.
+    Everything is written below `settings.training.output_dir`; at the end that folder holds the best model, with its
+    tokenizer if it has one, so that `LDEBMModel.from_pretrained(output_dir)` works.
 
     All noise of a step follows from (seed, step, process) and an epoch's order from (seed, epoch), so that a run that
     was killed and resumed ends with the very weights of one that was not.
 
     Args:
         model (`LDEBMModel`): the model to train, on any device.
-        tokenizer (`PreTrainedTokenizerBase`): what `build_tokenizer` made for it.
-        corpus (`Corpus`): texts that `check_corpus` accepts.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): what `build_tokenizer` made for it; `None` for points.
+        corpus (`Corpus`): texts or points that `check_corpus` accepts.
         settings (`Settings`): see there for every setting.
 
     Raises:
         ValueError: settings that do not go together, or an output folder that holds an earlier run.
     """
 
-    def __init__(self, model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, settings: Settings):
+    def __init__(
+        self, model: LDEBMModel, tokenizer: PreTrainedTokenizerBase | None, corpus: Corpus, settings: Settings
+    ):
         self.settings, self.training, self.tokenizer = settings, settings.training, tokenizer
         self.config, training = model.config, settings.training
         self.folder = OutputFolder(training.output_dir)
@@ -70,33 +83,39 @@ class Trainer:
             kwargs_handlers=[process_group_options(training.ddp_timeout)],
         )
 
-        model.prior.optimize_sampler(compile=training.compile_sampler, dtype=getattr(torch, training.sampler_dtype))
-        max_length, step_size = settings.data.max_length, training.per_device_train_batch_size
-        step_size *= training.gradient_accumulation_steps * self.accelerator.num_processes
-        self.texts: TrainingTexts
+        if self.config.prior == "diffusion":
+            dtype = getattr(torch, training.sampler_dtype)
+            model.prior.optimize_sampler(compile=training.compile_sampler, dtype=dtype)
+        step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
+        step_size *= self.accelerator.num_processes
+        self.examples: TrainingExamples
         if isinstance(corpus.train, StreamedSplit):
-            self.texts = StreamedTexts(
+            self.examples = StreamedTexts(
                 corpus.train,
                 tokenizer,
-                max_length=max_length,
+                max_length=settings.data.max_length,
                 step_size=step_size,
                 part_size=settings.data.shuffle_buffer_size,
             )
         else:
-            self.texts = InMemoryTexts(TokenizedSplit.of(corpus.train, tokenizer, max_length))
-        self.train_set = self.texts.sample
+            self.examples = InMemoryExamples(self._examples_of(corpus.train))
+        self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
-        if needs_clusters(self.train_set.labels, settings.clustering):
-            check_clustering(settings.clustering, self.config.latent_size)
+        self.clusters_are_needed = self.config.has_symbols and needs_clusters(
+            self.train_set.labels, settings.clustering
+        )
+        if self.clusters_are_needed:
+            check_clustering(settings.clustering, self.config.total_latent_size)
         self.evaluator = Evaluator(
-            TokenizedSplit.of(corpus.validation, tokenizer, max_length),
+            self._examples_of(corpus.validation),
+            self.config,
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
             seed=training.seed,
         )
         self.evaluator.check_metric(training.metric_for_best_model)
 
-        self.steps_per_epoch = math.ceil(len(self.texts) / step_size)
+        self.steps_per_epoch = math.ceil(len(self.examples) / step_size)
         by_epochs = training.num_train_epochs * self.steps_per_epoch
         self.total_steps = training.max_steps if training.max_steps > 0 else by_epochs
 
@@ -107,7 +126,7 @@ class Trainer:
             self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
         self.progress = Progress()
         self.accelerator.register_for_checkpointing(self.progress)
-        fingerprint = run_fingerprint(settings, self.config, self.texts, self.accelerator, self.total_steps)
+        fingerprint = run_fingerprint(settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
             self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
         )
@@ -143,6 +162,11 @@ class Trainer:
         if self.accelerator.is_main_process:
             tqdm.write(text)
 
+    def _examples_of(self, split) -> Examples:
+        if self.config.modality == "point":
+            return PointExamples.of(split)
+        return TokenizedSplit.of(split, self.tokenizer, self.settings.data.max_length)
+
     def _start(self) -> None:
         resume = self.training.resume
         if self.accelerator.is_main_process:
@@ -171,7 +195,7 @@ class Trainer:
             desc=f"epoch {progress.epoch + 1}",
             disable=not self.accelerator.is_local_main_process,
         )
-        for part in self.texts.parts(progress.step_in_epoch):
+        for part in self.examples.parts(progress.step_in_epoch):
             self._train_part(part, bar)
             if progress.step == self.total_steps:
                 break
@@ -189,7 +213,7 @@ class Trainer:
         workers = training.dataloader_num_workers
         if workers is None:
             workers = 2 if self.accelerator.device.type == "cuda" else 0
-        batches = iter(part.split.batches(micro_batches, self.config.pad_token_id, symbols, workers))
+        batches = iter(part.split.batches(micro_batches, symbols, workers))
         self.wrapped_model.train()
         self.recorder.restart_clock()
         for step in steps:
@@ -205,22 +229,23 @@ class Trainer:
             if save:
                 self._save_checkpoint()
 
-    def _train_step(
-        self, micro_batches: list[dict[str, torch.Tensor | list[int]]], weights: list[float]
-    ) -> dict[str, torch.Tensor]:
+    def _train_step(self, micro_batches: list[Batch], weights: list[float]) -> dict[str, torch.Tensor]:
         """One optimiser step; its terms, weighted so that their mean over processes is the mean over examples."""
         accelerator = self.accelerator
         seed_noise(self.training.seed, Purpose.TRAINING_STEP, self.progress.step, accelerator.process_index)
+        scale = kl_scale(self.training, self.progress.step, self.total_steps)
         terms: dict[str, torch.Tensor] = {}
         for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
             batch = to_device(batch, accelerator.device)
-            targets = self.score_targets[batch.pop("indices")]
+            labels = batch["class_labels"] if self.config.has_symbols else None
             with accelerator.no_sync(self.wrapped_model) if left else nullcontext():
-                output = self.wrapped_model(**batch)
+                output = self.wrapped_model(**model_inputs(batch), class_labels=labels, kl_scale=scale)
                 accelerator.backward(output.loss * weight)
-            parts = {name: getattr(output, name).detach() for name in LOSS_TERMS}
-            parts["scored"] = (targets >= 0).float().mean()
-            parts["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
+            parts = {name: getattr(output, name).detach() for name in loss_terms(self.config)}
+            if self.config.has_symbols:
+                targets = self.score_targets[batch["indices"]]
+                parts["scored"] = (targets >= 0).float().mean()
+                parts["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
             terms = {name: terms.get(name, 0) + weight * part for name, part in parts.items()}
         accelerator.unscale_gradients(self.optimizer)
         norms = clip_gradients(self.optimizer, self.training)
@@ -231,7 +256,7 @@ class Trainer:
         self.optimizer.zero_grad()
         return terms
 
-    def _posterior_means(self, split: TokenizedSplit) -> np.ndarray:
+    def _posterior_means(self, split: Examples) -> np.ndarray:
         means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
         if not np.isfinite(means).all():
             value = float(means[~np.isfinite(means)][0])
@@ -239,10 +264,10 @@ class Trainer:
         return means
 
     def _cluster(self) -> None:
-        """Cluster the training texts, of a stream its sample, if some text needs it."""
-        labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
-        if not needs_clusters(labels, settings):
+        """Cluster the training examples, of a stream its sample, if some example needs it."""
+        if not self.clusters_are_needed:
             return
+        labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
         means = self._posterior_means(self.train_set)
         previous = progress.assignments.numpy() if len(progress.assignments) else None
         clusters, assignments = fit_clusters(means, labels, previous, self.config.num_labels, settings)
@@ -253,14 +278,14 @@ class Trainer:
         # At the first step that uses them: a run resumed before it clusters again, and drops the line of that step.
         self.metrics.write(progress.step + 1, progress.epoch, "clustering", values)
 
-    def _assign(self, split: TokenizedSplit) -> torch.Tensor:
-        """Every text's cluster `(n,)`: as clustered, or for texts of a stream by the posterior means they have now."""
+    def _assign(self, split: Examples) -> torch.Tensor:
+        """Every example's cluster `(n,)`: as clustered, or in a stream by the posterior means that texts have now."""
         if split is self.train_set or not self.progress.clusters:
             return self.progress.assignments
         clusters = Clusters.from_state_dict(self.progress.clusters)
         return torch.from_numpy(clusters.assign(self._posterior_means(split)))
 
-    def _symbols(self, split: TokenizedSplit, assignments: torch.Tensor) -> np.ndarray:
+    def _symbols(self, split: Examples, assignments: torch.Tensor) -> np.ndarray:
         """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
         labels, assignments = split.labels, np.asarray(assignments)
         symbols = np.where(labels >= 0, labels, assignments) if len(assignments) else labels
@@ -268,7 +293,7 @@ class Trainer:
         self.score_targets = torch.from_numpy(score_targets).to(self.accelerator.device)
         return symbols
 
-    def _plan(self, split: TokenizedSplit, symbols: np.ndarray, part: int = 0) -> list[Step]:
+    def _plan(self, split: Examples, symbols: np.ndarray, part: int = 0) -> list[Step]:
         """This process's share of every optimiser step of a part of the epoch."""
         rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch, part)
         balanced = self.settings.clustering.balanced_resampling and len(self.progress.assignments) > 0
@@ -286,10 +311,12 @@ class Trainer:
 
     def _log_training(self, bar: tqdm) -> None:
         values = self.recorder.read(self.checkpoints.last_good)
-        scored, hits = values.pop("scored"), values.pop("hits")
+        scored, hits = values.pop("scored", 0), values.pop("hits", 0)
         if scored > 0:
             values["symbol_accuracy" if self.some_labels_known else "cluster_agreement"] = hits / scored
         values["learning_rate"] = self.scheduler.get_last_lr()[0]
+        if self.training.kl_schedule != "constant":
+            values["kl_scale"] = kl_scale(self.training, self.progress.step - 1, self.total_steps)
         bar.set_postfix({short: f"{values[name]:.3g}" for name, short in BAR.items() if name in values})
         self.metrics.write(self.progress.step, self.progress.step / self.steps_per_epoch, "train", values)
 

@@ -41,12 +41,13 @@ class OutputFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         restore_folder(self.best)
 
-    def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Replace `best/` by this model; if that fails, the one before stays."""
+    def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        """Replace `best/` by this model, with its tokenizer if it has one; if that fails, the one before stays."""
 
         def write(folder: Path) -> None:
             model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(folder)
 
         replace_folder(self.best, write)
 

@@ -1,6 +1,5 @@
-"""The training texts as the loop sees them: an epoch has one part, all texts in memory, or many parts of a stream."""
+"""The training examples as the loop sees them: an epoch has one part, all in memory, or many parts of a stream."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -8,31 +7,31 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Split, StreamedSplit
-from .batches import TokenizedSplit
+from .batches import Examples, TokenizedSplit
 
 
 class Part(NamedTuple):
-    """Texts that are shuffled together.
+    """Examples that are shuffled together.
 
     Args:
         number (`int`): which part of the epoch; first_step (`int`): the epoch's steps before it.
-        split (`TokenizedSplit`): its texts, for a whole number of steps unless it is the last part.
+        split (`Examples`): its examples, for a whole number of steps unless it is the last part.
     """
 
     number: int
     first_step: int
-    split: TokenizedSplit
+    split: Examples
 
 
-class TrainingTexts(Protocol):
-    """Training texts in parts.
+class TrainingExamples(Protocol):
+    """Training examples in parts.
 
     Args:
-        sample (`TokenizedSplit`): the texts that are clustered at an epoch's start.
-        digest (`str`): changes if any text, label or the parts do.
+        sample (`Examples`): what is clustered at an epoch's start.
+        digest (`str`): changes if any example, label or the parts do.
     """
 
-    sample: TokenizedSplit
+    sample: Examples
     digest: str
 
     def __len__(self) -> int: ...
@@ -41,11 +40,11 @@ class TrainingTexts(Protocol):
         """What is left of an epoch of which `first_step` steps are done, from the part that step lies in."""
 
 
-class InMemoryTexts:
-    """All texts as one part."""
+class InMemoryExamples:
+    """All examples as one part."""
 
-    def __init__(self, split: TokenizedSplit):
-        self.sample, self.digest = split, _digest(split)
+    def __init__(self, split: Examples):
+        self.sample, self.digest = split, split.digest
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -73,7 +72,7 @@ class StreamedTexts:
         self.steps_per_part = max(1, part_size // step_size)
         self.part_size = self.steps_per_part * step_size
         self.sample = self._tokenized(split.sample)
-        self.digest = f"{split.digest} {_digest(self.sample)} in parts of {self.part_size}"
+        self.digest = f"{split.digest} {self.sample.digest} in parts of {self.part_size}"
 
     def __len__(self) -> int:
         return len(self.split)
@@ -99,11 +98,3 @@ class StreamedTexts:
 
     def _tokenized(self, split: Split) -> TokenizedSplit:
         return TokenizedSplit.of(split, self.tokenizer, self.max_length)
-
-
-def _digest(split: TokenizedSplit) -> str:
-    content = hashlib.sha256()
-    for ids in split.token_ids:
-        content.update(np.asarray([len(ids), *ids], dtype=np.int32).tobytes())
-    content.update(split.labels.tobytes())
-    return content.hexdigest()[:16]

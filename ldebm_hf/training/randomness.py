@@ -18,7 +18,11 @@ class Purpose(IntEnum):
 
 def seed_noise(seed: int, purpose: Purpose, *place: int) -> None:
     """Seed torch's global generators, on every device, for one place of a run, e.g. (step, process)."""
-    torch.manual_seed(int(_sequence(seed, purpose, place).generate_state(1, np.uint64)[0] >> 1))
+    number = int(_sequence(seed, purpose, place).generate_state(1, np.uint64)[0] >> 1)
+    if torch.accelerator.is_available():
+        torch.manual_seed(number)
+    else:  # for GPUs that are not there, `torch.manual_seed` would format and keep a stack trace at every call
+        torch.default_generator.manual_seed(number)
 
 
 def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
 from ..clustering import ClusteringSettings
 from ..configuration_ldebm import PRESETS, LDEBMConfig
-from ..data import TOKENISED_SOURCES, Corpus, load_corpus
-from ..tokenization import build_tokenizer
+from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
+from ..tokenization import SPECIAL_TOKENS, build_tokenizer
 from .atomic import write_text
 from .typed_values import check_limits, convert
 
-FROM_TOKENIZER = {"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"}
+FROM_TOKENIZER = {
+    "vocab_size", "pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id",
+}  # fmt: skip
+UNKNOWN_WORD = SPECIAL_TOKENS[1]
+PUBLISHED_POINT_STD = 8.5
 Schedule = Literal[
     "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
 ]
@@ -34,18 +39,22 @@ def setting(default: Any, help: str, **limits: float) -> Any:
 
 @dataclass
 class DataSettings:
-    """Where the texts come from and how they become tokens."""
+    """Where the texts or points come from, and how texts become tokens."""
 
-    source: str = setting("synthetic", "synthetic, ptb, yelp, a .csv/.tsv/.jsonl/.txt/.parquet file, or a Hub id")
+    source: str = setting(
+        "synthetic", "synthetic, ptb, yelp, a file, a Hub id; points: gaussians, pinwheel, a file"
+    )
     data_dir: str | None = setting(None, "folder with the release files of ptb or yelp")
     text_column: str = setting("text", "column that holds the text")
     label_column: str | None = setting(None, "column that holds the label, empty where unknown")
+    point_columns: list[str] | None = setting(None, "columns that hold a point's coordinates, e.g. x,y")
+    num_points: int = setting(100_000, "points that the built-in distributions give to train on", at_least=1)
     validation_file: str | None = setting(
-        None, "file with the validation texts; else a share of the training texts is taken"
+        None, "file with the validation examples; else a share of the others is taken"
     )
     validation_fraction: float = setting(0.1, "that share", above=0)
     label_fraction: float = setting(1.0, "share of the training labels that is kept", at_least=0)
-    max_train_examples: int | None = setting(None, "use only so many training texts", at_least=1)
+    max_train_examples: int | None = setting(None, "use only so many training examples", at_least=1)
     streaming: bool = setting(False, "leave the training texts on disk or the Hub and read them every epoch")
     validation_size: int = setting(2000, "texts of a stream that are held out for validation", at_least=1)
     reservoir_size: int = setting(100_000, "texts of a stream that are kept for clustering", at_least=1)
@@ -73,6 +82,21 @@ class DataSettings:
             seed=self.corpus_seed,
         )
 
+    def load_points(self) -> Corpus:
+        """The same of points; errors as `ldebm_hf.data.load_points` has them."""
+        return load_points(
+            self.source,
+            num_points=self.num_points,
+            point_columns=self.point_columns,
+            label_column=self.label_column,
+            validation_file=self.validation_file,
+            validation_fraction=self.validation_fraction,
+            label_fraction=self.label_fraction,
+            max_train_examples=self.max_train_examples,
+            data_dir=self.data_dir,
+            seed=self.corpus_seed,
+        )
+
     def build_tokenizer(self, corpus: Corpus) -> PreTrainedTokenizerBase:
         """A tokenizer with the words of the corpus's training texts."""
         is_raw_text = self.source not in TOKENISED_SOURCES
@@ -94,7 +118,7 @@ class TrainingSettings:
     resume: str | None = setting(None, '"latest" or a checkpoint\'s folder: go on from there')
     num_train_epochs: int = setting(10, "epochs", at_least=1)
     max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
-    per_device_train_batch_size: int = setting(128, "texts per forward pass of a process", at_least=1)
+    per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
@@ -111,6 +135,12 @@ class TrainingSettings:
         "constant", "schedule of both rates: any of transformers' that needs no more settings"
     )
     warmup_steps: int = setting(0, "steps of linear warm-up", at_least=0)
+    kl_schedule: Literal["constant", "cyclical"] = setting(
+        "constant", "cyclical: kl_weight grows from 0 in every cycle; one is the usual warm-up"
+    )
+    kl_cycles: int = setting(1, "cycles in a run", at_least=1)
+    kl_zero_fraction: float = setting(0.0, "share of a cycle at weight 0", at_least=0)
+    kl_ramp_fraction: float = setting(0.5, "share of a cycle of linear growth, after which it is constant", at_least=0)
     mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
         None, "no, fp16 or bf16; none: what `accelerate launch` says"
     )
@@ -162,6 +192,24 @@ class Settings:
             raise ValueError(
                 "training.warmup_steps needs another lr_scheduler_type than constant: constant_with_warmup"
             )
+        if self.training.kl_schedule == "constant":
+            for name in ("kl_cycles", "kl_zero_fraction", "kl_ramp_fraction"):
+                if getattr(self.training, name) != known[f"training.{name}"].default:
+                    raise ValueError(f"training.{name} needs another kl_schedule than constant: cyclical")
+        if self.training.kl_zero_fraction + self.training.kl_ramp_fraction > 1:
+            raise ValueError(
+                f"training.kl_zero_fraction={self.training.kl_zero_fraction} and "
+                f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
+            )
+        if self.modality == "point":
+            for section, name in (("data", "streaming"), ("training", "group_by_length")):
+                if getattr(getattr(self, section), name):
+                    raise ValueError(f"{section}.{name} is for texts and cannot be used with model.modality=point")
+
+    @property
+    def modality(self) -> str:
+        """What the model is of: `"text"` or `"point"`."""
+        return self.model.get("modality", known_settings()["model.modality"].default)
 
     @classmethod
     def from_dict(cls, values: dict[str, dict[str, Any]]) -> "Settings":
@@ -182,33 +230,65 @@ class Settings:
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
-    def model_config(self, tokenizer: PreTrainedTokenizerBase, label_names: Sequence[str] = ()) -> LDEBMConfig:
-        """The model's configuration for a tokenizer and a corpus.
+    def load_corpus(self) -> Corpus:
+        """The texts or, if the model is one of points, the points that `data` describes."""
+        return self.data.load_points() if self.modality == "point" else self.data.load_corpus()
+
+    def model_config(
+        self,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        label_names: Sequence[str] = (),
+        points: np.ndarray | None = None,
+    ) -> LDEBMConfig:
+        """The model's configuration for a corpus.
+
+        The published decoder of points has unit variance, for data whose coordinates have a standard deviation of
+        8.5. So that the same decoder suits data in any units, `model.point_center` and `model.point_scale`, where they
+        are not given, make of the training points such with mean 0 and that deviation (the root mean square of the
+        coordinates' own): the scale is their standard deviation divided by 8.5.
 
         Args:
+            tokenizer (`PreTrainedTokenizerBase`, *optional*): needed for texts.
             label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which the first symbols get.
                 Without `model.num_symbols` there are as many symbols as classes.
+            points (`np.ndarray` of shape `(n, point_size)`, *optional*): the training points; needed for points.
 
         Raises:
-            ValueError: values out of their range, or settings that do not go together.
+            ValueError: values out of their range, settings that do not go together, or points that are all the same.
         """
         values = {name: value for name, value in self.model.items() if name not in ("preset", "num_symbols")}
         num_symbols = self.model.get("num_symbols", len(label_names))
         if num_symbols and "id2label" not in values:
             spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
             values["id2label"] = dict(enumerate([*label_names, *spare][:num_symbols]))
+        values = (_units_of(points) if self.modality == "point" else _tokens_of(tokenizer)) | values
         try:
-            return LDEBMConfig.from_preset(
-                self.model["preset"],
-                vocab_size=len(tokenizer),
-                pad_token_id=tokenizer.pad_token_id,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                decoder_start_token_id=tokenizer.bos_token_id,
-                **values,
-            )
+            return LDEBMConfig.from_preset(self.model["preset"], **values)
         except StrictDataclassError as error:
             raise ValueError(f"model settings: {error.__cause__ or error}") from error
+
+
+def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    return {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "unk_token_id": tokenizer.convert_tokens_to_ids(UNKNOWN_WORD),  # a word like any other, without a role
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "decoder_start_token_id": tokenizer.bos_token_id,
+    }
+
+
+def _units_of(points: np.ndarray) -> dict[str, Any]:
+    points = np.asarray(points, dtype=np.float64)
+    deviation = float(np.sqrt(points.var(axis=0).mean()))
+    if not deviation > 0:
+        raise ValueError("the training points must not all be the same")
+    return {
+        "point_size": points.shape[1],
+        "point_center": points.mean(axis=0).tolist(),
+        "point_scale": deviation / PUBLISHED_POINT_STD,
+    }
 
 
 SECTIONS = {"data": DataSettings, "model": dict, "clustering": ClusteringSettings, "training": TrainingSettings}
@@ -236,7 +316,7 @@ def known_settings() -> dict[str, KnownSetting]:
                 types[item.name], item.default, item.metadata["help"], limits
             )
     known["model.preset"] = KnownSetting(
-        Literal[tuple(PRESETS)], "consistent", "consistent or published: decides every model setting not given"
+        Literal[tuple(PRESETS)], "consistent", "decides every model setting not given; see ldebm_hf/presets.py"
     )
     known["model.num_symbols"] = KnownSetting(
         int, None, "number of symbols; none: one per class of the corpus, else 20", {"at_least": 1}

@@ -1,4 +1,4 @@
-"""The symbol of every training text for an epoch: its label where known, else the cluster of its posterior mean."""
+"""The symbol of every training example for an epoch: its label if known, else the cluster of its posterior mean."""
 
 import numpy as np
 import torch
@@ -7,11 +7,11 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from ..clustering import ClusteringSettings, Clusters, matching_names
-from .batches import TokenizedSplit
+from .batches import Examples, model_inputs, to_device
 
 
 def needs_clusters(labels: np.ndarray, settings: ClusteringSettings) -> bool:
-    """Whether some text has no label and clustering may give it a symbol."""
+    """Whether some example has no label and clustering may give it a symbol."""
     return settings.enabled and bool((labels < 0).any())
 
 
@@ -22,15 +22,15 @@ def fit_clusters(
     num_symbols: int,
     settings: ClusteringSettings,
 ) -> tuple[Clusters, np.ndarray]:
-    """Cluster texts; name the clusters after last epoch's if the settings say so, and after labels that are known.
+    """Cluster examples; name the clusters after last epoch's if the settings say so, and after labels that are known.
 
     Args:
         means (`np.ndarray` of shape `(n, latent_size)`): posterior means in corpus order.
         labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They decide over `previous`.
-        previous (`np.ndarray` of shape `(n,)`, *optional*): each text's cluster in the last epoch.
+        previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the last epoch.
 
     Returns:
-        `Clusters`, and each text's cluster, `np.ndarray` of shape `(n,)`.
+        `Clusters`, and each example's cluster, `np.ndarray` of shape `(n,)`.
     """
     clusters = Clusters.fit(means, num_symbols, settings, previous)
     assignments = clusters.assign(means)
@@ -43,30 +43,35 @@ def fit_clusters(
 
 
 def stability(assignments: np.ndarray, previous: np.ndarray, labels: np.ndarray) -> float:
-    """The share of the texts without a label that keep their cluster."""
+    """The share of the examples without a label that keep their cluster."""
     return float((assignments == previous)[labels < 0].mean())
 
 
 @torch.no_grad()
-def posterior_means(model, split: TokenizedSplit, batch_size: int, accelerator: Accelerator) -> np.ndarray:
+def posterior_means(model, split: Examples, batch_size: int, accelerator: Accelerator) -> np.ndarray:
     """Posterior means of a split in corpus order, float32; every process encodes a share and gets all.
 
     Args:
         model (`LDEBMModel`): the unwrapped model; it is put into evaluation mode.
 
     Returns:
-        `np.ndarray` of shape `(n, latent_size)`.
+        `np.ndarray` of shape `(n, total_latent_size)`.
     """
     model.eval()
     index_lists = split.batches_by_length(batch_size)[accelerator.process_index :: accelerator.num_processes]
-    batches = split.batches(index_lists, model.config.pad_token_id)
+    batches = tqdm(
+        split.batches(index_lists),
+        total=len(index_lists),
+        desc="clustering",
+        leave=False,
+        disable=not accelerator.is_local_main_process,
+    )
     parts = []
-    for batch in tqdm(batches, desc="clustering", leave=False, disable=not accelerator.is_local_main_process):
-        texts = (batch[name].to(accelerator.device) for name in ("input_ids", "attention_mask"))
+    for batch in batches:
         with accelerator.autocast():
-            means = model.encode(*texts).posterior_mean
+            means = model.encode(**model_inputs(to_device(batch, accelerator.device))).posterior_mean
         parts.append((batch["indices"].numpy(), means.float().cpu().numpy()))
-    features = np.empty((len(split), model.config.latent_size), dtype=np.float32)
+    features = np.empty((len(split), model.config.total_latent_size), dtype=np.float32)
     for indices, means in gather_object(parts):
         features[indices] = means
     return features

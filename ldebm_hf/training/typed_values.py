@@ -8,7 +8,8 @@ from typing import Any, Literal
 def convert(value: Any, declared: Any, name: str) -> Any:
     """`value`, or what its text stands for, as the declared type.
 
-    Text is read by the type it is for, so that a recipe's `no`, `1e-3` or `none` mean what a reader expects.
+    Text is read by the type it is for, so that a recipe's `no`, `1e-3` or `none` mean what a reader expects; for a
+    list it may be `a,b`.
 
     Args:
         declared: bool, int, float, str, None, a `Literal`, a list, tuple or dict of these, or a union.
@@ -17,7 +18,8 @@ def convert(value: Any, declared: Any, name: str) -> Any:
     Raises:
         ValueError: naming what is allowed.
     """
-    for option in sorted(_options(declared), key=lambda option: option is str):  # any text is a str: last
+    # Any text is a str, and almost any a list of one: those come last.
+    for option in sorted(_options(declared), key=lambda option: (option is str, typing.get_origin(option) is list)):
         try:
             return _read(value, option, name)
         except (ValueError, KeyError, TypeError):
@@ -66,6 +68,8 @@ def _read(value: Any, option: Any, name: str) -> Any:
         return value
     if origin is Literal and value in arguments:
         return value
+    if origin is list and isinstance(value, str):
+        value = [entry.strip() for entry in value.split(",")]
     if origin in (list, tuple) and isinstance(value, (list, tuple)):
         return [convert(entry, arguments[0], name) for entry in value]
     if origin is dict and isinstance(value, dict):

@@ -27,7 +27,7 @@ def test_with_the_same_noise_chains_are_equal_to_rounding(model):
 
 def test_gradient_is_the_models_own(model, monkeypatch):
     """Both draw the same kinds of noise in an order of their own: with constant noise their gradients must agree."""
-    for place in ("ldebm_hf.diffusion.gaussian_like", "ldebm_hf.modeling_ldebm.gaussian_like",
+    for place in ("ldebm_hf.diffusion.gaussian_like", "ldebm_hf.posteriors.gaussian_like",
                   "published_style.gaussian_like", "torch.randn_like"):  # fmt: skip
         monkeypatch.setattr(place, lambda tensor, generator=None: torch.full_like(tensor, 0.3))
     monkeypatch.setattr("ldebm_hf.langevin.draw", lambda sampler, shape, like, generator: torch.full(shape, 0.3))
@@ -45,7 +45,7 @@ def test_gradient_is_the_models_own(model, monkeypatch):
     level = torch.cat([torch.randint(0, last, (6,)), torch.full((6,), last)])
     monkeypatch.setattr(type(model.prior.levels), "draw_levels", lambda *_: level)
     model(input_ids, torch.ones_like(input_ids), class_labels=labels).loss.backward()
-    assert expected.keys() >= {"encoder.mean.weight", "decoder.rnn.weight_hh_l0", "energy.level_hidden.bias"}
+    assert expected.keys() >= {"encoder.heads.mean.weight", "decoder.rnn.weight_hh_l0", "energy.level_hidden.bias"}
     own = dict(model.named_parameters())
     for name, gradient in expected.items():
         name = name.replace("energy.", "prior.energy.").replace("level_", "level.")

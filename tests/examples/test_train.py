@@ -65,6 +65,45 @@ def test_two_commands_train_and_resume(arguments, tmp_path):
     assert f"resuming from {tmp_path / 'out' / 'checkpoints' / 'step-00000003'}" in second.stdout
 
 
+TINY_POINTS = [
+    *("--point_hidden_size", "16", "--energy_hidden_size", "16", "--energy_num_blocks", "2", "--langevin_steps", "2"),
+    *("--per_device_train_batch_size", "20", "--max_steps", "3"),
+]
+
+
+def run_here(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+@pytest.mark.parametrize(("recipe", "num_symbols"), [("gaussians", 16), ("pinwheel", 10)])
+def test_recipes_of_points_train_and_resume(tmp_path, monkeypatch, capsys, recipe, num_symbols):
+    path = REPOSITORY / "examples" / "recipes" / f"{recipe}.yaml"
+    arguments = ["--config", str(path), *TINY_POINTS, "--num_points", "60", "--output_dir", str(tmp_path / "out")]
+    run_here(monkeypatch, *arguments, "--max_steps", "2", "--lr_scheduler_type", "constant")
+    printed = capsys.readouterr().out
+    assert f"{recipe}: 60 training and 6 validation points" in printed
+    assert "0 training points have a label, 60 symbols by clustering\n" in printed
+    assert f"python examples/synthetic.py {tmp_path / 'out'}\n" in printed
+    model = LDEBMModel.from_pretrained(tmp_path / "out")
+    assert model.config.num_labels == num_symbols and model.generate(num_samples=3).shape == (3, 2)
+    run_here(monkeypatch, *arguments, "--lr_scheduler_type", "constant", "--resume", "latest")
+    assert f"resuming from {tmp_path / 'out' / 'checkpoints' / 'step-00000002'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("preset", "symbols"), [("consistent", "5 symbols"), ("vae", "no symbols")])
+def test_any_two_columns_are_points_to_train_on(tmp_path, monkeypatch, capsys, preset, symbols):
+    rows = "".join(f"{i % 7},{i * i % 11},{i}\n" for i in range(50))
+    (tmp_path / "my_points.csv").write_text("x,y,number\n" + rows, encoding="utf-8")
+    arguments = ["--data", str(tmp_path / "my_points.csv"), "--modality", "point", "--point_columns", "x,y"]
+    arguments += ["--num_symbols", "5", "--preset", preset, "--output_dir", str(tmp_path / "out"), *TINY_POINTS]
+    run_here(monkeypatch, *arguments)
+    printed = capsys.readouterr().out
+    assert f"parameters, {symbols}, 3 steps" in printed
+    config = LDEBMModel.from_pretrained(tmp_path / "out").config
+    assert config.point_center == pytest.approx([3, 4], abs=1) and config.num_labels == 5
+
+
 def test_divergence_ends_with_one_line_and_an_exit_code(arguments, tmp_path):
     run = call([*arguments, "--learning_rate", "1e30", "--max_grad_norm", "none"])
     assert run.returncode == 1
@@ -87,14 +126,12 @@ def test_divergence_ends_with_one_line_and_an_exit_code(arguments, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_before_training_starts(arguments, monkeypatch, extra, message):
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments, *extra])
     with pytest.raises(SystemExit, match=message) as stop:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        run_here(monkeypatch, *arguments, *extra)
     assert str(stop.value).startswith("error: ") and "\n" not in str(stop.value)
 
 
 def test_help_names_the_settings(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--help"])
     with pytest.raises(SystemExit):
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        run_here(monkeypatch, "--help")
     assert "--learning_rate 0.001" in capsys.readouterr().out

@@ -5,8 +5,15 @@ import pytest
 import torch
 
 from ldebm_hf import build_tokenizer
-from ldebm_hf.data import Split
-from ldebm_hf.training.batches import TokenizedSplit, group_by_length, plan_epoch, to_device
+from ldebm_hf.data import PointSplit, Split
+from ldebm_hf.training.batches import (
+    PointExamples,
+    TokenizedSplit,
+    group_by_length,
+    model_inputs,
+    plan_epoch,
+    to_device,
+)
 from ldebm_hf.training.randomness import Purpose, generator, seed_noise
 
 
@@ -78,7 +85,7 @@ def test_texts_are_tokenised_and_cut_with_their_end_mark(split):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_batches_are_padded_and_ordered_from_long_to_short(split, num_workers):
-    first, second = split.batches([np.array([1, 2]), np.array([3])], pad_token_id=0, num_workers=num_workers)
+    first, second = split.batches([np.array([1, 2]), np.array([3])], num_workers=num_workers)
     assert first["input_ids"].tolist() == [split.token_ids[2], [*split.token_ids[1], 0]]
     assert first["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
     assert first["class_labels"].tolist() == [-100, 1]
@@ -88,12 +95,12 @@ def test_batches_are_padded_and_ordered_from_long_to_short(split, num_workers):
 
 
 def test_other_symbols_may_take_the_labels_place(split):
-    (batch,) = split.batches([np.array([0, 2])], 0, class_labels=np.array([4, 5, 6, 7]))
+    (batch,) = split.batches([np.array([0, 2])], class_labels=np.array([4, 5, 6, 7]))
     assert batch["class_labels"].tolist() == [4, 6]
 
 
 def test_tensors_of_a_batch_go_to_the_device_and_lengths_stay(split):
-    (batch,) = split.batches([np.array([0, 2])], 0)
+    (batch,) = split.batches([np.array([0, 2])])
     moved = to_device(batch, torch.device("meta"))
     assert moved.keys() == batch.keys() and moved["lengths"] == [5, 4]
     assert {value.device.type for name, value in moved.items() if name != "lengths"} == {"meta"}
@@ -102,6 +109,39 @@ def test_tensors_of_a_batch_go_to_the_device_and_lengths_stay(split):
 def test_batches_by_length_hold_everything_once(split):
     batches = split.batches_by_length(3)
     assert [batch.tolist() for batch in batches] == [[1, 2, 0], [3]]
+
+
+@pytest.fixture
+def points() -> PointExamples:
+    return PointExamples.of(PointSplit(np.arange(10).reshape(5, 2), [0, 1, -100, 1, 2]))
+
+
+def test_batches_of_points_are_rows_in_the_order_asked_for(points):
+    first, second = points.batches([np.array([4, 0, 4]), np.array([2])])
+    assert first["points"].tolist() == [[8, 9], [0, 1], [8, 9]] and first["points"].dtype == torch.float32
+    assert first["class_labels"].tolist() == [2, 0, 2] and first["indices"].tolist() == [4, 0, 4]
+    assert second["points"].tolist() == [[4, 5]] and second["class_labels"].tolist() == [-100]
+    (batch,) = points.batches([np.array([4, 0])], class_labels=np.array([5, 6, 7, 8, 9]), num_workers=2)
+    assert batch["class_labels"].tolist() == [9, 5]
+
+
+def test_batches_of_points_for_encoding_hold_everything_once(points):
+    assert [batch.tolist() for batch in points.batches_by_length(2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_model_reads_all_but_symbols_and_indices(split, points):
+    (texts,), (vectors,) = split.batches([np.array([0, 2])]), points.batches([np.array([0, 2])])
+    assert model_inputs(texts).keys() == {"input_ids", "attention_mask", "lengths"}
+    assert model_inputs(vectors).keys() == {"points"}
+
+
+def test_digest_changes_with_every_example_and_label(split, points):
+    digests = [split.digest, points.digest]
+    split.token_ids[1][1], points.points[3, 1] = 9, 8
+    digests += [split.digest, points.digest]
+    split.labels[0], points.labels[0] = 1, 1
+    digests += [split.digest, points.digest]
+    assert len(set(digests)) == 6
 
 
 def test_noise_depends_on_seed_purpose_and_place_only():

@@ -88,7 +88,7 @@ def test_same_seed_same_model_other_seed_another(tmp_path):
         trainer.train()
         models.append(weights(trainer))
     assert_same_weights(models[0], models[1])
-    assert not torch.equal(models[0]["encoder.mean.weight"], models[2]["encoder.mean.weight"])
+    assert not torch.equal(models[0]["encoder.heads.mean.weight"], models[2]["encoder.heads.mean.weight"])
 
 
 def test_building_batches_ahead_changes_nothing(tmp_path):
@@ -335,14 +335,14 @@ def test_divergence_stops_the_run_before_it_is_saved(tmp_path, values, message):
 
 def test_gradient_that_is_not_finite_is_divergence_too(tmp_path):
     trainer = tiny_trainer(tmp_path)
-    trainer.model.encoder.mean.weight.register_hook(lambda gradient: gradient * float("nan"))
+    trainer.model.encoder.heads.mean.weight.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(DivergenceError, match="step 1: autoencoder_grad_norm is nan; no checkpoint had been written"):
         trainer.train()
 
 
 def test_posterior_means_that_are_not_finite_are_named(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"))
-    torch.nn.init.constant_(trainer.model.encoder.mean.bias, float("nan"))
+    torch.nn.init.constant_(trainer.model.encoder.heads.mean.bias, float("nan"))
     with pytest.raises(DivergenceError, match="step 0: posterior_mean is nan"):
         trainer.train()
 

@@ -88,7 +88,7 @@ def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels)
 def test_other_stream_or_parts_are_not_resumed(tmp_path):
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
     tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16, max_steps=2).train()
-    with pytest.raises(ValueError, match="the training texts was .* in parts of 16' and is now .* in parts of 24'"):
+    with pytest.raises(ValueError, match="the training examples was .* in parts of 16' and is now .* in parts of 24'"):
         tiny_trainer(tmp_path / "run", corpus, data={"shuffle_buffer_size": 24}, max_steps=2, resume="latest").train()
 
 
@@ -99,7 +99,7 @@ def test_symbols_of_streamed_texts_are_their_nearest_clusters(tmp_path):
     trainer = tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16)
     trainer._cluster()
     assert len(trainer.progress.assignments) == 30
-    first = next(trainer.texts.parts(0))
+    first = next(trainer.examples.parts(0))
     assert first.split.token_ids == trainer.train_set.token_ids[:16]
     assert torch.equal(trainer._assign(first.split), trainer.progress.assignments[:16])
 

@@ -187,7 +187,7 @@ def test_schedule_and_optimiser_are_resumed_too(tmp_path):
         ({"learning_rate": 0.5}, "training.learning_rate was 0.01 and is now 0.5"),
         ({"model": {"latent_size": 5}}, "model.latent_size was 4 and is now 5"),
         ({"clustering": {"num_iterations": 9}}, "clustering.num_iterations was 20 and is now 9"),
-        ({"corpus": tiny_corpus(num_train=39)}, "the training texts was .* and is now"),
+        ({"corpus": tiny_corpus(num_train=39)}, "the training examples was .* and is now"),
     ],
 )
 def test_run_with_other_settings_or_data_is_not_resumed(tmp_path, change, message):

@@ -64,6 +64,13 @@ def test_text_is_read_by_the_declared_type(recipe):
     assert settings.model["label_guidance"] == 1
 
 
+def test_list_of_names_may_be_separated_by_commas(recipe):
+    assert load_settings(["--point_columns", "x, y"]).data.point_columns == ["x", "y"]
+    assert load_settings(["--point_columns", "[x, y]"]).data.point_columns == ["x", "y"]
+    assert load_settings(["--point_columns", "none"]).data.point_columns is None
+    assert load_settings(["--config", recipe("data: {point_columns: [u, v]}")]).data.point_columns == ["u", "v"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -78,7 +85,7 @@ def test_text_is_read_by_the_declared_type(recipe):
         ("--lowercase maybe", "data.lowercase must be bool or none, got 'maybe'"),
         ("--mixed_precision fp8", "training.mixed_precision must be no or fp16 or bf16 or none, got 'fp8'"),
         ("--features raw", "clustering.features must be whitened or mean, got 'raw'"),
-        ("--preset best", "model.preset must be published or consistent, got 'best'"),
+        ("--preset best", "model.preset must be published or consistent or .*, got 'best'"),
         ("--latent_size wide", "model.latent_size must be int, got 'wide'"),
         ("--noise_range [1,x]", "model.noise_range must be .*, got"),
         ("--num_train_epochs 0", "training.num_train_epochs must be at least 1, got 0"),
@@ -165,6 +172,7 @@ def test_symbols_are_named_after_the_classes(model, label_names, id2label):
     assert config.vocab_size == len(tokenizer)
     assert config.decoder_start_token_id == config.bos_token_id == tokenizer.bos_token_id
     assert (config.pad_token_id, config.eos_token_id) == (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    assert config.unk_token_id == tokenizer("zebra")["input_ids"][1]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -50,7 +50,7 @@ def step_of(trainer, batches) -> Callable[[], None]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_step_reads_nothing(tmp_path, preset):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="some"), {"preset": preset}, clustering={"enabled": False})
-    step = step_of(trainer, trainer.train_set.batches([range(8)], trainer.config.pad_token_id))
+    step = step_of(trainer, trainer.train_set.batches([range(8)]))
     with Reads() as reads:
         step()
     assert reads.found == []
@@ -68,7 +68,7 @@ def test_reads_are_seen(read):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_step_does_not_wait_for_the_gpu(tmp_path, preset, mixed_precision):
     trainer = tiny_trainer(tmp_path, model={"preset": preset}, mixed_precision=mixed_precision)
-    step = step_of(trainer, trainer.train_set.batches([range(8)], trainer.config.pad_token_id))
+    step = step_of(trainer, trainer.train_set.batches([range(8)]))
     torch.cuda.set_sync_debug_mode("error")
     try:
         step()

@@ -1,15 +1,16 @@
-"""A tiny corpus and runs of tiny models on it."""
+"""Tiny corpora and runs of tiny models on them."""
 
 import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel, build_tokenizer
-from ldebm_hf.data import NO_LABEL, Corpus, Split, load_corpus
+from ldebm_hf.data import NO_LABEL, Corpus, PointSplit, Split, load_corpus
 from ldebm_hf.training import Settings, Trainer
 
 TINY_MODEL = {
@@ -21,6 +22,12 @@ TINY_MODEL = {
     "energy_hidden_size": 16,
     "energy_num_blocks": 2,
     "langevin_steps": 2,
+}
+TINY_POINT_MODEL = {
+    "modality": "point",
+    "latent_size": 2,
+    "point_hidden_size": 16,
+    "kl_weight": 1.0,
 }
 # Its loss is a mean over independent examples, once `remove_noise` has been called.
 NOISELESS_MODEL = {
@@ -60,6 +67,18 @@ def tiny_corpus(num_train: int = 40, num_validation: int = 12, labels: str = "al
     return Corpus("tiny", *splits, label_names=list(TOPICS))
 
 
+def tiny_points(num_train: int = 40, num_validation: int = 12, labels: str = "all") -> Corpus:
+    """Points about three far corners, the class; likewise, with labels as in `tiny_corpus`."""
+    kept = {"all": 1, "some": 4, "no": num_train + 1}[labels]
+    rng = np.random.default_rng(1)
+    splits = []
+    for count, every in ((num_train, kept), (num_validation, 1)):
+        classes = rng.integers(3, size=count)
+        points = np.array([[100, 0], [200, 0], [100, 100]])[classes] + rng.normal(size=(count, 2))
+        splits.append(PointSplit(points, np.where(np.arange(count) % every == every - 1, classes, NO_LABEL)))
+    return Corpus("tiny points", *splits, label_names=["a", "b", "c"])
+
+
 def tiny_stream(folder: Path, corpus: Corpus) -> Corpus:
     """The same corpus, its training texts streamed from two files in `folder`."""
     train, validation = corpus.train, corpus.validation
@@ -90,8 +109,9 @@ def tiny_trainer(
     data: dict | None = None,
     **training,
 ) -> Trainer:
-    """A trainer of a tiny model; keywords are training settings."""
+    """A trainer of a tiny model, of points if the corpus holds some; keywords are training settings."""
     corpus = corpus or tiny_corpus()
+    of_points = isinstance(corpus.train, PointSplit)
     defaults = {
         "output_dir": str(output_dir),
         "num_train_epochs": 2,
@@ -102,19 +122,21 @@ def tiny_trainer(
     settings = Settings.from_dict(
         {
             "data": data or {},
-            "model": TINY_MODEL | (model or {}),
+            "model": TINY_MODEL | (TINY_POINT_MODEL if of_points else {}) | (model or {}),
             "clustering": clustering or {},
             "training": defaults | training,
         }
     )
-    tokenizer = build_tokenizer(corpus.train.texts)
+    tokenizer = None if of_points else build_tokenizer(corpus.train.texts)
+    points = corpus.train.points if of_points else None
+    config = settings.model_config(tokenizer, corpus.label_names, points)
     set_seed(settings.training.seed)
-    return Trainer(LDEBMModel(settings.model_config(tokenizer, corpus.label_names)), tokenizer, corpus, settings)
+    return Trainer(LDEBMModel(config), tokenizer, corpus, settings)
 
 
 def remove_noise(patch: pytest.MonkeyPatch) -> None:
     """Take the posterior's noise out of the objective, and clipping out of the steps."""
-    patch.setattr("ldebm_hf.modeling_ldebm.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    patch.setattr("ldebm_hf.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
     patch.setattr("ldebm_hf.training.loop.clip_gradients", lambda optimizer, settings: {})
 
 

@@ -1,0 +1,92 @@
+"""What the model returns."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+class RecurrentState:
+    """The decoder's hidden state, `(batch_size, hidden_size)`, behind the interface of a transformers cache."""
+
+    is_compileable = False
+    is_croppable = False
+
+    def __init__(self, hidden: torch.Tensor, length: int):
+        self.hidden = hidden
+        self.length = length
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        self.hidden = self.hidden[beam_idx]
+
+
+@dataclass
+class LatentTrajectory(ModelOutput):
+    """
+    Args:
+        latents (`torch.FloatTensor` of shape `(num_samples, total_latent_size)`): The samples z_0.
+        trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): z_T, …, z_0 of the
+            diffusion prior; priors that sample in one go have the samples alone.
+    """
+
+    latents: torch.FloatTensor | None = None
+    trajectory: torch.FloatTensor | None = None
+
+
+@dataclass
+class PosteriorOutput(ModelOutput):
+    """
+    Args:
+        posterior_mean (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): E_q of the latent vector:
+            μ(x), and of codes the probabilities.
+        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, gaussian_size)`): log σ²(x) of the Gaussian
+            part.
+        symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`, *optional*): Logits of the symbols at
+            the posterior's mean, for priors that have symbols.
+    """
+
+    posterior_mean: torch.FloatTensor | None = None
+    posterior_log_variance: torch.FloatTensor | None = None
+    symbol_logits: torch.FloatTensor | None = None
+
+
+@dataclass
+class LDEBMOutput(ModelOutput):
+    """
+    What a prior does not have is `None`: symbols and the terms about them, energies.
+
+    Args:
+        loss (`torch.FloatTensor`): The objective, reconstruction + w_kl (prior + entropy) - w_mi I + w_cls CE.
+        reconstruction_loss (`torch.FloatTensor`): -log p(x|z), nats per example.
+        prior_loss (`torch.FloatTensor`): The prior's term: with the entropy it is the divergence of posterior and
+            prior; for energy-based priors a contrast, not a likelihood.
+        entropy_loss (`torch.FloatTensor`): Negative entropy of q(z|x) up to a constant, nats per example.
+        mutual_information (`torch.FloatTensor`): I(z; y) over the batch, nats.
+        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols; with symbols at all
+            levels the mean of that at level 0 and that at the noisy levels drawn.
+        energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior and at Langevin samples.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits, 0 at
+            padding; not returned in training mode, nor for points.
+        symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`): Logits of p(y|z).
+        latents (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): z.
+        posterior_mean, posterior_log_variance: As in [`PosteriorOutput`].
+        past_key_values ([`RecurrentState`]): The decoder's state, while generating.
+    """
+
+    loss: torch.FloatTensor | None = None
+    reconstruction_loss: torch.FloatTensor | None = None
+    prior_loss: torch.FloatTensor | None = None
+    entropy_loss: torch.FloatTensor | None = None
+    mutual_information: torch.FloatTensor | None = None
+    classification_loss: torch.FloatTensor | None = None
+    energy_positive: torch.FloatTensor | None = None
+    energy_negative: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    symbol_logits: torch.FloatTensor | None = None
+    latents: torch.FloatTensor | None = None
+    posterior_mean: torch.FloatTensor | None = None
+    posterior_log_variance: torch.FloatTensor | None = None
+    past_key_values: RecurrentState | None = None

@@ -1,0 +1,119 @@
+"""What an encoder says about the latent of each example: q_φ(z|x), Gaussian, categorical, or both side by side."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .codes import joint_logits
+from .configuration_ldebm import LDEBMConfig
+from .noise import draw, gaussian_like
+from .objective import negative_code_entropy, negative_entropy
+from .precision import at_least_float32
+
+
+@dataclass
+class Posterior:
+    """
+    N(μ, diag σ²) times M categorical distributions; a part that a prior has no use for is missing.
+
+    A latent vector, as the decoder reads it, is the Gaussian part, then the code as M one-hot vectors if `reads_code`.
+    A mixture's code, the component, is not read: there the Gaussian part is all.
+
+    Args:
+        config ([`LDEBMConfig`]): Says what belongs to a latent vector.
+        mean (`torch.Tensor` of shape `(batch_size, gaussian_size)`): μ(x).
+        log_variance (`torch.Tensor` of shape `(batch_size, gaussian_size)`): log σ²(x).
+        code_logits (`torch.Tensor` of shape `(batch_size, num_variables, num_categories)`, *optional*): log q(c|x) up
+            to constants.
+    """
+
+    config: LDEBMConfig
+    mean: torch.Tensor
+    log_variance: torch.Tensor
+    code_logits: torch.Tensor | None = None
+
+    @property
+    def reads_code(self) -> bool:
+        """Whether the code is part of a latent vector."""
+        return self.config.prior in ("discrete", "semi")
+
+    @property
+    def expectation(self) -> torch.Tensor:
+        """E_q of the latent vector, `(batch_size, total_latent_size)`: probabilities where it holds codes."""
+        return self._vector(self.mean, lambda: self.code_logits.softmax(-1))
+
+    @property
+    def mode(self) -> torch.Tensor:
+        """The likeliest latent vector, `(batch_size, total_latent_size)`."""
+        return self._vector(self.mean, self._likeliest_code)
+
+    def sample(self, generator: torch.Generator | None = None, relaxed: bool = True) -> torch.Tensor:
+        """
+        A reparameterised draw, `(batch_size, total_latent_size)`.
+
+        Args:
+            generator (`torch.Generator`, *optional*): Source of the noise.
+            relaxed (`bool`, *optional*, defaults to `True`): Codes by Gumbel-softmax, differentiable; else one-hot.
+        """
+        latents = self.mean + (0.5 * self.log_variance).exp() * gaussian_like(self.mean, generator)
+        return self._vector(latents, lambda: self._draw_code(generator, relaxed))
+
+    def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
+        """log q of latent vectors `(batch_size, total_latent_size)` with one-hot codes, `(batch_size,)`."""
+        size = self.mean.shape[1]
+        offset = (latents[:, :size] - self.mean).square() / self.log_variance.exp()
+        log_prob = -(offset + self.log_variance + math.log(2 * math.pi)).sum(-1) / 2
+        if self.reads_code:
+            codes = latents[:, size:].unflatten(-1, self.code_logits.shape[1:])
+            log_prob = log_prob + (codes * self.code_logits.log_softmax(-1)).flatten(1).sum(-1)
+        return log_prob
+
+    def negative_entropy(self, threshold: float | None = None) -> torch.Tensor:
+        """E_q[log q] in nats per example, without the Gaussian's d/2 · log 2π; `threshold` as in `objective`."""
+        entropy = negative_entropy(self.log_variance, threshold)
+        return entropy if self.code_logits is None else entropy + negative_code_entropy(self.code_logits)
+
+    def symbol_logits(self) -> torch.Tensor:
+        """log q(y|x) of the symbols, joint codes, `(batch_size, num_symbols)`."""
+        return joint_logits(self.code_logits)
+
+    def _vector(self, gaussian_part: torch.Tensor, make_code) -> torch.Tensor:
+        return torch.cat([gaussian_part, make_code().flatten(1)], -1) if self.reads_code else gaussian_part
+
+    def _likeliest_code(self) -> torch.Tensor:
+        return F.one_hot(self.code_logits.argmax(-1), self.code_logits.shape[-1]).to(self.code_logits.dtype)
+
+    def _draw_code(self, generator: torch.Generator | None, relaxed: bool) -> torch.Tensor:
+        uniform = draw(torch.rand, self.code_logits.shape, self.code_logits, generator)
+        tiny = torch.finfo(uniform.dtype).tiny
+        perturbed = self.code_logits - (-uniform.clamp(min=tiny).log()).clamp(min=tiny).log()
+        if relaxed:
+            return (perturbed / self.config.gumbel_temperature).softmax(-1)
+        return F.one_hot(perturbed.argmax(-1), perturbed.shape[-1]).to(perturbed.dtype)
+
+
+class PosteriorHeads(nn.Module):
+    """Linear maps from an encoder's features to the parameters of the posterior that the prior goes with."""
+
+    def __init__(self, config: LDEBMConfig, num_features: int):
+        super().__init__()
+        self.config = config
+        self.mean = self.log_variance = self.code = None
+        if config.gaussian_size:
+            self.mean = nn.Linear(num_features, config.gaussian_size)
+            self.log_variance = nn.Linear(num_features, config.gaussian_size)
+        if config.has_codes:
+            self.code = nn.Linear(num_features, config.num_code_variables * config.code_categories)
+
+    def forward(self, features: torch.Tensor) -> Posterior:
+        """The posterior, in float32 at least, of `features` `(batch_size, num_features)`."""
+        parameters = [features[:, :0]] * 2
+        if self.mean is not None:
+            parameters = [self.mean(features), self.log_variance(features)]
+        if self.code is not None:
+            shape = (self.config.num_code_variables, self.config.code_categories)
+            parameters.append(self.code(features).unflatten(-1, shape))
+        return Posterior(self.config, *(at_least_float32(parameter) for parameter in parameters))
