@@ -53,8 +53,8 @@ def read_texts() -> tuple[list[list[int]], str]:
 
 
 def make_batch(texts: list[list[int]], indices: np.ndarray) -> dict:
-    split = TokenizedSplit(texts, np.random.default_rng(2).integers(20, size=len(texts)))
-    (batch,) = split.batches([indices], pad_token_id=0)
+    split = TokenizedSplit(texts, np.random.default_rng(2).integers(20, size=len(texts)), 0)
+    (batch,) = split.batches([indices])
     return {name: value for name, value in batch.items() if name != "indices"}
 
 

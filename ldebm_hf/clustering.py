@@ -11,8 +11,9 @@ import torch
 class ClusteringSettings:
     """How unlabelled texts get the symbol that the classifier is trained towards; defaults as published for text."""
 
-    enabled: bool = field(
-        default=True, metadata={"help": 'cluster unlabelled texts at the start of every epoch; false: "w/o GC"'}
+    enabled: bool | None = field(
+        default=None,
+        metadata={"help": 'cluster unlabelled texts (false: "w/o GC"); none: with the diffusion prior'},
     )
     features: Literal["whitened", "mean"] = field(
         default="whitened", metadata={"help": '"whitened": PCA-whitened posterior means; "mean": the means themselves'}
@@ -138,11 +139,14 @@ class Clusters:
 def _whitening(means: np.ndarray, num_components: int) -> tuple[np.ndarray, np.ndarray]:
     """The linear map to principal components of unit variance: matrix `(num_components, size)` and offset."""
     faiss, (num_texts, size) = _import_faiss(), means.shape
-    whitening = faiss.PCAMatrix(size, num_components, -0.5)
-    whitening.epsilon = 1e-12  # collapsed posterior means have no variance to divide by
-    whitening.max_points_per_d = num_texts
-    whitening.train(means)
-    return faiss.vector_to_array(whitening.A).reshape(num_components, size), faiss.vector_to_array(whitening.b)
+    pca = faiss.PCAMatrix(size, num_components)
+    pca.max_points_per_d = num_texts
+    pca.train(means)
+    components = faiss.vector_to_array(pca.A).reshape(num_components, size)
+    variances = faiss.vector_to_array(pca.eigenvalues)[:num_components]
+    # Collapsed posterior means have no variance to divide by, and rounding makes it negative.
+    scale = 1 / np.sqrt(variances.clip(min=0) + 1e-12).astype(np.float32)
+    return components * scale[:, None], faiss.vector_to_array(pca.b) * scale
 
 
 def _centroids_of(assignments: np.ndarray, features: np.ndarray, num_symbols: int) -> np.ndarray:

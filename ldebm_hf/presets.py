@@ -1,8 +1,8 @@
 """Named combinations of settings: the diffusion prior as published and as it is here, and what one compares it with.
 
 `"consistent"` and `"published"` decide every setting of the diffusion prior; the others name what differs from the
-defaults of [`LDEBMConfig`]. A baseline has the same encoder, decoder and training loop, another prior, and no symbols
-from clustering: train it with `clustering.enabled=false`.
+defaults of [`LDEBMConfig`]. A baseline has the same encoder, decoder and training loop, another prior, and, unless
+`clustering.enabled` says otherwise, no symbols from clustering.
 """
 
 from typing import Any

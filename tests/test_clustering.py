@@ -198,3 +198,11 @@ def test_balanced_order_follows_its_generator():
     first, again, other = (balanced_order(assignments, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_whitening_means_that_fill_fewer_dimensions_than_components():
+    """Probabilities of three symbols sum to 1: two dimensions, and rounding makes the third's variance negative."""
+    means = np.random.default_rng(0).dirichlet([1, 1, 1], size=500).astype(np.float32)
+    clusters = Clusters.fit(means, 3, ClusteringSettings(num_components=3, normalize=False))
+    assert np.isfinite(clusters.features(means)).all()
+    assert set(clusters.assign(means)) == {0, 1, 2}

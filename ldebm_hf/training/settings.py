@@ -188,6 +188,11 @@ class Settings:
                 check_name(full_name)
                 values[name] = convert(value, known[full_name].type, full_name)
                 check_limits(values[name], known[full_name].limits, full_name)
+        if self.clustering.enabled is None:
+            model = PRESETS[self.model["preset"]] | self.model
+            default = LDEBMConfig()
+            prior, num_levels = (model.get(name, getattr(default, name)) for name in ("prior", "num_levels"))
+            self.clustering.enabled = prior == "diffusion" and num_levels > 1
         if self.training.warmup_steps and self.training.lr_scheduler_type == "constant":
             raise ValueError(
                 "training.warmup_steps needs another lr_scheduler_type than constant: constant_with_warmup"

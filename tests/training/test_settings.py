@@ -180,3 +180,13 @@ def test_preset_reaches_the_configuration(preset):
     config = Settings(model={"preset": preset, "langevin_steps": 3}).model_config(build_tokenizer(["a b"]))
     expected = PRESETS[preset] | {"langevin_steps": 3}
     assert {name: getattr(config, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "enabled"),
+    [({}, True), ({"preset": "published"}, True), ({"preset": "svebm"}, False), ({"preset": "gm_vae"}, False)]
+    + [({"prior": "discrete"}, False), ({"num_levels": 1}, False)],
+)
+def test_clustering_is_by_default_the_diffusion_priors_alone(model, enabled):
+    assert Settings(model=model).clustering.enabled is enabled
+    assert Settings(model=model, clustering=ClusteringSettings(enabled=not enabled)).clustering.enabled is not enabled
