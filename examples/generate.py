@@ -8,7 +8,8 @@
 
 Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
 of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw
-(the test split, or without one half of the validation split), where the checkpoint says what it was trained on.
+(the test split, or without one half of the validation split), where the checkpoint says what it was trained on. A
+model whose prior has no symbols writes from its prior.
 
 With `--output_file` sentences go there instead, each with the symbol asked for. A run that was killed goes on when the
 same command is given again.
@@ -66,19 +67,24 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     find_checkpoint(options.checkpoint)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    if model.config.modality == "point":
+        raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
+    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.text:
         print_readings(model, tokenizer, options.text)
         return
 
     # 1. What to ask for, and sentences for it.
-    decoding = {"num_beams": options.num_beams, "do_sample": options.do_sample}
+    decoding = {"num_beams": options.num_beams}
+    if options.do_sample:  # else as the model has it: one without a latent samples
+        decoding["do_sample"] = True
     if options.temperature is not None:
         decoding["temperature"] = options.temperature
     if options.guidance_scale is not None:
         decoding["guidance_scale"] = options.guidance_scale
     known = model.config.label2id
-    names = options.class_labels or list(known)
+    names = options.class_labels or (list(known) if model.has_symbols else [])
     asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]
     if options.output_file:
         write_samples(
@@ -92,7 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
             **decoding,
         )
         return
-    symbols = None if options.no_symbols else model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
+    symbols = None
+    if names and not options.no_symbols:
+        symbols = model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
     token_ids = model.generate(
         class_labels=symbols,
         num_samples=options.num_samples if symbols is None else None,
@@ -104,7 +112,9 @@ def main(arguments: list[str] | None = None) -> None:
     # 2. The model's own reading of them, and the held-out check's.
     id2label = model.config.id2label
     asked = ["-"] * len(sentences) if symbols is None else [id2label[symbol] for symbol in symbols.tolist()]
-    columns = {"asked for": asked, "model reads": read_symbols(model, tokenizer, sentences)}
+    columns = {"asked for": asked}
+    if model.has_symbols:
+        columns["model reads"] = read_symbols(model, tokenizer, sentences)
     corpus = training_corpus(options.checkpoint)
     if corpus is not None and corpus.label_names:
         columns["held-out check"] = held_out_check(corpus, sentences)
@@ -116,14 +126,17 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
 
     # 3. A reconstruction or two.
-    if corpus is not None:
+    has_latent = model.config.prior != "none"
+    if corpus is not None and has_latent:
         print("\nTexts of the validation split, written again from their latents:")
         print_readings(model, tokenizer, corpus.validation.texts[:3])
     print("\nNext:")
-    some = names[0] if symbols is not None else next(iter(id2label.values()))
-    print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
+    if model.has_symbols:
+        some = names[0] if symbols is not None else next(iter(id2label.values()))
+        print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
     print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
-    print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
+    if has_latent:
+        print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
 def find_checkpoint(checkpoint: str) -> None:
@@ -148,10 +161,14 @@ def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
 
 def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
-    probabilities, symbols = model.infer_symbols(**batch).max(-1)
     copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
-    for text, copy, symbol, probability in zip(texts, copies, symbols.tolist(), probabilities.tolist(), strict=True):
-        print(f"  {text}\n    -> {copy}   [{model.config.id2label[symbol]}, {probability:.0%}]")
+    notes = [""] * len(texts)
+    if model.has_symbols:
+        probabilities, symbols = (values.tolist() for values in model.infer_symbols(**batch).max(-1))
+        names = [model.config.id2label[symbol] for symbol in symbols]
+        notes = [f"   [{name}, {probability:.0%}]" for name, probability in zip(names, probabilities, strict=True)]
+    for text, copy, note in zip(texts, copies, notes, strict=True):
+        print(f"  {text}\n    -> {copy}{note}")
 
 
 def training_corpus(checkpoint: str) -> Corpus | None:
@@ -164,7 +181,7 @@ def training_corpus(checkpoint: str) -> Corpus | None:
         print(f"note: no held-out check, {settings.data.source} is a stream, too long to read for it", file=sys.stderr)
         return None
     try:
-        return settings.data.load_corpus()
+        return settings.load_corpus()
     except (OSError, ValueError, ImportError) as error:
         print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
         return None

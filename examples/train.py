@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
         rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
         trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
     symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
+    for name, value, of_preset in settings.differences_to_preset():
+        trainer.say(f"  note: {name} is {value}, which the preset {settings.model['preset']} has at {of_preset}")
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 

@@ -7,7 +7,7 @@ equations in several places. Each such place is a setting here, and [`PRESETS`] 
 
 import math
 from dataclasses import fields
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -224,6 +224,11 @@ class LDEBMConfig(PreTrainedConfig):
         for name in settings:
             _require(name in known, "settings", name, "fields of LDEBMConfig")
         return cls(**{**PRESETS[preset], **settings})
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """As in transformers, but the symbols are always in it: transformers' own default is two of them."""
+        names = self.to_dict()
+        return super().to_diff_dict() | {name: names[name] for name in ("id2label", "label2id")}
 
     @property
     def has_codes(self) -> bool:

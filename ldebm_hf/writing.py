@@ -84,7 +84,7 @@ def write_samples(
         **generation_kwargs,
         "the device": model.device.type,
         "the model": _model_digest(model),
-        "the sampler": {name: str(value) for name, value in model.prior.sampler_options.items()},
+        "the sampler": _sampler_options(model),
         "the tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
     }
 
@@ -205,6 +205,11 @@ def _check_arguments(path: Path, num_samples: int, batch_size: int, seed: int, g
             json.dumps(value)
         except TypeError:
             raise ValueError(f"{name} must be a plain value, which can be written down, got {value!r}") from None
+
+
+def _sampler_options(model: LDEBMModel) -> dict[str, str]:
+    options = model.prior.sampler_options if model.config.prior == "diffusion" else {}
+    return {name: str(value) for name, value in options.items()}
 
 
 def _chunk_generator(seed: int, chunk: int) -> torch.Generator:

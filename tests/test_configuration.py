@@ -226,3 +226,10 @@ def test_saved_preset_reloads_equal(preset, tmp_path):
     for loaded in (LDEBMConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
         assert type(loaded) is LDEBMConfig
         assert loaded.to_json_string() == config.to_json_string()
+
+
+@pytest.mark.parametrize("num_symbols", [1, 2, 3, 20])
+def test_number_of_unnamed_symbols_survives_a_save(num_symbols, tmp_path):
+    """Two symbols of default names are transformers' own default, which it leaves out of a saved configuration."""
+    LDEBMConfig(num_symbols=num_symbols).save_pretrained(tmp_path)
+    assert AutoConfig.from_pretrained(tmp_path).num_symbols == num_symbols

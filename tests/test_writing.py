@@ -55,6 +55,16 @@ def test_records_have_an_index_the_symbol_and_the_text(model, tokenizer, tmp_pat
     assert [file.name for file in path.parent.iterdir()] == ["samples.jsonl"]
 
 
+@pytest.mark.parametrize("preset", ["vae", "gm_vae", "di_vae", "rnn_lm"])
+def test_every_prior_writes(preset, tokenizer, tmp_path):
+    model = tiny_model(preset)
+    options = {"batch_size": 4, "show_progress": False}
+    labels = {"class_labels": ["bad", 0]} if model.has_symbols else {}
+    write_samples(model, tokenizer, tmp_path / "a.jsonl", 6, **labels, **options)
+    symbols = [record["symbol"] for record in read_lines(tmp_path / "a.jsonl")]
+    assert symbols == (["bad"] * 6 + ["good"] * 6 if labels else [None] * 6)
+
+
 def test_texts_are_those_of_generate(model, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "_chunk_generator", lambda seed, chunk: seeded(chunk))
     write_samples(model, tokenizer, tmp_path / "a.jsonl", 5, batch_size=3, do_sample=True, show_progress=False)

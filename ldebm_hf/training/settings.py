@@ -235,6 +235,12 @@ class Settings:
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
+    def differences_to_preset(self) -> list[tuple[str, Any, Any]]:
+        """Name, value and the preset's value of every model setting given that the preset has otherwise."""
+        preset = PRESETS[self.model["preset"]]
+        given = [(name, value) for name, value in self.model.items() if name in preset]
+        return [(name, value, preset[name]) for name, value in given if value != preset[name]]
+
     def load_corpus(self) -> Corpus:
         """The texts or, if the model is one of points, the points that `data` describes."""
         return self.data.load_points() if self.modality == "point" else self.data.load_corpus()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import load_corpus
 from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
@@ -42,8 +42,11 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory, corpus):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    settings = Settings(model=SIZES)
+    return save_untrained(tmp_path_factory.mktemp("checkpoint"), corpus)
+
+
+def save_untrained(folder, corpus, **model) -> str:
+    settings = Settings(model=SIZES | model)
     tokenizer = build_tokenizer(corpus.train.texts)
     torch.manual_seed(0)
     LDEBMModel(settings.model_config(tokenizer, corpus.label_names)).save_pretrained(folder)
@@ -73,6 +76,23 @@ def test_same_seed_same_sentences_with_sampled_tokens(generate, checkpoint, caps
         generate.main([checkpoint, "--no_symbols", "--num_samples", "3", "--do_sample", "--seed", seed])
         prints.append(capsys.readouterr().out)
     assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize("preset", ["vae", "rnn_lm"])
+def test_models_without_symbols_write_from_their_prior(generate, tmp_path, corpus, capsys, preset):
+    generate.main([save_untrained(tmp_path, corpus, preset=preset), "--num_samples", "3"])
+    text = capsys.readouterr().out
+    assert "held-out check" in text and "model reads" not in text and "--class_labels" not in text
+    assert ("written again" in text) == (preset == "vae")
+    with pytest.raises(ValueError, match="has no symbols"):
+        generate.main([str(tmp_path), "--class_labels", "weather"])
+
+
+def test_model_of_points_is_refused(generate, tmp_path):
+    LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).save_pretrained(tmp_path)
+    build_tokenizer(["a b"]).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="holds a model of points"):
+        generate.main([str(tmp_path)])
 
 
 def test_texts_are_read_and_written_again(generate, checkpoint, capsys):

@@ -190,3 +190,10 @@ def test_preset_reaches_the_configuration(preset):
 def test_clustering_is_by_default_the_diffusion_priors_alone(model, enabled):
     assert Settings(model=model).clustering.enabled is enabled
     assert Settings(model=model, clustering=ClusteringSettings(enabled=not enabled)).clustering.enabled is not enabled
+
+
+def test_settings_that_overrule_their_preset_are_told():
+    """A recipe's kl_weight makes a variational autoencoder of an autoencoder: somebody should say so."""
+    settings = Settings(model={"preset": "ae", "kl_weight": 0.2, "latent_size": 4})
+    assert settings.differences_to_preset() == [("kl_weight", 0.2, 0.0)]
+    assert Settings(model={"preset": "ae", "kl_weight": 0.0}).differences_to_preset() == []
