@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.data import POINT_DISTRIBUTIONS, check_corpus
+from ldebm_hf.data import POINT_DISTRIBUTIONS, PointSplit, check_corpus
 from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols
 from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
 from ldebm_hf.scores.points import NUM_STDS
@@ -57,23 +57,28 @@ BASELINES: dict[str, Changes] = {
     "ldebm": {},
     "ldebm_without_clustering": {"clustering": {"enabled": False}},
     "svebm": preset("svebm", **SVEBM),
+    "svebm_fixed_scale": preset("svebm", **SVEBM, normalize_posterior=True),
     "svebm_ib": preset("svebm_ib", **SVEBM, mutual_information_weight=15.0),
     **{name: preset(name) for name in ("ae", "dae", "vae", "dvae", "gm_vae", "gm_vae_i", "dgm_vae", "dgm_vae_i")},
     **{name: preset(name) for name in ("semi_vae", "semi_vae_i", "discrete_ae", "discrete_vae", "di_vae")},
 }
 ABLATIONS: dict[str, Changes] = {
-    # The published objective and sampler with the weights published for points, which have no entropy mask.
+    # What the published experiment on points ran, but for its length, its batches and its larger energy network.
     "ldebm_published": {
         "model": {"preset": "published", "kl_weight": 1.0, "mutual_information_weight": 0.05,
                   "classification_weight": 0.05, "entropy_threshold": None, "uniform_init_range": None},
-        "clustering": {"balanced_resampling": True},
-        "training": {"prior_learning_rate": 1e-4},
+        "clustering": {"balanced_resampling": True, "normalize": True, "match_previous": False},
     },
-    "ldebm_balanced_resampling": {"clustering": {"balanced_resampling": True}},
+    # F / s² in the sampler and F in the loss, as published; then F / s² in both.
+    "ldebm_published_energy_scale": {"model": {"energy_temperature": "step", "level_weighting": "published"}},
     "ldebm_step_temperature": {"model": {"energy_temperature": "step"}},
-    "ldebm_no_log_normalizer": {"model": {"log_normalizer_gradient": False}},
+    "ldebm_inexact_encoder_gradient": {"model": {"log_normalizer_gradient": False, "terminal_prior": False}},
     "ldebm_entropy_mask": {"model": {"entropy_threshold": 1.0}},
+    "ldebm_spectral_norm": {"model": {"energy_spectral_norm": True}},
+    "ldebm_free_scale": {"model": {"normalize_posterior": False, "energy_spectral_norm": True}},
     "ldebm_mean_features": {"clustering": {"features": "mean"}},
+    "ldebm_unit_features": {"clustering": {"normalize": True}},
+    "ldebm_balanced_resampling": {"clustering": {"balanced_resampling": True}},
 }  # fmt: skip
 MODELS = BASELINES | ABLATIONS
 KEPT = ("modality", "num_symbols", "latent_size", "point_", "energy_hidden_size", "energy_num_blocks")
@@ -82,6 +87,7 @@ COLUMNS: dict[str, Callable[[dict[str, list[float]]], str]] = {
     "modes covered": lambda scores: spread(scores.get("modes_covered")),
     "weight error": lambda scores: spread(scores.get("weight_error")),
     "off-mode %": lambda scores: spread(scores.get("off_mode"), 100),
+    "off-mode %, posterior z": lambda scores: spread(scores.get("posterior_off_mode"), 100),
     "energy distance x": lambda scores: spread(scores.get("x_energy_distance")),
     "sliced W x": lambda scores: spread(scores.get("x_sliced_wasserstein")),
     "reconstruction rms": lambda scores: spread(scores.get("reconstruction_rms")),
@@ -189,12 +195,17 @@ def finish_run(data: str, model_name: str, seed: int, run: Path, changes: Change
     trainer = StudyTrainer(model, None, corpus, settings, distribution=distribution)
     trainer.train()
     replace_folder(run / "final", model.save_pretrained)
-    samples = draw_samples(model, corpus.validation, NUM_SAMPLES, seed)
+    samples = draw_samples(model, points_to_score_on(distribution), NUM_SAMPLES, seed)
     samples.save(run / "samples.npz")
     scores = score_samples(samples, distribution, seed)
     scores |= dict(zip(("cpu_seconds", "wall_seconds"), trainer.seconds.tolist(), strict=True))
     write_text(run / "scores.json", json.dumps({"scores": scores, "settings": key}, indent=1))
     return scores
+
+
+def points_to_score_on(distribution) -> PointSplit:
+    """Points that neither trained nor selected anything, the same for every run."""
+    return PointSplit(*distribution.sample(NUM_SAMPLES, [0, 4]))
 
 
 def run_here(runs: list[tuple[str, int]], options: argparse.Namespace, data: str) -> dict[tuple[str, int], str]:
@@ -270,17 +281,16 @@ def report(options: argparse.Namespace, data: str, failures: dict[tuple[str, int
                 per_run.setdefault(model, {})[str(seed)] = json.loads(file.read_text("utf-8"))["scores"]
     if not per_run:
         return
-    settings = study_settings(data, options.models[0], 0, options.output_dir, options.changes)
-    corpus, distribution = settings.load_corpus(), POINT_DISTRIBUTIONS.get(settings.data.source)
-    floor = {str(seed): floor_scores(corpus.validation, distribution, NUM_SAMPLES, seed) for seed in options.seeds}
-    for name, runs in {"fresh true points": floor, **per_run}.items():
+    held_out = points_to_score_on(POINT_DISTRIBUTIONS[data])
+    floor = {str(seed): floor_scores(held_out, POINT_DISTRIBUTIONS[data], NUM_SAMPLES, seed) for seed in options.seeds}
+    for name, runs in {"true points": floor, **per_run}.items():
         note = "" if len(runs) == len(options.seeds) else f" ({len(runs)} of {len(options.seeds)} seeds)"
         names = next(iter(runs.values()))
         rows[name.replace("_", " ") + note] = {score: [run[score] for run in runs.values()] for score in names}
     folder = options.output_dir / data
     text = table(rows)
     write_text(folder / "table.md", text + "\n")
-    write_text(folder / "table.json", json.dumps({"fresh true points": floor, **per_run}, indent=1))
+    write_text(folder / "table.json", json.dumps({"true points": floor, **per_run}, indent=1))
     print(f"\n{data}, seeds {', '.join(map(str, options.seeds))}\n\n{text}\n", flush=True)
     drawn = options.figure_models or options.models
     runs = {model: folder_of(options, data, model, options.seeds[0]) for model in drawn}
@@ -301,7 +311,7 @@ def evolution(run: Path) -> dict[str, tuple[list[float], list[float]]]:
     for line in read_metrics(run, "validation"):
         values = line["values"]
         if "prior_loss" in values:
-            add("KL term (prior + entropy), nats", line, values["prior_loss"] + values["entropy_loss"])
+            add("prior + entropy terms, nats", line, values["prior_loss"] + values["entropy_loss"])
         if "energy_positive" in values:
             add("energy gap, posterior - prior", line, values["energy_positive"] - values["energy_negative"])
     for line in read_metrics(run, "study"):
@@ -351,7 +361,7 @@ def score_run(run: Path, figures_dir: Path | None) -> None:
     corpus, distribution = settings.load_corpus(), POINT_DISTRIBUTIONS.get(settings.data.source)
     samples = draw_samples(LDEBMModel.from_pretrained(run), corpus.validation, NUM_SAMPLES)
     rows = {
-        "held-out true points": floor_scores(corpus.validation, distribution, NUM_SAMPLES),
+        "true points": floor_scores(corpus.validation, distribution, NUM_SAMPLES),
         run.name: score_samples(samples, distribution),
     }
     print(table({name: {score: [value] for score, value in scores.items()} for name, scores in rows.items()}))

@@ -3,7 +3,7 @@
     accelerate launch examples/train.py --config examples/recipes/demo.yaml
     accelerate launch examples/train.py --data my.csv --text_column text --label_column topic --num_symbols 12
     accelerate launch examples/train.py --config examples/recipes/gaussians.yaml
-    accelerate launch examples/train.py --data my_points.csv --modality point --point_columns x,y --num_symbols 5
+    accelerate launch examples/train.py --config examples/recipes/points.yaml --data my.csv --num_symbols 5
     accelerate launch examples/train.py --config examples/recipes/demo.yaml --resume latest
 
 `--help` lists every setting. Everything the run writes is in `--output_dir`.

@@ -45,6 +45,9 @@ class LDEBMConfig(PreTrainedConfig):
             `unk_token_id` in training (denoising autoencoders: 0.3).
         encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
             posterior's mean and log variance.
+        normalize_posterior (`bool`, *optional*, defaults to `False`): Give the posterior means zero mean and unit
+            variance in every dimension over a batch, in evaluation over past batches (Zhu et al., ACL 2020). It fixes
+            the latent's scale, which otherwise grows while an energy is blunter than the latents' distribution.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
 
@@ -144,6 +147,7 @@ class LDEBMConfig(PreTrainedConfig):
     dropout: float | int = 0.3
     word_dropout: float | int = 0.0
     encoder_head_activation: bool = True
+    normalize_posterior: bool = False
     uniform_init_range: float | int | None = None
 
     point_size: int = 2
@@ -218,7 +222,7 @@ class LDEBMConfig(PreTrainedConfig):
 
     @classmethod
     def from_preset(cls, preset: str, **settings) -> "LDEBMConfig":
-        """A configuration from one of [`PRESETS`] (`"published"`, `"consistent"`), with `settings` on top."""
+        """A configuration from one of [`PRESETS`], by name, with `settings` on top."""
         _require(preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
         known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols"}
         for name in settings:
@@ -304,6 +308,9 @@ class LDEBMConfig(PreTrainedConfig):
             _require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
 
     def validate_prior(self):
+        if self.normalize_posterior:
+            allowed = f"False for prior={self.prior!r}, which has no Gaussian part"
+            _require(self.gaussian_size > 0, "normalize_posterior", True, allowed)
         if self.prior == "none":
             _require(self.modality == "text", "modality", self.modality, '"text" for prior="none", a language model')
         if self.has_codes:
@@ -316,6 +323,8 @@ class LDEBMConfig(PreTrainedConfig):
         if self.prior == "mixture":
             allowed = f"a multiple of num_code_variables={self.num_code_variables}"
             _require(self.latent_size % self.num_code_variables == 0, "latent_size", self.latent_size, allowed)
+        elif self.dispersion_weight:
+            _require(False, "dispersion_weight", self.dispersion_weight, 'used with prior="mixture" only')
         if self.energy_network == "mlp":
             _require(self.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
             _require(not self.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')

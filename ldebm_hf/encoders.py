@@ -57,12 +57,11 @@ class TextEncoder(nn.Module):
         """The texts with random words unknown; begin and end marks stay."""
         config = self.config
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        marks = torch.tensor(
-            [mark for mark in (config.pad_token_id, config.bos_token_id, *ends) if mark is not None],
-            device=input_ids.device,
-        )
         dropped = draw(torch.rand, input_ids.shape, self.embedding.weight) < config.word_dropout
-        return input_ids.masked_fill(dropped & ~torch.isin(input_ids, marks), config.unk_token_id)
+        for mark in (config.pad_token_id, config.bos_token_id, *ends):
+            if mark is not None:
+                dropped = dropped & (input_ids != mark)
+        return input_ids.masked_fill(dropped, config.unk_token_id)
 
 
 class PointEncoder(nn.Module):

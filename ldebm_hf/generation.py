@@ -60,7 +60,11 @@ class LDEBMGenerationMixin(GenerationMixin):
     def require_symbols(self) -> None:
         """Raise ValueError if the prior has no symbols."""
         if not self.config.has_symbols:
-            raise ValueError(f"prior={self.config.prior!r} has no symbols: class_labels cannot be given or inferred")
+            reason = "class_labels cannot be given or inferred"
+            if self.config.has_codes:
+                joint = self.config.code_categories**self.config.num_code_variables
+                reason = f"its {joint} joint codes are more or fewer than the {self.config.num_labels} names"
+            raise ValueError(f"prior={self.config.prior!r} has no symbols: {reason}")
 
     def symbol_ids(self, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
         """
@@ -119,6 +123,13 @@ class LDEBMGenerationMixin(GenerationMixin):
                 `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior without an energy;
                 if `num_samples` or `batch_size` is below 1.
         """
+        steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+        if self.config.prior != "diffusion":
+            for name, value in steering.items():
+                if value is not None:
+                    prior = self.config.prior
+                    raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
+            steering = {}
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
         if num_samples is None:
             num_samples = 1 if symbols is None else len(symbols)
@@ -130,12 +141,6 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
         if symbols is not None and len(symbols) not in (1, num_samples):
             raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
-        steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
-        if self.config.prior != "diffusion":
-            for name, value in steering.items():
-                if value is not None:
-                    raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} for a prior without")
-            steering = {}
         rows = torch.arange(num_samples, device=self.device)
         parts = []
         with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
@@ -219,8 +224,9 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
         if self.config.modality == "point":
             do_sample = generation_kwargs.pop("do_sample", False)
-            if generation_kwargs or generation_config is not None:
-                names = [*generation_kwargs] or ["generation_config"]
+            of_tokens = {"generation_config": generation_config, "attention_mask": attention_mask, **generation_kwargs}
+            names = [name for name, value in of_tokens.items() if value is not None]
+            if names:
                 raise ValueError(f"a model of points decodes no tokens and has no use for {', '.join(names)}")
             return self.decode_points(latents, do_sample, generator)
         prompts = generation_kwargs.get("decoder_input_ids")

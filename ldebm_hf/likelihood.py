@@ -26,10 +26,13 @@ def importance_weighted_bound(
         are measured in their own units.
 
     Raises:
-        ValueError: For the diffusion prior, whose normalisers are unknown, and for `num_samples` below 1.
+        ValueError: For the diffusion prior, whose normalisers are unknown, for a model in training mode, and for
+            `num_samples` below 1.
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     posterior = model.posterior(**inputs)
     weights = []
     for _ in range(num_samples):

@@ -211,7 +211,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 bring them. With them the mask is not checked and no device is waited for.
             skip_logits (`bool`, *optional*): Do without `logits`, which are large; defaults to the training mode.
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`): For a model of points, instead of texts.
-            kl_scale (`float`, *optional*, defaults to 1.0): Multiplies `config.kl_weight`, to anneal it.
+            kl_scale (`float`, *optional*, defaults to 1.0): Multiplies `config.kl_weight`, to anneal it: also what
+                teaches an energy; and the weight of I(x; c) of priors with codes.
             return_dict (`bool`, *optional*): Passed by `generate`; the output is an [`LDEBMOutput`] in any case.
         """
         if encoder_outputs is not None:
@@ -255,14 +256,16 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         entropy = posterior.negative_entropy(config.entropy_threshold)
         loss = reconstruction + kl_scale * config.kl_weight * (prior.loss + entropy)
         symbol_logits = information = classification = None
+        information_weight = config.mutual_information_weight
         if posterior.code_logits is not None:
             information = mutual_information(posterior.code_logits)
+            information_weight *= kl_scale  # it stands for a part of the divergence
             symbol_logits = posterior.symbol_logits() if config.has_symbols else None
         elif config.has_symbols:
             symbol_logits = self.prior.symbol_logits(latents, base_noise=True, generator=generator)
             information = mutual_information(symbol_logits)
         if information is not None:
-            loss = loss - config.mutual_information_weight * information
+            loss = loss - information_weight * information
         if symbol_logits is not None:
             if class_labels is None:
                 class_labels = torch.full((batch_size,), IGNORE_INDEX, device=latents.device)
@@ -305,6 +308,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if points is None:
             return self.encoder(input_ids, attention_mask, lengths)
         self._refuse_for_points(attention_mask=attention_mask, lengths=lengths)
+        points = torch.as_tensor(points, device=self.device)
         if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
             expected = f"(n, {self.config.point_size}) with n at least 1"
             raise ValueError(f"points must have shape {expected}, got {tuple(points.shape)}")

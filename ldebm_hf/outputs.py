@@ -42,8 +42,8 @@ class PosteriorOutput(ModelOutput):
     Args:
         posterior_mean (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): E_q of the latent vector:
             μ(x), and of codes the probabilities.
-        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, gaussian_size)`): log σ²(x) of the Gaussian
-            part.
+        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, gaussian_size)`, *optional*): log σ²(x) of
+            the Gaussian part, if there is one.
         symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`, *optional*): Logits of the symbols at
             the posterior's mean, for priors that have symbols.
     """

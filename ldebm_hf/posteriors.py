@@ -105,6 +105,8 @@ class PosteriorHeads(nn.Module):
         if config.gaussian_size:
             self.mean = nn.Linear(num_features, config.gaussian_size)
             self.log_variance = nn.Linear(num_features, config.gaussian_size)
+        if config.normalize_posterior:
+            self.normalization = nn.BatchNorm1d(config.gaussian_size, affine=False)
         if config.has_codes:
             self.code = nn.Linear(num_features, config.num_code_variables * config.code_categories)
 
@@ -112,8 +114,17 @@ class PosteriorHeads(nn.Module):
         """The posterior, in float32 at least, of `features` `(batch_size, num_features)`."""
         parameters = [features[:, :0]] * 2
         if self.mean is not None:
-            parameters = [self.mean(features), self.log_variance(features)]
+            parameters = [self._normalized(self.mean(features)), self.log_variance(features)]
         if self.code is not None:
             shape = (self.config.num_code_variables, self.config.code_categories)
             parameters.append(self.code(features).unflatten(-1, shape))
         return Posterior(self.config, *(at_least_float32(parameter) for parameter in parameters))
+
+    def _normalized(self, mean: torch.Tensor) -> torch.Tensor:
+        if not self.config.normalize_posterior:
+            return mean
+        norm = self.normalization
+        if len(mean) > 1:
+            return norm(mean)
+        # A batch of one has no variance, in training neither.
+        return nn.functional.batch_norm(mean, norm.running_mean, norm.running_var, eps=norm.eps)

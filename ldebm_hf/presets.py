@@ -73,7 +73,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Pang & Wu, ICML 2021: one energy on a standard normal, short Langevin chains from N(0, I).
+# Pang & Wu, ICML 2021: one energy on a standard normal, short Langevin chains from N(0, I). Their text experiments
+# also mask dimensions whose KL is below 1 (not here) and anneal the weight in cycles (`--kl_schedule cyclical`).
 _SINGLE_LEVEL: dict[str, Any] = {
     "num_levels": 1,
     "level_sampling": "all",

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from tiny_models import seeded
 from torch.distributions import Categorical, Independent, Normal
 
@@ -144,3 +145,24 @@ def test_heads_make_what_the_prior_needs(prior, names):
         assert torch.equal(q.code_logits.flatten(1), heads.code(features)) and q.code_logits.shape == (5, 2, 3)
     half = heads.to(torch.bfloat16)(features.to(torch.bfloat16))
     assert half.mean.dtype == torch.float32 and (half.code_logits is None or half.code_logits.dtype == torch.float32)
+
+
+def test_normalized_means_have_a_fixed_scale():
+    config = LDEBMConfig(latent_size=3, normalize_posterior=True)
+    torch.manual_seed(0)
+    heads = PosteriorHeads(config, 5)
+    features = 7 + 4 * torch.randn(64, 5)
+    for _ in range(200):  # until the running averages have arrived
+        mean = heads(features).mean
+    torch.testing.assert_close(mean.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean.var(0, unbiased=False), torch.ones(3), atol=1e-3, rtol=0)
+    one = heads(features[:1]).mean  # a batch of one: by the running averages, in training too
+    heads.eval()
+    torch.testing.assert_close(heads(features).mean, mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(heads(features).mean[:1], one)
+
+
+def test_normalized_means_need_a_gaussian_part():
+    refused = "normalize_posterior must be False for prior='discrete'"
+    with pytest.raises(StrictDataclassClassValidationError, match=refused):
+        LDEBMConfig.from_preset("discrete_vae", normalize_posterior=True)

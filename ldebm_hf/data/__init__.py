@@ -111,6 +111,8 @@ def load_corpus(
     elif Path(source).is_dir() or (HUB_ID.fullmatch(str(source)) and not Path(source).is_file()):
         corpus = load_hub(str(source), data_dir=data_dir, seed=seed, **options)
     else:
+        if source in POINT_DISTRIBUTIONS:
+            raise ValueError(f"source {source!r} is of points, not of texts: load_points reads it (modality=point)")
         raise ValueError(
             f"unknown source {str(source)!r}: use 'synthetic', 'ptb', 'yelp', a path that ends in one of "
             f"{', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"

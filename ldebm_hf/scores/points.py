@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from .distances import energy_distance, sliced_wasserstein
 from .modes import mode_scores
@@ -79,7 +78,7 @@ def draw_samples(model: LDEBMModel, split: PointSplit, num_samples: int = 10_000
     model.eval()
     generator = torch.Generator(model.device).manual_seed(seed)
     points = torch.from_numpy(split.points[:num_samples]).to(model.device)
-    parts = [_posterior_latents(model, part, generator) for part in points.split(BATCH_SIZE)]
+    parts = [model.posterior(points=part).sample(generator, relaxed=False) for part in points.split(BATCH_SIZE)]
     symbols = None
     if model.has_symbols:
         symbols = torch.cat([model.infer_symbols(points=part).argmax(-1) for part in points.split(BATCH_SIZE)])
@@ -120,6 +119,8 @@ def score_points(
 
         - of the prior's points, with the decoder's noise: `modes_covered`, `weight_error`, `off_mode` (with
           `distribution`), `x_energy_distance`, `x_sliced_wasserstein`, in the units of the points;
+        - of the points drawn from the posterior's latents: `posterior_off_mode`, what decoding alone puts off
+          the modes;
         - of reconstructions: `reconstruction_rms`, the root mean square of their distances to the points;
         - of the prior's latents against the posterior's: `z_energy_distance`, `z_sliced_wasserstein`, in standard
           deviations of the latter in each dimension;
@@ -133,6 +134,9 @@ def score_samples(
 ) -> dict[str, float]:
     """As [`score_points`], of what is drawn already; `seed` is of the sliced distances and of the chance level."""
     scores = _point_scores(samples.prior_points, samples.data, distribution, seed)
+    if distribution is not None:
+        posterior_modes = mode_scores(distribution.assign(samples.posterior_points, NUM_STDS), distribution.weights)
+        scores["posterior_off_mode"] = posterior_modes.off_mode
     errors = samples.reconstructions - samples.data
     scores["reconstruction_rms"] = float(np.sqrt((errors**2).sum(-1).mean()))
     mean, std = samples.posterior_latents.mean(0), samples.posterior_latents.std(0)
@@ -174,20 +178,3 @@ def _distances(first: np.ndarray, second: np.ndarray, seed: int) -> dict[str, fl
         "energy_distance": energy_distance(*tensors),
         "sliced_wasserstein": sliced_wasserstein(*tensors, generator=generator),
     }
-
-
-def _posterior_latents(model: LDEBMModel, points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A draw from q(z|x) of each point, codes as one-hot vectors, `(n, total_latent_size)`."""
-    posterior, config = model.encode(points=points), model.config
-    means, codes = posterior.posterior_mean.split(
-        [config.gaussian_size, config.total_latent_size - config.gaussian_size], dim=-1
-    )
-    parts = []
-    if config.gaussian_size:
-        noise = torch.randn(means.shape, generator=generator, device=means.device)
-        parts.append(means + (0.5 * posterior.posterior_log_variance).exp() * noise)
-    if codes.shape[1]:
-        probabilities = codes.unflatten(-1, (-1, config.code_categories))
-        drawn = probabilities.flatten(0, 1).multinomial(1, generator=generator).view(probabilities.shape[:-1])
-        parts.append(F.one_hot(drawn, config.code_categories).flatten(1).to(means.dtype))
-    return torch.cat(parts, dim=-1)

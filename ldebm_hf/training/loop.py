@@ -101,6 +101,8 @@ class Trainer:
             self.examples = InMemoryExamples(self._examples_of(corpus.train))
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
+        if settings.clustering.enabled and not self.config.has_symbols:
+            raise ValueError(f"clustering.enabled=true gives symbols, and prior={self.config.prior!r} has none")
         self.clusters_are_needed = self.config.has_symbols and needs_clusters(
             self.train_set.labels, settings.clustering
         )

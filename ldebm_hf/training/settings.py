@@ -193,6 +193,8 @@ class Settings:
             default = LDEBMConfig()
             prior, num_levels = (model.get(name, getattr(default, name)) for name in ("prior", "num_levels"))
             self.clustering.enabled = prior == "diffusion" and num_levels > 1
+        if self.data.point_columns is not None and self.modality != "point":
+            raise ValueError(f"data.point_columns={self.data.point_columns} needs model.modality=point")
         if self.training.warmup_steps and self.training.lr_scheduler_type == "constant":
             raise ValueError(
                 "training.warmup_steps needs another lr_scheduler_type than constant: constant_with_warmup"
