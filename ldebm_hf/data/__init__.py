@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
-from .points import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel, load_points
+from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
+from .points import load_points
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
 from .splits import hide_labels, take_subset
