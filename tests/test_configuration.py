@@ -53,7 +53,8 @@ def test_lookalikes_of_the_right_type_are_errors(name, value):
 @pytest.mark.parametrize("name", FLOATS)
 def test_int_is_accepted_for_a_float(name):
     value = 0 if name in ("dropout", "word_dropout") else 1
-    assert getattr(LDEBMConfig(**{name: value}), name) == value
+    prior = "mixture" if name == "dispersion_weight" else "diffusion"
+    assert getattr(LDEBMConfig(**{name: value}, prior=prior), name) == value
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,9 @@ def test_int_is_accepted_for_a_float(name):
         ({"point_noise": -0.1}, "point_noise", -0.1, "at least 0"),
         ({"word_dropout": 1}, "word_dropout", 1, "in [0, 1)"),
         ({"gumbel_temperature": 0.0}, "gumbel_temperature", 0.0, "positive"),
-        ({"dispersion_weight": 1.5}, "dispersion_weight", 1.5, "in [0, 1]"),
+        ({"prior": "mixture", "dispersion_weight": 1.5}, "dispersion_weight", 1.5, "in [0, 1]"),
+        ({"dispersion_weight": 0.5}, "dispersion_weight", 0.5, 'used with prior="mixture" only'),
+        ({"prior": "none", "normalize_posterior": True}, "normalize_posterior", True, "False for prior='none'"),
         ({"num_code_variables": 0}, "num_code_variables", 0, "at least 1"),
         ({"prior": "semi", "num_code_categories": 1}, "num_code_categories", 1, "at least 2, or None"),
         ({"prior": "discrete", "num_labels": 1}, "num_labels", 1, "at least 2"),
@@ -210,7 +213,8 @@ def test_every_field_survives_the_json_file(tmp_path):
     published = LDEBMConfig.from_preset("published")
     values = {name: away_from_default(kind, getattr(published, name)) for name, kind in FIELDS.items()}
     del values["is_encoder_decoder"]
-    values |= {"prior": "discrete", "num_levels": 1, "point_center": [0.2, 0.9, -1.0]}  # which go with the others
+    # These go with the others.
+    values |= {"prior": "mixture", "latent_size": 42, "num_levels": 1, "point_center": [0.2, 0.9, -1.0]}
     values["scale_last_level"] = False  # the other value goes with a flat base measure and several levels only
     assert None in values.values() and [0.2, 0.9] in values.values()
     LDEBMConfig(id2label={0: "good", 1: "bad", 2: "übel"}, **values).save_pretrained(tmp_path)

@@ -72,7 +72,8 @@ def test_loss_is_the_weighted_sum_of_its_terms_and_kl_scale_weighs_the_divergenc
         expected = output.reconstruction_loss
         expected = expected + scale * config.kl_weight * (output.prior_loss + output.entropy_loss)
         if config.has_symbols:
-            expected = expected - config.mutual_information_weight * output.mutual_information
+            information_weight = config.mutual_information_weight * (scale if config.has_codes else 1)
+            expected = expected - information_weight * output.mutual_information
             expected = expected + config.classification_weight * output.classification_loss
         torch.testing.assert_close(output.loss, expected)
     assert torch.equal(output.loss, model(**inputs_of(model), **known_symbols(model), generator=seeded()).loss)
@@ -233,13 +234,10 @@ def test_codes_that_are_too_many_for_names_are_no_symbols(preset):
 @pytest.mark.parametrize("preset", WITHOUT_AN_ENERGY)
 def test_steering_a_prior_without_chains_is_an_error(preset):
     model = build("text", preset)
-    steering = [{"num_langevin_steps": 3}]
-    if model.has_symbols:
-        steering += [{"class_labels": 1, "num_langevin_steps": 3}, {"class_labels": 1, "guidance_scale": 3}]
-    for arguments in steering:
-        name = [*arguments][-1]
-        with pytest.raises(ValueError, match=f"{name} steers the chains of prior='diffusion', got 3 for a prior"):
-            model.generate(num_samples=1, **arguments)
+    labels = {"class_labels": 1} if model.has_symbols else {}
+    for name in ("num_langevin_steps", "guidance_scale"):
+        with pytest.raises(ValueError, match=f"{name} steers the chains of prior='diffusion', got 3 with"):
+            model.generate(num_samples=1, **labels, **{name: 3})
 
 
 @pytest.mark.parametrize("preset", ["svebm", "svebm_ib", *DIFFUSION_PRESETS])

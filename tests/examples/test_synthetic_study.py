@@ -38,8 +38,8 @@ def test_study_trains_scores_tabulates_and_draws(synthetic, tmp_path, capsys):
     synthetic.main([*command, "--figures_dir", str(tmp_path / "figures")])
     table = (tmp_path / "gaussians" / "table.md").read_text()
     names = [line.split("|")[1].strip() for line in table.splitlines()]
-    assert names == ["model", "---", "fresh true points", "ldebm", "vae"]
-    assert table.splitlines()[2].startswith("| fresh true points | 16 ± 0 | ")
+    assert names == ["model", "---", "true points", "ldebm", "vae"]
+    assert table.splitlines()[2].startswith("| true points | 16 ± 0 | ")
     assert table in capsys.readouterr().out
     values = json.loads((tmp_path / "gaussians" / "table.json").read_text())
     assert values["ldebm"]["1"] == scores_of(tmp_path / "gaussians" / "ldebm" / "1")
@@ -124,7 +124,7 @@ def test_folder_of_a_training_run_is_scored(synthetic, tmp_path, capsys):
     run = tmp_path / "gaussians" / "ldebm" / "0"
     synthetic.main([str(run)])
     output = capsys.readouterr().out
-    assert "| held-out true points | 16 |" in output and "| 0 |" in output
+    assert "| true points | 16 |" in output and "| 0 |" in output
 
 
 @pytest.mark.parametrize("data", POINT_DISTRIBUTIONS)
@@ -190,4 +190,4 @@ def test_table_has_means_and_deviations(synthetic):
     rows = {"a": {"modes_covered": [16, 14], "off_mode": [0.01, 0.03], "v_measure": [0.5], "v_measure_chance": [0.02]}}
     line = synthetic.table(rows).splitlines()[2].split("|")
     assert [cell.strip() for cell in line[1:4]] == ["a", "15 ± 1.4", ""]
-    assert line[4].strip() == "2 ± 1.4" and line[10].strip() == "0.5 (0.02)"
+    assert line[4].strip() == "2 ± 1.4" and line[11].strip() == "0.5 (0.02)"

@@ -65,10 +65,14 @@ def test_text_is_read_by_the_declared_type(recipe):
 
 
 def test_list_of_names_may_be_separated_by_commas(recipe):
-    assert load_settings(["--point_columns", "x, y"]).data.point_columns == ["x", "y"]
-    assert load_settings(["--point_columns", "[x, y]"]).data.point_columns == ["x", "y"]
-    assert load_settings(["--point_columns", "none"]).data.point_columns is None
-    assert load_settings(["--config", recipe("data: {point_columns: [u, v]}")]).data.point_columns == ["u", "v"]
+    of_points = ["--modality", "point", "--point_columns"]
+    assert load_settings([*of_points, "x, y"]).data.point_columns == ["x", "y"]
+    assert load_settings([*of_points, "[x, y]"]).data.point_columns == ["x", "y"]
+    assert load_settings([*of_points, "none"]).data.point_columns is None
+    in_recipe = recipe("model: {modality: point}\ndata: {point_columns: [u, v]}")
+    assert load_settings(["--config", in_recipe]).data.point_columns == ["u", "v"]
+    with pytest.raises(ValueError, match="data.point_columns=.* needs model.modality=point"):
+        load_settings(["--point_columns", "x,y"])
 
 
 @pytest.mark.parametrize(

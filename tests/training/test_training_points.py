@@ -154,7 +154,10 @@ def test_modality_decides_what_is_loaded(tmp_path):
     points = Settings.from_dict({"model": {"modality": "point"}, "data": data}).load_corpus().train
     assert isinstance(points, PointSplit) and len(points) == 18 and set(points.labels) == {NO_LABEL}
     np.testing.assert_array_equal(points.points[:, 0], 2 * points.points[:, 1])
+    del data["point_columns"]
     assert Settings.from_dict({"data": data}).load_corpus().train.texts[0].startswith("word")
+    with pytest.raises(ValueError, match="source 'gaussians' is of points"):
+        Settings.from_dict({"data": {"source": "gaussians"}}).load_corpus()
 
 
 def test_built_in_points_follow_their_settings():

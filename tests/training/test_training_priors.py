@@ -80,11 +80,17 @@ def test_without_symbols_nothing_is_clustered_and_labels_change_nothing(tmp_path
 
 @pytest.mark.parametrize("prior", ["mixture", "discrete", "semi"])
 def test_codes_as_symbols_are_clustered_and_trained_like_any(tmp_path, prior):
-    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), {"prior": prior}, {"num_components": 2}, max_steps=4)
+    clustering = {"enabled": True, "num_components": 2}
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), {"prior": prior}, clustering, max_steps=4)
     values = trainer.train()
     assert {"matched_accuracy", "symbols_used"} < values.keys()
     assert logged(trainer, "clustering")["clusters_used"] >= 1
     assert "cluster_agreement" in logged(trainer, "train")
+
+
+def test_clustering_for_a_prior_without_symbols_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="clustering.enabled=true gives symbols, and prior='gaussian' has none"):
+        tiny_trainer(tmp_path, tiny_corpus(labels="no"), {"prior": "gaussian"}, {"enabled": True})
 
 
 @pytest.mark.parametrize(
