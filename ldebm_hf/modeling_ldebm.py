@@ -172,6 +172,11 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         self.require_symbols()
         return self.encode(input_ids, attention_mask, lengths=lengths, points=points).symbol_logits.softmax(-1)
 
+    def mean_symbol_logits(self, output: LDEBMOutput) -> torch.Tensor:
+        """Logits of [`infer_symbols`], `(batch_size, num_symbols)`, from what a forward pass has computed already."""
+        self.require_symbols()
+        return output.symbol_logits if self.config.has_codes else self.prior.symbol_logits(output.posterior_mean)
+
     def forward(
         self,
         input_ids: torch.Tensor | None = None,

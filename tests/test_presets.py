@@ -317,3 +317,14 @@ def test_language_model_writes_varied_texts_by_default():
 def test_language_model_encodes_nothing(call):
     with pytest.raises(ValueError, match='prior="none" has no latent'):
         getattr(build("text", "rnn_lm"), call)(input_ids=IDS)
+
+
+@of_every_case
+def test_a_forward_pass_tells_the_symbols_that_infer_symbols_finds(modality, preset):
+    model = build(modality, preset).eval()
+    if not model.has_symbols:
+        pytest.skip("no symbols")
+    inputs = inputs_of(model)
+    with torch.no_grad():
+        logits = model.mean_symbol_logits(model(**inputs, generator=seeded()))
+    torch.testing.assert_close(logits.softmax(-1), model.infer_symbols(**inputs))

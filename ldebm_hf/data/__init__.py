@@ -11,7 +11,7 @@ from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .points import load_points
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
-from .splits import hide_labels, take_subset
+from .splits import limit_training
 from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
 from .yelp import load_yelp
@@ -118,9 +118,7 @@ def load_corpus(
             f"unknown source {str(source)!r}: use 'synthetic', 'ptb', 'yelp', a path that ends in one of "
             f"{', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"
         )
-    if max_train_examples is not None:
-        corpus.train = take_subset(corpus.train, max_train_examples, seed)
-    corpus.train = hide_labels(corpus.train, label_fraction, seed)
+    corpus.train = limit_training(corpus.train, max_train_examples, label_fraction, seed)
     corpus.notes += _doubts(corpus)
     return corpus
 

@@ -13,7 +13,7 @@ from .cleaning import read_lines
 from .files import FILE_TYPES, columns_of, columns_of_rows, parse_json, read_rows, read_table
 from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .schema import Corpus, PointSplit, unseen_classes
-from .splits import check_validation_fraction, hide_labels, hold_out, take_subset
+from .splits import check_validation_fraction, hold_out, limit_training
 from .tables import Table, column_of, read_labels
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -74,9 +74,7 @@ def load_points(
             f"unknown source of points {str(source)!r}: use {', '.join(map(repr, POINT_DISTRIBUTIONS))}, or a path "
             f"that ends in one of {', '.join(FILE_TYPES)}"
         )
-    if max_train_examples is not None:
-        corpus.train = take_subset(corpus.train, max_train_examples, seed)
-    corpus.train = hide_labels(corpus.train, label_fraction, seed)
+    corpus.train = limit_training(corpus.train, max_train_examples, label_fraction, seed)
     corpus.notes += unseen_classes(corpus)
     return corpus
 

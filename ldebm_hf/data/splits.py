@@ -50,6 +50,13 @@ def hide_labels(split: AnySplit, fraction: float, seed: int) -> AnySplit:
     return replace(split, labels=[label if i in kept else NO_LABEL for i, label in enumerate(labels)])
 
 
+def limit_training(split: AnySplit, max_examples: int | None, label_fraction: float, seed: int) -> AnySplit:
+    """`take_subset`, if there is a limit, then `hide_labels`."""
+    if max_examples is not None:
+        split = take_subset(split, max_examples, seed)
+    return hide_labels(split, label_fraction, seed)
+
+
 def check_validation_fraction(fraction: float) -> None:
     """Refuse a share that leaves nothing on one side."""
     if not 0 < fraction < 1:

@@ -113,7 +113,7 @@ class Evaluator:
         with accelerator.autocast():
             output = model(**inputs, class_labels=labels, skip_logits=True)
             if self.config.has_symbols:
-                symbols = model.infer_symbols(**inputs).argmax(-1)
+                symbols = model.mean_symbol_logits(output).argmax(-1)
                 record["symbols"] = symbols.cpu().numpy()
         if self.config.prior != "none":
             record["latents"] = output.latents.float().cpu()
