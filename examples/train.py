@@ -12,12 +12,9 @@
 import signal
 import sys
 
-from accelerate.utils import set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf import LDEBMModel
-from ldebm_hf.data import check_corpus
-from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, load_settings
+from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,25 +22,12 @@ def main(arguments: list[str] | None = None) -> None:
     settings = load_settings(arguments)
     training = settings.training
 
-    # 2. The texts, and the words the model will know; or the points, and their place and spread.
-    corpus = settings.load_corpus()
-    of_points = settings.modality == "point"
-    tokenizer = None if of_points else settings.data.build_tokenizer(corpus)
-    points = corpus.train.points if of_points else None
-    taught = corpus.train.classes  # a class without a labelled training text gives no symbol its name
-    names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
-    config = settings.model_config(tokenizer, names, points)
-    check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
-
+    # 2. The texts and the words the model will know, or the points; and the model, drawn under the run's seed.
     disable_progress_bar()  # of saving; training has its own
+    model, tokenizer, corpus = assemble(settings)
+    config = model.config
 
-    # 3. The model, with weights drawn under the run's seed.
-    set_seed(training.seed)
-    model = LDEBMModel(config)
-    if not of_points:
-        model.generation_config.max_new_tokens = settings.data.max_length
-
-    # 4. Train, or go on where an interrupted run stopped.
+    # 3. Train, or go on where an interrupted run stopped.
     trainer = Trainer(model, tokenizer, corpus, settings)
     unit = corpus.validation.unit
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
@@ -59,9 +43,9 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 
-    # 5. Where things are, and what to try next.
+    # 4. Where things are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
-    script, options = ("synthetic.py", "") if of_points else ("generate.py", " --num_samples 5")
+    script, options = ("synthetic.py", "") if settings.modality == "point" else ("generate.py", " --num_samples 5")
     trainer.say(f"  python examples/{script} {training.output_dir}{options}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMModel, studies
 from ldebm_hf.data import POINT_DISTRIBUTIONS
 from ldebm_hf.training import Settings
 
@@ -68,7 +69,7 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
     synthetic.main([*command, str(tmp_path / "whole")])
 
     original, clock = synthetic.StudyTrainer._validate, iter(range(0, 10_000, 10))
-    monkeypatch.setattr(synthetic, "now", lambda: synthetic.np.full(2, float(next(clock))))
+    monkeypatch.setattr(studies, "now", lambda: np.full(2, float(next(clock))))
 
     def interrupted(trainer):
         if trainer.progress.step > 4:
@@ -132,7 +133,7 @@ def test_every_model_has_valid_settings_of_its_own(synthetic, data, tmp_path):
     points = POINT_DISTRIBUTIONS[data].sample(100, 0)[0]
     configs = {}
     for name in synthetic.MODELS:
-        settings = synthetic.study_settings(data, name, 3, tmp_path, {})
+        settings = synthetic.study_run(data, name, 3, tmp_path, {}).settings
         assert settings.training.seed == 3 and settings.training.resume == "latest"
         config = settings.model_config(None, (), points)
         LDEBMModel(config)
@@ -149,7 +150,7 @@ def test_presets_weights_are_not_the_recipes(synthetic, tmp_path):
     assert recipe["model"]["kl_weight"] > 0
 
     def weights(name: str) -> tuple[float, float]:
-        settings = synthetic.study_settings("gaussians", name, 0, tmp_path, {})
+        settings = synthetic.study_run("gaussians", name, 0, tmp_path, {}).settings
         config = settings.model_config(None, (), POINT_DISTRIBUTIONS["gaussians"].sample(100, 0)[0])
         return config.kl_weight, config.mutual_information_weight
 
@@ -160,7 +161,7 @@ def test_presets_weights_are_not_the_recipes(synthetic, tmp_path):
 
 
 def test_changes_come_last(synthetic, tmp_path):
-    settings = synthetic.study_settings("pinwheel", "ae", 0, tmp_path, {"model": {"kl_weight": "0.5"}})
+    settings = synthetic.study_run("pinwheel", "ae", 0, tmp_path, {"model": {"kl_weight": "0.5"}}).settings
     assert isinstance(settings, Settings) and settings.model["kl_weight"] == 0.5
 
 
@@ -187,7 +188,8 @@ def test_unknown_setting_stops_before_training(synthetic, tmp_path):
 
 
 def test_table_has_means_and_deviations(synthetic):
-    rows = {"a": {"modes_covered": [16, 14], "off_mode": [0.01, 0.03], "v_measure": [0.5], "v_measure_chance": [0.02]}}
-    line = synthetic.table(rows).splitlines()[2].split("|")
+    first = {"modes_covered": 16, "off_mode": 0.01, "v_measure": 0.5, "v_measure_chance": 0.02}
+    rows = {"a": {"0": first, "1": {"modes_covered": 14, "off_mode": 0.03}}}
+    line = synthetic.table(rows, synthetic.COLUMNS).splitlines()[2].split("|")
     assert [cell.strip() for cell in line[1:4]] == ["a", "15 ± 1.4", ""]
     assert line[4].strip() == "2 ± 1.4" and line[11].strip() == "0.5 (0.02)"

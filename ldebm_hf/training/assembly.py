@@ -1,0 +1,32 @@
+"""From settings to what a trainer takes: the corpus, its tokenizer and an untrained model."""
+
+from accelerate.utils import set_seed
+from transformers import PreTrainedTokenizerBase
+
+from ..data import Corpus, check_corpus
+from ..modeling_ldebm import LDEBMModel
+from .settings import Settings
+
+
+def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | None, Corpus]:
+    """The model, the tokenizer and the corpus of a run; the model's weights are drawn under the run's seed.
+
+    The tokenizer knows the words of the training texts; there is none for points. A symbol gets the name of a class
+    if some training example of that class has its label.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ImportError: the corpus cannot be read.
+        ValueError: a corpus that is unfit, or settings that do not go together.
+    """
+    corpus = settings.load_corpus()
+    of_points = settings.modality == "point"
+    tokenizer = None if of_points else settings.data.build_tokenizer(corpus)
+    taught = corpus.train.classes
+    names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
+    config = settings.model_config(tokenizer, names, corpus.train.points if of_points else None)
+    check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
+    set_seed(settings.training.seed)
+    model = LDEBMModel(config)
+    if not of_points:
+        model.generation_config.max_new_tokens = settings.data.max_length
+    return model, tokenizer, corpus
