@@ -1,20 +1,36 @@
-"""Scores of samples against data: distances of distributions, modes covered, symbols against classes."""
+"""Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
 
+from .attributes import attribute_accuracy
 from .distances import energy_distance, sliced_wasserstein
+from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
-from .symbols import SymbolScores, symbol_scores
+from .symbols import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
+from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
 
 __all__ = [
+    "BatchedHomogeneity",
     "ModeScores",
+    "MutualInformation",
     "PointSamples",
     "SymbolScores",
+    "SymbolUsage",
+    "attribute_accuracy",
+    "batched_homogeneity",
+    "copied_share",
+    "corpus_bleu",
+    "distinct_n",
+    "distinct_share",
     "draw_samples",
+    "empty_share",
     "energy_distance",
     "floor_scores",
     "mode_scores",
+    "mutual_information",
     "score_points",
     "score_samples",
+    "self_bleu",
     "sliced_wasserstein",
     "symbol_scores",
+    "symbol_usage",
 ]

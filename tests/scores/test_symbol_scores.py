@@ -1,34 +1,59 @@
-"""Symbols against classes: perfect, useless, and by hand."""
+"""Symbols against classes: perfect, useless, by hand, and as scikit-learn scores them."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn_metrics
 
 from ldebm_hf.scores import symbol_scores
 
 CLASSES = np.random.default_rng(0).integers(16, size=2000)
+SCIKIT_LEARN = {
+    "homogeneity": sklearn_metrics.homogeneity_score,
+    "completeness": sklearn_metrics.completeness_score,
+    "v_measure": sklearn_metrics.v_measure_score,
+    "adjusted_rand": sklearn_metrics.adjusted_rand_score,
+    "normalized_mutual_information": sklearn_metrics.normalized_mutual_info_score,
+}
 
 
 def test_classes_under_other_names_are_perfect():
     scores = symbol_scores(np.random.default_rng(1).permutation(16)[CLASSES], CLASSES)
-    assert scores.v_measure == pytest.approx(1) and scores.adjusted_rand == pytest.approx(1)
+    for name in SCIKIT_LEARN:
+        assert getattr(scores, name) == pytest.approx(1), name
     assert scores.v_measure_chance < 0.05 and abs(scores.adjusted_rand_chance) < 0.01
 
 
 def test_random_symbols_score_chance():
     scores = symbol_scores(np.random.default_rng(1).integers(16, size=2000), CLASSES, num_permutations=50)
-    for name in ("v_measure", "adjusted_rand"):
+    for name in SCIKIT_LEARN:
         value, chance, std = (getattr(scores, name + suffix) for suffix in ("", "_chance", "_chance_std"))
-        assert abs(value - chance) < 4 * std
+        assert abs(value - chance) < 4 * std, name
     # With 16 symbols a mutual information of about (16 - 1)² / 2n nats comes about by chance, of log 16.
     assert scores.v_measure_chance == pytest.approx(15**2 / 4000 / np.log(16), rel=0.1)
 
 
-def test_v_measure_by_hand():
-    """Two classes in one symbol: complete, homogeneous by half."""
+def test_two_classes_in_one_symbol_by_hand():
+    """Two classes in one symbol: complete, homogeneous by two thirds."""
     scores = symbol_scores(np.array([0, 0, 1, 1] * 50), np.array([0, 1, 2, 2] * 50))
     entropy = 1.5 * np.log(2)
     homogeneity = np.log(2) / entropy
+    assert scores.homogeneity == pytest.approx(homogeneity) and scores.completeness == pytest.approx(1)
     assert scores.v_measure == pytest.approx(2 * homogeneity / (1 + homogeneity))
+
+
+def test_scores_and_chance_are_scikit_learns():
+    rng = np.random.default_rng(2)
+    symbols = np.where(rng.random(2000) < 0.3, CLASSES, rng.integers(40, size=2000))
+    scores = asdict(symbol_scores(symbols, CLASSES, num_permutations=3, seed=5))
+    assert len(scores) == 3 * len(SCIKIT_LEARN)
+    permutations = np.random.default_rng(5)
+    shuffled = [permutations.permutation(symbols) for _ in range(3)]
+    for name, score in SCIKIT_LEARN.items():
+        chance = [score(CLASSES, permuted) for permuted in shuffled]
+        expected = score(CLASSES, symbols), np.mean(chance), np.std(chance)
+        assert [scores[name + suffix] for suffix in ("", "_chance", "_chance_std")] == pytest.approx(expected), name
 
 
 def test_unknown_classes_are_left_out_and_the_seed_counts():
@@ -43,3 +68,7 @@ def test_wrong_classes_are_refused():
         symbol_scores(CLASSES, np.full(2000, -100))
     with pytest.raises(ValueError, match="one per symbol"):
         symbol_scores(CLASSES, CLASSES[:5])
+    with pytest.raises(ValueError, match="one per symbol"):
+        symbol_scores(CLASSES[:, None], CLASSES[:, None])
+    with pytest.raises(ValueError, match="num_permutations must be at least 1, got 0"):
+        symbol_scores(CLASSES, CLASSES, num_permutations=0)

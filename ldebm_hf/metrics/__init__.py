@@ -1,0 +1,35 @@
+"""The scores of [`ldebm_hf.scores`] as `evaluate.Metric` classes, one per file; they need the extra `metrics`.
+
+`BLEU().compute(predictions=texts, references=references)`, or `add_batch` and then `compute()`. `evaluate.load` takes
+the path of one of the files; as it copies that file elsewhere, they import from the package by its full name.
+"""
+
+from .adjusted_rand import AdjustedRand
+from .attribute_accuracy import AttributeAccuracy
+from .batched_homogeneity import BatchedHomogeneity
+from .completeness import Completeness
+from .copied_share import CopiedShare
+from .corpus_bleu import BLEU
+from .distinct_n import DistinctN
+from .homogeneity import Homogeneity
+from .mutual_information import MutualInformation
+from .normalized_mutual_information import NormalizedMutualInformation
+from .self_bleu import SelfBLEU
+from .symbol_usage import SymbolUsage
+from .v_measure import VMeasure
+
+__all__ = [
+    "BLEU",
+    "AdjustedRand",
+    "AttributeAccuracy",
+    "BatchedHomogeneity",
+    "Completeness",
+    "CopiedShare",
+    "DistinctN",
+    "Homogeneity",
+    "MutualInformation",
+    "NormalizedMutualInformation",
+    "SelfBLEU",
+    "SymbolUsage",
+    "VMeasure",
+]

@@ -1,0 +1,55 @@
+"""What the metrics share: a description from the docstring, and the comparison of symbols with classes."""
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+
+import datasets
+import evaluate
+
+from ldebm_hf.scores import symbol_scores
+
+
+class ScoreMetric(evaluate.Metric, ABC):
+    """A metric whose description is its docstring; `compute` returns a plain `dict[str, float]`.
+
+    Abstract, as `evaluate.load` takes the first class of a file that is not. The class attributes are:
+
+    Args:
+        inputs (`datasets.Features`): what `add_batch` and `compute` take, per example.
+        source (`str`): where the score is from.
+    """
+
+    inputs: datasets.Features
+    source: str
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=inspect.getdoc(type(self)),
+            citation=self.source,
+            inputs_description=inspect.getdoc(type(self)),
+            features=self.inputs,
+        )
+
+    @abstractmethod
+    def _compute(self, **inputs) -> dict[str, float]:
+        """The scores of everything that was added; settings that are no inputs come from `compute`."""
+
+
+class SymbolMetric(ScoreMetric):
+    """One field of [`ldebm_hf.scores.SymbolScores`], with its chance level.
+
+    Args:
+        score_name (`str`): the field, set by the class.
+    """
+
+    inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+
+    @property
+    @abstractmethod
+    def score_name(self) -> str:
+        """The field."""
+
+    def _compute(self, predictions, references, num_permutations: int = 20, seed: int = 0) -> dict[str, float]:
+        scores = asdict(symbol_scores(predictions, references, num_permutations, seed))
+        return {name: scores[name] for name in (self.score_name + suffix for suffix in ("", "_chance", "_chance_std"))}

@@ -1,0 +1,24 @@
+from dataclasses import asdict
+
+import datasets
+
+from ldebm_hf.metrics.base import ScoreMetric
+from ldebm_hf.scores import symbol_usage
+
+
+class SymbolUsage(ScoreMetric):
+    """How evenly texts spread over the symbols of a model.
+
+    Args:
+        predictions (`list[int]`): the symbol of each text.
+        num_symbols (`int`): how many the model has.
+
+    Returns:
+        `dict[str, float]`: `usage_entropy` in nats, `usage_perplexity`, `symbols_used`, `dead_symbols`.
+    """
+
+    inputs = datasets.Features({"predictions": datasets.Value("int64")})
+    source = "Shannon, A Mathematical Theory of Communication, Bell System Technical Journal 27, 1948"
+
+    def _compute(self, predictions, num_symbols: int) -> dict[str, float]:
+        return {name: float(value) for name, value in asdict(symbol_usage(predictions, num_symbols)).items()}

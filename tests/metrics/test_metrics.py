@@ -1,0 +1,141 @@
+"""Every metric class: the same numbers as its score, in one call, in batches, and loaded from its file."""
+
+import sys
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import pytest
+
+from ldebm_hf import metrics
+from ldebm_hf.scores import batched_homogeneity as score_batches
+from ldebm_hf.scores import self_bleu, symbol_scores
+
+FILES = {
+    "BLEU": "corpus_bleu",
+    "AdjustedRand": "adjusted_rand",
+    "AttributeAccuracy": "attribute_accuracy",
+    "BatchedHomogeneity": "batched_homogeneity",
+    "Completeness": "completeness",
+    "CopiedShare": "copied_share",
+    "DistinctN": "distinct_n",
+    "Homogeneity": "homogeneity",
+    "MutualInformation": "mutual_information",
+    "NormalizedMutualInformation": "normalized_mutual_information",
+    "SelfBLEU": "self_bleu",
+    "SymbolUsage": "symbol_usage",
+    "VMeasure": "v_measure",
+}
+RNG = np.random.default_rng(0)
+CLASSES = RNG.integers(5, size=300)
+SYMBOLS = np.where(RNG.random(300) < 0.5, CLASSES, RNG.integers(20, size=300))
+TEXTS = ["a b c d e", "a b c", "", "e d c b a e", "a b c d d"]
+INPUTS = {
+    "BLEU": ({"predictions": TEXTS, "references": TEXTS[::-1]}, {}),
+    "AttributeAccuracy": ({"predictions": CLASSES, "references": SYMBOLS % 5}, {"label_names": list("vwxyz")}),
+    "BatchedHomogeneity": ({"predictions": SYMBOLS, "references": CLASSES}, {"batch_size": 40, "drop_last": False}),
+    "CopiedShare": ({"predictions": TEXTS}, {"training_texts": ["a b  c"]}),
+    "DistinctN": ({"predictions": TEXTS}, {"orders": (1, 3)}),
+    "MutualInformation": ({"predictions": RNG.dirichlet(np.ones(4), size=30)}, {}),
+    "SelfBLEU": ({"predictions": TEXTS}, {"max_texts": 3, "seed": 1}),
+    "SymbolUsage": ({"predictions": SYMBOLS}, {"num_symbols": 25}),
+}
+SYMBOL_INPUTS = ({"predictions": SYMBOLS, "references": CLASSES}, {"num_permutations": 4, "seed": 2})
+
+
+def computed(name: str, metric: evaluate.Metric) -> dict[str, float]:
+    inputs, settings = INPUTS.get(name, SYMBOL_INPUTS)
+    return metric.compute(**inputs, **settings)
+
+
+@pytest.fixture
+def new_metric(tmp_path):
+    return lambda name: getattr(metrics, name)(cache_dir=str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def modules_of_evaluate(tmp_path_factory):
+    """A folder of this test's own where `evaluate.load` puts its copies of files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
+        yield
+        for name in [name for name in sys.modules if name.startswith("evaluate_modules")]:
+            del sys.modules[name]
+
+
+def test_every_metric_is_tested():
+    assert set(FILES) == set(metrics.__all__)
+    there = {path.stem for path in Path(metrics.__file__).parent.glob("*.py")} - {"__init__", "base"}
+    assert there == set(FILES.values())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_batches_give_what_one_call_gives(name, new_metric):
+    scores = computed(name, new_metric(name))
+    assert scores and all(type(value) is float for value in scores.values()), scores
+    inputs, settings = INPUTS.get(name, SYMBOL_INPUTS)
+    metric = new_metric(name)
+    for part in (slice(0, 2), slice(2, None)):
+        metric.add_batch(**{column: values[part] for column, values in inputs.items()})
+    assert metric.compute(**settings) == scores
+    assert metric.description and metric.inputs_description
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_evaluate_loads_the_file(name, new_metric, tmp_path, modules_of_evaluate):
+    path = Path(metrics.__file__).parent / f"{FILES[name]}.py"
+    loaded = evaluate.load(str(path), cache_dir=str(tmp_path))
+    assert type(loaded).__name__ == name
+    assert computed(name, loaded) == computed(name, new_metric(name))
+
+
+@pytest.mark.parametrize(
+    "name, score",
+    [
+        ("Homogeneity", "homogeneity"),
+        ("Completeness", "completeness"),
+        ("VMeasure", "v_measure"),
+        ("AdjustedRand", "adjusted_rand"),
+        ("NormalizedMutualInformation", "normalized_mutual_information"),
+    ],
+)
+def test_symbol_metrics_are_fields_of_the_symbol_scores(name, score, new_metric):
+    expected = vars(symbol_scores(SYMBOLS, CLASSES, num_permutations=4, seed=2))
+    names = [score, f"{score}_chance", f"{score}_chance_std"]
+    assert computed(name, new_metric(name)) == {name: expected[name] for name in names}
+    assert expected[score] > expected[names[1]] + 3 * expected[names[2]]
+
+
+def test_values_of_the_others(new_metric):
+    assert computed("BatchedHomogeneity", new_metric("BatchedHomogeneity")) == vars(
+        score_batches(SYMBOLS, CLASSES, batch_size=40, drop_last=False)
+    )
+    assert computed("SelfBLEU", new_metric("SelfBLEU")) == {
+        "self_bleu": self_bleu(TEXTS, max_texts=3, seed=1),
+        "empty_share": 0.2,
+    }
+    assert computed("DistinctN", new_metric("DistinctN")) == {
+        "distinct_1": 5 / 19,
+        "distinct_3": 8 / 11,
+        "empty_share": 0.2,
+    }
+    copied = {"copied_share": 0.2, "distinct_share": 1.0, "empty_share": 0.2}
+    assert computed("CopiedShare", new_metric("CopiedShare")) == copied
+    usage = new_metric("SymbolUsage").compute(predictions=[0, 0, 2, 2], num_symbols=5)
+    assert usage == pytest.approx(
+        {"usage_entropy": np.log(2), "usage_perplexity": 2, "symbols_used": 2, "dead_symbols": 3}
+    )
+    accuracy = new_metric("AttributeAccuracy").compute(predictions=[0, 1, 1], references=[0, 0, 1])
+    assert (accuracy["accuracy"], accuracy["accuracy_0"], accuracy["accuracy_1"]) == (2 / 3, 0.5, 1)
+    information = new_metric("MutualInformation").compute(predictions=np.eye(3))
+    assert information["mutual_information"] == pytest.approx(np.log(3))
+    bleu = new_metric("BLEU").compute(predictions=["a b c d e"], references=["a b c d e"])
+    assert bleu == pytest.approx({"bleu": 100, "empty_share": 0})
+
+
+def test_errors_of_the_scores_reach_the_caller(new_metric):
+    with pytest.raises(ValueError, match="symbols must be one or more of 0 to 1"):
+        new_metric("SymbolUsage").compute(predictions=[0, 4], num_symbols=2)
+    with pytest.raises(ValueError, match="known for some"):
+        new_metric("VMeasure").compute(predictions=[0, 1], references=[-100, -100])
