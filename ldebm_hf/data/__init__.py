@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from .daily_dialog import HUB_ID as DAILY_DIALOG_ID
+from .daily_dialog import load_daily_dialog, read_daily_dialog
+from .dialogues import Dialogue, Turn
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
 from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .points import load_points
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
+from .smd import load_smd, read_smd
 from .splits import limit_training
 from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
@@ -21,22 +26,31 @@ __all__ = [
     "POINT_DISTRIBUTIONS",
     "TOKENISED_SOURCES",
     "Corpus",
+    "Dialogue",
     "GaussianGrid",
     "Pinwheel",
     "PointSplit",
     "Split",
     "StreamedSplit",
+    "Turn",
     "check_corpus",
     "load_corpus",
+    "load_daily_dialog",
     "load_points",
+    "load_smd",
+    "read_daily_dialog",
+    "read_smd",
 ]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 RELEASES = {
     "ptb": (load_ptb, "ptb.train.txt and ptb.valid.txt"),
     "yelp": (load_yelp, "sentiment.{train,dev}.{0,1}"),
+    "daily_dialog": (load_daily_dialog, None),  # from the Hub, if there is no folder
+    "smd": (load_smd, "kvret_{train,dev}_public.json"),
 }
-TOKENISED_SOURCES = {"synthetic", *RELEASES}
+OF_DIALOGUES = {"daily_dialog", "smd"}
+TOKENISED_SOURCES = {"synthetic", "ptb", "yelp"}
 """Sources whose words are already lower-case and apart from punctuation."""
 
 
@@ -46,6 +60,7 @@ def load_corpus(
     data_dir: str | Path | None = None,
     text_column: str = "text",
     label_column: str | None = None,
+    attribute_columns: str | Sequence[str] | None = None,
     validation_file: str | Path | None = None,
     validation_fraction: float = 0.1,
     label_fraction: float = 1.0,
@@ -53,17 +68,23 @@ def load_corpus(
     streaming: bool = False,
     validation_size: int = 2000,
     reservoir_size: int = 100_000,
+    keep_repeated: bool = True,
     seed: int = 0,
 ) -> Corpus:
     """Read a data set and clean it; `corpus.notes` says, with counts, what was cleaned and what looks doubtful.
 
     Args:
         source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
-            the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id of a Hub data set (`"owner/name"`).
-        data_dir (`str` or `Path`, *optional*): the folder of the release files (`"ptb"`, `"yelp"`), or the one that
-            relative paths start from.
+            `"daily_dialog"`, `"smd"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id of a Hub data
+            set (`"owner/name"`).
+        data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` comes from
+            the Hub), or the one that relative paths start from.
         text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
-        label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown.
+        label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown. Of
+            `"daily_dialog"` (act, emotion) and `"smd"` (intent, speaker): the attribute to take as labels; without
+            it they have none.
+        attribute_columns (`str` or `Sequence[str]`, *optional*): further columns like that, `"a,b"` or a sequence of
+            names. They become attributes, which symbols are scored against and no training reads.
         validation_file (`str` or `Path`, *optional*): a second file, for validation.
         validation_fraction (`float`, *optional*, defaults to 0.1): a source without a validation split of its own
             gives up this share of its training texts.
@@ -74,6 +95,8 @@ def load_corpus(
         validation_size (`int`, *optional*, defaults to 2000): texts that a stream without validation texts of its own
             gives up, from its beginning, in place of `validation_fraction`.
         reservoir_size (`int`, *optional*, defaults to 100000): texts of the sample that is kept of a stream.
+        keep_repeated (`bool`, *optional*, defaults to `True`): keep the held-out dialogues of `"daily_dialog"` and
+            `"smd"` that also stand in train.
         seed (`int`, *optional*, defaults to 0): decides the built-in corpus and every random choice above.
 
     Raises:
@@ -81,11 +104,16 @@ def load_corpus(
         ConnectionError: a Hub data set that cannot be loaded.
         ValueError: an unknown source or column, malformed content, a setting out of range.
     """
+    source = "daily_dialog" if source == DAILY_DIALOG_ID else source
+    if not keep_repeated and source not in OF_DIALOGUES:
+        raise ValueError(f"keep_repeated=False is about dialogues ('daily_dialog', 'smd'), not about {str(source)!r}")
     if streaming:
         if label_fraction != 1 or max_train_examples is not None:
             name = "label_fraction" if label_fraction != 1 else "max_train_examples"
             raise ValueError(f"{name} chooses among all training texts and cannot be used with streaming")
-        if source in TOKENISED_SOURCES:
+        if attribute_columns is not None:
+            raise ValueError(f"attribute_columns={attribute_columns!r} cannot be used with streaming")
+        if source in ("synthetic", *RELEASES):
             raise ValueError(f"streaming reads files and Hub data sets, not {str(source)!r}")
         return load_stream(
             str(source),
@@ -97,30 +125,41 @@ def load_corpus(
             reservoir_size=reservoir_size,
             seed=seed,
         )
-    options = {"text_column": text_column, "label_column": label_column, "validation_fraction": validation_fraction}
+    options = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "attribute_columns": attribute_columns,
+        "validation_fraction": validation_fraction,
+    }
     if Path(source).suffix.lower() in FILE_TYPES:
         corpus = load_file(source, data_dir=data_dir, validation_file=validation_file, seed=seed, **options)
     elif validation_file is not None:
         raise ValueError(f"validation_file goes with a file as source, not with {str(source)!r}")
-    elif source == "synthetic":
-        corpus = load_synthetic(seed=seed)
-    elif source in RELEASES:
-        load, files = RELEASES[source]
-        if data_dir is None:
-            raise ValueError(f"source {source!r} needs data_dir, the folder with {files}")
-        corpus = load(data_dir)
+    elif source in ("synthetic", *RELEASES):
+        if attribute_columns is not None:
+            raise ValueError(f"attribute_columns goes with a file or Hub data set as source, not with {source!r}")
+        corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, keep_repeated)
+        if label_column is not None:
+            corpus = corpus.labelled_by(label_column)
     elif Path(source).is_dir() or (HUB_ID.fullmatch(str(source)) and not Path(source).is_file()):
         corpus = load_hub(str(source), data_dir=data_dir, seed=seed, **options)
     else:
         if source in POINT_DISTRIBUTIONS:
             raise ValueError(f"source {source!r} is of points, not of texts: load_points reads it (modality=point)")
         raise ValueError(
-            f"unknown source {str(source)!r}: use 'synthetic', 'ptb', 'yelp', a path that ends in one of "
-            f"{', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"
+            f"unknown source {str(source)!r}: use 'synthetic', {', '.join(map(repr, RELEASES))}, a path that ends in "
+            f"one of {', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"
         )
     corpus.train = limit_training(corpus.train, max_train_examples, label_fraction, seed)
     corpus.notes += _doubts(corpus)
     return corpus
+
+
+def _load_release(source: str, data_dir: str | Path | None, keep_repeated: bool) -> Corpus:
+    load, files = RELEASES[source]
+    if data_dir is None and files is not None:
+        raise ValueError(f"source {source!r} needs data_dir, the folder with {files}")
+    return load(data_dir, keep_repeated=keep_repeated) if source in OF_DIALOGUES else load(data_dir)
 
 
 def _doubts(corpus: Corpus) -> list[str]:

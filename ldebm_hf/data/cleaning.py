@@ -50,18 +50,26 @@ def read_text_split(path: Path, notes: list[str], label: int = NO_LABEL) -> Spli
     return clean_split(lines, [label] * len(lines), path.name, notes)
 
 
-def clean_split(texts: list[str | None], labels: list[int], origin: str, notes: list[str]) -> Split:
-    """Clean every text, drop the empty ones (`None` counts as empty) with their labels, and add the counts to `notes`.
+def clean_split(
+    texts: list[str | None],
+    labels: list[int],
+    origin: str,
+    notes: list[str],
+    attributes: dict[str, list[int]] | None = None,
+) -> Split:
+    """Clean every text, drop the empty ones (`None` counts as empty) with their labels and attributes, and add the
+    counts to `notes`.
 
     Raises:
         ValueError: no text is left.
     """
     cleaner = Cleaner()
-    split = Split(*cleaner.clean(texts, labels))
-    if not split.texts:
+    kept_texts, kept = cleaner.clean(texts, range(len(texts)))
+    if not kept_texts:
         raise ValueError(f"{origin} holds no text: it is empty, or all of its {len(texts):,} entries are")
     notes.extend(cleaner.notes(origin))
-    return split
+    attributes = {name: [ids[i] for i in kept] for name, ids in (attributes or {}).items()}
+    return Split(kept_texts, [labels[i] for i in kept], attributes)
 
 
 class Cleaner:

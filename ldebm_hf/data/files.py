@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from .cleaning import read_lines, read_text
@@ -22,6 +23,7 @@ def load_file(
     data_dir: str | Path | None = None,
     text_column: str = "text",
     label_column: str | None = None,
+    attribute_columns: str | Sequence[str] | None = None,
     validation_file: str | Path | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
@@ -41,13 +43,15 @@ def load_file(
     if len(paths) == 2 and paths[0].resolve() == paths[1].resolve():
         raise ValueError(f"validation_file is the training file itself: {paths[0]}")
     tables = [(path.name, read_table(path, text_column, notes)) for path in paths]
-    splits, label_names = build_splits(tables, text_column, label_column, notes)
+    splits, label_names, attribute_names = build_splits(
+        tables, text_column, label_column, notes, attribute_columns=attribute_columns
+    )
     if validation_file is not None:
         train, validation = splits
     else:
         train, validation = hold_out(splits[0], validation_fraction, seed)
         notes.append(f"validation: {len(validation):,} texts held out of {paths[0].name} with seed {seed}")
-    return Corpus(paths[0].stem, train, validation, None, label_names, "the user's own data", notes)
+    return Corpus(paths[0].stem, train, validation, None, label_names, "the user's own data", notes, attribute_names)
 
 
 def read_table(path: Path, text_column: str, notes: list[str]) -> dict[str, list]:

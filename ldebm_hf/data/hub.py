@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .schema import Corpus
 from .splits import hold_out
-from .tables import build_splits
+from .tables import build_splits, names_of_attributes
+
+if TYPE_CHECKING:
+    import datasets
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 
@@ -17,6 +22,7 @@ def load_hub(
     data_dir: str | Path | None = None,
     text_column: str = "text",
     label_column: str | None = None,
+    attribute_columns: str | Sequence[str] | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> Corpus:
@@ -26,16 +32,43 @@ def load_hub(
     Names of a `ClassLabel` column are taken over; in such a column -1 means unknown, as is the custom on the Hub.
 
     Raises:
+        ValueError: a column that is not there; the other errors are those of `fetch`.
+    """
+    loaded = fetch(source, data_dir=None if data_dir is None else str(data_dir))
+    validation_name = next((name for name in VALIDATION_NAMES if name in loaded), None)
+    chosen = [name for name in ("train", validation_name, "test") if name in loaded]
+    class_columns = {label_column, *names_of_attributes(attribute_columns, text_column)}
+    features = loaded["train"].features
+    class_names = {name: names for name in class_columns if (names := getattr(features.get(name), "names", None))}
+    tables = [(f"{source} ({name})", _columns(loaded[name], class_columns)) for name in chosen]
+
+    notes: list[str] = []
+    splits, label_names, attribute_names = build_splits(
+        tables, text_column, label_column, notes, attribute_columns=attribute_columns, class_names=class_names
+    )
+    named = dict(zip(chosen, splits, strict=True))
+    train, validation = named["train"], named.get(validation_name)
+    if validation is None:
+        train, validation = hold_out(train, validation_fraction, seed)
+        notes.append(f"validation: {len(validation):,} texts held out of train with seed {seed}")
+    terms = loaded["train"].info.license or f"see the card of the data set {source}"
+    return Corpus(source, train, validation, named.get("test"), label_names, terms, notes, attribute_names)
+
+
+def fetch(source: str, **options) -> datasets.DatasetDict:
+    """`datasets.load_dataset(source, **options)`, all splits.
+
+    Raises:
         ImportError: `datasets` is not installed.
         ConnectionError: the data set cannot be loaded; the message says what `datasets` said.
-        ValueError: no train split, or a column that is not there.
+        ValueError: no train split.
     """
     try:
         import datasets
     except ImportError as error:
         raise ImportError(f"loading {source!r} from the Hub needs datasets: pip install datasets") from error
     try:
-        loaded = datasets.load_dataset(source, data_dir=None if data_dir is None else str(data_dir))
+        loaded = datasets.load_dataset(source, **options)
     except Exception as error:  # many kinds, from several libraries, with one remedy
         raise ConnectionError(
             f"cannot load the data set {source!r} ({type(error).__name__}: {error}). Check the id and the network, "
@@ -43,28 +76,14 @@ def load_hub(
         ) from error
     if "train" not in loaded:
         raise ValueError(f"data set {source!r} has no train split; splits there are: {', '.join(map(repr, loaded))}")
-
-    validation_name = next((name for name in VALIDATION_NAMES if name in loaded), None)
-    chosen = [name for name in ("train", validation_name, "test") if name in loaded]
-    tables = [(f"{source} ({name})", _columns(loaded[name], label_column)) for name in chosen]
-    class_label = loaded["train"].features.get(label_column)
-    label_names = class_label.names if isinstance(class_label, datasets.ClassLabel) else None
-
-    notes: list[str] = []
-    splits, label_names = build_splits(tables, text_column, label_column, notes, label_names)
-    named = dict(zip(chosen, splits, strict=True))
-    train, validation = named["train"], named.get(validation_name)
-    if validation is None:
-        train, validation = hold_out(train, validation_fraction, seed)
-        notes.append(f"validation: {len(validation):,} texts held out of train with seed {seed}")
-    terms = loaded["train"].info.license or f"see the card of the data set {source}"
-    return Corpus(source, train, validation, named.get("test"), label_names, terms, notes)
+    return loaded
 
 
-def _columns(dataset, label_column: str | None) -> dict[str, list]:
-    """The columns of a `datasets.Dataset`, class ids of the label column replaced by their names."""
+def _columns(dataset: datasets.Dataset, class_columns: set[str | None]) -> dict[str, list]:
+    """The columns of a data set, class ids of a `ClassLabel` replaced by their names."""
     columns = {name: dataset[name][:] for name in dataset.column_names}
-    names = getattr(dataset.features.get(label_column), "names", None)
-    if names:
-        columns[label_column] = [None if i in (None, -1) else names[i] for i in columns[label_column]]
+    for column in class_columns:
+        names = getattr(dataset.features.get(column), "names", None)
+        if names:
+            columns[column] = [None if i in (None, -1) else names[i] for i in columns[column]]
     return columns

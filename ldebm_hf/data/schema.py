@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -45,24 +45,33 @@ class LabelledExamples:
 
 @dataclass
 class Split(LabelledExamples):
-    """Texts and their labels, in step.
+    """Texts, their labels and attributes, in step.
 
     Args:
         texts (`list[str]`): one text per example, on one line, never empty.
         labels (`list[int]`): class ids into `Corpus.label_names`, `NO_LABEL` where unknown.
+        attributes (`dict[str, list[int]]`, *optional*): by name, class ids into `Corpus.attribute_names[name]`,
+            `NO_LABEL` where unknown. Symbols are scored against them; no training reads them.
     """
 
     unit: ClassVar[str] = "text"
     texts: list[str]
     labels: list[int]
+    attributes: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self):
         if len(self.texts) != len(self.labels):
             raise ValueError(f"a split of {len(self.texts)} texts needs as many labels, got {len(self.labels)}")
+        for name, ids in self.attributes.items():
+            if len(self.texts) != len(ids):
+                raise ValueError(
+                    f"a split of {len(self.texts)} texts needs as many values of attribute {name!r}, got {len(ids)}"
+                )
 
     def select(self, indices: Iterable[int]) -> Split:
         indices = list(indices)
-        return Split([self.texts[i] for i in indices], [self.labels[i] for i in indices])
+        attributes = {name: [ids[i] for i in indices] for name, ids in self.attributes.items()}
+        return Split([self.texts[i] for i in indices], [self.labels[i] for i in indices], attributes)
 
 
 @dataclass(eq=False)
@@ -114,6 +123,8 @@ class Corpus:
         label_names (`list[str]`): name of each class id; empty if the source has no labels at all.
         license (`str`): the terms of the data, for the model card.
         notes (`list[str]`): what was cleaned or looks doubtful, one counted sentence each.
+        attribute_names (`dict[str, list[str]]`): by attribute of the splits, the name of each of its class ids; empty
+            if the source has no attributes.
     """
 
     name: str
@@ -123,6 +134,7 @@ class Corpus:
     label_names: list[str] = field(default_factory=list)
     license: str = "unknown"
     notes: list[str] = field(default_factory=list)
+    attribute_names: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Split | StreamedSplit | PointSplit]:
@@ -130,12 +142,24 @@ class Corpus:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
-    def to_dataset_dict(self) -> datasets.DatasetDict:
-        """As `datasets.DatasetDict`: column `text`, or columns `x` and `y` (float32) of points, and, if there are
-        classes, `label` (ClassLabel, null = unknown).
+    def labelled_by(self, attribute: str) -> Corpus:
+        """The same corpus with an attribute as its labels; it stays among the attributes.
 
         Raises:
-            ValueError: the corpus is streamed.
+            ValueError: there is no such attribute (with those there are).
+        """
+        if attribute not in self.attribute_names:
+            there = ", ".join(map(repr, self.attribute_names)) or "none"
+            raise ValueError(f"corpus {self.name!r} has no attribute {attribute!r} (label_column); there are: {there}")
+        splits = {name: replace(s, labels=list(s.attributes[attribute])) for name, s in self.splits.items()}
+        return replace(self, **splits, label_names=list(self.attribute_names[attribute]))
+
+    def to_dataset_dict(self) -> datasets.DatasetDict:
+        """As `datasets.DatasetDict`: column `text`, or columns `x` and `y` (float32) of points, and, if there are
+        classes, `label` (ClassLabel, null = unknown) and a column like it for each attribute.
+
+        Raises:
+            ValueError: the corpus is streamed, or an attribute is called like another column.
         """
         import datasets
 
@@ -150,10 +174,20 @@ class Corpus:
         if self.label_names:
             features["label"] = datasets.ClassLabel(names=self.label_names)
             for name, split in self.splits.items():
-                columns[name]["label"] = [None if label == NO_LABEL else label for label in split.labels]
+                columns[name]["label"] = _with_nulls(split.labels)
+        for attribute, class_names in self.attribute_names.items():
+            if attribute in features:
+                raise ValueError(f"attribute {attribute!r} must not be called like one of {', '.join(features)}")
+            features[attribute] = datasets.ClassLabel(names=class_names)
+            for name, split in self.splits.items():
+                columns[name][attribute] = _with_nulls(split.attributes[attribute])
         return datasets.DatasetDict(
             {name: datasets.Dataset.from_dict(c, features=datasets.Features(features)) for name, c in columns.items()}
         )
+
+
+def _with_nulls(ids: Iterable[int]) -> list[int | None]:
+    return [None if i == NO_LABEL else i for i in ids]
 
 
 def check_corpus(corpus: Corpus, num_symbols: int) -> None:
@@ -161,7 +195,8 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
 
     Raises:
         ValueError: an empty split, fewer training examples (or texts in the sample of a stream) than symbols, more
-            classes than symbols, a label without a name, or labels that are all of one class.
+            classes than symbols, a label or a value of an attribute without a name, splits that differ in their
+            attributes, or labels that are all of one class.
     """
     unit = corpus.validation.unit
     for name in ("train", "validation"):
@@ -186,12 +221,25 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
         unknown = {label for label in split.classes if not 0 <= label < len(corpus.label_names)}
         if unknown:
             raise ValueError(f"{name} labels {sorted(unknown)} have no name in label_names={corpus.label_names}")
+        _check_attributes(corpus, name, split.attributes if isinstance(split, Split) else {})
     if len(corpus.train.classes) == 1:
         only = corpus.label_names[min(corpus.train.classes)]
         raise ValueError(
             f"every labelled training {unit} of corpus {corpus.name!r} is of the one class {only!r}: "
             "labels must show at least two classes, or be left out (label_column=None)"
         )
+
+
+def _check_attributes(corpus: Corpus, name: str, attributes: dict[str, list[int]]) -> None:
+    if attributes.keys() != corpus.attribute_names.keys():
+        raise ValueError(
+            f"{name} has the attributes {sorted(attributes)}, attribute_names has {sorted(corpus.attribute_names)}"
+        )
+    for attribute, ids in attributes.items():
+        names = corpus.attribute_names[attribute]
+        unknown = {i for i in set(ids) - {NO_LABEL} if not 0 <= i < len(names)}
+        if unknown:
+            raise ValueError(f"{name}: values {sorted(unknown)} of attribute {attribute!r} have no name in {names}")
 
 
 def unseen_classes(corpus: Corpus) -> list[str]:

@@ -1,4 +1,4 @@
-"""From the columns of a table to splits: picks the text and label columns and turns label values into class ids."""
+"""From the columns of a table to splits: picks the text, label and attribute columns, turns values into class ids."""
 
 from __future__ import annotations
 
@@ -17,32 +17,59 @@ def build_splits(
     text_column: str,
     label_column: str | None,
     notes: list[str],
-    label_names: list[str] | None = None,
-) -> tuple[list[Split], list[str]]:
-    """One clean split per table, and the names of the classes.
+    *,
+    attribute_columns: str | Sequence[str] | None = None,
+    class_names: Mapping[str, list[str]] | None = None,
+) -> tuple[list[Split], list[str], dict[str, list[str]]]:
+    """One clean split per table, the names of the classes, and those of each attribute.
 
     Args:
         tables (`list[tuple[str, Table]]`): each with its name for messages. The first is the training table; the
-            others may lack the label column.
+            others may lack the label and attribute columns.
         text_column (`str`): column of strings; `None` counts as an empty text.
         label_column (`str`, *optional*): column of strings or integers; empty, `None`, NaN and `NO_LABEL` mean
             unknown.
         notes (`list[str]`): gets the counts of what was cleaned.
-        label_names (`list[str]`, *optional*): the order of the classes, where the source defines one; otherwise they
-            are sorted, as numbers if all are integers.
+        attribute_columns (`str` or `Sequence[str]`, *optional*): columns like the label's, `"a,b"` or a sequence of
+            names, that become attributes.
+        class_names (`Mapping[str, list[str]]`, *optional*): by column the order of its classes, where the source
+            defines one; otherwise they are sorted, as numbers if all are integers.
 
     Raises:
-        ValueError: a column is not there, a text is not a string, a label neither string nor integer, or there is
-            no label at all.
+        ValueError: a column is not there, a text is not a string, a label neither string nor integer, there is no
+            label at all, or attribute_columns has a name twice or that of the text column.
     """
+    class_names = class_names or {}
     for origin, table in tables:
         column_of(table, text_column, "text_column", origin)
-    labels, label_names = read_labels(tables, label_column, Split.unit, notes, label_names)
+    labels, label_names = read_labels(tables, label_column, Split.unit, notes, class_names.get(label_column))
+    attributes: list[dict[str, list[int]]] = [{} for _ in tables]
+    attribute_names = {}
+    for column in names_of_attributes(attribute_columns, text_column):
+        ids_of_tables, attribute_names[column] = read_labels(
+            tables, column, Split.unit, notes, class_names.get(column), argument="attribute_columns"
+        )
+        for of_table, ids in zip(attributes, ids_of_tables, strict=True):
+            of_table[column] = ids
     splits = []
-    for (origin, table), ids in zip(tables, labels, strict=True):
+    for (origin, table), ids, of_table in zip(tables, labels, attributes, strict=True):
         texts = [require_text(text, text_column, origin) for text in table[text_column]]
-        splits.append(clean_split(texts, ids, origin, notes))
-    return splits, label_names
+        splits.append(clean_split(texts, ids, origin, notes, of_table))
+    return splits, label_names, attribute_names
+
+
+def names_of_attributes(attribute_columns: str | Sequence[str] | None, text_column: str) -> list[str]:
+    """The names in `attribute_columns`. Raises ValueError if one is empty, there twice, or that of the text column."""
+    if attribute_columns is None:
+        return []
+    names = attribute_columns.split(",") if isinstance(attribute_columns, str) else attribute_columns
+    names = [name.strip() for name in names]
+    if not all(names) or len(set(names)) < len(names) or text_column in names:
+        raise ValueError(
+            f"attribute_columns must name different columns, and none that of the texts ({text_column!r}), "
+            f"got {attribute_columns!r}"
+        )
+    return names
 
 
 def read_labels(
@@ -51,10 +78,12 @@ def read_labels(
     unit: str,
     notes: list[str],
     label_names: list[str] | None = None,
+    argument: str = "label_column",
 ) -> tuple[list[list[int]], list[str]]:
-    """The class ids of every table's rows and the names of the classes; `unit` is what a row is called in notes.
+    """The class ids of every table's rows and the names of the classes.
 
-    The other arguments and the errors are those of `build_splits`.
+    `unit` is what a row is called in notes, `argument` the setting that names the column; `label_names` is the order
+    of the classes, if the source defines one. The other arguments and the errors are those of `build_splits`.
     """
     values = []
     for origin, table in tables:
@@ -65,10 +94,12 @@ def read_labels(
             notes.append(f"{origin}: no column {label_column!r}, so its {size:,} {unit}s are unlabelled")
             values.append([None] * size)
         else:
-            values.append([label_name(v, origin) for v in column_of(table, label_column, "label_column", origin)])
+            values.append([label_name(v, origin) for v in column_of(table, label_column, argument, origin)])
     found = {name for names in values for name in names if name is not None}
     if label_column is not None and not found:
-        raise ValueError(f"column {label_column!r} of {tables[0][0]} holds no label at all: use label_column=None")
+        raise ValueError(
+            f"column {label_column!r} of {tables[0][0]} holds no label at all: leave it out ({argument})"
+        )
     if label_names is None:
         label_names = sorted_names(found)
 

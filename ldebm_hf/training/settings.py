@@ -42,11 +42,12 @@ class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
     source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, a file, a Hub id; points: gaussians, pinwheel, a file"
+        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, file, Hub id; gaussians, pinwheel"
     )
-    data_dir: str | None = setting(None, "folder with the release files of ptb or yelp")
+    data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog or smd")
     text_column: str = setting("text", "column that holds the text")
-    label_column: str | None = setting(None, "column that holds the label, empty where unknown")
+    label_column: str | None = setting(None, "column (daily_dialog, smd: attribute) of labels, empty where unknown")
+    attribute_columns: list[str] | None = setting(None, "columns of classes that are used for scores only")
     point_columns: list[str] | None = setting(None, "columns that hold a point's coordinates, e.g. x,y")
     num_points: int = setting(100_000, "points that the built-in distributions give to train on", at_least=1)
     validation_file: str | None = setting(
@@ -59,6 +60,7 @@ class DataSettings:
     validation_size: int = setting(2000, "texts of a stream that are held out for validation", at_least=1)
     reservoir_size: int = setting(100_000, "texts of a stream that are kept for clustering", at_least=1)
     shuffle_buffer_size: int = setting(10_000, "texts of a stream that are shuffled together", at_least=1)
+    keep_repeated: bool = setting(True, "keep held-out dialogues that also stand in train")
     vocab_size: int = setting(10000, "most frequent words to keep", at_least=1)
     lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
     split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
@@ -72,6 +74,7 @@ class DataSettings:
             data_dir=self.data_dir,
             text_column=self.text_column,
             label_column=self.label_column,
+            attribute_columns=self.attribute_columns,
             validation_file=self.validation_file,
             validation_fraction=self.validation_fraction,
             label_fraction=self.label_fraction,
@@ -79,6 +82,7 @@ class DataSettings:
             streaming=self.streaming,
             validation_size=self.validation_size,
             reservoir_size=self.reservoir_size,
+            keep_repeated=self.keep_repeated,
             seed=self.corpus_seed,
         )
 
@@ -209,7 +213,8 @@ class Settings:
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
         if self.modality == "point":
-            for section, name in (("data", "streaming"), ("training", "group_by_length")):
+            for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("training", "group_by_length"))
+            for section, name in for_texts:
                 if getattr(getattr(self, section), name):
                     raise ValueError(f"{section}.{name} is for texts and cannot be used with model.modality=point")
 

@@ -138,6 +138,18 @@ def test_unlabelled_validation_file_of_plain_text(write):
     assert corpus.notes == ["dev.txt: no column 'label', so its 2 texts are unlabelled"]
 
 
+def test_attribute_columns_of_a_table(write):
+    rows = "text,label,who\n" + "".join(f"text {i},{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i in range(30))
+    corpus = load_corpus(write("a.csv", rows), attribute_columns=["label", "who"], validation_fraction=0.2)
+    assert corpus.label_names == [] and corpus.attribute_names == {"label": ["a", "b"], "who": ["x", "y", "z"]}
+    for split in corpus.splits.values():
+        numbers = [int(text.split()[1]) for text in split.texts]
+        assert split.attributes == {"label": [i % 2 for i in numbers], "who": [i % 3 for i in numbers]}
+    check_corpus(corpus, num_symbols=2)
+    with pytest.raises(ValueError, match=r"no column 'who' \(attribute_columns\); columns there are: 'text'"):
+        load_corpus(write("a.txt", rows), attribute_columns="who")
+
+
 def test_one_class_only_is_found_before_training(write):
     rows = [(text, "same") for text, _ in ROWS]
     corpus = load_corpus(write("a.csv", as_csv(rows)), label_column="label")

@@ -52,6 +52,16 @@ def test_splits_and_class_names_are_taken_over(hub):
     assert corpus.notes == ["train: no labelled text of the class 'sports'"]
 
 
+def test_attributes_with_the_names_of_their_feature(hub):
+    names = ["world", "sports", "arts"]
+    hub(train=dataset([2, -1], names), dev=dataset([1], names, "dev"))
+    corpus = load_corpus("someone/news", text_column="sentence", attribute_columns="topic")
+    assert corpus.label_names == [] and corpus.attribute_names == {"topic": names}
+    assert corpus.train.attributes == {"topic": [2, NO_LABEL]} and corpus.validation.attributes == {"topic": [1]}
+    both = load_corpus("someone/news", text_column="sentence", label_column="topic", attribute_columns="topic")
+    assert both.train.labels == both.train.attributes["topic"] and both.label_names == names
+
+
 def test_seeded_validation_split_and_string_labels(hub):
     hub(train=dataset(["b", "a"] * 50))
     corpus = load_corpus("someone/news", text_column="sentence", label_column="topic", validation_fraction=0.2, seed=5)

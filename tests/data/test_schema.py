@@ -8,9 +8,19 @@ def corpus(labels, label_names=("a", "b"), validation=("x",)):
     return Corpus("mine", train, Split.unlabelled(list(validation)), label_names=list(label_names))
 
 
+def with_attribute(train, validation, names=("q", "r")):
+    """Unlabelled, with ids of an attribute "kind"; `None` for a validation split without it."""
+    splits = [Split(["x"] * len(ids), [NO_LABEL] * len(ids), {"kind": ids}) for ids in (train, validation or [0])]
+    if validation is None:
+        splits[1].attributes = {}
+    return Corpus("mine", *splits, attribute_names={"kind": list(names)})
+
+
 def test_split_needs_one_label_per_text():
     with pytest.raises(ValueError, match="2 texts needs as many labels, got 1"):
         Split(["a", "b"], [0])
+    with pytest.raises(ValueError, match="2 texts needs as many values of attribute 'kind', got 3"):
+        Split(["a", "b"], [0, 0], {"kind": [0, 1, 0]})
 
 
 def test_select_and_classes():
@@ -28,6 +38,9 @@ def test_select_and_classes():
         (corpus([0, 1, 5]), r"labels \[5\] have no name"),
         (corpus([]), "no train texts"),
         (corpus([0, 1, 0], validation=[]), "no validation texts"),
+        (with_attribute([0, 2, NO_LABEL], [0]), r"train: values \[2\] of attribute 'kind' have no name in \['q'"),
+        (with_attribute([0, 1, 1], [-1]), r"validation: values \[-1\] of attribute 'kind'"),
+        (with_attribute([0, 1, 1], None), r"validation has the attributes \[\], attribute_names has \['kind'\]"),
     ],
 )
 def test_check_corpus_refuses(bad, message):
@@ -45,6 +58,26 @@ def test_dataset_dict_has_names_and_nulls():
     assert list(built) == ["train", "validation"]
     assert built["train"].features["label"].names == ["a", "b"]
     assert built["train"]["label"][:] == [1, None, 0] and built["train"]["text"][0] == "text 0"
+
+
+def test_an_attribute_becomes_the_labels_and_stays():
+    plain = with_attribute([1, NO_LABEL, 0], [0])
+    check_corpus(plain, num_symbols=2)
+    labelled = plain.labelled_by("kind")
+    assert labelled.train.labels == [1, NO_LABEL, 0] and labelled.label_names == ["q", "r"]
+    assert labelled.train.attributes == plain.train.attributes and labelled.attribute_names == plain.attribute_names
+    assert plain.train.labels == [NO_LABEL] * 3 and plain.label_names == []
+    with pytest.raises(ValueError, match=r"'mine' has no attribute 'topic' \(label_column\); there are: 'kind'"):
+        plain.labelled_by("topic")
+
+
+def test_dataset_dict_has_a_column_per_attribute():
+    built = with_attribute([1, NO_LABEL], [0]).to_dataset_dict()
+    assert built["train"].column_names == ["text", "kind"] and built["train"].features["kind"].names == ["q", "r"]
+    assert built["train"]["kind"][:] == [1, None] and built["validation"]["kind"][:] == [0]
+    clash = Corpus("mine", *[Split(["x"], [0], {"label": [0]})] * 2, None, ["a"], attribute_names={"label": ["b"]})
+    with pytest.raises(ValueError, match="attribute 'label' must not be called like one of text, label"):
+        clash.to_dataset_dict()
 
 
 def test_dataset_dict_without_classes_has_no_label_column():

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_take_subset_keeps_order_and_is_seeded():
     assert take_subset(split, 1000, seed=0) == split
     with pytest.raises(ValueError, match="max_train_examples must be at least 1, got 0"):
         take_subset(split, 0, seed=0)
+
+
+def test_attributes_stay_with_their_texts():
+    split = labelled({NO_LABEL: 40, 0: 40, 1: 20})
+    split = replace(split, attributes={"number": [int(text.split()[1]) for text in split.texts]})
+    rest, held_out = hold_out(split, 0.2, seed=0)
+    for part in (rest, held_out, take_subset(split, 30, seed=0), hide_labels(split, 0.5, seed=0)):
+        assert part.attributes["number"] == [int(text.split()[1]) for text in part.texts]
 
 
 def test_hide_labels_keeps_a_share_of_the_known_ones():

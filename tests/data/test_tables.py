@@ -6,7 +6,7 @@ from ldebm_hf.data.tables import build_splits
 
 def build(labels, **kwargs):
     table = {"text": [f"text {i}" for i in range(len(labels))], "label": labels}
-    splits, names = build_splits([("mine", table)], "text", "label", [], **kwargs)
+    splits, names, _ = build_splits([("mine", table)], "text", "label", [], **kwargs)
     return splits[0].labels, names
 
 
@@ -26,7 +26,7 @@ def test_label_values(values, ids, names):
 
 
 def test_given_order_of_classes_is_kept():
-    assert build(["b", "a"], label_names=["b", "a", "c"]) == ([0, 1], ["b", "a", "c"])
+    assert build(["b", "a"], class_names={"label": ["b", "a", "c"]}) == ([0, 1], ["b", "a", "c"])
 
 
 @pytest.mark.parametrize("bad", [0.5, ["a"], b"a"])
@@ -56,6 +56,37 @@ def test_missing_column_names_those_there(text, label, argument):
 def test_classes_are_the_union_and_later_tables_may_be_unlabelled():
     notes = []
     tables = [("a", {"t": ["x", "y"], "l": ["q", "p"]}), ("b", {"t": ["z"], "l": ["r"]}), ("c", {"t": ["w", "v"]})]
-    splits, names = build_splits(tables, "t", "l", notes)
+    splits, names, attribute_names = build_splits(tables, "t", "l", notes)
     assert names == ["p", "q", "r"] and [split.labels for split in splits] == [[1, 0], [2], [NO_LABEL, NO_LABEL]]
-    assert notes == ["c: no column 'l', so its 2 texts are unlabelled"]
+    assert notes == ["c: no column 'l', so its 2 texts are unlabelled"] and attribute_names == {}
+
+
+def test_attributes_keep_in_step_with_the_texts_that_are_left():
+    table = {"t": ["x", "", "y", "z"], "l": ["q", "p", "q", "p"]}
+    table |= {"who": ["b", "c", "a", ""], "size": [10, 2, 10, None]}
+    for columns in (["who", "size"], "who, size"):
+        notes = []
+        [train, dev], names, attribute_names = build_splits(
+            [("a", table), ("b", {"t": ["w"], "size": [2]})], "t", "l", notes, attribute_columns=columns
+        )
+        assert train.texts == ["x", "y", "z"] and train.labels == [1, 1, 0] and names == ["p", "q"]
+        assert attribute_names == {"who": ["a", "b", "c"], "size": ["2", "10"]}
+        assert train.attributes == {"who": [1, 0, NO_LABEL], "size": [1, 1, NO_LABEL]}
+        assert dev.attributes == {"who": [NO_LABEL], "size": [0]}
+        assert "b: no column 'who', so its 1 texts are unlabelled" in notes
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["who", "who"], "attribute_columns must name different columns, .* got .*'who', 'who'"),
+        ("who,t", r"none that of the texts \('t'\), got 'who,t'"),
+        ("who,", "attribute_columns must name different columns"),
+        (["gone"], r"a has no column 'gone' \(attribute_columns\); columns there are: 't', 'who'"),
+        (["none"], r"column 'none' of a holds no label at all: leave it out \(attribute_columns\)"),
+    ],
+)
+def test_attribute_columns_refused(columns, message):
+    table = {"t": ["x"], "who": ["a"]} | ({"none": [None]} if columns == ["none"] else {})
+    with pytest.raises(ValueError, match=message):
+        build_splits([("a", table)], "t", None, [], attribute_columns=columns)
