@@ -26,8 +26,8 @@ class LDEBMConfig(PreTrainedConfig):
     or `label2id`; the rest follows.
 
     Args:
-        modality (`str`, *optional*, defaults to `"text"`): What the model is of: `"text"` or `"point"`, vectors of
-            `point_size` real numbers.
+        modality (`str`, *optional*, defaults to `"text"`): What the model is of: `"text"`, `"document"` (texts as bags
+            of words: their order is neither read nor written) or `"point"`, vectors of `point_size` real numbers.
         prior (`str`, *optional*, defaults to `"diffusion"`): The latent's prior: `"diffusion"` (energy-based; with
             `num_levels=1` the single-level model of SVEBM), `"gaussian"` (VAE), `"mixture"` (of Gaussians: GM-VAE,
             DGM-VAE), `"discrete"` (categorical codes: DI-VAE), `"semi"` (a Gaussian and a code: SEMI-VAE) or `"none"`
@@ -42,7 +42,7 @@ class LDEBMConfig(PreTrainedConfig):
             for `"semi"` of its Gaussian part.
         dropout (`float`, *optional*, defaults to 0.3): Dropout on the decoder's input embeddings and outputs.
         word_dropout (`float`, *optional*, defaults to 0.0): Share of the words that the encoder reads as
-            `unk_token_id` in training (denoising autoencoders: 0.3).
+            `unk_token_id` in training (denoising autoencoders: 0.3), or, of a document, does not read.
         encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
             posterior's mean and log variance.
         normalize_posterior (`bool`, *optional*, defaults to `False`): Give the posterior means zero mean and unit
@@ -50,6 +50,18 @@ class LDEBMConfig(PreTrainedConfig):
             the latent's scale, which otherwise grows while an energy is blunter than the latents' distribution.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
+
+        document_hidden_size (`int`, *optional*, defaults to 2000): Width of the documents' encoder and decoder, the
+            latter's last map being one of so many numbers to the vocabulary.
+        document_encoder_layers (`int`, *optional*, defaults to 2): Linear maps of that encoder before the posterior's
+            own, each followed by ReLU and dropout. The first one is of the words' counts.
+        document_decoder_layers (`int`, *optional*, defaults to 4): Linear maps of that decoder, LeakyReLU(0.2) between
+            them.
+        document_dropout (`float`, *optional*, defaults to 0.5): Dropout in that encoder.
+        document_batch_norm (`bool`, *optional*, defaults to `True`): Batch normalisation of the decoder's logits, with
+            a learned bias and no learned scale.
+        document_batch_norm_momentum (`float`, *optional*, defaults to 0.001): How much a batch counts in the means and
+            variances that evaluation uses.
 
         point_size (`int`, *optional*, defaults to 2): Numbers per point.
         point_center (`list[float]`, *optional*): What is taken off every point inside the model; default the origin.
@@ -136,7 +148,7 @@ class LDEBMConfig(PreTrainedConfig):
     attribute_map: ClassVar[dict[str, str]] = {"num_symbols": "num_labels"}
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
 
-    modality: Literal["text", "point"] = "text"
+    modality: Literal["text", "document", "point"] = "text"
     prior: Literal["diffusion", "gaussian", "mixture", "discrete", "semi", "none"] = "diffusion"
 
     vocab_size: int = 10004
@@ -149,6 +161,13 @@ class LDEBMConfig(PreTrainedConfig):
     encoder_head_activation: bool = True
     normalize_posterior: bool = False
     uniform_init_range: float | int | None = None
+
+    document_hidden_size: int = 2000
+    document_encoder_layers: int = 2
+    document_decoder_layers: int = 4
+    document_dropout: float | int = 0.5
+    document_batch_norm: bool = True
+    document_batch_norm_momentum: float | int = 0.001
 
     point_size: int = 2
     point_center: list[float] | None = None
@@ -268,7 +287,8 @@ class LDEBMConfig(PreTrainedConfig):
 
     def validate_sizes(self):
         for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
-                     "energy_hidden_size", "langevin_steps", "num_levels", "point_size", "point_hidden_size",
+                     "energy_hidden_size", "langevin_steps", "num_levels", "document_hidden_size",
+                     "document_encoder_layers", "document_decoder_layers", "point_size", "point_hidden_size",
                      "point_encoder_layers", "point_decoder_layers", "num_code_variables"):  # fmt: skip
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
@@ -293,10 +313,12 @@ class LDEBMConfig(PreTrainedConfig):
         for name, value in vars(self).items():
             if isinstance(value, float):
                 _require(math.isfinite(value), name, value, "finite")
-        for name in ("dropout", "word_dropout"):
+        for name in ("dropout", "word_dropout", "document_dropout"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         for name in ("langevin_step_size", "point_scale", "point_std", "gumbel_temperature"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "positive")
+        momentum = self.document_batch_norm_momentum
+        _require(0 < momentum <= 1, "document_batch_norm_momentum", momentum, "in (0, 1]")
         _require(0 < self.langevin_step_decay <= 1, "langevin_step_decay", self.langevin_step_decay, "in (0, 1]")
         _require(0 <= self.dispersion_weight <= 1, "dispersion_weight", self.dispersion_weight, "in [0, 1]")
         for name in ("kl_weight", "mutual_information_weight", "classification_weight", "point_noise"):

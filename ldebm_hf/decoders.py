@@ -8,12 +8,18 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from .bag_of_words import marks
 from .configuration_ldebm import LDEBMConfig
 from .encoders import perceptron
 from .noise import gaussian_like
 from .packing import pack
 from .precision import at_least_float32
 from .recurrent import GRU
+
+LEAK = 0.2
+BATCH_NORM_EPS = 1e-3
+LOG_NOTHING = math.log(1e-12)
+"""Log frequency of what the corpus does not have."""
 
 
 class TextDecoder(nn.Module):
@@ -86,6 +92,92 @@ class TextDecoder(nn.Module):
         return F.linear(hidden, self.embedding.weight)
 
 
+class DocumentDecoder(nn.Module):
+    """
+    log p(x|z) = Σ_w x_w log softmax(g(z) + b)_w for counts x_w of words: every word is drawn independently, given z.
+
+    g is a perceptron of LeakyReLUs, its outputs normalised over the batch if the configuration says so; b is the
+    log frequency of each word in the training corpus (Card et al., ACL 2018), so that g is about what differs from it.
+    """
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        size = config.document_hidden_size
+        widths = [config.total_latent_size, *[size] * (config.document_decoder_layers - 1), config.vocab_size]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.normalization = None
+        if config.document_batch_norm:
+            self.normalization = OffsetBatchNorm(config.vocab_size, config.document_batch_norm_momentum)
+        self.register_buffer("background", self.initial_background())
+
+    def initial_background(self) -> torch.Tensor:
+        """b before any corpus is known, `(vocab_size,)`: all words alike, what is no word next to impossible."""
+        background = torch.zeros(self.config.vocab_size)
+        background[marks(self.config)] = LOG_NOTHING
+        return background
+
+    def set_background(self, counts: torch.Tensor) -> None:
+        """
+        Take b from a corpus.
+
+        Args:
+            counts (`torch.Tensor` of shape `(vocab_size,)`): How often the corpus has each token. Those that are no
+                words are not counted.
+
+        Raises:
+            ValueError: For another shape, a negative count, or no word at all.
+        """
+        counts = torch.as_tensor(counts, dtype=torch.float64).clone()
+        if counts.shape != self.background.shape or (counts < 0).any():
+            expected = f"{len(self.background)} counts of at least 0"
+            raise ValueError(f"counts must be {expected}, got shape {tuple(counts.shape)}, least {counts.min():g}")
+        counts[marks(self.config)] = 0
+        if counts.sum() == 0:
+            raise ValueError("counts must be of words, got none above 0")
+        frequency = counts / counts.sum()
+        self.background.copy_(frequency.log().clamp(min=LOG_NOTHING))
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """log p(w|z) up to a constant, `(batch_size, vocab_size)`, of latents `(batch_size, total_latent_size)`."""
+        hidden = latents.to(self.layers[0].weight.dtype)
+        for layer in self.layers[:-1]:
+            hidden = F.leaky_relu(layer(hidden), LEAK)
+        logits = at_least_float32(self.layers[-1](hidden))
+        if self.normalization is not None:
+            logits = self.normalization(logits)
+        return logits + self.background
+
+    def log_likelihood(self, logits: torch.Tensor, input_ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """
+        log p(x|z) in nats, `(batch_size,)`: of the words in one order, without the number of orders.
+
+        Args:
+            logits (`torch.Tensor` of shape `(batch_size, vocab_size)`): Of [`forward`].
+            input_ids (`torch.LongTensor` of shape `(batch_size, n)`), counts (`torch.Tensor` of shape
+                `(batch_size, n)`): Words, and how often each counts.
+        """
+        counts = counts.to(logits.dtype)
+        return (counts * logits.gather(1, input_ids)).sum(-1) - counts.sum(-1) * logits.logsumexp(-1)
+
+
+class OffsetBatchNorm(nn.Module):
+    """Zero mean and unit variance of every feature over a batch, plus a learned offset; float32 at least."""
+
+    def __init__(self, num_features: int, momentum: float):
+        super().__init__()
+        self.momentum = momentum
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Of `features` `(batch_size, num_features)`; in evaluation, and for a batch of one, by past batches."""
+        mean, variance, bias = (at_least_float32(t) for t in (self.running_mean, self.running_var, self.bias))
+        in_batch = self.training and len(features) > 1
+        return F.batch_norm(features, mean, variance, None, bias, in_batch, self.momentum, BATCH_NORM_EPS)
+
+
 class PointDecoder(nn.Module):
     """p(x|z) = N(g(z), s² I) with a perceptron g of ReLUs, on points centred and scaled."""
 
@@ -111,6 +203,9 @@ class PointDecoder(nn.Module):
         return mean + self.std * gaussian_like(mean, generator)
 
 
+DECODERS = {"text": TextDecoder, "document": DocumentDecoder, "point": PointDecoder}
+
+
 def build_decoder(config: LDEBMConfig) -> nn.Module:
     """The decoder of the modality."""
-    return PointDecoder(config) if config.modality == "point" else TextDecoder(config)
+    return DECODERS[config.modality](config)

@@ -79,6 +79,16 @@ class DiffusionPrior(AtLeastFloat32):
             scaled = self.levels.first_level(latents.to(self.levels.step_std.dtype), base_noise, generator)
             return self.energy(scaled, torch.zeros(len(latents), dtype=torch.long, device=latents.device))
 
+    def noisy_symbol_logits(self, latents: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """
+        f(z̃_t, t) at levels drawn as in [`loss`], `(num_pairs, num_symbols)`, of `latents` `(batch_size, latent_size)`;
+        pair `i` belongs to example `i % batch_size`.
+        """
+        with _own_precision(latents), parametrize.cached():
+            level = self.levels.draw_levels(len(latents), generator)
+            repeated = latents.to(self.levels.step_std.dtype).repeat(len(level) // len(latents), 1)
+            return self.energy(self.levels.diffuse(repeated, level, generator)[0], level)
+
     def loss(
         self, latents: torch.Tensor, posterior: Posterior | None = None, generator: torch.Generator | None = None
     ) -> PriorLoss:

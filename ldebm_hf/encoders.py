@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import initialization as init
 
+from .bag_of_words import word_counts
 from .configuration_ldebm import LDEBMConfig
 from .noise import draw, gaussian_like
 from .packing import pack, text_lengths
@@ -64,6 +66,61 @@ class TextEncoder(nn.Module):
         return input_ids.masked_fill(dropped, config.unk_token_id)
 
 
+class WordSum(nn.Module):
+    """
+    A linear map of word counts, computed from the words: the sum of their vectors, plus a bias.
+
+    Args:
+        vocab_size (`int`), size (`int`): Numbers of counts and of outputs.
+    """
+
+    def __init__(self, vocab_size: int, size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, size))
+        self.bias = nn.Parameter(torch.empty(size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As `torch.nn.Linear` of the counts would be drawn."""
+        bound = len(self.weight) ** -0.5
+        init.uniform_(self.weight, -bound, bound)
+        init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input_ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """`(batch_size, size)` of words `input_ids`, each as often as `counts` says, both `(batch_size, n)`."""
+        weights = counts.to(self.weight.dtype)
+        return F.embedding_bag(input_ids, self.weight, per_sample_weights=weights, mode="sum") + self.bias
+
+
+class DocumentEncoder(nn.Module):
+    """Perceptron of ReLUs, with dropout, on the counts of a document's words."""
+
+    main_input_name = "input_ids"
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        size, dropout = config.document_hidden_size, config.document_dropout
+        self.words = WordSum(config.vocab_size, size)
+        layers: list[nn.Module] = [nn.ReLU(), nn.Dropout(dropout)]
+        for _ in range(config.document_encoder_layers - 1):
+            layers += [nn.Linear(size, size), nn.ReLU(), nn.Dropout(dropout)]
+        self.network = nn.Sequential(*layers)
+        self.heads = PosteriorHeads(config, size)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Posterior:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Words in any order, and marks.
+            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at what is not of
+                the document. Padding, marks and unknown words do not count in any case.
+        """
+        counts = word_counts(input_ids, attention_mask, self.config).to(self.words.weight.dtype)
+        if self.training and self.config.word_dropout:
+            counts = counts * (draw(torch.rand, counts.shape, counts) >= self.config.word_dropout)
+        return self.heads(self.network(self.words(input_ids, counts)))
+
+
 class PointEncoder(nn.Module):
     """Perceptron of ReLUs on points, centred and scaled."""
 
@@ -110,8 +167,9 @@ def perceptron(num_inputs: int, hidden_size: int, num_outputs: int, num_layers: 
     return nn.Sequential(*layers[:-1])
 
 
+ENCODERS = {"text": TextEncoder, "document": DocumentEncoder, "point": PointEncoder}
+
+
 def build_encoder(config: LDEBMConfig) -> nn.Module:
     """The encoder that modality and prior ask for."""
-    if config.prior == "none":
-        return NoEncoder(config)
-    return PointEncoder(config) if config.modality == "point" else TextEncoder(config)
+    return NoEncoder(config) if config.prior == "none" else ENCODERS[config.modality](config)

@@ -169,7 +169,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         **generation_kwargs,
     ):
         """
-        Write texts, or draw points: reconstructions of what is given, or decoded `latents`, or samples of the prior.
+        Write texts or documents, or draw points: reconstructions of what is given, or decoded `latents`, or samples of
+        the prior.
 
         All rows are decoded at once, in memory for their number times the vocabulary;
         `ldebm_hf.writing.write_samples` is for more. A seed gives the same tokens again for the same arguments; with
@@ -187,12 +188,14 @@ class LDEBMGenerationMixin(GenerationMixin):
                 prior. `num_return_sequences` instead decodes each latent several times.
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
-            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included; a model of
-                points takes `do_sample` (default `False`: the mean of p(x|z) instead of a draw).
+            generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included. A model of
+                points takes `do_sample` alone (default `False`: the mean of p(x|z) instead of a draw), one of
+                documents `do_sample` (default `False`: the likeliest words, not draws) and `max_new_tokens`.
 
         Returns:
             As transformers' `generate`: token ids `(n, length)`, or a dictionary with `return_dict_in_generate=True`.
-            For a model of points `torch.FloatTensor` of shape `(n, point_size)`.
+            For a model of documents words `(n, max_new_tokens)`, without marks; for one of points `torch.FloatTensor`
+            of shape `(n, point_size)`.
 
         Raises:
             ValueError: If more than one of text, latents and prior sampling is asked for, and as in
@@ -212,7 +215,7 @@ class LDEBMGenerationMixin(GenerationMixin):
                  [("input_ids", input_ids), ("points", points), ("latents", latents)]}  # fmt: skip
         asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
         if len(asked) > 1:
-            inputs = "points" if self.config.modality == "point" else "input_ids"
+            inputs = self.modality.input_name
             raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
         if input_ids is not None or points is not None:
             latents = self.reconstruction_latents(input_ids, attention_mask, points=points)
@@ -222,13 +225,16 @@ class LDEBMGenerationMixin(GenerationMixin):
         if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
-        if self.config.modality == "point":
-            do_sample = generation_kwargs.pop("do_sample", False)
-            of_tokens = {"generation_config": generation_config, "attention_mask": attention_mask, **generation_kwargs}
-            names = [name for name, value in of_tokens.items() if value is not None]
+        if not self.modality.writes_in_turn:
+            options = {"generation_config": generation_config, **generation_kwargs}
+            if input_ids is None:
+                options["attention_mask"] = attention_mask
+            given = {name: value for name, value in options.items() if value is not None}
+            names = [name for name in given if name not in self.modality.writing_options]
             if names:
-                raise ValueError(f"a model of points decodes no tokens and has no use for {', '.join(names)}")
-            return self.decode_points(latents, do_sample, generator)
+                kind = self.config.modality
+                raise ValueError(f"a model of {kind}s decodes no tokens in turn and has no use for {', '.join(names)}")
+            return self.modality.write(latents, generator, **given)
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")

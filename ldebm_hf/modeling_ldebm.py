@@ -1,28 +1,25 @@
-"""The latent diffusion energy-based model, of texts and of points, and the models it is compared with."""
+"""The latent diffusion energy-based model, of texts, documents or points, and the models it is compared with."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.nn.utils.rnn import pad_packed_sequence
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from .configuration_ldebm import LDEBMConfig
-from .decoders import build_decoder
+from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
 from .diffusion import LevelTables
-from .encoders import build_encoder
+from .encoders import WordSum, build_encoder
 from .energy import LevelEmbedding
 from .gaussian_priors import MixturePrior
 from .generation import LDEBMGenerationMixin
-from .objective import IGNORE_INDEX, classification_loss, mutual_information, reconstruction_loss
+from .modalities import MODALITIES, Modality
+from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
-from .packing import pack, text_lengths
 from .posteriors import Posterior
-from .precision import at_least_float32
 from .priors import build_prior
 
 
@@ -59,7 +56,13 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, MixturePrior):
             init.normal_(module.means)
             init.zeros_(module.log_variances)
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
+        elif isinstance(module, DocumentDecoder):
+            init.copy_(module.background, module.initial_background())
+        elif isinstance(module, OffsetBatchNorm):
+            init.zeros_(module.bias)
+            init.zeros_(module.running_mean)
+            init.ones_(module.running_var)
+        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU, WordSum)):
             self._init_parameters(module)
 
     def _init_parameters(self, module: nn.Module):
@@ -81,7 +84,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
 class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
-    or, with `config.modality="point"`, of points.
+    or, by `config.modality`, of documents or points.
 
     Example:
 
@@ -104,11 +107,16 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if config.modality == "point":
             center = torch.zeros(config.point_size) if config.point_center is None else config.point_center
             self.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
-            self.main_input_name = "points"
+        self.main_input_name = self.modality.input_name
         self.post_init()
         self.generation_config.max_new_tokens = 40
         if config.prior == "none":
             self.generation_config.do_sample = True  # from one and the same beginning
+
+    @property
+    def modality(self) -> Modality:
+        """What is special about models of texts, of documents or of points."""
+        return MODALITIES[self.config.modality](self)
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
@@ -122,7 +130,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         points: torch.Tensor | None = None,
     ) -> PosteriorOutput:
         """
-        The posterior q(z|x) of texts, or of points.
+        The posterior q(z|x) of texts, documents or points.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens with begin and end marks,
@@ -138,13 +146,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         """
         self._require_latent()
         posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points)
-        symbol_logits = None
-        if posterior.code_logits is not None and self.config.has_symbols:
-            symbol_logits = posterior.symbol_logits()
-        elif self.config.has_symbols:
-            symbol_logits = self.prior.symbol_logits(posterior.mean)
         log_variance = posterior.log_variance if self.config.gaussian_size else None
-        return PosteriorOutput(posterior.expectation, log_variance, symbol_logits)
+        return PosteriorOutput(posterior.expectation, log_variance, self._symbol_logits(posterior))
 
     def reconstruction_latents(
         self, input_ids: torch.Tensor | None = None, attention_mask: torch.Tensor | None = None, *, points=None
@@ -192,10 +195,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         skip_logits: bool | None = None,
         points: torch.Tensor | None = None,
         kl_scale: float = 1.0,
+        classification_only: bool = False,
         return_dict: bool | None = None,
     ) -> LDEBMOutput:
         """
-        The whole objective on a batch of texts or points; or, with `encoder_outputs`, one decoding step of `generate`.
+        The whole objective on a batch of texts, documents or points; or, with `encoder_outputs`, one decoding step of
+        `generate`.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts as the tokenizer gives them,
@@ -218,26 +223,23 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`): For a model of points, instead of texts.
             kl_scale (`float`, *optional*, defaults to 1.0): Multiplies `config.kl_weight`, to anneal it: also what
                 teaches an energy; and the weight of I(x; c) of priors with codes.
+            classification_only (`bool`, *optional*, defaults to `False`): Compute nothing but the symbols'
+                cross-entropy, at the posterior means; the labelled stream of semi-supervised training.
             return_dict (`bool`, *optional*): Passed by `generate`; the output is an [`LDEBMOutput`] in any case.
         """
         if encoder_outputs is not None:
-            return self._decode(decoder_input_ids, encoder_outputs, past_key_values, use_cache)
+            latents = encoder_outputs[0].squeeze(1)
+            return self.modality.decode_step(decoder_input_ids, latents, past_key_values, use_cache)
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
         with parametrize.cached():
-            if input_ids is not None and lengths is None:
-                lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
-            posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points)
+            modality = self.modality
+            inputs = modality.read(**given, labels=labels, decoder_input_ids=decoder_input_ids)
+            posterior = modality.posterior(inputs)
             latents = posterior.sample(generator, relaxed=self.training)
-            logits = None
-            if points is not None:
-                self._refuse_for_points(labels=labels, decoder_input_ids=decoder_input_ids)
-                reconstruction = -self.decoder.log_likelihood(latents, self._scaled(points)).mean()
-            else:
-                hidden, targets = self._read(latents, input_ids, attention_mask, lengths, labels, decoder_input_ids)
-                vocabulary = self.decoder.embedding.weight
-                reconstruction = reconstruction_loss(hidden.data, vocabulary, targets, len(latents))
-                if not (self.training if skip_logits is None else skip_logits):
-                    of_tokens = hidden._replace(data=self.decoder.logits(hidden.data))
-                    logits, _ = pad_packed_sequence(of_tokens, batch_first=True)
+            if classification_only:
+                return self._classification(posterior, latents, class_labels, generator)
+            with_logits = not (self.training if skip_logits is None else skip_logits)
+            reconstruction, logits = modality.reconstruction(latents, inputs, labels, decoder_input_ids, with_logits)
             output = self._objective(posterior, latents, reconstruction, class_labels, kl_scale, generator)
             output.logits = logits
             return output
@@ -253,10 +255,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     ) -> LDEBMOutput:
         """Algorithm 1's objective, given what the modality makes of a batch."""
         config, batch_size = self.config, len(latents)
-        if class_labels is not None:
-            self.require_symbols()
-            if class_labels.shape != (batch_size,):
-                raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+        self._check_class_labels(class_labels, batch_size)
         prior = self.prior.loss(latents, posterior, generator)
         entropy = posterior.negative_entropy(config.entropy_threshold)
         loss = reconstruction + kl_scale * config.kl_weight * (prior.loss + entropy)
@@ -274,11 +273,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if symbol_logits is not None:
             if class_labels is None:
                 class_labels = torch.full((batch_size,), IGNORE_INDEX, device=latents.device)
-            classification = classification_loss(symbol_logits, class_labels)
-            if prior.noisy_symbol_logits is not None:
-                repeats = len(prior.noisy_symbol_logits) // batch_size
-                noisy = classification_loss(prior.noisy_symbol_logits, class_labels.repeat(repeats))
-                classification = (classification + noisy) / 2
+            classification = all_levels_classification_loss(symbol_logits, prior.noisy_symbol_logits, class_labels)
             loss = loss + config.classification_weight * classification
         return LDEBMOutput(
             loss=loss,
@@ -295,6 +290,38 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             posterior_log_variance=posterior.log_variance if config.gaussian_size else None,
         )
 
+    def _classification(self, posterior, latents, class_labels, generator) -> LDEBMOutput:
+        """The symbols' cross-entropy alone, at the posterior means and at noisy levels where symbols are learned."""
+        self.require_symbols()
+        if class_labels is None:
+            raise ValueError("classification_only needs class_labels, got None")
+        self._check_class_labels(class_labels, len(latents))
+        symbol_logits, noisy_logits = self._symbol_logits(posterior), None
+        if self.config.prior == "diffusion" and self.config.symbol_levels == "all":
+            noisy_logits = self.prior.noisy_symbol_logits(latents, generator)
+        classification = all_levels_classification_loss(symbol_logits, noisy_logits, class_labels)
+        return LDEBMOutput(
+            loss=self.config.classification_weight * classification,
+            classification_loss=classification,
+            symbol_logits=symbol_logits,
+            latents=latents,
+            posterior_mean=posterior.expectation,
+            posterior_log_variance=posterior.log_variance if self.config.gaussian_size else None,
+        )
+
+    def _check_class_labels(self, class_labels: torch.Tensor | None, batch_size: int) -> None:
+        if class_labels is None:
+            return
+        self.require_symbols()
+        if class_labels.shape != (batch_size,):
+            raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+
+    def _symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
+        """Logits of p(y|z) at the posterior mean, or of q(y|x) of priors with codes; `None` without symbols."""
+        if not self.config.has_symbols:
+            return None
+        return self.prior.symbol_logits(posterior.mean) if posterior.code_logits is None else posterior.symbol_logits()
+
     def posterior(
         self,
         input_ids: torch.Tensor | None = None,
@@ -304,61 +331,13 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         points: torch.Tensor | None = None,
     ) -> Posterior:
         """q(z|x) as an object that can be sampled from and scored; arguments and errors as in [`encode`]."""
-        given = {"input_ids": input_ids is not None, "points": points is not None}
-        wanted = "points" if self.config.modality == "point" else "input_ids"
-        names = [name for name, is_given in given.items() if is_given]
-        if names != [wanted]:
-            got = " and ".join(names) or "neither"
-            raise ValueError(f"{wanted} must be given to a model of {self.config.modality}s, got {got}")
-        if points is None:
-            return self.encoder(input_ids, attention_mask, lengths)
-        self._refuse_for_points(attention_mask=attention_mask, lengths=lengths)
-        points = torch.as_tensor(points, device=self.device)
-        if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
-            expected = f"(n, {self.config.point_size}) with n at least 1"
-            raise ValueError(f"points must have shape {expected}, got {tuple(points.shape)}")
-        return self.encoder(self._scaled(points))
-
-    def _refuse_for_points(self, **of_texts) -> None:
-        for name, value in of_texts.items():
-            if value is not None:
-                raise ValueError(f"{name} is about texts and cannot be given to a model of points")
+        modality = self.modality
+        inputs = modality.read(input_ids=input_ids, attention_mask=attention_mask, lengths=lengths, points=points)
+        return modality.posterior(inputs)
 
     def _require_latent(self) -> None:
         if self.config.prior == "none":
             raise ValueError('prior="none" has no latent that a text could be encoded into')
-
-    def _scaled(self, points: torch.Tensor) -> torch.Tensor:
-        """Points in the model's own units."""
-        center = at_least_float32(self.point_center)
-        return (points.to(center.dtype) - center) / self.config.point_scale
-
-    def decode_points(
-        self, latents: torch.Tensor, do_sample: bool = False, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """The mean of p(x|z), or with `do_sample` a draw, for each latent, `(n, point_size)`; for models of points."""
-        points = self.decoder.sample(latents, generator) if do_sample else self.decoder(latents)
-        return self.point_center + self.config.point_scale * points
-
-    def _read(self, latents, input_ids, attention_mask, lengths, labels, decoder_input_ids):
-        """The decoder's states after every token of the texts, packed, and the tokens that they are to predict."""
-        if labels is not None and labels.ndim != 2:
-            raise ValueError(
-                f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
-                "symbols go into class_labels"
-            )
-        if labels is None:
-            labels = self._targets(input_ids, attention_mask)
-            # A text of one token has no target: one place of it is read all the same, and does not count.
-            target_lengths = [max(length - 1, 1) for length in lengths]
-        else:
-            target_lengths = [labels.shape[1]] * len(labels)  # where the padding is, only the device knows
-        if labels.shape[1] == 0:
-            raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
-        if decoder_input_ids is None:
-            decoder_input_ids = self._shift_right(labels)
-        hidden = self.decoder.forward_packed(decoder_input_ids, latents, target_lengths)
-        return hidden, pack(labels, target_lengths).data
 
     def conditional_log_likelihood(
         self,
@@ -370,40 +349,13 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         points: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        log p(x|z) of each example, `(batch_size,)`: of a text its words and end given the beginning, of a point in the
-        units of `points`.
+        log p(x|z) of each example, `(batch_size,)`: of a text its words and end given the beginning, of a document its
+        words in one order, of a point in the units of `points`.
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z; for a model without a latent of
                 size 0.
             input_ids, attention_mask, lengths, points: As in [`encode`].
         """
-        if points is not None:
-            log_scale = self.config.point_size * math.log(self.config.point_scale)
-            return self.decoder.log_likelihood(latents, self._scaled(points)) - log_scale
-        if lengths is None:
-            lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
-        hidden, targets = self._read(latents, input_ids, attention_mask, lengths, None, None)
-        logits = self.decoder.logits(hidden.data).float()
-        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
-        return -pad_packed_sequence(hidden._replace(data=losses), batch_first=True)[0].sum(-1)
-
-    def _decode(self, decoder_input_ids, encoder_outputs, past_key_values, use_cache) -> LDEBMOutput:
-        latents = encoder_outputs[0].squeeze(1)
-        state = None if past_key_values is None else past_key_values.hidden
-        seen = 0 if past_key_values is None else past_key_values.length
-        hidden, state = self.decoder(decoder_input_ids, latents, state)
-        return LDEBMOutput(
-            logits=self.decoder.logits(hidden),
-            latents=latents,
-            past_key_values=RecurrentState(state, seen + decoder_input_ids.shape[1]) if use_cache else None,
-        )
-
-    def _targets(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        padding = input_ids == self.config.pad_token_id if attention_mask is None else attention_mask == 0
-        return input_ids.masked_fill(padding, IGNORE_INDEX)[:, 1:]
-
-    def _shift_right(self, labels: torch.Tensor) -> torch.Tensor:
-        start = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
-        shifted = torch.cat([start, labels[:, :-1]], dim=1)
-        return shifted.masked_fill(shifted == IGNORE_INDEX, self.config.pad_token_id)
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
+        return self.modality.log_likelihood(latents, self.modality.read(**inputs))

@@ -136,3 +136,22 @@ def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor)
     """
     total = F.cross_entropy(symbol_logits, class_labels, ignore_index=IGNORE_INDEX, reduction="sum")
     return total / (class_labels != IGNORE_INDEX).sum().clamp(min=1)
+
+
+def all_levels_classification_loss(
+    symbol_logits: torch.Tensor, noisy_symbol_logits: torch.Tensor | None, class_labels: torch.Tensor
+) -> torch.Tensor:
+    """
+    [`classification_loss`] at level 0; with symbols at all levels, the mean of that and that at the noisy levels.
+
+    Args:
+        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
+        noisy_symbol_logits (`torch.Tensor` of shape `(num_pairs, num_symbols)`, *optional*): f(z̃_t, t); pair `i`
+            belongs to example `i % batch_size`.
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`): Symbols; -100 where unknown.
+    """
+    loss = classification_loss(symbol_logits, class_labels)
+    if noisy_symbol_logits is None:
+        return loss
+    repeats = len(noisy_symbol_logits) // len(class_labels)
+    return (loss + classification_loss(noisy_symbol_logits, class_labels.repeat(repeats))) / 2

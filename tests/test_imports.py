@@ -16,11 +16,12 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
-    {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"},
+    {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
+    | {"bag_of_words"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation"},
+    {"encoders", "decoders", "generation", "modalities"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -33,6 +34,8 @@ OUTER_LAYER = {
     "model_card",
     "plots",
     "scores",
+    "studies",
+    "text_clusters",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}
