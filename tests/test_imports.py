@@ -30,6 +30,7 @@ OUTER_LAYER = {
     "metrics",
     "clustering",
     "tokenization",
+    "document_tokenization",
     "likelihood",
     "model_card",
     "plots",

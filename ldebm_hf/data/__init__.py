@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from .agnews import load_agnews
 from .daily_dialog import HUB_ID as DAILY_DIALOG_ID
 from .daily_dialog import load_daily_dialog, read_daily_dialog
 from .dialogues import Dialogue, Turn
@@ -16,7 +18,7 @@ from .points import load_points
 from .ptb import load_ptb
 from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
 from .smd import load_smd, read_smd
-from .splits import limit_training
+from .splits import drop_short_texts, limit_training
 from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
 from .yelp import load_yelp
@@ -34,6 +36,7 @@ __all__ = [
     "StreamedSplit",
     "Turn",
     "check_corpus",
+    "load_agnews",
     "load_corpus",
     "load_daily_dialog",
     "load_points",
@@ -48,6 +51,7 @@ RELEASES = {
     "yelp": (load_yelp, "sentiment.{train,dev}.{0,1}"),
     "daily_dialog": (load_daily_dialog, None),  # from the Hub, if there is no folder
     "smd": (load_smd, "kvret_{train,dev}_public.json"),
+    "agnews": (load_agnews, None),  # likewise, with titles
 }
 OF_DIALOGUES = {"daily_dialog", "smd"}
 TOKENISED_SOURCES = {"synthetic", "ptb", "yelp"}
@@ -64,6 +68,10 @@ def load_corpus(
     validation_file: str | Path | None = None,
     validation_fraction: float = 0.1,
     label_fraction: float = 1.0,
+    label_count: int | None = None,
+    label_seed: int | None = None,
+    titles: bool = False,
+    min_words: int = 0,
     max_train_examples: int | None = None,
     streaming: bool = False,
     validation_size: int = 2000,
@@ -75,10 +83,10 @@ def load_corpus(
 
     Args:
         source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
-            `"daily_dialog"`, `"smd"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id of a Hub data
-            set (`"owner/name"`).
-        data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` comes from
-            the Hub), or the one that relative paths start from.
+            `"daily_dialog"`, `"smd"`, `"agnews"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id
+            of a Hub data set (`"owner/name"`).
+        data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` and
+            `"agnews"` come from the Hub), or the one that relative paths start from.
         text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
         label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown. Of
             `"daily_dialog"` (act, emotion) and `"smd"` (intent, speaker): the attribute to take as labels; without
@@ -89,6 +97,12 @@ def load_corpus(
         validation_fraction (`float`, *optional*, defaults to 0.1): a source without a validation split of its own
             gives up this share of its training texts.
         label_fraction (`float`, *optional*, defaults to 1.0): keep only this share of the training labels.
+        label_count (`int`, *optional*): keep only so many, equally many of each class.
+        label_seed (`int`, *optional*): decides which labels are kept, and nothing else; defaults to `seed`.
+        titles (`bool`, *optional*, defaults to `False`): of `"agnews"`: texts are titles and descriptions, not
+            descriptions alone.
+        min_words (`int`, *optional*, defaults to 0): leave out texts of fewer words, in every split; words are what a
+            bag of words counts (`count_content_words`).
         max_train_examples (`int`, *optional*): train on a random subset of at most this size.
         streaming (`bool`, *optional*, defaults to `False`): leave the training texts of files (a glob pattern names
             several) or a Hub data set where they are, and read them window by window; see `load_stream`.
@@ -107,9 +121,12 @@ def load_corpus(
     source = "daily_dialog" if source == DAILY_DIALOG_ID else source
     if not keep_repeated and source not in OF_DIALOGUES:
         raise ValueError(f"keep_repeated=False is about dialogues ('daily_dialog', 'smd'), not about {str(source)!r}")
+    if titles and source != "agnews":
+        raise ValueError(f"titles=True is about 'agnews', not about {str(source)!r}")
     if streaming:
-        if label_fraction != 1 or max_train_examples is not None:
-            name = "label_fraction" if label_fraction != 1 else "max_train_examples"
+        choices = {"label_fraction": label_fraction != 1, "label_count": label_count is not None}
+        choices |= {"max_train_examples": max_train_examples is not None, "min_words": min_words > 0}
+        for name in (name for name, is_made in choices.items() if is_made):
             raise ValueError(f"{name} chooses among all training texts and cannot be used with streaming")
         if attribute_columns is not None:
             raise ValueError(f"attribute_columns={attribute_columns!r} cannot be used with streaming")
@@ -138,7 +155,9 @@ def load_corpus(
     elif source in ("synthetic", *RELEASES):
         if attribute_columns is not None:
             raise ValueError(f"attribute_columns goes with a file or Hub data set as source, not with {source!r}")
-        corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, keep_repeated)
+        own = {"keep_repeated": keep_repeated} if source in OF_DIALOGUES else {}
+        own |= {"titles": titles, "seed": seed} if source == "agnews" else {}
+        corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, **own)
         if label_column is not None:
             corpus = corpus.labelled_by(label_column)
     elif Path(source).is_dir() or (HUB_ID.fullmatch(str(source)) and not Path(source).is_file()):
@@ -150,16 +169,19 @@ def load_corpus(
             f"unknown source {str(source)!r}: use 'synthetic', {', '.join(map(repr, RELEASES))}, a path that ends in "
             f"one of {', '.join(FILE_TYPES)}, or a Hub id 'owner/name'"
         )
-    corpus.train = limit_training(corpus.train, max_train_examples, label_fraction, seed)
+    drop_short_texts(corpus, min_words)
+    corpus.train = limit_training(
+        corpus.train, max_train_examples, label_fraction, seed, label_count=label_count, label_seed=label_seed
+    )
     corpus.notes += _doubts(corpus)
     return corpus
 
 
-def _load_release(source: str, data_dir: str | Path | None, keep_repeated: bool) -> Corpus:
+def _load_release(source: str, data_dir: str | Path | None, **options: Any) -> Corpus:
     load, files = RELEASES[source]
     if data_dir is None and files is not None:
         raise ValueError(f"source {source!r} needs data_dir, the folder with {files}")
-    return load(data_dir, keep_repeated=keep_repeated) if source in OF_DIALOGUES else load(data_dir)
+    return load(data_dir, **options)
 
 
 def _doubts(corpus: Corpus) -> list[str]:

@@ -28,6 +28,8 @@ def load_points(
     validation_file: str | Path | None = None,
     validation_fraction: float = 0.1,
     label_fraction: float = 1.0,
+    label_count: int | None = None,
+    label_seed: int | None = None,
     max_train_examples: int | None = None,
     data_dir: str | Path | None = None,
     seed: int = 0,
@@ -49,6 +51,8 @@ def load_points(
             share of its points.
         label_fraction (`float`, *optional*, defaults to 1.0): keep only this share of the training labels; 0 trains
             without any, and validation still has its own for the scores.
+        label_count (`int`, *optional*): keep only so many, equally many of each class.
+        label_seed (`int`, *optional*): decides which labels are kept, and nothing else; defaults to `seed`.
         max_train_examples (`int`, *optional*): train on a random subset of at most this size.
         data_dir (`str` or `Path`, *optional*): the folder that relative paths start from.
         seed (`int`, *optional*, defaults to 0): decides the drawn points and every random choice above.
@@ -74,7 +78,9 @@ def load_points(
             f"unknown source of points {str(source)!r}: use {', '.join(map(repr, POINT_DISTRIBUTIONS))}, or a path "
             f"that ends in one of {', '.join(FILE_TYPES)}"
         )
-    corpus.train = limit_training(corpus.train, max_train_examples, label_fraction, seed)
+    corpus.train = limit_training(
+        corpus.train, max_train_examples, label_fraction, seed, label_count=label_count, label_seed=label_seed
+    )
     corpus.notes += unseen_classes(corpus)
     return corpus
 

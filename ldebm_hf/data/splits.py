@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from .schema import NO_LABEL, PointSplit, Split
+from ..document_tokenization import count_content_words
+from .schema import NO_LABEL, Corpus, PointSplit, Split
 
 AnySplit = TypeVar("AnySplit", Split, PointSplit)
 
@@ -32,6 +33,20 @@ def hold_out(split: AnySplit, fraction: float, seed: int) -> tuple[AnySplit, Any
     return split.select(rest), split.select(held_out)
 
 
+def drop_short_texts(corpus: Corpus, min_words: int) -> None:
+    """Take texts of fewer words out of every split of `corpus`, which gets a note of their numbers."""
+    if min_words < 0:
+        raise ValueError(f"min_words must be at least 0, got {min_words}")
+    if not min_words:
+        return
+    for name, split in corpus.splits.items():
+        kept = [i for i, count in enumerate(count_content_words(split.texts)) if count >= min_words]
+        if not kept:
+            raise ValueError(f"{name} holds no text of min_words={min_words} or more")
+        corpus.notes.append(f"{name}: {len(split) - len(kept):,} texts of fewer than {min_words} words left out")
+        setattr(corpus, name, split.select(kept))
+
+
 def take_subset(split: AnySplit, size: int, seed: int) -> AnySplit:
     """A random subset of at most `size` examples."""
     if size < 1:
@@ -50,11 +65,45 @@ def hide_labels(split: AnySplit, fraction: float, seed: int) -> AnySplit:
     return replace(split, labels=[label if i in kept else NO_LABEL for i, label in enumerate(labels)])
 
 
-def limit_training(split: AnySplit, max_examples: int | None, label_fraction: float, seed: int) -> AnySplit:
-    """`take_subset`, if there is a limit, then `hide_labels`."""
+def keep_labels(split: AnySplit, count: int, seed: int) -> AnySplit:
+    """Keep `count` labels, as many of every class as of any other, or one more; the others become `NO_LABEL`.
+
+    Raises:
+        ValueError: fewer labels than classes, or a class that has not as many as it would keep.
+    """
+    labels = _as_list(split.labels)
+    classes = sorted(split.classes)
+    if not classes or count < len(classes):
+        raise ValueError(f"label_count must be at least the number of classes, {len(classes)}, got {count}")
+    share, rest = divmod(count, len(classes))
+    kept: set[int] = set()
+    order = _shuffled(len(labels), seed, "labels")
+    for place, label in enumerate(classes):
+        members, size = [i for i in order if labels[i] == label], share + (place < rest)
+        if len(members) < size:
+            raise ValueError(f"label_count={count} needs {size} labels of class {label}, and there are {len(members)}")
+        kept.update(members[:size])
+    return replace(split, labels=[label if i in kept else NO_LABEL for i, label in enumerate(labels)])
+
+
+def limit_training(
+    split: AnySplit,
+    max_examples: int | None,
+    label_fraction: float,
+    seed: int,
+    *,
+    label_count: int | None = None,
+    label_seed: int | None = None,
+) -> AnySplit:
+    """`take_subset`, if there is a limit, then `keep_labels` or `hide_labels`, with `label_seed` if that is given."""
+    if label_count is not None and label_fraction != 1:
+        raise ValueError(f"label_count={label_count} and label_fraction={label_fraction} cannot both be given")
     if max_examples is not None:
         split = take_subset(split, max_examples, seed)
-    return hide_labels(split, label_fraction, seed)
+    label_seed = seed if label_seed is None else label_seed
+    if label_count is not None:
+        return keep_labels(split, label_count, label_seed)
+    return hide_labels(split, label_fraction, label_seed)
 
 
 def check_validation_fraction(fraction: float) -> None:

@@ -31,6 +31,7 @@ from .batches import (
 from .checkpoints import WRITE_ERRORS, CheckpointStore
 from .evaluation import GREATER_IS_BETTER, Evaluator, loss_terms
 from .fingerprint import run_fingerprint
+from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
 from .parts import InMemoryExamples, Part, StreamedTexts, TrainingExamples
@@ -103,6 +104,13 @@ class Trainer:
         self.some_labels_known = corpus.train.num_labelled > 0
         if settings.clustering.enabled and not self.config.has_symbols:
             raise ValueError(f"clustering.enabled=true gives symbols, and prior={self.config.prior!r} has none")
+        self.labelled_stream = LabelledStream(
+            self.train_set.labels,
+            training.labelled_batch_size,
+            self.config,
+            seed=training.seed,
+            process=self.accelerator.process_index,
+        )
         self.clusters_are_needed = self.config.has_symbols and needs_clusters(
             self.train_set.labels, settings.clustering
         )
@@ -215,11 +223,13 @@ class Trainer:
         workers = training.dataloader_num_workers
         if workers is None:
             workers = 2 if self.accelerator.device.type == "cuda" else 0
-        batches = iter(part.split.batches(micro_batches, symbols, workers))
+        taught = self.labelled_stream.others(part.split.labels, symbols)
+        batches = iter(part.split.batches(micro_batches, taught, workers))
+        labelled = iter(self.labelled_stream.batches(part.split, progress.step, len(steps)))
         self.wrapped_model.train()
         self.recorder.restart_clock()
         for step in steps:
-            terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights)
+            terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights, next(labelled, None))
             progress.step += 1
             progress.step_in_epoch += 1
             self.recorder.add(progress.step, terms)
@@ -231,12 +241,16 @@ class Trainer:
             if save:
                 self._save_checkpoint()
 
-    def _train_step(self, micro_batches: list[Batch], weights: list[float]) -> dict[str, torch.Tensor]:
+    def _train_step(
+        self, micro_batches: list[Batch], weights: list[float], labelled: Batch | None = None
+    ) -> dict[str, torch.Tensor]:
         """One optimiser step; its terms, weighted so that their mean over processes is the mean over examples."""
         accelerator = self.accelerator
         seed_noise(self.training.seed, Purpose.TRAINING_STEP, self.progress.step, accelerator.process_index)
         scale = kl_scale(self.training, self.progress.step, self.total_steps)
         terms: dict[str, torch.Tensor] = {}
+        # First, since its gradients wait for the last micro-batch to be exchanged between processes.
+        of_labelled = {} if labelled is None else self._train_labelled(labelled)
         for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
             batch = to_device(batch, accelerator.device)
             labels = batch["class_labels"] if self.config.has_symbols else None
@@ -249,6 +263,7 @@ class Trainer:
                 parts["scored"] = (targets >= 0).float().mean()
                 parts["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
             terms = {name: terms.get(name, 0) + weight * part for name, part in parts.items()}
+        terms |= of_labelled
         accelerator.unscale_gradients(self.optimizer)
         norms = clip_gradients(self.optimizer, self.training)
         if accelerator.mixed_precision != "fp16":  # where the loss scaler finds its scale by overflowing
@@ -257,6 +272,16 @@ class Trainer:
         self.scheduler.step()
         self.optimizer.zero_grad()
         return terms
+
+    def _train_labelled(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Gradients of the labelled stream's cross-entropy; its terms."""
+        batch = to_device(batch, self.accelerator.device)
+        labels = batch["class_labels"]
+        with self.accelerator.no_sync(self.wrapped_model):
+            output = self.wrapped_model(**model_inputs(batch), class_labels=labels, classification_only=True)
+            self.accelerator.backward(output.loss)
+        hits = (output.symbol_logits.argmax(-1) == labels).float().mean()
+        return {"classification_loss": output.classification_loss.detach(), "hits": hits, "scored": hits.new_ones(())}
 
     def _posterior_means(self, split: Examples) -> np.ndarray:
         means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)

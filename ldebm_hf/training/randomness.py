@@ -14,6 +14,7 @@ class Purpose(IntEnum):
     VALIDATION_BATCH = 2
     VALIDATION_ORDER = 3
     PRIOR_SAMPLES = 4
+    LABELLED_EXAMPLES = 5
 
 
 def seed_noise(seed: int, purpose: Purpose, *place: int) -> None:

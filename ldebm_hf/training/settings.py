@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from ..clustering import ClusteringSettings
 from ..configuration_ldebm import PRESETS, LDEBMConfig
 from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
+from ..document_tokenization import build_document_tokenizer
 from ..tokenization import SPECIAL_TOKENS, build_tokenizer
 from .atomic import write_text
 from .typed_values import check_limits, convert
@@ -27,6 +28,8 @@ FROM_TOKENIZER = {
 }  # fmt: skip
 UNKNOWN_WORD = SPECIAL_TOKENS[1]
 PUBLISHED_POINT_STD = 8.5
+SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
+"""Of texts and of documents, where they are not given."""
 Schedule = Literal[
     "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
 ]
@@ -42,9 +45,9 @@ class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
     source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, file, Hub id; gaussians, pinwheel"
+        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews, file, Hub id; gaussians, pinwheel"
     )
-    data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog or smd")
+    data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog, smd or agnews")
     text_column: str = setting("text", "column that holds the text")
     label_column: str | None = setting(None, "column (daily_dialog, smd: attribute) of labels, empty where unknown")
     attribute_columns: list[str] | None = setting(None, "columns of classes that are used for scores only")
@@ -55,16 +58,25 @@ class DataSettings:
     )
     validation_fraction: float = setting(0.1, "that share", above=0)
     label_fraction: float = setting(1.0, "share of the training labels that is kept", at_least=0)
+    label_count: int | None = setting(None, "keep only so many training labels, equally many a class", at_least=1)
+    label_seed: int | None = setting(None, "decides which labels are kept; none: corpus_seed", at_least=0)
+    titles: bool = setting(False, "agnews: texts are titles and descriptions, not descriptions alone")
+    min_words: int = setting(0, "leave out texts of fewer words, as documents count them", at_least=0)
     max_train_examples: int | None = setting(None, "use only so many training examples", at_least=1)
     streaming: bool = setting(False, "leave the training texts on disk or the Hub and read them every epoch")
     validation_size: int = setting(2000, "texts of a stream that are held out for validation", at_least=1)
     reservoir_size: int = setting(100_000, "texts of a stream that are kept for clustering", at_least=1)
     shuffle_buffer_size: int = setting(10_000, "texts of a stream that are shuffled together", at_least=1)
     keep_repeated: bool = setting(True, "keep held-out dialogues that also stand in train")
-    vocab_size: int = setting(10000, "most frequent words to keep", at_least=1)
+    vocab_size: int | None = setting(
+        None, "most frequent words to keep, special tokens included; none: 10000, of documents 30004", at_least=1
+    )
+    stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
     lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
     split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
-    max_length: int = setting(40, "longest text in tokens, beginning and end marks included", at_least=3)
+    max_length: int | None = setting(
+        None, "longest text in tokens, beginning and end marks included; none: 40, of documents 512", at_least=3
+    )
     corpus_seed: int = setting(0, "decides the built-in corpus, and which texts are held out or left out", at_least=0)
 
     def load_corpus(self) -> Corpus:
@@ -78,6 +90,10 @@ class DataSettings:
             validation_file=self.validation_file,
             validation_fraction=self.validation_fraction,
             label_fraction=self.label_fraction,
+            label_count=self.label_count,
+            label_seed=self.label_seed,
+            titles=self.titles,
+            min_words=self.min_words,
             max_train_examples=self.max_train_examples,
             streaming=self.streaming,
             validation_size=self.validation_size,
@@ -96,13 +112,18 @@ class DataSettings:
             validation_file=self.validation_file,
             validation_fraction=self.validation_fraction,
             label_fraction=self.label_fraction,
+            label_count=self.label_count,
+            label_seed=self.label_seed,
             max_train_examples=self.max_train_examples,
             data_dir=self.data_dir,
             seed=self.corpus_seed,
         )
 
-    def build_tokenizer(self, corpus: Corpus) -> PreTrainedTokenizerBase:
+    def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
         """A tokenizer with the words of the corpus's training texts."""
+        if of_documents:
+            options = {"stop_words": self.stop_words, "max_length": self.max_length}
+            return build_document_tokenizer(corpus.train.texts, self.vocab_size, **options)
         is_raw_text = self.source not in TOKENISED_SOURCES
         return build_tokenizer(
             corpus.train.texts,
@@ -124,6 +145,10 @@ class TrainingSettings:
     max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
     per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
+    labelled_batch_size: int = setting(
+        0, "labelled examples drawn for every step of a process, whose labels count there alone; 0: in the batches",
+        at_least=0,
+    )
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
     dataloader_num_workers: int | None = setting(
@@ -197,6 +222,13 @@ class Settings:
             default = LDEBMConfig()
             prior, num_levels = (model.get(name, getattr(default, name)) for name in ("prior", "num_levels"))
             self.clustering.enabled = prior == "diffusion" and num_levels > 1
+        for name, value in SIZES[self.modality == "document"].items():
+            if getattr(self.data, name) is None:
+                setattr(self.data, name, value)
+        if self.data.stop_words != known["data.stop_words"].default and self.modality != "document":
+            raise ValueError(f"data.stop_words={self.data.stop_words} needs model.modality=document")
+        if self.training.labelled_batch_size and self.data.streaming:
+            raise ValueError("training.labelled_batch_size draws from all examples and cannot be used with streaming")
         if self.data.point_columns is not None and self.modality != "point":
             raise ValueError(f"data.point_columns={self.data.point_columns} needs model.modality=point")
         if self.training.warmup_steps and self.training.lr_scheduler_type == "constant":
@@ -213,14 +245,15 @@ class Settings:
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
         if self.modality == "point":
-            for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("training", "group_by_length"))
+            for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("data", "titles"),
+                         ("data", "min_words"), ("training", "group_by_length"))  # fmt: skip
             for section, name in for_texts:
                 if getattr(getattr(self, section), name):
                     raise ValueError(f"{section}.{name} is for texts and cannot be used with model.modality=point")
 
     @property
     def modality(self) -> str:
-        """What the model is of: `"text"` or `"point"`."""
+        """What the model is of: `"text"`, `"document"` or `"point"`."""
         return self.model.get("modality", known_settings()["model.modality"].default)
 
     @classmethod
