@@ -21,7 +21,7 @@ CORE_LAYERS = (
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities"},
+    {"encoders", "decoders", "generation", "modalities", "classification"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -34,9 +34,12 @@ OUTER_LAYER = {
     "likelihood",
     "model_card",
     "plots",
+    "few_label_baselines",
     "scores",
     "studies",
     "text_clusters",
+    "topics",
+    "word_vectors",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}

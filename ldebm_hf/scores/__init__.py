@@ -1,15 +1,19 @@
 """Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
 
 from .attributes import attribute_accuracy
+from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .distances import energy_distance, sliced_wasserstein
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
 from .symbols import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
 from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
+from .topics import topic_coherence, topic_diversity
 
 __all__ = [
     "BatchedHomogeneity",
+    "CalibrationBins",
+    "ClassificationScores",
     "ModeScores",
     "MutualInformation",
     "PointSamples",
@@ -17,6 +21,8 @@ __all__ = [
     "SymbolUsage",
     "attribute_accuracy",
     "batched_homogeneity",
+    "calibration_bins",
+    "classification_scores",
     "copied_share",
     "corpus_bleu",
     "distinct_n",
@@ -33,4 +39,6 @@ __all__ = [
     "sliced_wasserstein",
     "symbol_scores",
     "symbol_usage",
+    "topic_coherence",
+    "topic_diversity",
 ]

@@ -121,16 +121,15 @@ class DataSettings:
 
     def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
         """A tokenizer with the words of the corpus's training texts."""
+        sizes = {name: getattr(self, name) or default for name, default in SIZES[of_documents].items()}
         if of_documents:
-            options = {"stop_words": self.stop_words, "max_length": self.max_length}
-            return build_document_tokenizer(corpus.train.texts, self.vocab_size, **options)
+            return build_document_tokenizer(corpus.train.texts, stop_words=self.stop_words, **sizes)
         is_raw_text = self.source not in TOKENISED_SOURCES
         return build_tokenizer(
             corpus.train.texts,
-            self.vocab_size,
+            **sizes,
             lowercase=is_raw_text if self.lowercase is None else self.lowercase,
             split_punctuation=is_raw_text if self.split_punctuation is None else self.split_punctuation,
-            max_length=self.max_length,
         )
 
 

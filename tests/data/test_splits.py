@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from ldebm_hf.data import NO_LABEL, Split
-from ldebm_hf.data.splits import hide_labels, hold_out, take_subset
+from ldebm_hf.data.splits import hide_labels, hold_out, keep_labels, limit_training, take_subset
 
 
 def labelled(counts: dict[int, int]) -> Split:
@@ -64,3 +64,35 @@ def test_hide_labels_keeps_a_share_of_the_known_ones():
     assert hide_labels(split, 0.0, seed=0).classes == set()
     with pytest.raises(ValueError, match="label_fraction must be between 0 and 1, got 1.5"):
         hide_labels(split, 1.5, seed=0)
+
+
+def test_keep_labels_takes_equally_many_of_each_class():
+    split = labelled({NO_LABEL: 50, 0: 400, 1: 30, 2: 100})
+    kept = keep_labels(split, 60, seed=1)
+    assert Counter(kept.labels) == {NO_LABEL: 520, 0: 20, 1: 20, 2: 20} and kept.texts == split.texts
+    assert all(new in (NO_LABEL, old) for new, old in zip(kept.labels, split.labels, strict=True))
+    assert kept == keep_labels(split, 60, seed=1) != keep_labels(split, 60, seed=2)
+    assert Counter(keep_labels(split, 62, seed=1).labels) == {NO_LABEL: 518, 0: 21, 1: 21, 2: 20}
+
+
+def test_more_labels_of_a_draw_hold_the_fewer():
+    split = labelled({0: 40, 1: 40})
+    few, many = (keep_labels(split, count, seed=5).labels for count in (4, 20))
+    assert all(more == fewer for fewer, more in zip(few, many, strict=True) if fewer != NO_LABEL)
+
+
+def test_keep_labels_refuses():
+    with pytest.raises(ValueError, match="label_count must be at least the number of classes, 3, got 2"):
+        keep_labels(labelled({0: 5, 1: 5, 2: 5}), 2, seed=0)
+    with pytest.raises(ValueError, match="label_count=20 needs 10 labels of class 1, and there are 4"):
+        keep_labels(labelled({0: 50, 1: 4}), 20, seed=0)
+    with pytest.raises(ValueError, match="label_count=2 and label_fraction=0.5 cannot both be given"):
+        limit_training(labelled({0: 5, 1: 5}), None, 0.5, 0, label_count=2)
+
+
+def test_label_seed_decides_nothing_but_the_labels():
+    split = labelled({0: 50, 1: 50})
+    first, second = (limit_training(split, 40, 1, 0, label_count=10, label_seed=seed) for seed in (1, 2))
+    assert first.texts == second.texts and first.labels != second.labels
+    default, given = (limit_training(split, 40, 1, 0, label_count=10, label_seed=seed) for seed in (None, 0))
+    assert default == given

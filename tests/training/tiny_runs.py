@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate.utils import set_seed
 
-from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMModel, build_document_tokenizer, build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, PointSplit, Split, load_corpus
 from ldebm_hf.training import Settings, Trainer
 
@@ -127,7 +127,8 @@ def tiny_trainer(
             "training": defaults | training,
         }
     )
-    tokenizer = None if of_points else build_tokenizer(corpus.train.texts)
+    build = build_document_tokenizer if settings.modality == "document" else build_tokenizer
+    tokenizer = None if of_points else build(corpus.train.texts)
     points = corpus.train.points if of_points else None
     config = settings.model_config(tokenizer, corpus.label_names, points)
     set_seed(settings.training.seed)

@@ -1,0 +1,78 @@
+"""examples/classify.py as a user calls it."""
+
+import csv
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
+WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
+TINY = ["--latent_size", "4", "--document_hidden_size", "16", "--energy_hidden_size", "16", "--langevin_steps", "2",
+        "--num_train_epochs", "6", "--learning_rate", "0.02", "--per_device_train_batch_size", "16",
+        "--labelled_batch_size", "16", "--validation_fraction", "0.25"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run():
+    return runpy.run_path(str(SCRIPT))["main"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, run) -> Path:
+    """A table with a label in every sixth row, and what one command makes of it."""
+    folder = tmp_path_factory.mktemp("classify")
+    rows = ["id,body,kind"]
+    for i in range(96):
+        kind, words = list(WORDS.items())[i % 2]
+        chosen = " ".join(words.split()[j % 4] for j in range(i, i + 3))
+        rows.append(f'{i},"{chosen}, item {i}",{kind if i % 12 < 2 else ""}')
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    run(command(folder, "named.csv") + ["--label_column", "kind", *TINY])
+    return folder
+
+
+def command(folder: Path, output: str) -> list[str]:
+    table = ["--input_file", str(folder / "mine.csv"), "--text_column", "body"]
+    return [str(folder / "model"), *table, "--output_file", str(folder / output)]
+
+
+def test_one_command_names_a_table_with_few_labels(folder):
+    with (folder / "named.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["id", "body", "kind", "predicted_label", "predicted_score"]
+    assert [row["id"] for row in rows] == [str(i) for i in range(96)] and rows[0]["body"].endswith("item 0")
+    right = [row["predicted_label"] == list(WORDS)[i % 2] for i, row in enumerate(rows)]
+    assert sum(right) > 90 and all(0.5 <= float(row["predicted_score"]) <= 1 for row in rows)
+
+
+def test_a_trained_model_is_used_as_it_is(folder, run, capsys):
+    weights = (folder / "model" / "model.safetensors").stat().st_mtime_ns
+    run(command(folder, "named.jsonl"))
+    rows = [json.loads(line) for line in (folder / "named.jsonl").read_text().splitlines()]
+    assert len(rows) == 96 and rows[1]["predicted_label"] == "sport" and rows[1]["kind"] == "sport"
+    run([str(folder / "model"), "--text", "A cold STORM", "goal!"])
+    printed = capsys.readouterr().out
+    assert "A cold STORM\n    -> weather " in printed and "goal!\n    -> sport " in printed
+    assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == weights
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--label_column", "kind"], "holds a trained model and has no use for --label_column"),
+        (["--num_train_epochs", "3"], "has no use for --num_train_epochs 3"),
+        (["--text", "x"], "give either --text or --input_file"),
+        (["--output_file", "x.xlsx"], "--output_file must end in .csv, .tsv or .jsonl"),
+    ],
+)
+def test_what_is_refused(folder, run, capsys, change, message):
+    with pytest.raises(SystemExit):
+        run(command(folder, "other.csv") + change)
+    assert message in capsys.readouterr().err
+
+
+def test_no_model_and_nothing_to_train_on(folder, run):
+    with pytest.raises(FileNotFoundError, match="no model in .*absent.* give --input_file and --label_column"):
+        run([str(folder / "absent"), "--text", "x"])

@@ -1,0 +1,88 @@
+"""Topics of a model's symbols and of LDA."""
+
+import random
+
+import pytest
+import torch
+from tiny_models import seeded, tiny_model
+from torch import nn
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
+from ldebm_hf.scores import topic_coherence, topic_diversity
+from ldebm_hf.topics import count_matrix, lda_topics, symbol_topics
+
+TOPICS = ["rain wind storm cloud", "goal team ball coach"]
+
+
+@pytest.fixture(scope="module")
+def texts():
+    rng = random.Random(0)
+    return [" ".join(rng.choices(TOPICS[i % 2].split(), k=6)) for i in range(300)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(texts):
+    return build_document_tokenizer(texts)
+
+
+def model_that_writes(tokenizer) -> LDEBMModel:
+    """A mixture of two far components; the decoder's first layer is the identity, its last one a table of topics."""
+    torch.manual_seed(0)
+    config = LDEBMConfig.from_preset(
+        "gm_vae", modality="document", vocab_size=len(tokenizer), latent_size=2, num_symbols=2, document_hidden_size=2,
+        document_decoder_layers=1, document_batch_norm=False,
+    )  # fmt: skip
+    model = LDEBMModel(config).eval()
+    with torch.no_grad():
+        model.prior.means.copy_(torch.tensor([[10.0, 0.0], [0.0, 10.0]]).view_as(model.prior.means))
+        model.prior.log_variances.fill_(-6)
+        nn.init.zeros_(model.decoder.layers[0].weight)
+        nn.init.zeros_(model.decoder.layers[0].bias)
+        for topic, words in enumerate(TOPICS):
+            for rank, word in enumerate(words.split()):
+                place = tokenizer.convert_tokens_to_ids(word)
+                model.decoder.layers[0].weight[place, topic] = 0.5 - 0.05 * rank
+    return model
+
+
+def test_symbols_have_the_words_that_the_generator_writes(tokenizer):
+    model = model_that_writes(tokenizer)
+    topics = symbol_topics(model, tokenizer, num_words=4, num_samples=50, generator=seeded())
+    assert topics == [words.split() for words in TOPICS]
+
+
+def test_relevance_weighs_frequent_words_against_telling_ones(tokenizer):
+    model = model_that_writes(tokenizer)
+    counts = torch.ones(len(tokenizer))
+    counts[tokenizer.convert_tokens_to_ids("coach")] = 1000
+    model.decoder.set_background(counts)
+    frequent, telling = (
+        symbol_topics(model, tokenizer, num_words=1, relevance=relevance, generator=seeded()) for relevance in (1, 0)
+    )
+    assert frequent == [["coach"], ["coach"]] and telling == [["rain"], ["goal"]]
+
+
+def test_lda_finds_plain_topics(texts, tokenizer):
+    topics = lda_topics(texts, tokenizer, 2, num_words=4, seed=1)
+    assert sorted(sorted(topic) for topic in topics) == sorted(sorted(words.split()) for words in TOPICS)
+    words = [text.split() for text in texts]
+    assert topic_diversity(topics) == 1
+    mixed = [["rain", "goal", "wind", "team"]]
+    assert topic_coherence(topics, words).min() > 0.1 > topic_coherence(mixed, words).max()
+
+
+def test_counts_are_those_of_words_alone(tokenizer):
+    counts = count_matrix(["rain RAIN of 12 goal", "unheard"], tokenizer).toarray()
+    assert counts.sum() == 3 and counts[0, tokenizer.convert_tokens_to_ids("rain")] == 2
+
+
+def test_what_is_refused(tokenizer, texts):
+    model = model_that_writes(tokenizer)
+    with pytest.raises(ValueError, match="needs a model of documents, got one of texts"):
+        symbol_topics(tiny_model(), tokenizer)
+    with pytest.raises(ValueError, match="num_words must be 1 to 8, got 9"):
+        symbol_topics(model, tokenizer, num_words=9)
+    with pytest.raises(ValueError, match="relevance must be between 0 and 1, got 2"):
+        lda_topics(texts, tokenizer, 2, relevance=2)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        symbol_topics(model.train(), tokenizer)

@@ -1,0 +1,87 @@
+"""Documents through the same loop as texts: background, trained, clustered, scored, saved and read from raw text."""
+
+import pytest
+import torch
+import yaml
+from tiny_runs import TINY_MODEL, tiny_corpus, tiny_trainer
+from transformers import AutoModel, AutoTokenizer
+
+from ldebm_hf import LDEBMModel, build_document_tokenizer
+from ldebm_hf.training import Settings, Trainer, assemble
+from ldebm_hf.training.assembly import count_tokens
+
+DOCUMENTS = TINY_MODEL | {"modality": "document", "document_hidden_size": 16}
+
+
+def settings_of(tmp_path, data=None, **training) -> Settings:
+    rows = [
+        f"{'cold wet windy storm' if i % 2 else 'ball goal team goal'} item{i},{'ab'[i % 2] if i % 5 == 0 else ''}"
+        for i in range(60)
+    ]
+    path = tmp_path / "mine.csv"
+    path.write_text("text,kind\n" + "\n".join(rows) + "\n")
+    return Settings.from_dict(
+        {
+            "data": {"source": str(path), "label_column": "kind"} | (data or {}),
+            "model": {name: value for name, value in DOCUMENTS.items() if name != "num_symbols"},
+            "clustering": {"enabled": False},
+            "training": {"output_dir": str(tmp_path / "run"), "num_train_epochs": 6, "learning_rate": 0.01}
+            | {"per_device_train_batch_size": 8, "labelled_batch_size": 8} | training,
+        }
+    )  # fmt: skip
+
+
+def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
+    settings = settings_of(tmp_path)
+    model, tokenizer, corpus = assemble(settings)
+    counts = count_tokens(tokenizer, corpus.train.texts)
+    assert counts[tokenizer.convert_tokens_to_ids("goal")] == 2 * counts[tokenizer.convert_tokens_to_ids("ball")]
+    background = model.decoder.background.clone()
+    torch.testing.assert_close(background[4:].exp() * counts[4:].sum(), torch.from_numpy(counts[4:]).float())
+    Trainer(model, tokenizer, corpus, settings).train()
+
+    loaded = LDEBMModel.from_pretrained(tmp_path / "run")
+    assert torch.equal(loaded.decoder.background, background)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+    found = loaded.classify(["A STORM: cold & wet", "The team scores a goal"], tokenizer)
+    assert [result["label"] for result in found] == ["b", "a"]
+    assert isinstance(AutoModel.from_pretrained(tmp_path / "run"), LDEBMModel)
+
+
+def test_symbols_without_any_label(tmp_path):
+    corpus = tiny_corpus(num_train=120, num_validation=60, labels="no")
+    trainer = tiny_trainer(
+        tmp_path, corpus, DOCUMENTS, {"normalize": False}, num_train_epochs=6, max_grad_norm=None
+    )
+    values = trainer.train()
+    assert values["symbols_used"] == 3 and values["v_measure"] > 0.5
+
+
+def test_sizes_follow_the_modality():
+    text, document = Settings(), Settings(model={"modality": "document"})
+    assert (text.data.vocab_size, text.data.max_length) == (10000, 40)
+    assert (document.data.vocab_size, document.data.max_length) == (30004, 512)
+    given = Settings.from_dict({"data": {"vocab_size": "99"}, "model": {"modality": "document"}})
+    assert (given.data.vocab_size, given.data.max_length) == (99, 512)
+    with pytest.raises(ValueError, match="data.stop_words=none needs model.modality=document"):
+        Settings.from_dict({"data": {"stop_words": "none"}})
+
+
+def test_vocabulary_follows_its_settings(tmp_path):
+    settings = settings_of(tmp_path, {"vocab_size": 8, "stop_words": "none", "max_length": 7})
+    tokenizer = assemble(settings)[1]
+    assert len(tokenizer) == 8 and tokenizer.model_max_length == 7
+
+
+def test_saved_settings_start_the_run_anew(tmp_path):
+    settings = settings_of(tmp_path)
+    settings.save(tmp_path / "settings.yaml")
+    assert Settings.from_dict(yaml.safe_load((tmp_path / "settings.yaml").read_text())).to_dict() == settings.to_dict()
+
+
+def test_counts_of_tokens_in_parts(monkeypatch):
+    texts = ["rain storm rain", "", "storm unheard"]
+    tokenizer = build_document_tokenizer(texts[:1])
+    counts = count_tokens(tokenizer, iter(texts))
+    expected = {"<pad>": 0, "<unk>": 1, "<s>": 3, "</s>": 3, "rain": 2, "storm": 2}
+    assert dict(zip(tokenizer.convert_ids_to_tokens(range(6)), counts.tolist(), strict=True)) == expected
