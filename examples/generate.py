@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     # 1. What to ask for, and sentences for it.
-    decoding = {"num_beams": options.num_beams}
+    decoding = {"num_beams": options.num_beams} if model.modality.writes_in_turn or options.num_beams != 1 else {}
     if options.do_sample:  # else as the model has it: one without a latent samples
         decoding["do_sample"] = True
     if options.temperature is not None:

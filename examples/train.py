@@ -1,7 +1,8 @@
-"""Train a latent diffusion energy-based model, or one of its baselines, on texts or on points of the plane.
+"""Train a latent diffusion energy-based model, or one of its baselines, on texts, documents or points of the plane.
 
     accelerate launch examples/train.py --config examples/recipes/demo.yaml
     accelerate launch examples/train.py --data my.csv --text_column text --label_column topic --num_symbols 12
+    accelerate launch examples/train.py --config examples/recipes/agnews.yaml --data_dir data/agnews
     accelerate launch examples/train.py --config examples/recipes/gaussians.yaml
     accelerate launch examples/train.py --config examples/recipes/points.yaml --data my.csv --num_symbols 5
     accelerate launch examples/train.py --config examples/recipes/demo.yaml --resume latest
@@ -15,6 +16,12 @@ import sys
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
+
+NEXT = {
+    "text": ("generate.py", " --num_samples 5"),
+    "document": ("classify.py", ' --text "a text of your own"'),
+    "point": ("synthetic.py", ""),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 4. Where things are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
-    script, options = ("synthetic.py", "") if settings.modality == "point" else ("generate.py", " --num_samples 5")
+    script, options = NEXT[settings.modality]
     trainer.say(f"  python examples/{script} {training.output_dir}{options}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 

@@ -55,14 +55,13 @@ def test_every_baseline_learns_from_some_labels(name):
     assert (probabilities.argmax(1) == HELD_OUT_TRUTH).mean() == fit.accuracy
 
 
-@pytest.mark.parametrize("name", ["hard EM", "vectors"])
-def test_texts_without_a_label_help(name):
+def test_texts_without_a_label_help():
     """Two words of a held-out text are mostly not among the four of the one labelled text of its class."""
-    fits = {}
-    for key in ("tfidf", name):
-        baseline = baselines()[key]
-        fits[key] = fit_selected(baseline, FEW, baseline.features(HELD_OUT), HELD_OUT_TRUTH).accuracy
-    assert fits[name] > fits["tfidf"] and fits[name] > 0.95
+    accuracy = {}
+    for name in ("tfidf", "hard EM"):
+        baseline = baselines()[name]
+        accuracy[name] = fit_selected(baseline, FEW, baseline.features(HELD_OUT), HELD_OUT_TRUTH).accuracy
+    assert accuracy["hard EM"] > max(accuracy["tfidf"], 0.95)
 
 
 def test_hard_em_ends_where_its_own_classes_are_likeliest():
@@ -103,11 +102,15 @@ def test_the_most_accurate_choice_is_kept():
     assert fit.choice is choices[1] and fit.accuracy == pytest.approx(2 / 3)
 
 
-def test_features_are_scaled_by_the_training_texts():
-    training = np.random.default_rng(0).normal(5, 3, size=(50, 2))
+def test_features_are_scaled_together_by_the_training_texts():
+    training = np.random.default_rng(0).normal(5, [3, 0.1], size=(50, 2))
     baseline = feature_regression(training, lambda texts: np.array([[5.0, 5.0]] * len(texts)))
-    np.testing.assert_allclose(baseline.training.std(0), 1)
-    np.testing.assert_allclose(baseline.features(["x"]), (5 - training.mean(0))[None] / training.std(0))
+    np.testing.assert_allclose(baseline.training.mean(0), 0, atol=1e-12)
+    assert baseline.training.var(0).mean() == pytest.approx(1)
+    ratio = training.std(0)[0] / training.std(0)[1]
+    assert baseline.training.std(0)[0] / baseline.training.std(0)[1] == pytest.approx(ratio)
+    expected = (5 - training.mean(0)) / np.sqrt(training.var(0).mean())
+    np.testing.assert_allclose(baseline.features(["x"]), expected[None])
 
 
 def test_labels_that_teach_nothing_are_refused():

@@ -10,8 +10,8 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
 WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
 TINY = ["--latent_size", "4", "--document_hidden_size", "16", "--energy_hidden_size", "16", "--langevin_steps", "2",
-        "--num_train_epochs", "6", "--learning_rate", "0.02", "--per_device_train_batch_size", "16",
-        "--labelled_batch_size", "16", "--validation_fraction", "0.25"]  # fmt: skip
+        "--num_train_epochs", "20", "--learning_rate", "0.02", "--prior_learning_rate", "0.02", "--document_dropout", "0",
+        "--per_device_train_batch_size", "16", "--labelled_batch_size", "16", "--validation_fraction", "0.25"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
