@@ -16,6 +16,7 @@ from .decoders import build_decoder
 from .diffusion import LevelTables
 from .encoders import build_encoder
 from .energy import LevelEmbedding
+from .explanation import LDEBMExplanationMixin
 from .gaussian_priors import MixturePrior
 from .generation import LDEBMGenerationMixin
 from .objective import IGNORE_INDEX, classification_loss, mutual_information, reconstruction_loss
@@ -78,7 +79,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMExplanationMixin):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, with `config.modality="point"`, of points.

@@ -16,11 +16,12 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
-    {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"},
+    {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs",
+     "distinctive_words"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation"},
+    {"encoders", "decoders", "generation", "explanation"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -30,9 +31,18 @@ OUTER_LAYER = {
     "clustering",
     "tokenization",
     "likelihood",
+    "annealed_importance",
+    "diffusion_likelihood",
+    "importance_weights",
     "model_card",
     "plots",
     "scores",
+    "paper_tables",
+    "studies",
+    "text_classifier",
+    "text_table",
+    "text_clusters",
+    "report",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}
@@ -41,6 +51,7 @@ CORE = set().union(*CORE_LAYERS)
 # The Hub's loader demands that whatever the core imports is installed: keep to what every user of transformers has.
 CORE_MAY_IMPORT = sys.stdlib_module_names | {"torch", "numpy", "transformers", "huggingface_hub"}
 OPTIONAL = {"datasets", "faiss", "evaluate", "gradio", "sklearn", "matplotlib", "pandas", "pyarrow"}
+OPTIONAL |= {"sacrebleu", "umap"}
 BUILT_ON_OPTIONAL = {"metrics", "plots"}  # nothing else needs them, so they may import at the top
 ABOVE_THE_PACKAGE = {"examples", "spaces_app", "tests"}
 
