@@ -6,10 +6,19 @@ from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput
 from .presets import PRESETS
+from .text_classifier import TextClassifier, TextClassifierConfig
 from .tokenization import build_tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["PRESETS", "LDEBMConfig", "LDEBMModel", "LDEBMOutput", "build_tokenizer"]
+__all__ = [
+    "PRESETS",
+    "LDEBMConfig",
+    "LDEBMModel",
+    "LDEBMOutput",
+    "TextClassifier",
+    "TextClassifierConfig",
+    "build_tokenizer",
+]
 
 AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)
