@@ -18,15 +18,14 @@ same command is given again.
 import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 
 import torch
-from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
-from ldebm_hf.training import load_settings
+from ldebm_hf.text_table import text_table
+from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 from ldebm_hf.writing import write_samples
 
 FILE_OPTIONS = ("batch_size", "overwrite")  # of --output_file
@@ -69,7 +68,6 @@ def main(arguments: list[str] | None = None) -> None:
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     if model.config.modality == "point":
         raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.text:
         print_readings(model, tokenizer, options.text)
@@ -118,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
     corpus = training_corpus(options.checkpoint)
     if corpus is not None and corpus.label_names:
         columns["held-out check"] = held_out_check(corpus, sentences)
-    print_table(columns | {"sentence": sentences})
+    print(text_table(columns | {"sentence": sentences}))
     if symbols is not None:
         for judge in list(columns)[1:]:
             hits = sum(one == other for one, other in zip(asked, columns[judge], strict=True))
@@ -137,21 +135,6 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
     if has_latent:
         print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
-
-
-def find_checkpoint(checkpoint: str) -> None:
-    """Raise FileNotFoundError at once where there is none; loading it would ask the Hub again and again."""
-    path = Path(checkpoint)
-    if path.is_dir():
-        return
-    if path.is_absolute() or path.parent.is_dir() or checkpoint.startswith((".", "~")) or len(path.parts) > 2:
-        raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint)")
-    if isinstance(try_to_load_from_cache(checkpoint, "config.json"), str):
-        return
-    try:
-        HfApi().model_info(checkpoint, timeout=10)
-    except Exception as error:  # whatever the network has in store
-        raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
 
 
 def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
@@ -173,10 +156,9 @@ def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
 
 def training_corpus(checkpoint: str) -> Corpus | None:
     """The corpus that a local checkpoint's recipe names, if it can still be read and is no stream."""
-    recipe = Path(checkpoint, "settings.yaml")
-    if not recipe.is_file():
+    settings = settings_of(checkpoint)
+    if settings is None:
         return None
-    settings = load_settings(["--config", str(recipe)])
     if settings.data.streaming:
         print(f"note: no held-out check, {settings.data.source} is a stream, too long to read for it", file=sys.stderr)
         return None
@@ -212,13 +194,6 @@ def held_out_halves(corpus: Corpus) -> tuple[Split, Split]:
     if corpus.test is None:
         first, second = first.select(range(0, len(first), 2)), second.select(range(1, len(second), 2))
     return first, second
-
-
-def print_table(columns: dict[str, list[str]]) -> None:
-    widths = [max(map(len, [name, *values])) for name, values in columns.items()]
-    header = [list(columns), ["-" * len(name) for name in columns]]
-    for row in [*header, *zip(*columns.values(), strict=True)]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

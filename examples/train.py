@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
     script, options = NEXT[settings.modality]
     trainer.say(f"  python examples/{script} {training.output_dir}{options}")
+    if config.has_symbols and settings.modality == "text":
+        trainer.say(f"  python examples/explain.py {training.output_dir}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 

@@ -7,10 +7,20 @@ from .document_tokenization import build_document_tokenizer
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput
 from .presets import PRESETS
+from .text_classifier import TextClassifier, TextClassifierConfig
 from .tokenization import build_tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["PRESETS", "LDEBMConfig", "LDEBMModel", "LDEBMOutput", "build_document_tokenizer", "build_tokenizer"]
+__all__ = [
+    "PRESETS",
+    "LDEBMConfig",
+    "LDEBMModel",
+    "LDEBMOutput",
+    "TextClassifier",
+    "TextClassifierConfig",
+    "build_document_tokenizer",
+    "build_tokenizer",
+]
 
 AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)

@@ -15,6 +15,7 @@ from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
 from .diffusion import LevelTables
 from .encoders import WordSum, build_encoder
 from .energy import LevelEmbedding
+from .explanation import LDEBMExplanationMixin
 from .gaussian_priors import MixturePrior
 from .generation import LDEBMGenerationMixin
 from .modalities import MODALITIES, Modality
@@ -82,7 +83,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, by `config.modality`, of documents or points.

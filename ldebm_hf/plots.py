@@ -1,4 +1,4 @@
-"""Figures of a run, and of models of points side by side; they need matplotlib."""
+"""Figures of a run, and of models side by side; they need matplotlib."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 DENSITY_COLUMNS = ("data", "x from posterior z", "x from prior z", "posterior z", "prior z")
 SYMBOL_COLUMNS = ("data, true modes", "data, symbols", "posterior z, true modes", "posterior z, symbols")
+GUIDANCE_PANELS = {
+    "perplexity": "perplexity under a model of real texts",
+    "self_bleu": "self-BLEU (less is more varied)",
+    "distinct_2": "distinct-2",
+}
 NUM_CELLS = 100
 NUM_COLORS = 64  # of the palette of a figure: a density in as many shades looks like one in all of them
 MAX_BYTES = 190_000
@@ -136,6 +141,43 @@ def plot_evolution(curves: Mapping[str, Mapping[str, tuple[list[float], list[flo
     if lines:
         names = [model.replace("_", " ") for model in lines]
         page.legend(lines.values(), names, loc="outside right upper", fontsize=8)
+    _save_small(page, path, num_colors=256)
+
+
+def plot_guidance(
+    sweeps: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
+    real: Mapping[str, Mapping[str, Mapping[str, float]]],
+    path: Path,
+) -> None:
+    """Accuracy of what is written for a class against how likely and how varied it is, a curve per model.
+
+    Args:
+        sweeps: by model, guidance scale and seed: `accuracy` (0 to 1), and what there is of `GUIDANCE_PANELS`.
+        real: by any name and seed, the same scores of real texts, drawn as a star.
+        path (`Path`): of the PNG file.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    def mean(of_seeds: Mapping[str, Mapping[str, float]], name: str) -> float:
+        return float(np.mean([scores[name] for scores in of_seeds.values()]))
+
+    first = next(iter(next(iter(next(iter(sweeps.values())).values())).values()))
+    names = [name for name in GUIDANCE_PANELS if name in first]
+    page = Figure(figsize=(3.4 * len(names), 3), layout="constrained")
+    for panel, name in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for model, points in sweeps.items():
+            xs = [mean(of_seeds, name) for of_seeds in points.values()]
+            ys = [100 * mean(of_seeds, "accuracy") for of_seeds in points.values()]
+            panel.plot(xs, ys, marker=".", linewidth=1, label=model.replace("_", " "))
+            for scale, x, y in zip(points, xs, ys, strict=True):
+                panel.annotate(f"γ {scale}", (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        for of_seeds in real.values():
+            panel.plot(mean(of_seeds, name), 100 * mean(of_seeds, "accuracy"), "k*", label="real texts")
+        panel.set(xlabel=GUIDANCE_PANELS[name], ylabel="as asked for, %")
+        panel.legend(fontsize=7)
     _save_small(page, path, num_colors=256)
 
 

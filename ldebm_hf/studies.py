@@ -113,6 +113,7 @@ class StudyRun:
         scores = self.finished_scores()
         if scores is None:
             scores = train_and_score(self)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.folder / SCORES_FILE, json.dumps({"scores": scores, "settings": self.key}, indent=1))
         return scores
 

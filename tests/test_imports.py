@@ -17,11 +17,11 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words"},
+    | {"bag_of_words", "distinctive_words"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification"},
+    {"encoders", "decoders", "generation", "modalities", "classification", "explanation"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -32,14 +32,21 @@ OUTER_LAYER = {
     "tokenization",
     "document_tokenization",
     "likelihood",
+    "annealed_importance",
+    "diffusion_likelihood",
+    "importance_weights",
     "model_card",
     "plots",
     "few_label_baselines",
     "scores",
+    "paper_tables",
     "studies",
+    "text_classifier",
+    "text_table",
     "text_clusters",
     "topics",
     "word_vectors",
+    "report",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}
@@ -48,6 +55,7 @@ CORE = set().union(*CORE_LAYERS)
 # The Hub's loader demands that whatever the core imports is installed: keep to what every user of transformers has.
 CORE_MAY_IMPORT = sys.stdlib_module_names | {"torch", "numpy", "transformers", "huggingface_hub"}
 OPTIONAL = {"datasets", "faiss", "evaluate", "gradio", "sklearn", "matplotlib", "pandas", "pyarrow"}
+OPTIONAL |= {"sacrebleu", "umap"}
 BUILT_ON_OPTIONAL = {"metrics", "plots"}  # nothing else needs them, so they may import at the top
 ABOVE_THE_PACKAGE = {"examples", "spaces_app", "tests"}
 

@@ -14,7 +14,8 @@ class AttributeAccuracy(ScoreMetric):
 
     Returns:
         `dict[str, float]`: `accuracy`, its mean `accuracy_chance` and standard deviation `accuracy_chance_std` over
-        all permutations of the judge's labels, and `accuracy_NAME` of the texts that each label was asked for.
+        all permutations of the judge's labels, and `accuracy_NAME` of the texts that each label was asked for; of each
+        share the binomial standard error, `…_std_error`.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})

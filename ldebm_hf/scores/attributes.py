@@ -18,10 +18,11 @@ def attribute_accuracy(
     Returns:
         `dict[str, float]`:
 
-        - `accuracy`: the share of texts whose two labels are the same;
+        - `accuracy`, `accuracy_std_error`: the share of texts whose two labels are the same, and its binomial standard
+          error √(p (1 − p) / n), which says little near 0 and 1;
         - `accuracy_chance`, `accuracy_chance_std`: exact mean and standard deviation over all permutations of the
           judge's labels;
-        - `accuracy_NAME` for each label that was asked for: the same share of the texts it was asked for.
+        - `accuracy_NAME`, `accuracy_NAME_std_error` for each label that was asked for: the same of its texts.
 
     Raises:
         ValueError: not one prediction per reference, no reference known, or a label without a name.
@@ -32,11 +33,16 @@ def attribute_accuracy(
         raise ValueError(f"label_names must name label {asked_for[-1]}, got {len(label_names)} names")
     right = predictions == references
     chance, std = _accuracy_under_permutation(predictions, references)
-    scores = {"accuracy": float(right.mean()), "accuracy_chance": chance, "accuracy_chance_std": std}
+    scores = _share(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
     for label in asked_for:
         name = label if label_names is None else label_names[label]
-        scores[f"accuracy_{name}"] = float(right[references == label].mean())
+        scores |= _share(right[references == label], f"accuracy_{name}")
     return scores
+
+
+def _share(right: np.ndarray, name: str) -> dict[str, float]:
+    share = float(right.mean())
+    return {name: share, f"{name}_std_error": (share * (1 - share) / len(right)) ** 0.5}
 
 
 def _accuracy_under_permutation(predictions: np.ndarray, references: np.ndarray) -> tuple[float, float]:

@@ -45,7 +45,7 @@ class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
     source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews, file, Hub id; gaussians, pinwheel"
+        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews, gaussians, pinwheel, file, Hub"
     )
     data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog, smd or agnews")
     text_column: str = setting("text", "column that holds the text")
@@ -69,13 +69,13 @@ class DataSettings:
     shuffle_buffer_size: int = setting(10_000, "texts of a stream that are shuffled together", at_least=1)
     keep_repeated: bool = setting(True, "keep held-out dialogues that also stand in train")
     vocab_size: int | None = setting(
-        None, "most frequent words to keep, special tokens included; none: 10000, of documents 30004", at_least=1
+        None, "most frequent words to keep; none: 10000, of documents 30004", at_least=1
     )
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
     lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
     split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
     max_length: int | None = setting(
-        None, "longest text in tokens, beginning and end marks included; none: 40, of documents 512", at_least=3
+        None, "longest text in tokens, both marks included; none: 40, of documents 512", at_least=3
     )
     corpus_seed: int = setting(0, "decides the built-in corpus, and which texts are held out or left out", at_least=0)
 
@@ -145,7 +145,7 @@ class TrainingSettings:
     per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
     labelled_batch_size: int = setting(
-        0, "labelled examples drawn for every step of a process, whose labels count there alone; 0: in the batches",
+        0, "labelled examples drawn for every step; 0: those in the batches",
         at_least=0,
     )
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)

@@ -123,7 +123,7 @@ def test_sentences_go_to_a_file(generate, checkpoint, tmp_path, symbols, expecte
 
 @pytest.mark.parametrize("name", ["outputs", "examples/demo", "./demo", "/nowhere/demo", "outputs/some/demo"])
 def test_missing_folder_is_an_error_before_the_hub_is_asked(generate, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, "HfApi", None)
+    monkeypatch.setattr("ldebm_hf.training.saved_runs.HfApi", None)
     (tmp_path / "examples").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=f"no folder '{name}' \\(checkpoint\\)$"):

@@ -1,0 +1,139 @@
+"""All scores of a trained model of texts on a split of its corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .control import accuracy_scores, as_known, text_scores, write_for_classes
+from .reading import agreement_scores, information_scores, latent_clusters, read_texts, reconstruction_scores
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ..data import Corpus
+    from ..modeling_ldebm import LDEBMModel
+    from .judging import Judge
+
+
+def reading_scores(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    *,
+    split: str = "validation",
+    num_clusters: int | None = None,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> dict[str, float]:
+    """What a model reads in a split: reconstructions and symbols, these against all classes that the corpus knows.
+
+    Besides the model's own symbols there are those of K-means of its posterior means (`kmeans_…`), fitted on the
+    training texts; for a model without symbols they stand for its own.
+
+    Args:
+        model ([`LDEBMModel`]): one with a latent, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
+        corpus (`Corpus`): one that is not streamed.
+        split (`str`, *optional*, defaults to `"validation"`): what is read.
+        num_clusters (`int`, *optional*): of K-means; default as many as the model has symbols, or names of such.
+        seed (`int`, *optional*, defaults to 0): of posterior samples, K-means and chance levels.
+        show_progress (`bool`, *optional*, defaults to `False`): show progress bars.
+    """
+    held_out, classes = corpus.splits[split], classes_of(corpus, split)
+    options = {"seed": seed, "show_progress": show_progress}
+    reading = read_texts(model, tokenizer, held_out.texts, **options)
+    scores = reconstruction_scores(reading)
+    if not classes and not model.has_symbols:
+        return scores
+    training = read_texts(model, tokenizer, corpus.train.texts, reconstruct=False, **options)
+    clusters = latent_clusters(training.means, reading.means, num_clusters or model.config.num_labels, seed)
+    if model.has_symbols:
+        scores |= information_scores(reading)
+        symbols, sampled = reading.probabilities.argmax(1), reading.sampled_probabilities.argmax(1)
+        scores |= agreement_scores(symbols, classes, published_symbols=sampled, seed=seed)
+    else:
+        scores |= agreement_scores(clusters, classes, seed=seed)
+    of_clusters = agreement_scores(clusters, classes, seed=seed)
+    return scores | {f"kmeans_{name}": value for name, value in of_clusters.items()}
+
+
+def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:
+    """The class ids of a split's texts by attribute, and as `label` if they have labels."""
+    held_out = corpus.splits[split]
+    labels = {"label": held_out.labels} if held_out.num_labelled and not held_out.attributes else {}
+    return labels | held_out.attributes
+
+
+@dataclass
+class ControlSettings:
+    """
+    How class-conditional writing is tried.
+
+    Args:
+        judge ([`Judge`]): says which class a text has.
+        language_model (*optional*): a model with `prior="none"` of real texts, and its tokenizer, for perplexity.
+        num_samples (`int`, *optional*, defaults to 500): sentences per class.
+        guidance_scales (`Sequence[float]`, *optional*): to be tried besides the model's own.
+    """
+
+    judge: Judge
+    language_model: tuple[LDEBMModel, PreTrainedTokenizerBase] | None = None
+    num_samples: int = 500
+    guidance_scales: Sequence[float] = field(default_factory=list)
+
+
+def control_scores(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    settings: ControlSettings,
+    *,
+    split: str = "validation",
+    seed: int = 0,
+    show_progress: bool = False,
+) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """Whether sentences written for a class have it, next to how varied, new and likely they are.
+
+    The same scores of as many real texts of the split have the prefix `real_`, and those at a guidance scale g the
+    suffix `@g`.
+
+    Returns:
+        The scores, and the sentences by class at the model's own guidance scale.
+    """
+    classes = corpus.label_names
+    known_training_texts = as_known(tokenizer, corpus.train.texts)
+
+    def scores_of(texts: list[str], asked: np.ndarray) -> dict[str, float]:
+        return accuracy_scores(settings.judge, texts, classes, asked) | text_scores(
+            texts, known_training_texts, settings.language_model, seed
+        )
+
+    real, real_classes = _real_texts(corpus.splits[split], len(classes), settings.num_samples, seed)
+    scores = {f"real_{name}": value for name, value in scores_of(as_known(tokenizer, real), real_classes).items()}
+    written: dict[str, list[str]] = {}
+    for scale in (None, *settings.guidance_scales):
+        texts, asked = write_for_classes(
+            model,
+            tokenizer,
+            classes,
+            settings.num_samples,
+            guidance_scale=scale,
+            seed=seed,
+            show_progress=show_progress,
+        )
+        suffix = "" if scale is None else f"@{scale:g}"
+        scores |= {f"{name}{suffix}": value for name, value in scores_of(texts, asked).items()}
+        if scale is None:
+            written = {name: [texts[i] for i in np.flatnonzero(asked == k)] for k, name in enumerate(classes)}
+    return scores, written
+
+
+def _real_texts(split, num_classes: int, size: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """At most `size` random texts of every class, and their classes."""
+    rng, labels = np.random.default_rng(seed), np.asarray(split.labels)
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:size] for label in range(num_classes)]
+    indices = np.concatenate(chosen)
+    return [split.texts[i] for i in indices], labels[indices]

@@ -1,0 +1,70 @@
+"""How natural texts are to a language model that knows nothing of the model that wrote them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ..modeling_ldebm import LDEBMModel
+
+
+@dataclass(frozen=True)
+class PerplexityScores:
+    """How well a language model predicts a set of texts.
+
+    Args:
+        perplexity (`float`): exp of the mean negative log-likelihood of a token.
+        nats_per_text (`float`): mean negative log-likelihood of a text.
+        num_tokens (`int`): the tokens counted: all words, and each text's end.
+        num_unknown (`int`): those of them that are not in the vocabulary.
+    """
+
+    perplexity: float
+    nats_per_text: float
+    num_tokens: int
+    num_unknown: int
+
+
+@torch.no_grad()
+def corpus_perplexity(
+    model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], batch_size: int = 128
+) -> PerplexityScores:
+    """
+    Score all texts together: no mean of texts' or batches' perplexities, and no text cut.
+
+    A word that is not in the vocabulary counts as the token `<unk>`, whose probability is that of all such words
+    together: texts with many of them look more predictable than they are, and perplexities under other vocabularies
+    cannot be compared. `num_unknown` says how many there are.
+
+    Args:
+        model ([`LDEBMModel`]): A language model (`prior="none"`, preset `rnn_lm`) in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        texts (`Sequence[str]`): Of an empty text, the end alone is counted.
+        batch_size (`int`, *optional*, defaults to 128): Texts at a time; decides speed and memory only.
+
+    Raises:
+        ValueError: For a model with a latent, whose likelihood is not known exactly, or in training mode; for another
+            model's tokenizer; and without a text.
+    """
+    if model.config.prior != "none":
+        raise ValueError(f'model must be a language model without a latent, prior="none", got {model.config.prior!r}')
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    if len(tokenizer) != model.config.vocab_size:
+        expected = f"the model's, of {model.config.vocab_size} tokens"
+        raise ValueError(f"tokenizer must be {expected}, got one of {len(tokenizer)}")
+    if isinstance(texts, str) or len(texts) == 0:
+        raise ValueError(f"texts must be a list of at least one string, got {texts!r}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    by_length = sorted(texts, key=len, reverse=True)  # for the least padding
+    nats, num_tokens, num_unknown = 0.0, 0, 0
+    for start in range(0, len(texts), batch_size):
+        batch = tokenizer(by_length[start : start + batch_size], return_tensors="pt", padding=True).to(model.device)
+        latents = torch.zeros(len(batch["input_ids"]), 0, device=model.device)
+        nats -= model.conditional_log_likelihood(latents, **batch).double().sum().item()
+        num_tokens += int(batch["attention_mask"][:, 1:].sum())
+        num_unknown += int((batch["input_ids"] == model.config.unk_token_id).sum())
+    return PerplexityScores(math.exp(nats / num_tokens), nats / len(texts), num_tokens, num_unknown)

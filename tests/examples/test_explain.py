@@ -1,0 +1,214 @@
+"""examples/explain.py on an untrained tiny model of the built-in corpus: what it writes, not how good it is."""
+
+import importlib.util
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.data import load_corpus
+from ldebm_hf.report import read_report
+from ldebm_hf.training import Settings
+from ldebm_hf.training.settings import DataSettings
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "explain.py"
+SIZES = {
+    "embedding_size": 8,
+    "encoder_hidden_size": 8,
+    "decoder_hidden_size": 8,
+    "latent_size": 4,
+    "energy_hidden_size": 8,
+    "energy_num_blocks": 1,
+    "langevin_steps": 2,
+}
+QUICK = ["--max_texts", "60", "--num_samples", "1"]
+
+
+@pytest.fixture(scope="module")
+def explain():
+    spec = importlib.util.spec_from_file_location("explain", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus("synthetic")
+
+
+@pytest.fixture
+def checkpoint(tmp_path, corpus):
+    return save_untrained(tmp_path / "checkpoint", corpus)
+
+
+def save_untrained(folder, corpus, data=None, **model) -> str:
+    settings = Settings(data=data or DataSettings(), model=SIZES | model)
+    tokenizer = build_tokenizer(corpus.train.texts)
+    torch.manual_seed(0)
+    names = [] if "num_symbols" in model else corpus.label_names
+    untrained = LDEBMModel(settings.model_config(tokenizer, names))
+    with torch.no_grad():
+        for parameter in untrained.encoder.parameters():
+            parameter.mul_(8)  # texts get different latents, and so different symbols
+    untrained.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    settings.save(folder / "settings.yaml")
+    return str(folder)
+
+
+def saved_names(checkpoint) -> dict[int, str]:
+    return LDEBMConfig.from_pretrained(checkpoint).id2label
+
+
+def test_training_texts_are_explained_beside_the_checkpoint(explain, checkpoint, corpus, capsys):
+    before = Path(checkpoint, "config.json").read_bytes()
+    explain.main([checkpoint, *QUICK])
+    report = read_report(Path(checkpoint, "report.json"))
+    assert Path(checkpoint, "report.html").is_file() and report["num_texts"] == 60 == len(report["map"]["points"])
+    assert {point[3] for point in report["map"]["points"]} <= set(corpus.train.texts)
+    assert report["attributes"]["label"]["known"] == 60
+    assert set(report["attributes"]["label"]["shares"]) <= set(corpus.label_names)
+    assert all(len(symbol["generated"]) == 1 for symbol in report["symbols"])
+    printed = capsys.readouterr().out
+    rows = [line.split()[1] for line in printed.splitlines() if line[:1].isdigit() and "%" in line]
+    assert sorted(rows) == sorted(corpus.label_names) and "60 texts" in printed
+    assert Path(checkpoint, "config.json").read_bytes() == before
+
+
+def test_same_seed_same_report(explain, checkpoint, tmp_path, capsys):
+    reports = []
+    for seed in ("1", "1", "2"):
+        explain.main([checkpoint, *QUICK, "--seed", seed, "--output", str(tmp_path / "new" / "some.html")])
+        reports.append((tmp_path / "new" / "some.html").read_bytes())
+    assert reports[0] == reports[1] != reports[2] and not Path(checkpoint, "report.html").exists()
+
+
+def test_splits(explain, corpus, tmp_path, capsys):
+    (tmp_path / "some.txt").write_text("\n".join(corpus.train.texts[:50]))
+    checkpoint = save_untrained(tmp_path / "checkpoint", corpus, DataSettings(source=str(tmp_path / "some.txt")))
+    texts = {}
+    for split in ("train", "validation", "all"):
+        explain.main([checkpoint, "--num_samples", "0", "--split", split, "--words", "ctfidf"])
+        report = read_report(Path(checkpoint, "report.json"))
+        texts[split] = {point[3] for point in report["map"]["points"]}
+        assert report["details"]["texts"] == f"some, {split}" and report["word_score"] == "ctfidf"
+        assert report["attributes"] == {}
+    assert len(texts["validation"]) == 5 and not texts["train"] & texts["validation"]
+    assert texts["all"] == texts["train"] | texts["validation"] == set(corpus.train.texts[:50])
+
+
+def test_names_go_into_the_checkpoint_and_the_report(explain, checkpoint, capsys):
+    before = json.loads(Path(checkpoint, "config.json").read_text())
+    explain.main([checkpoint, *QUICK, "--names", "3=refund request", "weather=Wetter = ä"])
+    names = saved_names(checkpoint)
+    assert names[3] == "refund request" and "Wetter = ä" in names.values() and "weather" not in names.values()
+    after = json.loads(Path(checkpoint, "config.json").read_text())
+    for name in ("id2label", "label2id"):
+        before.pop(name), after.pop(name)
+    assert before == after
+    symbol = read_report(Path(checkpoint, "report.json"))["symbols"][3]
+    assert symbol["name"] == "refund request"
+    assert LDEBMModel.from_pretrained(checkpoint).generate(class_labels="refund request").shape[0] == 1
+
+
+@pytest.mark.parametrize("content", [{"0": "first", "weather": "rain"}, [f"name {i}" for i in range(8)]])
+def test_names_from_a_file(explain, checkpoint, tmp_path, content, capsys):
+    (tmp_path / "names.json").write_text(json.dumps(content))
+    explain.main([checkpoint, *QUICK, "--names", str(tmp_path / "names.json")])
+    names = set(saved_names(checkpoint).values())
+    assert names >= set(content if isinstance(content, list) else content.values()) and len(names) == 8
+
+
+def test_automatic_names_spare_given_ones_and_symbols_without_texts(explain, corpus, tmp_path, capsys):
+    checkpoint = save_untrained(tmp_path / "unnamed", corpus, num_symbols=30)
+    explain.main([checkpoint, *QUICK])
+    symbols = read_report(Path(checkpoint, "report.json"))["symbols"]
+    used = [symbol["id"] for symbol in symbols if symbol["num_texts"]]
+    assert 1 < len(used) < 30
+    explain.main([checkpoint, *QUICK, "--auto_names", "--names", f"{used[0]}=mine"])
+    names = saved_names(checkpoint)
+    expected = {symbol["id"]: symbol["suggested_name"] for symbol in symbols if symbol["id"] in used[1:]}
+    assert names == {symbol: f"LABEL_{symbol}" for symbol in range(30)} | expected | {used[0]: "mine"}
+    after = read_report(Path(checkpoint, "report.json"))["symbols"]
+    assert {symbol["id"]: symbol["name"] for symbol in after} == names
+
+
+def test_texts_of_a_file_with_classes(explain, checkpoint, tmp_path, capsys):
+    rows = ["body,topic,author"] + [f"will it rain on day {i},{'ab'[i % 2]},{'x' if i < 3 else ''}" for i in range(20)]
+    (tmp_path / "my.csv").write_text("\n".join(rows))
+    Path(checkpoint, "settings.yaml").unlink()
+    with pytest.raises(ValueError, match=r"does not say what it was trained on \(settings.yaml\): give --data"):
+        explain.main([checkpoint])
+    request = ["--data", str(tmp_path / "my.csv"), "--text_column", "body", "--label_column", "topic"]
+    explain.main([checkpoint, *request, "--attribute_columns", "author", "--num_samples", "0"])
+    report = read_report(Path(checkpoint, "report.json"))
+    assert report["num_texts"] == 20 and report["details"]["texts"] == "my, all"
+    assert report["attributes"]["label"] == {"known": 20, "shares": {"a": 0.5, "b": 0.5}}
+    assert report["attributes"]["author"] == {"known": 3, "shares": {"x": 1.0}}
+
+
+def test_hidden_labels_are_shown_all_the_same(explain, corpus, tmp_path, capsys):
+    checkpoint = save_untrained(tmp_path / "few", corpus, DataSettings(label_fraction=0.01))
+    explain.main([checkpoint, *QUICK])
+    assert read_report(Path(checkpoint, "report.json"))["attributes"]["label"]["known"] == 60
+
+
+def test_sample_of_a_stream_stands_for_its_texts(explain, corpus, tmp_path, capsys):
+    (tmp_path / "many.txt").write_text("\n".join(corpus.train.texts[:300]))
+    data = DataSettings(source=str(tmp_path / "many.txt"), streaming=True, validation_size=20, reservoir_size=50)
+    checkpoint = save_untrained(tmp_path / "streamed", corpus, data)
+    explain.main([checkpoint, "--num_samples", "0"])
+    assert read_report(Path(checkpoint, "report.json"))["num_texts"] == 50
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max_texts", "0"], "--max_texts must be at least 1, got 0"),
+        (["--output", "report.json"], "--output must end in .html, got 'report.json'"),
+    ],
+)
+def test_bad_options(explain, checkpoint, options, message, capsys):
+    with pytest.raises(SystemExit):
+        explain.main([checkpoint, *options])
+    assert message in capsys.readouterr().err
+
+
+def test_names_cannot_be_written_to_the_hub(explain, capsys):
+    with pytest.raises(SystemExit):
+        explain.main(["someone/model", "--auto_names"])
+    assert "--names and --auto_names write into the checkpoint, which must be a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["refund"], "--names must be one .json file or SYMBOL=NAME, got 'refund'"),
+        (["0=x", "1=x"], "names must be unique, got 'x'"),
+        (["99=x"], "got 99"),
+    ],
+)
+def test_bad_names_change_nothing(explain, checkpoint, names, message):
+    before = Path(checkpoint, "config.json").read_bytes()
+    with pytest.raises(ValueError, match=message):
+        explain.main([checkpoint, "--names", *names])
+    assert Path(checkpoint, "config.json").read_bytes() == before
+
+
+def test_models_without_symbols_or_texts_are_refused(explain, corpus, tmp_path):
+    with pytest.raises(ValueError, match="prior='gaussian' has no symbols"):
+        explain.main([save_untrained(tmp_path / "vae", corpus, preset="vae")])
+    LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).save_pretrained(tmp_path / "points")
+    with pytest.raises(ValueError, match="holds a model of points"):
+        explain.main([str(tmp_path / "points")])
+
+
+def test_error_is_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "/nowhere/demo"])
+    with pytest.raises(SystemExit, match=r"^error: no folder '/nowhere/demo' \(checkpoint\)$"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")

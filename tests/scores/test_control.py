@@ -1,0 +1,102 @@
+"""Sentences for classes, and the scores beside their accuracy."""
+
+import numpy as np
+import pytest
+import torch
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.data import Corpus, Split
+from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
+from ldebm_hf.scores.control import accuracy_scores, as_known, text_scores, write_for_classes
+
+CLASSES = ["food", "weather"]
+TRAIN = ["the soup was cold", "the rain was cold", "warm soup please", "warm rain please", "soup", "rain"]
+VALIDATION = ["cold soup", "cold rain", "soup please", "rain please", "the warm soup", "the warm rain"]
+
+
+class WordJudge:
+    """Says weather where it reads rain; its classes are in another order than the model's."""
+
+    label_names = ["Weather", "Food"]
+
+    def predict(self, texts, batch_size=256):
+        return np.array([0 if "rain" in text else 1 for text in texts])
+
+    def label_ids(self, names):
+        return np.array([["weather", "food"].index(name) for name in names])
+
+
+@pytest.fixture
+def tokenizer():
+    return build_tokenizer(TRAIN, max_length=6)
+
+
+@pytest.fixture
+def corpus():
+    train, validation = (Split(texts, [0, 1] * 3) for texts in (TRAIN, VALIDATION))
+    train.labels[:4] = [0, 1, 0, 1]
+    return Corpus("two classes", train, validation, label_names=CLASSES)
+
+
+def model_for(tokenizer, preset="consistent") -> LDEBMModel:
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8, "latent_size": 4}
+    energy = {"energy_hidden_size": 8, "energy_num_blocks": 1, "langevin_steps": 2}
+    names = {"id2label": dict(enumerate(CLASSES)), "vocab_size": len(tokenizer)}
+    return LDEBMModel(LDEBMConfig.from_preset(preset, **sizes, **energy, **names)).eval()
+
+
+def test_known_form_of_texts(tokenizer):
+    assert as_known(tokenizer, ["the snow  was cold", "the " * 6]) == ["the <unk> was cold", "the the the the"]
+
+
+def test_as_many_sentences_for_each_class_by_seed_and_in_parts(tokenizer):
+    model = model_for(tokenizer)
+    first, asked = write_for_classes(model, tokenizer, CLASSES, 3, seed=1)
+    assert len(first) == 6 and asked.tolist() == [0, 0, 0, 1, 1, 1]
+    assert write_for_classes(model, tokenizer, CLASSES, 3, seed=1)[0] == first
+    assert len(write_for_classes(model, tokenizer, CLASSES, 3, batch_size=4)[0]) == 6
+    expected = model.generate(class_labels=[0, 0, 0, 1, 1, 1], generator=torch.Generator().manual_seed(1))
+    assert tokenizer.batch_decode(expected, skip_special_tokens=True) == first
+    strong, _ = write_for_classes(model, tokenizer, CLASSES, 3, seed=1, guidance_scale=50.0, do_sample=True)
+    assert len(strong) == 6
+
+
+def test_judge_and_model_agree_on_names_not_on_numbers():
+    scores = accuracy_scores(WordJudge(), ["soup", "rain", "rain", "rain"], CLASSES, np.array([0, 0, 1, 1]))
+    assert scores["accuracy"] == 0.75 and scores["accuracy_Food"] == 0.5 and scores["accuracy_Weather"] == 1
+
+
+def test_scores_of_texts():
+    scores = text_scores(["soup please", "soup please", "", "cold rain"], ["cold rain", "rain"])
+    assert scores["distinct_texts"] == 0.75 and scores["copied"] == 0.25 and scores["empty"] == 0.25
+    assert scores["distinct_1"] == pytest.approx(4 / 6) and scores["distinct_2"] == pytest.approx(2 / 3)
+    assert scores["words_per_text"] == 1.5 and "perplexity" not in scores
+
+
+def test_perplexity_of_a_language_model_that_knows_nothing_is_the_vocabulary(tokenizer):
+    language_model = model_for(tokenizer, "rnn_lm")
+    with torch.no_grad():
+        language_model.decoder.embedding.weight.zero_()  # which is the output layer, too
+    scores = text_scores(["soup please", "cold rain"], [], (language_model, tokenizer))
+    assert scores["perplexity"] == pytest.approx(len(tokenizer), rel=1e-5)
+
+
+def test_control_has_real_texts_beside_it_and_every_guidance_scale(tokenizer, corpus):
+    settings = ControlSettings(WordJudge(), num_samples=2, guidance_scales=[1, 8])
+    scores, sentences = control_scores(model_for(tokenizer), tokenizer, corpus, settings)
+    assert scores["real_accuracy"] == 1 and scores["real_copied"] == 0
+    assert {name.partition("@")[2] for name in scores} == {"", "1", "8"}
+    assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0
+    assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 2, "weather": 2}
+
+
+def test_reading_is_scored_against_labels_or_attributes(tokenizer, corpus):
+    pytest.importorskip("faiss")
+    assert classes_of(corpus, "validation") == {"label": [0, 1] * 3}
+    scores = reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
+    assert {"bleu", "mutual_information", "label_homogeneity", "kmeans_label_homogeneity"} <= set(scores)
+    corpus.validation = Split(VALIDATION, corpus.validation.labels, {"warm": [0, 0, 0, 0, 1, 1]})
+    scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
+    assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
+    assert "mutual_information" not in scores and "label_homogeneity" not in scores

@@ -1,0 +1,115 @@
+"""What a model reads: order, references and symbols as its own methods have them, and scores with known answers."""
+
+import numpy as np
+import pytest
+import torch
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.scores.reading import (
+    Reading,
+    agreement_scores,
+    information_scores,
+    latent_clusters,
+    read_texts,
+    reconstruction_scores,
+)
+
+TEXTS = ["the soup was cold", "rain", "we want our money back for the soup please", "rain again"] * 3
+SIZES = {
+    "embedding_size": 8,
+    "encoder_hidden_size": 8,
+    "decoder_hidden_size": 8,
+    "latent_size": 4,
+    "energy_hidden_size": 8,
+    "energy_num_blocks": 1,
+    "langevin_steps": 2,
+    "id2label": {0: "food", 1: "weather", 2: "refund"},
+}
+
+
+@pytest.fixture
+def tokenizer():
+    return build_tokenizer([text for text in TEXTS if "again" not in text], max_length=8)
+
+
+def model_for(tokenizer, preset="consistent", **settings) -> LDEBMModel:
+    torch.manual_seed(0)
+    sizes = SIZES | {"vocab_size": len(tokenizer)} | settings
+    return LDEBMModel(LDEBMConfig.from_preset(preset, **sizes)).eval()
+
+
+@pytest.mark.parametrize("preset", ["consistent", "svebm", "semi_vae"])
+def test_each_row_is_of_its_own_text_whatever_the_batches(tokenizer, preset):
+    codes = {"num_code_variables": 1, "num_code_categories": 3} if preset == "semi_vae" else {}
+    model = model_for(tokenizer, preset, **codes)
+    reading = read_texts(model, tokenizer, TEXTS, batch_size=5)
+    for i, text in enumerate(TEXTS[:4]):
+        one = tokenizer([text], return_tensors="pt", truncation=True)
+        np.testing.assert_allclose(reading.means[i], model.encode(**one).posterior_mean[0].detach(), atol=1e-6)
+        np.testing.assert_allclose(reading.probabilities[i], model.infer_symbols(**one)[0], atol=1e-6)
+        copy = tokenizer.decode(model.generate(**one)[0], skip_special_tokens=True)
+        assert reading.reconstructions[i] == copy
+    assert reading.references[1] == "rain" and reading.references[3] == "rain <unk>"
+    assert reading.references[2] == "we want our money back for", "cut to 8 tokens with both marks"
+
+
+def test_sampled_symbols_follow_the_seed(tokenizer):
+    model = model_for(tokenizer)
+    first, again, other = (read_texts(model, tokenizer, TEXTS, reconstruct=False, seed=s) for s in (1, 1, 2))
+    assert first.reconstructions == []
+    np.testing.assert_array_equal(first.sampled_probabilities, again.sampled_probabilities)
+    assert (first.sampled_probabilities != other.sampled_probabilities).any()
+    np.testing.assert_array_equal(first.probabilities, other.probabilities)
+
+
+def test_a_prior_without_symbols_has_latents_only(tokenizer):
+    reading = read_texts(model_for(tokenizer, "vae"), tokenizer, TEXTS, reconstruct=False)
+    assert reading.probabilities is None and reading.sampled_probabilities is None
+    assert reading.means.shape == (12, 4)
+
+
+def test_what_cannot_be_read_is_said(tokenizer):
+    with pytest.raises(ValueError, match="has no latent"):
+        read_texts(model_for(tokenizer, "rnn_lm"), tokenizer, TEXTS)
+    with pytest.raises(ValueError, match="texts must be one or more"):
+        read_texts(model_for(tokenizer), tokenizer, [])
+
+
+def test_reconstruction_scores():
+    texts = ["a b c d e", "f g h i j"]
+    perfect = Reading(texts, texts, np.zeros((2, 1)), None, None)
+    assert reconstruction_scores(perfect) == {"bleu": pytest.approx(100), "exact": 1.0}
+    half = Reading(texts, ["a b c d e", "x x x x x"], np.zeros((2, 1)), None, None)
+    # Half of all n-grams of each order match.
+    assert reconstruction_scores(half) == {"bleu": pytest.approx(50), "exact": 0.5}
+
+
+def test_information_is_of_samples_and_usage_of_means():
+    certain = np.eye(4)[[0, 1, 2, 3] * 5]
+    one_symbol = np.eye(4)[[2] * 20]
+    reading = Reading([], [], np.zeros((20, 1)), probabilities=one_symbol, sampled_probabilities=certain)
+    scores = information_scores(reading)
+    assert scores["mutual_information"] == pytest.approx(np.log(4))
+    assert scores["symbols_used"] == 1 and scores["dead_symbols"] == 3 and scores["usage_perplexity"] == 1
+
+
+def test_both_protocols_and_their_chance():
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 4, 2560)
+    random = rng.integers(0, 125, 2560)
+    scores = agreement_scores(classes, {"act": classes, "few": [0] * 50 + [-1] * 2510}, published_symbols=random)
+    assert scores["act_homogeneity"] == 1 and scores["act_v_measure"] == 1
+    # 125 random symbols in batches of 128 look informative; the chance level says so, within the spread of 20 batches.
+    assert scores["act_batched_homogeneity"] > 0.5
+    assert abs(scores["act_batched_homogeneity"] - scores["act_batched_homogeneity_chance"]) < 0.02
+    assert "few_homogeneity" in scores and "few_batched_homogeneity" not in scores
+
+
+def test_clusters_of_latents_follow_the_training_ones():
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(0)
+    centres = 20 * np.eye(3, 4)
+    training = (centres[np.arange(300) % 3] + rng.normal(size=(300, 4))).astype(np.float32)
+    held_out = np.arange(60) // 20
+    clusters = latent_clusters(training, (centres[held_out] + rng.normal(size=(60, 4))).astype(np.float32), 3)
+    assert agreement_scores(clusters, {"a": held_out})["a_v_measure"] == 1

@@ -1,0 +1,51 @@
+"""Tables as YAML: those of the examples are of runs that exist, and mistakes are told."""
+
+from pathlib import Path
+
+import pytest
+
+from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
+    plan = PaperTable.load(path)
+    assert set(plan.published) <= set(plan.rows)
+    keys = []
+    for row in plan.rows:
+        run = plan.run(row, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
+        assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
+        assert run.folder == tmp_path / plan.study / row / "3"
+        keys.append(run.key)
+    assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
+    if plan.measure == "control":
+        language_model = plan.run(LANGUAGE_MODEL, 0, EXAMPLES / "recipes", tmp_path, {})
+        assert language_model.settings.model["preset"] == "rnn_lm"
+
+
+def test_another_preset_keeps_the_recipes_sizes_and_nothing_else(tmp_path):
+    plan = PaperTable("t", "", "yelp", "reading", rows={"ours": {}, "vae": {"model": {"preset": "vae"}}})
+    ours, vae = (plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}).settings.model for row in plan.rows)
+    assert ours["kl_weight"] == 0.2 and ours["classification_weight"] == 10
+    assert "kl_weight" not in vae and "classification_weight" not in vae
+    assert vae["latent_size"] == ours["latent_size"] and vae["preset"] == "vae"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("title: t\nrecipe: yelp\nmeasure: guess\nrows: {}", "measure must be one of reading, control, got 'guess'"),
+        ("title: t\nrecipe: yelp\nmeasure: reading\nrows: {}\ncolour: red", "colour"),
+        ("title: t\nmeasure: reading\nrows: {}", "recipe"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_entry(tmp_path, content, message):
+    file = tmp_path / "broken.yaml"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=f"broken.yaml.*{message}"):
+        PaperTable.load(file)
+    with pytest.raises(FileNotFoundError, match="no table"):
+        PaperTable.load(tmp_path / "absent.yaml")
