@@ -45,7 +45,7 @@ class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
     source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews, gaussians, pinwheel, file, Hub"
+        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews; gaussians, pinwheel; path"
     )
     data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog, smd or agnews")
     text_column: str = setting("text", "column that holds the text")
