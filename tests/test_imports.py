@@ -38,6 +38,7 @@ OUTER_LAYER = {
     "model_card",
     "plots",
     "few_label_baselines",
+    "few_label_study",
     "scores",
     "paper_tables",
     "studies",
