@@ -90,13 +90,11 @@ def main(arguments: list[str] | None = None) -> None:
 def describe(summary: CorpusLikelihood, unit: str) -> list[str]:
     has_sides = summary.effective_annealed is not None or summary.upper != summary.lower
     lines = [f"{summary.num_examples} {unit}s" + (f", {summary.num_tokens} tokens" if summary.num_tokens else "")]
-    sides = [("at most" if has_sides else "negative log-likelihood", -summary.lower, summary.lower_error)]
+    lines.append(f"negative log-likelihood: at most {-summary.lower:.3f} ± {summary.lower_error:.3f} nats a {unit}")
     if has_sides:
-        lines.append("negative log-likelihood, the lower side first:")
-        sides.append(("at least, as far as normalisers go", -summary.upper, summary.upper_error))
-    for name, nats, error in sides:
-        lines.append(f"  {name}: {nats:.3f} ± {error:.3f} nats a {unit}")
-    lines.append(f"  ± {summary.sampling_error:.3f} for other {unit}s of the kind")
+        lines.append(f"  by the other side of its normalisers {-summary.upper:.3f} ± {summary.upper_error:.3f}")
+    if summary.sampling_error is not None:
+        lines.append(f"  ± {summary.sampling_error:.3f} for other {unit}s of the kind")
     if summary.perplexity is not None:
         other = f" ({summary.least_perplexity:.2f} by the other side)" if has_sides else ""
         lines.append(f"perplexity per token: {summary.perplexity:.2f}{other}")
@@ -104,8 +102,9 @@ def describe(summary: CorpusLikelihood, unit: str) -> list[str]:
         if sizes is not None:
             text = ", ".join(f"{label} {size:.0f}" for label, size in sizes.items())
             lines.append(f"effective samples per {unit}, {name}: {text}")
-    verdict = "trusted" if summary.is_trusted else "NOT to be trusted as the log-likelihood; the bound stands"
-    lines.append(f"{verdict}: {summary.untrusted_share:.1%} of {unit}s have too few samples or sides too far apart")
+    poor = f"{summary.untrusted_share:.1%} of {unit}s have too few effective samples or sides too far apart"
+    verdict = "good enough to be" if summary.is_trusted else "TOO POOR to be taken for"
+    lines.append(f"{poor}: figures are {verdict} the log-likelihood, not just a bound on it")
     if summary.published is not None:
         lines.append(f"published system's estimator: {-summary.published:.3f}, which is no likelihood")
     return lines

@@ -16,10 +16,11 @@ from .diffusion_likelihood import Annealing, prepare_annealing
 from .importance_weights import LikelihoodEstimate
 from .likelihood import LikelihoodSettings, estimate_log_likelihood
 from .modeling_ldebm import LDEBMModel
-from .published_likelihood import published_log_likelihood
+from .published_likelihood import published_log_likelihood, require_published
 from .resumable import ResumableFile, chunk_generator, model_digest
 from .training.atomic import write_text
 
+SHORTEST_TEXT = 3  # tokens: the beginning, one word, and the end
 LEAST_EFFECTIVE = 10
 """Effective samples below which an estimate is not trusted: its standard error is 0.3 nats, or not known at all."""
 LARGEST_GAP = 0.5
@@ -39,15 +40,17 @@ class CorpusLikelihood:
         lower, upper (`float`): Means over examples.
         lower_error, upper_error (`float`): Their standard errors from the noise of the estimate, for these examples,
             the last level's normaliser, which all share, included.
-        sampling_error (`float`): Standard error of the mean over examples as one over all that there could be.
+        sampling_error (`float`, *optional*): Standard error of the mean over examples as one over all that there could
+            be; unknown for a single one.
         perplexity, least_perplexity (`float`, *optional*): exp of minus the log-likelihood per token, by the lower and
             by the upper side: the former is at least the true one, in expectation of its logarithm.
-        effective_samples (`dict[str, float]`): Smallest, 5 % quantile and median over examples.
+        effective_samples (`dict[str, float]`, *optional*): Smallest, 5 % quantile and median over examples.
         effective_annealed (`dict[str, float]`, *optional*): The same.
         untrusted_share (`float`): Of examples with fewer than 10 effective samples of either kind, or with sides
             farther apart than 0.5 nats and their standard errors.
-        is_trusted (`bool`): Whether that is at most 10 %, and the means are no more than 0.5 nats apart. If not, the
-            lower side is a bound as before, but may be far below the truth, and standard errors say little.
+        is_trusted (`bool`): Whether that is at most 10 %, the means are no more than 0.5 nats apart, and the last
+            level's normaliser has no larger error than 10 effective samples leave. If not, the lower side is a bound
+            as before, but may be far below the truth, and standard errors say little.
         published (`float`, *optional*): Mean of the published system's estimator, which is no likelihood.
     """
 
@@ -57,10 +60,10 @@ class CorpusLikelihood:
     upper: float
     lower_error: float
     upper_error: float
-    sampling_error: float
+    sampling_error: float | None
     perplexity: float | None
     least_perplexity: float | None
-    effective_samples: dict[str, float]
+    effective_samples: dict[str, float] | None
     effective_annealed: dict[str, float] | None
     untrusted_share: float
     is_trusted: bool
@@ -95,8 +98,8 @@ def write_likelihood(
         path (`str` or `Path`): The `.json` file. It appears when it is finished.
         settings ([`LikelihoodSettings`], *optional*): Samples per example.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; needed for texts.
-        max_length (`int`, *optional*): Cut texts to so many tokens, marks included (published: 40); default: no text
-            is cut.
+        max_length (`int`, *optional*): Cut texts to so many tokens, marks included (published: 40), at least 3;
+            default: no text is cut.
         published (`bool`, *optional*, defaults to `False`): Compute [`published_log_likelihood`], too.
         chunk_size (`int`, *optional*, defaults to 8): Examples at a time. Other sizes draw other noise.
         seed (`int`, *optional*, defaults to 0): Decides all noise; at least 0.
@@ -105,7 +108,8 @@ def write_likelihood(
         show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar.
 
     Raises:
-        ValueError: For arguments out of their range, or if a different request is under way in the same place.
+        ValueError: For arguments out of their range or not of this model, or if a different request is under way in
+            the same place.
         FileExistsError: If the file exists and is not to be overwritten.
         OSError: If the disk is full or the place cannot be written; finished chunks stay for the same call later.
     """
@@ -117,8 +121,12 @@ def write_likelihood(
             raise ValueError(f"{name} must be at least {least}, got {value}")
     if isinstance(data, str) or len(data) == 0:
         raise ValueError(f"data must be texts or points, at least one, got {data!r}")
+    if max_length is not None and max_length < SHORTEST_TEXT:
+        raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
     if model.config.modality == "text" and tokenizer is None:
         raise ValueError("tokenizer must be given for a model of texts")
+    if published:
+        require_published(model.config)
     request = {
         **asdict(settings),
         "max_length": max_length,
@@ -198,7 +206,7 @@ def _figures(estimate: LikelihoodEstimate) -> dict[str, list[float]]:
 
 
 def _data_digest(data, tokenizer) -> str:
-    if tokenizer is None:
+    if isinstance(data, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()[:16]
     parts = [tokenizer.backend_tokenizer.to_str(), *data]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -214,9 +222,8 @@ def _summarize(examples: dict[str, list], annealing: Annealing | None) -> Corpus
     }
     noise = columns["lower_error"] + columns["upper_error"]
     untrusted = np.abs(columns["upper"] - columns["lower"]) > LARGEST_GAP + noise
-    untrusted |= columns["effective_samples"] < LEAST_EFFECTIVE
-    if "effective_annealed" in columns:
-        untrusted |= columns["effective_annealed"] < LEAST_EFFECTIVE
+    for name in {"effective_samples", "effective_annealed"} & columns.keys():
+        untrusted |= columns[name] < LEAST_EFFECTIVE
     share, gap = float(untrusted.mean()), means["upper"] - means["lower"]
     num_tokens = int(columns["num_tokens"].sum()) if "num_tokens" in columns else None
 
@@ -234,12 +241,12 @@ def _summarize(examples: dict[str, list], annealing: Annealing | None) -> Corpus
         num_tokens=num_tokens,
         **means,
         **errors,
-        sampling_error=float(columns["lower"].std(ddof=1) / math.sqrt(size)) if size > 1 else math.inf,
+        sampling_error=float(columns["lower"].std(ddof=1) / math.sqrt(size)) if size > 1 else None,
         perplexity=perplexity(means["lower"]),
         least_perplexity=perplexity(means["upper"]),
         effective_samples=quantiles("effective_samples"),
         effective_annealed=quantiles("effective_annealed"),
         untrusted_share=share,
-        is_trusted=share <= LARGEST_UNTRUSTED_SHARE and abs(gap) <= LARGEST_GAP,
+        is_trusted=share <= LARGEST_UNTRUSTED_SHARE and abs(gap) <= LARGEST_GAP and shared <= LEAST_EFFECTIVE**-0.5,
         published=float(columns["published"].mean()) if "published" in columns else None,
     )

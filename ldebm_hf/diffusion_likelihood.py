@@ -13,14 +13,21 @@ base level's noise, which only training adds, has no part in it. With a single l
 is known but for that number.
 
 An R_t(c) appears as its reciprocal. Chains up to the target give an unbiased R, whose reciprocal is too large on
-average: an upper estimate. Chains down from an exact sample of the target give an unbiased 1/R: a lower estimate. Here
-they go down from the path's own z̃_t. Whatever that is, the lower estimate is then a lower bound, without any
-assumption, on the density of the prior whose levels are drawn by these very chains going up, of so many temperatures.
-It is one on the density with perfect chains as far as chains going up arrive, or if (z̃_t, z_{t+1}) are samples of the
-model (bidirectional Monte Carlo: Grosse et al., 2015), and on average over data that are. Where chains have far modes
-to choose from, the two densities differ from point to point, and the sides may even change places.
+average: an upper estimate. Chains down from an exact sample of the target give an unbiased 1/R: a lower estimate
+(bidirectional Monte Carlo: Grosse et al., 2015). Of p(z̃_t|z_{t+1}) there are exact samples only for data that the
+model made; here chains go down from the path's own z̃_t. What then is a bound on what:
 
-Chains are spent where the weights are: a guess of every R, from ten energies, decides which samples are drawn again
+* For any z_0, the lower estimate is in expectation a lower bound on the log-density of the prior whose levels below
+  the last are drawn by these very chains going up, a proper density: without any assumption but for the last level's
+  R, below.
+* On the log-density with perfect chains it is one as far as chains going up arrive at their targets, and on average
+  over data that perfect chains made, under whose own density they are likelier than under any other (Gibbs).
+* Where chains have far modes to choose from, the two densities differ from point to point, and the sides may even
+  change places. A gap that stays as temperatures are added tells.
+* The last level's R, one number, is annealed down from the ends of chains going up: its upper side, and with it the
+  lower estimate, is a bound as far as these arrive.
+
+Chains are spent where the weights are: a guess of every R, from six energies, decides which samples are drawn again
 for annealing, in proportion to their weights; what they are annealed to corrects the guess. The mean remains exact.
 """
 
@@ -42,7 +49,7 @@ from .importance_weights import (
 from .noise import gaussian_like
 
 PILOT_CHAINS = 64
-GUESS_DRAWS = 8
+GUESS_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Annealing:
 @torch.no_grad()
 def prepare_annealing(
     prior: DiffusionPrior,
-    num_temperatures: int = 100,
+    num_temperatures: int = 200,
     *,
     num_chains: int = 1024,
     generator: torch.Generator | None = None,
@@ -78,7 +85,7 @@ def prepare_annealing(
 
     Args:
         prior ([`DiffusionPrior`]): In evaluation mode.
-        num_temperatures (`int`, *optional*, defaults to 100): n of the chains; of the last level's, 2n.
+        num_temperatures (`int`, *optional*, defaults to 200): n of the chains; of the last level's, 2n.
         num_chains (`int`, *optional*, defaults to 1024): Of the last level.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """

@@ -150,8 +150,8 @@ class DiffusionPrior(AtLeastFloat32):
 
     def level_gaussian(self, z_next: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        m `(batch_size, latent_size)` and v `(batch_size, 1)` of N(m, v I), level t's density for a constant energy; its
-        density itself is this times exp of [`level_energy`].
+        m `(batch_size, latent_size)` and v `(batch_size, 1)` of N(m, v I), level t's density for a constant energy;
+        its density itself is this times exp of [`level_energy`], normalised.
         """
         tables, t = self.levels, level[:, None]
         variance = tables.gaussian_variance[t]

@@ -56,16 +56,17 @@ def resample(log_weights: torch.Tensor, num_draws: int, generator: torch.Generat
 class LikelihoodEstimate:
     """
     Two estimates of the logarithm of a mean of importance weights, per example, in nats. They are the same where the
-    weights are known exactly; where they hold normalisers that are themselves estimated,
+    weights are known exactly; where they hold normalisers that are themselves estimated, from both sides,
 
-        E[lower] ≤ E[log mean of exact weights] ≤ E[upper],    and the middle ≤ the truth.
+        E[lower] ≤ E[the same from the same samples with exact normalisers] ≤ E[upper],    and the middle ≤ the truth.
 
     Args:
         lower (`torch.Tensor` of shape `(batch_size,)`): In expectation a lower bound on the truth.
-        upper (`torch.Tensor` of shape `(batch_size,)`): In expectation no less than the bound that exact normalisers
-            would give. It is no upper bound on the truth where there are too few samples.
+        upper (`torch.Tensor` of shape `(batch_size,)`): In expectation no less than exact normalisers would give.
+            It is no upper bound on the truth where there are too few samples.
         lower_error, upper_error (`torch.Tensor` of shape `(batch_size,)`): Their standard errors by the delta method.
-        effective_samples (`torch.Tensor` of shape `(batch_size,)`): Effective size of the samples of the latent.
+        effective_samples (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective size of the samples of the
+            latent, if there is one.
         effective_annealed (`torch.Tensor` of shape `(batch_size,)`, *optional*): That of the samples whose normalisers
             were annealed, the smaller one of `lower`'s and `upper`'s.
     """
@@ -74,7 +75,7 @@ class LikelihoodEstimate:
     upper: torch.Tensor
     lower_error: torch.Tensor
     upper_error: torch.Tensor
-    effective_samples: torch.Tensor
+    effective_samples: torch.Tensor | None = None
     effective_annealed: torch.Tensor | None = None
 
     @classmethod

@@ -29,7 +29,7 @@ class LikelihoodSettings:
             q(z|x), as is usual, which a model trained with a small `kl_weight` makes too narrow for a tight bound.
         num_annealed_samples (`int`, *optional*, defaults to 32): Samples per example whose normalisers are annealed
             (diffusion prior of several levels).
-        num_temperatures (`int`, *optional*, defaults to 100): Temperatures of that annealing.
+        num_temperatures (`int`, *optional*, defaults to 200): Temperatures of that annealing.
         memory_budget (`int`, *optional*, defaults to 256): Mebibytes for the decoder's logits. Decides speed, and the
             last bits of results.
     """
@@ -37,7 +37,7 @@ class LikelihoodSettings:
     num_posterior_samples: int = 500
     num_fitting_rounds: int = 2
     num_annealed_samples: int = 32
-    num_temperatures: int = 100
+    num_temperatures: int = 200
     memory_budget: int = 256
 
     def __post_init__(self):
@@ -73,7 +73,8 @@ def estimate_log_likelihood(
         settings ([`LikelihoodSettings`], *optional*): How many samples, and of what.
         class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y: the bound is then on
             log p(x, y) = log E[p(x|z) p(y|z)].
-        annealing ([`Annealing`], *optional*): Of the diffusion prior; default what `prepare_annealing` finds.
+        annealing ([`Annealing`], *optional*): Of the diffusion prior, with its own `num_temperatures`; default what
+            `prepare_annealing` finds.
         generator (`torch.Generator`, *optional*): Source of all noise.
         inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them.
 
@@ -82,13 +83,13 @@ def estimate_log_likelihood(
         in their own units.
 
     Raises:
-        ValueError: For a model in training mode, and for `class_labels` where the prior has no symbols.
+        ValueError: For a model in training mode, and for `class_labels` that the model does not have.
     """
     settings = settings or LikelihoodSettings()
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     if class_labels is not None:
-        model.require_symbols()
+        class_labels = model.symbol_ids(class_labels)
     proposal = model.posterior(**inputs)
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
@@ -106,7 +107,8 @@ def estimate_log_likelihood(
             proposal = _fit(proposal, draw(proposal, num_samples // 2))
     samples = draw(proposal, num_samples)
     if samples.paths is None:
-        return LikelihoodEstimate.from_exact_weights(samples.log_factors + samples.log_prior)
+        estimate = LikelihoodEstimate.from_exact_weights(samples.log_factors + samples.log_prior)
+        return estimate if model.config.total_latent_size else replace(estimate, effective_samples=None)
     num_annealed = settings.num_annealed_samples
     return anneal_paths(model.prior, annealing, samples.paths, samples.log_factors, num_annealed, generator)
 

@@ -20,12 +20,20 @@ import math
 import torch
 from torch.nn.utils import parametrize
 
+from .configuration_ldebm import LDEBMConfig
 from .diffusion_prior import DiffusionPrior
 from .importance_weights import log_mean
 from .modeling_ldebm import LDEBMModel
 from .noise import gaussian_like
 
 PUBLISHED_SAMPLES, PUBLISHED_BATCH = 500, 100
+
+
+def require_published(config: LDEBMConfig) -> None:
+    """Raise ValueError without the diffusion prior or a base level's noise, by whose density the estimator divides."""
+    for name, needed in (("prior", "diffusion"), ("base_level_noise", True)):
+        if getattr(config, name) != needed:
+            raise ValueError(f"the published estimator needs {name} {needed!r}, got {getattr(config, name)!r}")
 
 
 @torch.no_grad()
@@ -36,20 +44,16 @@ def published_log_prior(
     The published system's stand-in for log p(z); see above for what is wrong with it.
 
     Args:
-        prior ([`DiffusionPrior`]): With a base level's noise, by whose density the estimator divides.
+        prior ([`DiffusionPrior`]): As [`require_published`] wants it.
         latents (`torch.Tensor` of shape `(num_samples, latent_size)`): z, posterior samples of one example; published:
             100.
         generator (`torch.Generator`, *optional*): Source of all noise.
 
     Returns:
         `torch.Tensor` of shape `(num_samples,)`, float64.
-
-    Raises:
-        ValueError: For a schedule without the base level's noise.
     """
+    require_published(prior.config)
     tables, num_levels = prior.levels, prior.config.num_levels
-    if not prior.config.base_level_noise:
-        raise ValueError("base_level_noise must be True for the published estimator, which divides by its density")
     mean_scale, mean_std = tables.marginal_scale.tolist(), tables.marginal_std.tolist()
     mean_scale.append(mean_scale[-1] * tables.step_scale[-1].item())
     mean_std.append(math.sqrt(1 - mean_scale[-1] ** 2))
@@ -83,12 +87,11 @@ def published_log_likelihood(
     p(x|z) exp([`published_log_prior`]) / q(z|x) over 500 posterior samples, in batches of 100.
 
     Args:
-        model ([`LDEBMModel`]): In evaluation mode, with the diffusion prior and a base level's noise.
+        model ([`LDEBMModel`]): In evaluation mode, and as [`require_published`] wants it.
         generator (`torch.Generator`, *optional*): Source of all noise.
         inputs: One text or point, as `model.encode` takes it.
     """
-    if model.config.prior != "diffusion":
-        raise ValueError(f'model must have prior="diffusion", got {model.config.prior!r}')
+    require_published(model.config)
     posterior = model.posterior(**inputs)
     if len(posterior.mean) != 1:
         raise ValueError(f"inputs must hold one example, got {len(posterior.mean)}")

@@ -10,6 +10,7 @@ from tiny_models import TINY_SIZES, seeded, tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer, corpus_likelihood
 from ldebm_hf.corpus_likelihood import write_likelihood
+from ldebm_hf.diffusion_likelihood import Annealing
 from ldebm_hf.likelihood import LikelihoodSettings, estimate_log_likelihood
 
 TEXTS = ["a b c", "c d e f g", "h", "b b a", "e f", "g h a b"]
@@ -104,11 +105,13 @@ def test_another_request_does_not_mix_with_one_under_way(model, tokenizer, tmp_p
 
 
 def test_texts_are_cut_only_on_request(tokenizer, tmp_path):
+    """By a language model, whose likelihoods are exact and therefore trusted without any samples."""
     counts = []
     for max_length in (None, 4):
         path = tmp_path / f"{max_length}.json"
-        write_likelihood(tiny_model("rnn_lm"), TEXTS, path, SETTINGS, tokenizer=tokenizer, max_length=max_length,
-                         **OPTIONS)  # fmt: skip
+        summary = write_likelihood(tiny_model("rnn_lm"), TEXTS, path, SETTINGS, tokenizer=tokenizer,
+                                   max_length=max_length, **OPTIONS)  # fmt: skip
+        assert summary.is_trusted and summary.effective_samples is None and summary.lower_error == 0
         counts.append(json.loads(path.read_text())["examples"]["num_tokens"])
     assert counts == [[4, 6, 2, 4, 3, 5], [3, 3, 2, 3, 3, 3]]
 
@@ -135,9 +138,10 @@ def test_published_number_stands_beside_it(tokenizer, tmp_path):
     assert summary.untrusted_share == 1
 
 
-def summary_of(lower, upper, samples, annealed, error=0.1):
+def summary_of(lower, upper, samples, annealed, last_level_error=0.0, error=0.1):
     columns = {"lower": lower, "upper": upper, "effective_samples": samples, "effective_annealed": annealed}
-    return corpus_likelihood._summarize({**columns, "lower_error": [error] * 20, "upper_error": [error] * 20}, None)
+    columns |= {"lower_error": [error] * 20, "upper_error": [error] * 20}
+    return corpus_likelihood._summarize(columns, Annealing(1, [0.9], 0.0, 0.0, last_level_error))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,8 @@ def summary_of(lower, upper, samples, annealed, error=0.1):
         ({"annealed": [9.0] * 3 + [50.0] * 17}, 0.15, False),
         ({"upper": [-4.2] * 3 + [-4.9] * 17}, 0.15, False),
         ({"upper": [-4.4] * 20}, 0.0, False),
+        ({"last_level_error": 0.31}, 0.0, True),
+        ({"last_level_error": 0.32}, 0.0, False),
     ],
 )
 def test_figures_are_trusted_by_the_documented_thresholds(changes, share, is_trusted):
@@ -167,6 +173,8 @@ def test_figures_are_trusted_by_the_documented_thresholds(changes, share, is_tru
         (TEXTS, "a.json", {"chunk_size": 0}, "chunk_size must be at least 1, got 0"),
         (TEXTS, "a.json", {"seed": -1}, "seed must be at least 0, got -1"),
         (TEXTS, "a.json", {"tokenizer": None}, "tokenizer must be given"),
+        (TEXTS, "a.json", {"max_length": 2}, "max_length must be at least 3, got 2"),
+        (TEXTS, "a.json", {"published": True}, "published estimator needs base_level_noise True, got False"),
     ],
 )
 def test_what_it_refuses(model, tokenizer, tmp_path, data, path, options, message):

@@ -50,9 +50,9 @@ def test_likelihood_of_a_text_is_one_number_that_a_seed_decides():
 
 
 def test_it_needs_the_base_levels_noise_the_diffusion_prior_and_one_example():
-    with pytest.raises(ValueError, match="base_level_noise must be True"):
+    with pytest.raises(ValueError, match="needs base_level_noise True, got False"):
         published_log_prior(tiny_model("consistent").prior, torch.zeros(2, 4))
-    with pytest.raises(ValueError, match='prior="diffusion", got'):
+    with pytest.raises(ValueError, match="needs prior 'diffusion', got 'gaussian'"):
         published_log_likelihood(tiny_model("vae"), input_ids=torch.tensor([[2, 5, 3]]))
     with pytest.raises(ValueError, match="inputs must hold one example, got 2"):
         published_log_likelihood(tiny_model("published"), input_ids=torch.tensor([[2, 5, 3], [2, 6, 3]]))

@@ -54,8 +54,8 @@ def test_both_sides_are_printed_and_every_figure_is_written(likelihood, checkpoi
     printed = capsys.readouterr().out
     written = json.loads((checkpoint / "likelihood.json").read_text())
     summary = written["summary"]
-    assert f"at most: {-summary['lower']:.3f} ± {summary['lower_error']:.3f} nats a text" in printed
-    assert f"{-summary['upper']:.3f} ± {summary['upper_error']:.3f} nats a text" in printed
+    assert f"at most {-summary['lower']:.3f} ± {summary['lower_error']:.3f} nats a text" in printed
+    assert f"by the other side of its normalisers {-summary['upper']:.3f} ± {summary['upper_error']:.3f}" in printed
     assert f"perplexity per token: {summary['perplexity']:.2f}" in printed
     assert f"published system's estimator: {-summary['published']:.3f}, which is no likelihood" in printed
     assert len(written["examples"]["lower"]) == 5
