@@ -5,10 +5,10 @@
     python examples/likelihood.py outputs/ptb --split test --published
     python examples/likelihood.py outputs/demo --max_examples 100 --num_temperatures 400     # a narrower sandwich
 
-Two sides are printed for the diffusion prior, whose normalisers are themselves estimated, by annealed importance
-sampling from below and from above; the lower one is a bound on the log-likelihood, and the upper one says how much of
-it is the normalisers'. Other priors have one. Beside them stand standard errors, effective sample sizes, and whether
-these are good enough to take the figures for the log-likelihood and not just for a bound.
+The first figure is a bound (`ldebm_hf/diffusion_likelihood.py` says on what). Normalisers of the diffusion prior are
+themselves estimated, by annealed importance sampling from both sides: the second figure says how much that costs.
+Beside them stand standard errors, effective sample sizes, and whether these are good enough to take the figures for
+the log-likelihood and not just for a bound.
 
 The data are those that the checkpoint was trained on, of which its settings.yaml tells. Every figure goes into
 `--output_file`. A run that was killed goes on when the same command is given again.

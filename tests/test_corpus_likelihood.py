@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,19 @@ def test_figures_are_those_of_the_estimate_of_each_chunk(tokenizer, tmp_path):
     expected = estimate_log_likelihood(model, SETTINGS, generator=corpus_likelihood.chunk_generator(3, 1), **batch)
     assert written["examples"]["lower"][2:4] == expected.lower.tolist()
     assert written["annealing"] is None and "effective_annealed" not in written["examples"]
+
+
+def test_chunk_sizes_draw_other_noise_and_no_other_figures(model, tokenizer, tmp_path):
+    settings, columns = replace(SETTINGS, num_posterior_samples=200), []
+    for chunk_size in (1, 6):
+        path = tmp_path / f"{chunk_size}.json"
+        write_likelihood(model, TEXTS, path, settings, tokenizer=tokenizer, chunk_size=chunk_size, show_progress=False)
+        columns.append({name: np.array(values) for name, values in json.loads(path.read_text())["examples"].items()})
+    one, six = columns
+    assert not np.array_equal(one["lower"][1:], six["lower"][1:])
+    for side in ("lower", "upper"):
+        error = np.hypot(one[f"{side}_error"], six[f"{side}_error"])
+        assert (error < 0.5).all() and (np.abs(one[side] - six[side]) < 5 * error).all()
 
 
 class Killed(BaseException):
