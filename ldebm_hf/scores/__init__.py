@@ -2,6 +2,7 @@
 
 from .attributes import attribute_accuracy
 from .distances import energy_distance, sliced_wasserstein
+from .embeddings import EmbeddingScores, WordVectors, embedding_scores, load_word_vectors, train_word_vectors
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
@@ -11,10 +12,12 @@ from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_s
 __all__ = [
     "BatchedHomogeneity",
     "ModeScores",
+    "EmbeddingScores",
     "MutualInformation",
     "PointSamples",
     "SymbolScores",
     "SymbolUsage",
+    "WordVectors",
     "attribute_accuracy",
     "batched_homogeneity",
     "copied_share",
@@ -22,9 +25,11 @@ __all__ = [
     "distinct_n",
     "distinct_share",
     "draw_samples",
+    "embedding_scores",
     "empty_share",
     "energy_distance",
     "floor_scores",
+    "load_word_vectors",
     "mode_scores",
     "mutual_information",
     "score_points",
@@ -33,4 +38,5 @@ __all__ = [
     "sliced_wasserstein",
     "symbol_scores",
     "symbol_usage",
+    "train_word_vectors",
 ]
