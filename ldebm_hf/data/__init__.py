@@ -11,6 +11,7 @@ from .daily_dialog import load_daily_dialog, read_daily_dialog
 from .dialogues import Dialogue, Turn
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
+from .jericho import load_jericho
 from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .points import load_points
 from .ptb import load_ptb
@@ -36,6 +37,7 @@ __all__ = [
     "check_corpus",
     "load_corpus",
     "load_daily_dialog",
+    "load_jericho",
     "load_points",
     "load_smd",
     "read_daily_dialog",
@@ -48,6 +50,7 @@ RELEASES = {
     "yelp": (load_yelp, "sentiment.{train,dev}.{0,1}"),
     "daily_dialog": (load_daily_dialog, None),  # from the Hub, if there is no folder
     "smd": (load_smd, "kvret_{train,dev}_public.json"),
+    "jericho": (load_jericho, "rooms.train.jsonl"),
 }
 OF_DIALOGUES = {"daily_dialog", "smd"}
 TOKENISED_SOURCES = {"synthetic", "ptb", "yelp"}
@@ -75,14 +78,14 @@ def load_corpus(
 
     Args:
         source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
-            `"daily_dialog"`, `"smd"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id of a Hub data
-            set (`"owner/name"`).
+            `"daily_dialog"`, `"smd"`, `"jericho"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id
+            of a Hub data set (`"owner/name"`).
         data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` comes from
             the Hub), or the one that relative paths start from.
         text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
         label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown. Of
-            `"daily_dialog"` (act, emotion) and `"smd"` (intent, speaker): the attribute to take as labels; without
-            it they have none.
+            `"daily_dialog"` (act, emotion), `"smd"` (intent, speaker) and `"jericho"` (game): the attribute to take as
+            labels; without it they have none.
         attribute_columns (`str` or `Sequence[str]`, *optional*): further columns like that, `"a,b"` or a sequence of
             names. They become attributes, which symbols are scored against and no training reads.
         validation_file (`str` or `Path`, *optional*): a second file, for validation.
@@ -138,7 +141,11 @@ def load_corpus(
     elif source in ("synthetic", *RELEASES):
         if attribute_columns is not None:
             raise ValueError(f"attribute_columns goes with a file or Hub data set as source, not with {source!r}")
-        corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, keep_repeated)
+        if source == "synthetic":
+            corpus = load_synthetic(seed=seed)
+        else:
+            held_out = {"validation_fraction": validation_fraction, "seed": seed}
+            corpus = _load_release(source, data_dir, keep_repeated, held_out)
         if label_column is not None:
             corpus = corpus.labelled_by(label_column)
     elif Path(source).is_dir() or (HUB_ID.fullmatch(str(source)) and not Path(source).is_file()):
@@ -155,11 +162,13 @@ def load_corpus(
     return corpus
 
 
-def _load_release(source: str, data_dir: str | Path | None, keep_repeated: bool) -> Corpus:
+def _load_release(source: str, data_dir: str | Path | None, keep_repeated: bool, held_out: dict) -> Corpus:
     load, files = RELEASES[source]
     if data_dir is None and files is not None:
         raise ValueError(f"source {source!r} needs data_dir, the folder with {files}")
-    return load(data_dir, keep_repeated=keep_repeated) if source in OF_DIALOGUES else load(data_dir)
+    if source in OF_DIALOGUES:
+        return load(data_dir, keep_repeated=keep_repeated)
+    return load(data_dir, **held_out) if source == "jericho" else load(data_dir)
 
 
 def _doubts(corpus: Corpus) -> list[str]:
