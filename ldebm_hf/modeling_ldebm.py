@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
+from .completion import LDEBMCompletionMixin
 from .configuration_ldebm import LDEBMConfig
 from .decoders import build_decoder
 from .diffusion import LevelTables
@@ -79,7 +80,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMExplanationMixin):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMExplanationMixin, LDEBMCompletionMixin):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, with `config.modality="point"`, of points.

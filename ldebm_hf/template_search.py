@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .noise import gumbel_like
 from .templates import FREE, Templates
 
 Step = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], tuple[torch.Tensor, torch.Tensor]]
@@ -27,6 +28,37 @@ class FittingTexts:
     lengths: torch.Tensor
     scores: torch.Tensor
 
+    def select(self, indices: torch.Tensor) -> "FittingTexts":
+        """Some of them."""
+        return FittingTexts(*(part[indices] for part in vars(self).values()))
+
+    def order(self, number: int) -> torch.Tensor:
+        """Indices of the best `number` of each template, ordered as the texts are to be."""
+        return _best_of_each(self.rows, self.scores, number)
+
+    def best(self, number: int) -> "FittingTexts":
+        """The best `number` of each template."""
+        return self.select(self.order(number))
+
+    def draw(self, generator: torch.Generator | None = None) -> "FittingTexts":
+        """One of each template, at random by their likelihoods."""
+        return self.select(_best_of_each(self.rows, self.scores + gumbel_like(self.scores, generator), 1))
+
+    def merged(self, num_chains: int) -> "FittingTexts":
+        """
+        The different texts of every `num_chains` templates that are one and the same, for which different models have
+        searched; a score is now the log of the sum of a text's shares in each model's likelihood of what it found.
+        """
+        totals = self.scores.new_zeros(int(self.rows.max()) + 1)
+        highest = torch.full_like(totals, -torch.inf).scatter_reduce(0, self.rows, self.scores, "amax")
+        likelihoods = (self.scores - highest[self.rows]).exp()
+        totals = totals.index_add(0, self.rows, likelihoods)
+        keys = torch.cat([self.rows[:, None] // num_chains, self.lengths[:, None], self.words], 1)
+        different, number = keys.unique(dim=0, return_inverse=True)
+        shares = self.scores.new_zeros(len(different)).index_add(0, number, likelihoods / totals[self.rows])
+        merged = FittingTexts(different[:, 0], different[:, 2:], different[:, 1], shares.log())
+        return merged.best(len(different))
+
 
 @torch.no_grad()
 def search_templates(
@@ -34,7 +66,7 @@ def search_templates(
     step: Step,
     start_token_id: int,
     *,
-    free_words: torch.Tensor,
+    may_fill: torch.Tensor,
     num_beams: int,
     pad_token_id: int = 0,
 ) -> FittingTexts:
@@ -51,7 +83,7 @@ def search_templates(
         step (`Callable`): From the last words `(n,)`, the template of each hypothesis `(n,)` and the model's states
             `(n, ...)` (`None` at the beginning) to log-probabilities of the next word `(n, vocab_size)` and states.
         start_token_id (`int`): Word before the first.
-        free_words (`torch.BoolTensor` of shape `(vocab_size,)`): Words that may fill a free slot.
+        may_fill (`torch.BoolTensor` of shape `(vocab_size,)`): Words that may fill free slots.
         num_beams (`int`): Places.
         pad_token_id (`int`, *optional*, defaults to 0): Fills `words` of the result.
     """
@@ -63,12 +95,12 @@ def search_templates(
     finished: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     while len(rows):
         log_probs, state = step(history[:, -1], rows, state)
-        hypotheses, words = _next_words(templates, places, rows, log_probs, free_words, num_beams)
+        hypotheses, words = _next_words(templates, places, rows, log_probs, may_fill, num_beams)
         totals = scores[hypotheses] + log_probs[hypotheses, words].to(scores.dtype)
         of_row = rows[hypotheses]
         promising = totals > worst_kept[of_row]  # scores only fall
         hypotheses, words, totals, of_row = (part[promising] for part in (hypotheses, words, totals, of_row))
-        after = templates.advance(places[hypotheses], of_row, words, free_words[words])
+        after = templates.advance(places[hypotheses], of_row, words, may_fill[words])
         furthest = after.shape[1] - 1 - after.flip(1).int().argmax(1)
         kept = _best_of_each(of_row * after.shape[1] + furthest, totals, num_beams)
         hypotheses, words, totals, of_row = (part[kept] for part in (hypotheses, words, totals, of_row))
@@ -90,7 +122,7 @@ def _next_words(
     places: torch.Tensor,
     rows: torch.Tensor,
     log_probs: torch.Tensor,
-    free_words: torch.Tensor,
+    may_fill: torch.Tensor,
     num_beams: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Hypotheses and words to go on with: all observed words that are due, and the likeliest free ones."""
@@ -103,7 +135,7 @@ def _next_words(
     filling = (open_places & (slots == FREE)).any(-1).nonzero()[:, 0]
     if not len(filling):
         return observed[0], observed[1]
-    allowed = free_words.expand(len(rows), -1).index_put((observed[0], observed[1]), observed.new_zeros(()).bool())
+    allowed = may_fill.expand(len(rows), -1).index_put((observed[0], observed[1]), observed.new_zeros(()).bool())
     candidates = log_probs[filling].masked_fill(~allowed[filling], -torch.inf)
     values, words = candidates.topk(min(num_beams, candidates.shape[1]), -1)
     is_word = values > -torch.inf
@@ -139,5 +171,4 @@ def _collect(finished: list, num_beams: int, pad_token_id: int) -> FittingTexts:
     rows, words = torch.cat([part[0] for part in finished]), torch.cat(padded)
     scores = torch.cat([part[2] for part in finished])
     lengths = torch.cat([torch.full_like(of_row, part.shape[1]) for of_row, part, _ in finished])
-    best = _best_of_each(rows, scores, num_beams)
-    return FittingTexts(rows[best], words[best], lengths[best], scores[best])
+    return FittingTexts(rows, words, lengths, scores).best(num_beams)

@@ -37,9 +37,9 @@ class Templates:
         return len(self.words)
 
     @property
-    def num_observed(self) -> list[int]:
-        """Observed words of each template, the end mark not counted."""
-        return ((self.words >= 0).sum(-1) - 1).tolist()
+    def num_observed(self) -> torch.Tensor:
+        """Observed words of each template, the end mark not counted, `(num_templates,)`."""
+        return (self.words >= 0).sum(-1) - 1
 
     def repeat_interleave(self, repeats: int) -> "Templates":
         """Every template so many times, one after the other."""
@@ -106,11 +106,12 @@ class Templates:
 def read_templates(
     input_ids: torch.Tensor,
     lengths: Sequence[int],
-    mask_token_ids: Sequence[int],
+    mask_token_id: int,
     span_token_id: int | None,
     max_span_length: int,
     begin_token_id: int | None,
     end_token_id: int,
+    vocab_size: int,
 ) -> Templates:
     """
     Templates from token ids.
@@ -119,13 +120,14 @@ def read_templates(
         input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts, padded on the right, with or
             without begin and end marks.
         lengths (`Sequence[int]`): Number of tokens of each.
-        mask_token_ids (`Sequence[int]`): Tokens that stand for one missing word.
+        mask_token_id (`int`): Token that stands for one missing word.
         span_token_id (`int`, *optional*): Token that stands for one to `max_span_length` missing words.
         max_span_length (`int`): That number.
         begin_token_id (`int`, *optional*), end_token_id (`int`): The marks.
+        vocab_size (`int`): Words are of 0 to less than this.
 
     Raises:
-        ValueError: For a text without a missing word, and for marks inside a text.
+        ValueError: For a text without a missing word, marks inside a text, and tokens that are no words nor masks.
     """
     rows = []
     for row, (tokens, length) in enumerate(zip(input_ids.tolist(), lengths, strict=True)):
@@ -141,7 +143,10 @@ def read_templates(
             if token == span_token_id:
                 slots += [(FREE, position > 0, column) for position in range(max_span_length)]
             else:
-                slots.append((FREE if token in mask_token_ids else token, False, column))
+                slots.append((FREE if token == mask_token_id else token, False, column))
+        if any(word >= vocab_size for word, _, _ in slots):
+            largest = max(word for word, _, _ in slots)
+            raise ValueError(f"input_ids must be masks or words below {vocab_size}, got {largest} in row {row}")
         if not any(word == FREE for word, _, _ in slots):
             raise ValueError(f"input_ids must have a masked word in every text, got {tokens[:length]} in row {row}")
         rows.append([*slots, end])

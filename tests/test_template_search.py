@@ -48,7 +48,7 @@ def everything_that_fits(tokens, row=0) -> dict[tuple[int, ...], float]:
 
 
 def search(*rows, num_beams) -> list[list[tuple[tuple[int, ...], float]]]:
-    found = search_templates(read(*rows), ChaoticModel().step, BEGIN, free_words=FREE_WORDS, num_beams=num_beams)
+    found = search_templates(read(*rows), ChaoticModel().step, BEGIN, may_fill=FREE_WORDS, num_beams=num_beams)
     results = [[] for _ in rows]
     for row, words, length, score in zip(found.rows, found.words, found.lengths, found.scores, strict=True):
         assert words[length:].tolist() == [0] * (len(words) - length)
@@ -98,5 +98,5 @@ def test_a_span_goes_on_even_if_leaving_it_looks_better_at_first():
         log_probs[:, END] = torch.where(counts[:, 0] < 4, -50.0, 0.0)
         return log_probs, counts
 
-    found = search_templates(read([SPAN, 5], max_span_length=3), step, BEGIN, free_words=FREE_WORDS, num_beams=1)
+    found = search_templates(read([SPAN, 5], max_span_length=3), step, BEGIN, may_fill=FREE_WORDS, num_beams=1)
     assert found.words.tolist() == [[5, 5, 5, 5, END]] and found.scores[0] == pytest.approx(4 * math.log(0.6))

@@ -22,7 +22,7 @@ def read(*rows, max_span_length=2, marks=True):
     rows = [[BEGIN, *row, END] if marks else list(row) for row in rows]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    return read_templates(ids, list(map(len, rows)), [MASK], SPAN, max_span_length, BEGIN, END)
+    return read_templates(ids, list(map(len, rows)), MASK, SPAN, max_span_length, BEGIN, END, 8)
 
 
 def fits(templates, row, words) -> bool:
@@ -42,7 +42,7 @@ def test_slots():
     assert templates.words.tolist() == [[4, FREE, END, NONE, NONE], [FREE, FREE, 5, 6, END]]
     assert templates.optional.tolist() == [[False] * 5, [False, True, False, False, False]]
     assert templates.sources.tolist() == [[1, 2, 3, -1, -1], [1, 1, 2, 3, 4]]
-    assert templates.lengths.tolist() == [3, 5] and templates.num_observed == [1, 2]
+    assert templates.lengths.tolist() == [3, 5] and templates.num_observed.tolist() == [1, 2]
     without_marks = read([4, MASK], [SPAN, 5, 6], marks=False)
     assert without_marks.words.tolist() == templates.words.tolist()
     assert without_marks.sources.tolist() == [[0, 1, -1, -1, -1], [0, 0, 1, 2, -1]]
@@ -88,6 +88,7 @@ def test_rows_repeat_in_place():
     [
         ([2, 4, 5, 3], r"input_ids must have a masked word in every text, got \[2, 4, 5, 3\] in row 1"),
         ([2, 3], r"masked word in every text, got \[2, 3\] in row 1"),
+        ([2, 8, 1, 3], "input_ids must be masks or words below 8, got 8 in row 1"),
         ([2, 4, 3, 1, 3], r"begin and end marks at the ends only, got \[2, 4, 3, 1, 3\] in row 1"),
     ],
 )

@@ -61,8 +61,8 @@ def recovery_scores(
     Compare completed texts with the originals, word by word; every mask stands for one word.
 
     BLEU counts those n-grams (n of 1 to 4) of a completion that hold a masked place, clipped to their number among
-    those of the original; without the observed words' own n-grams, which every completion has, it is far below the BLEU
-    of whole texts. Of an order without any such n-gram in the corpus nothing is counted; no smoothing.
+    those of the original; without the observed words' own n-grams, which every completion has, it is far below the
+    BLEU of whole texts. Of an order without any such n-gram in the corpus nothing is counted; no smoothing.
 
     Args:
         completions (`Sequence[Sequence[str]]`), originals (`Sequence[Sequence[str]]`): the words of each text, equally
