@@ -136,9 +136,9 @@ def make_table(options: argparse.Namespace) -> None:
     finish = partial(train_and_score, plan=plan, options=options)
     if plan.measure == "control" and not options.train_only:
         if options.language_model is None and plan.language_model:
-            helper = run_of(LANGUAGE_MODEL, 0)
-            helper.finish(finish)
-            options.language_model = helper.folder
+            of_language = run_of(LANGUAGE_MODEL, 0)
+            of_language.finish(finish)
+            options.language_model = of_language.folder
         if options.judge is None:
             options.judge = train_judge(runs[0], options)
     if options.jobs == 1:

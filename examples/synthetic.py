@@ -1,7 +1,7 @@
 """The study of priors on points of the plane: train models side by side, score them, draw the paper's Figures 2 and 3.
 
     python examples/synthetic.py --data gaussians --models ldebm,vae,svebm --seeds 0,1,2 --jobs 2
-    python examples/synthetic.py --data gaussians,pinwheel --models all --figures_dir docs
+    python examples/synthetic.py --data gaussians,pinwheel --models baselines --figures_dir docs
     python examples/synthetic.py --set training.num_train_epochs=5 model.langevin_steps=20
     python examples/synthetic.py outputs/gaussians        # score and draw what examples/train.py trained
 
@@ -65,7 +65,6 @@ BASELINES: dict[str, Changes] = {
     "ldebm": {},
     "ldebm_without_clustering": {"clustering": {"enabled": False}},
     "svebm": preset("svebm", **SVEBM),
-    "svebm_fixed_scale": preset("svebm", **SVEBM, normalize_posterior=True),
     "svebm_ib": preset("svebm_ib", **SVEBM, mutual_information_weight=15.0),
     **{name: preset(name) for name in ("ae", "dae", "vae", "dvae", "gm_vae", "gm_vae_i", "dgm_vae", "dgm_vae_i")},
     **{name: preset(name) for name in ("semi_vae", "semi_vae_i", "discrete_ae", "discrete_vae", "di_vae")},
@@ -84,6 +83,7 @@ ABLATIONS: dict[str, Changes] = {
     "ldebm_entropy_mask": {"model": {"entropy_threshold": 1.0}},
     "ldebm_spectral_norm": {"model": {"energy_spectral_norm": True}},
     "ldebm_free_scale": {"model": {"normalize_posterior": False, "energy_spectral_norm": True}},
+    "svebm_fixed_scale": preset("svebm", **SVEBM, normalize_posterior=True),
     "ldebm_mean_features": {"clustering": {"features": "mean"}},
     "ldebm_unit_features": {"clustering": {"normalize": True}},
     "ldebm_balanced_resampling": {"clustering": {"balanced_resampling": True}},
@@ -234,11 +234,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     def names(text: str) -> list[str]:
         return [name.strip() for name in text.split(",") if name.strip()]
 
+    known = f"baselines, ablations, all, or {', '.join(MODELS)}"
+
     def models(text: str) -> list[str]:
-        chosen = list(MODELS) if text == "all" else names(text)
+        groups = {"baselines": BASELINES, "ablations": ABLATIONS, "all": MODELS}
+        chosen = [model for name in names(text) for model in groups.get(name, [name])]
         unknown = [name for name in chosen if name not in MODELS]
         if unknown or not chosen:
-            raise argparse.ArgumentTypeError(f"unknown model {', '.join(unknown)!r}: use all, or {', '.join(MODELS)}")
+            raise argparse.ArgumentTypeError(f"unknown model {', '.join(unknown)!r}: use {known}")
         return list(dict.fromkeys(chosen))
 
     def sources(text: str) -> list[str]:
@@ -254,7 +257,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("run", type=Path, nargs="?", help="folder of a trained model: score and draw only that")
     parser.add_argument("--data", type=sources, default=["gaussians"], help="gaussians (default), pinwheel, or both")
     default = ["ldebm", "vae", "svebm"]
-    parser.add_argument("--models", type=models, default=default, help=f"all, or {', '.join(MODELS)}")
+    parser.add_argument("--models", type=models, default=default, help=known)
     parser.add_argument("--seeds", type=seeds, default=[0], help="default 0; e.g. 0,1,2")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/synthetic"))
     parser.add_argument("--figures_dir", type=Path, help="where the figures go; default: beside the table")
