@@ -71,12 +71,12 @@ class LDEBMCompletionMixin:
         Fill in the words that are missing from texts. Every observed word stays, in its order.
 
         Chains of latents z start from the posterior q(z|x) of the text with its masks (from the prior, if no word is
-        observed or a symbol is asked for) and sample p(z, missing words | observed words) in rounds. Each draws a filling from the likeliest
-        texts that fit, which a beam search finds under p(x|z), and then z given the filled text: in the first rounds
-        from the encoder's q(z|x), which is quick and moves far; in the others by Langevin steps with Metropolis
-        correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion prior see `latent_posteriors`). In the
-        end all chains judge what they have found: the probability of a completion is its share of p(x|z) among the
-        `num_beams` that were found most, averaged over the chains.
+        observed or a symbol is asked for) and sample p(z, missing words | observed words) in rounds. Each draws a
+        filling from the likeliest texts that fit, which a beam search finds under p(x|z), and then z given the filled
+        text: in the first rounds from the encoder's q(z|x), which is quick and moves far; in the others by Langevin
+        steps with Metropolis correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion prior see
+        `latent_posteriors`). In the end all chains judge what they have found: the probability of a completion is its
+        share of p(x|z) among the `num_beams` that were found most, averaged over the chains.
 
         Without a latent (`prior="none"`) the beam search alone completes.
 

@@ -140,4 +140,3 @@ class LatentChains:
             drawn = (logits + gumbel_like(logits, self.generator)).argmax(-1)
             codes[:, variable] = torch.nn.functional.one_hot(drawn, categories).to(codes.dtype)
         self.latents = latents
-
