@@ -4,6 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
+
+from .template_search import search_templates
+from .templates import read_templates
 
 NO_WORD = -1
 """Stands before the beginning of a text."""
@@ -69,3 +73,44 @@ class NgramModel:
                 result *= rest
                 result[words] += shares
         return result
+
+    def infill(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        mask_token_id: int,
+        *,
+        may_fill: torch.Tensor,
+        begin_token_id: int,
+        end_token_id: int,
+        num_beams: int = 10,
+    ) -> list[list[int]]:
+        """
+        The likeliest texts that keep every observed word, by the search that completes with a model.
+
+        Args:
+            token_ids (`Sequence[Sequence[int]]`): Texts with masks, with or without begin and end marks.
+            mask_token_id (`int`): Stands for one missing word; may lie beyond the vocabulary.
+            may_fill (`torch.BoolTensor` of shape `(vocab_size,)`): Words that may stand in its place.
+            begin_token_id (`int`), end_token_id (`int`): The marks.
+            num_beams (`int`, *optional*, defaults to 10): Texts that the search keeps.
+
+        Returns:
+            `list[list[int]]`: The words of each, without marks.
+
+        Raises:
+            ValueError: For a text without a mask.
+        """
+        longest = max(map(len, token_ids))
+        padded = torch.tensor([[*ids, *[begin_token_id] * (longest - len(ids))] for ids in token_ids])
+        templates = read_templates(
+            padded, list(map(len, token_ids)), mask_token_id, None, 1, begin_token_id, end_token_id, self.vocab_size
+        )
+
+        def step(words, rows, contexts):
+            earlier = words.new_full((len(words), self.order), NO_WORD) if contexts is None else contexts
+            contexts = torch.cat([earlier[:, 1:], words[:, None]], 1)
+            log_probs = np.log([self.probabilities(context) for context in contexts.tolist()])
+            return torch.from_numpy(log_probs), contexts
+
+        found = search_templates(templates, step, begin_token_id, may_fill=may_fill, num_beams=num_beams).best(1)
+        return [words[: length - 1] for words, length in zip(found.words.tolist(), found.lengths.tolist(), strict=True)]
