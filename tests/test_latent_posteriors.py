@@ -36,7 +36,7 @@ class SymbolsOnly(torch.nn.Module):
 
 
 def chains_of(prior_name, *, size=2, start=0.0, num_chains=NUM_CHAINS, seed=0, settings=None, **options):
-    settings = {"vocab_size": 8, "latent_size": size, "num_labels": 2} | (settings or {})
+    settings = {"vocab_size": 8, "latent_size": size, "num_symbols": 2} | (settings or {})
     config = LDEBMConfig.from_preset(prior_name, **settings)
     torch.manual_seed(0)
     prior = build_prior(config)
@@ -75,10 +75,9 @@ def test_linear_gaussian_posterior_from_a_wrong_start(preset, num_rounds):
 
 
 @pytest.mark.parametrize("symbol", [0, 1])
-def test_posterior_of_a_mixture_s_component(symbol):
+def test_posterior_under_one_component_of_a_mixture(symbol):
     labels = torch.full((NUM_CHAINS,), symbol)
-    settings = {"num_code_variables": 1, "code_categories": 2}
-    chains, prior = chains_of("gm_vae", settings=settings, class_labels=labels)
+    chains, prior = chains_of("gm_vae", class_labels=labels)
     for _ in range(4):
         chains.move(linear_gaussian, 10)
     mean, variance = prior.means.data[0, symbol], prior.log_variances.data[0, symbol].exp()
@@ -109,7 +108,7 @@ def test_symbol_of_the_diffusion_prior_against_a_grid(guidance_scale):
 @pytest.mark.parametrize("preset", ["di_vae", "semi_vae"])
 def test_codes_follow_their_joint_posterior(preset):
     """Two variables of three categories that the likelihood ties together; a Gaussian beside them knows nothing."""
-    settings = {"num_code_variables": 2, "code_categories": 3, "num_labels": 9}
+    settings = {"num_code_variables": 2, "num_symbols": 9}
     chains, _ = chains_of(preset, settings=settings)
     table = 1.5 * torch.randn(3, 3, generator=seeded(1))
 
@@ -129,7 +128,7 @@ def test_codes_follow_their_joint_posterior(preset):
 
 def test_codes_of_a_symbol_stay():
     symbols = torch.arange(9).repeat(2)
-    settings = {"num_code_variables": 2, "code_categories": 3, "num_labels": 9}
+    settings = {"num_code_variables": 2, "num_symbols": 9}
     chains, _ = chains_of("di_vae", settings=settings, num_chains=18, class_labels=symbols)
     expected = torch.tensor(list(itertools.product(range(3), repeat=2)) * 2)
     for _ in range(2):
