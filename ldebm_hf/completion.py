@@ -77,6 +77,8 @@ class LDEBMCompletionMixin:
         steps with Metropolis correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion prior see
         `latent_posteriors`). In the end all chains judge what they have found: the probability of a completion is its
         share of p(x|z) among the `num_beams` that were found most, averaged over the chains.
+        Where hardly any filling goes with more than one region of latents, chains stay in theirs, and `num_chains`
+        counts for more than the rounds.
 
         Without a latent (`prior="none"`) the beam search alone completes.
 
@@ -106,7 +108,8 @@ class LDEBMCompletionMixin:
 
         Raises:
             ValueError: For a model of points or in training mode; a text without a mask; an unknown symbol or not one
-                per text; a number below what is allowed; fewer different completions than asked for.
+                per text; a number below what is allowed; no word left that may fill gaps; fewer different completions
+                than asked for.
         """
         config = self.config
         if config.modality != "text":
@@ -137,6 +140,8 @@ class LDEBMCompletionMixin:
         may_fill = torch.ones(config.vocab_size, dtype=torch.bool, device=self.device)
         never = [config.pad_token_id, config.unk_token_id, config.bos_token_id, config.decoder_start_token_id]
         may_fill[[token for token in (*never, *ends, *suppress_tokens) if token is not None]] = False
+        if not may_fill.any():
+            raise ValueError("suppress_tokens must leave a word that may fill gaps, got the whole vocabulary")
         if config.prior == "none":  # nothing to sample
             num_chains, num_encoder_rounds, num_rounds = 1, 0, 0
         if symbols is not None:

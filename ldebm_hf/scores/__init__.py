@@ -1,6 +1,7 @@
 """Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
 
 from .attributes import attribute_accuracy
+from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
 from .embeddings import EmbeddingScores, WordVectors, embedding_scores, load_word_vectors, train_word_vectors
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
@@ -11,10 +12,11 @@ from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_s
 
 __all__ = [
     "BatchedHomogeneity",
-    "ModeScores",
     "EmbeddingScores",
+    "ModeScores",
     "MutualInformation",
     "PointSamples",
+    "RecoveryScores",
     "SymbolScores",
     "SymbolUsage",
     "WordVectors",
@@ -30,8 +32,10 @@ __all__ = [
     "energy_distance",
     "floor_scores",
     "load_word_vectors",
+    "mask_positions",
     "mode_scores",
     "mutual_information",
+    "recovery_scores",
     "score_points",
     "score_samples",
     "self_bleu",
