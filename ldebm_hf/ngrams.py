@@ -113,4 +113,5 @@ class NgramModel:
             return torch.from_numpy(log_probs), contexts
 
         found = search_templates(templates, step, begin_token_id, may_fill=may_fill, num_beams=num_beams).best(1)
-        return [words[: length - 1] for words, length in zip(found.words.tolist(), found.lengths.tolist(), strict=True)]
+        rows = zip(found.words.tolist(), found.lengths.tolist(), strict=True)
+        return [words[: length - 1] for words, length in rows]
