@@ -86,7 +86,8 @@ def test_symbols_and_seeds(complete, checkpoint, capsys):
 def test_evaluation_of_all_on_the_same_masks(complete, checkpoint, language_model, corpus, tmp_path, capsys):
     output = tmp_path / "scores.yaml"
     complete.main([
-        checkpoint, "--evaluate", "--language_model", language_model, "--num_texts", "12", "--fractions", "0.15", "0.5",
+        checkpoint, "--evaluate", "--language_model", language_model, "--num_texts", "12",
+        "--fractions", "0.15", "0.5",
         "--output_file", str(output), *FAST,
     ])  # fmt: skip
     printed = capsys.readouterr().out
