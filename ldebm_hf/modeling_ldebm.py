@@ -10,6 +10,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from .classification import LDEBMClassificationMixin
+from .completion import LDEBMCompletionMixin
 from .configuration_ldebm import LDEBMConfig
 from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
 from .diffusion import LevelTables
@@ -83,7 +84,13 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin):
+class LDEBMModel(
+    LDEBMPreTrainedModel,
+    LDEBMGenerationMixin,
+    LDEBMClassificationMixin,
+    LDEBMExplanationMixin,
+    LDEBMCompletionMixin,
+):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, by `config.modality`, of documents or points.

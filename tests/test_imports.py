@@ -17,11 +17,11 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words", "distinctive_words"},
+    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
-    {"posteriors"},
+    {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification", "explanation"},
+    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "completion"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -32,6 +32,7 @@ OUTER_LAYER = {
     "tokenization",
     "document_tokenization",
     "likelihood",
+    "ngrams",
     "annealed_importance",
     "diffusion_likelihood",
     "importance_weights",

@@ -16,7 +16,7 @@ def test_subset_and_hidden_labels():
 @pytest.mark.parametrize(
     ("source", "settings", "message"),
     [
-        ("yelpp", {}, "unknown source 'yelpp': use 'synthetic', 'ptb', 'yelp', 'daily_dialog', 'smd', 'agnews', a"),
+        ("yelpp", {}, "unknown source 'yelpp': use 'synthetic', 'ptb', 'yelp', 'daily_dialog', 'smd', 'agnews',"),
         ("ptb", {}, "source 'ptb' needs data_dir, the folder with ptb.train.txt"),
         ("yelp", {}, "source 'yelp' needs data_dir, the folder with sentiment"),
         ("smd", {}, "source 'smd' needs data_dir, the folder with kvret"),
