@@ -86,8 +86,8 @@ def load_corpus(
 
     Args:
         source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
-            `"daily_dialog"`, `"smd"`, `"jericho"`, `"agnews"`, the path of a file (.csv, .tsv, .jsonl, .txt or .parquet)
-            or the id of a Hub data set (`"owner/name"`).
+            `"daily_dialog"`, `"smd"`, `"jericho"`, `"agnews"`, a path (.csv, .tsv, .jsonl, .txt or .parquet), or the
+            id of a Hub data set (`"owner/name"`).
         data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` and
             `"agnews"` come from the Hub), or the one that relative paths start from.
         text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
