@@ -44,9 +44,7 @@ def setting(default: Any, help: str, **limits: float) -> Any:
 class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
-    source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, jericho, agnews; gaussians, pinwheel; path"
-    )
+    source: str = setting("synthetic", "a built-in or known corpus (README), the path of a file, or a Hub id")
     data_dir: str | None = setting(None, "folder with the release files of a source (ptb, yelp, agnews, ...)")
     text_column: str = setting("text", "column that holds the text")
     label_column: str | None = setting(None, "column (daily_dialog, smd: attribute) of labels, empty where unknown")
