@@ -52,7 +52,7 @@ def test_lookalikes_of_the_right_type_are_errors(name, value):
 
 @pytest.mark.parametrize("name", FLOATS)
 def test_int_is_accepted_for_a_float(name):
-    value = 0 if name in ("dropout", "word_dropout") else 1
+    value = 0 if name.endswith("dropout") else 1
     prior = "mixture" if name == "dispersion_weight" else "diffusion"
     assert getattr(LDEBMConfig(**{name: value}, prior=prior), name) == value
 

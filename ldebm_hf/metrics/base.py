@@ -89,4 +89,4 @@ class EmbeddingMetric(ScoreMetric):
             vectors = load_word_vectors(vectors)
         scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))
         names = [self.score_name + suffix for suffix in ("", "_chance", "_chance_std")] + ["coverage", "num_pairs"]
-        return {name: scores[name] for name in names}
+        return {name: float(scores[name]) for name in names}
