@@ -1,0 +1,454 @@
+"""What one tries with a model by hand: small requests, checked and answered in words that a visitor of a page reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from .completion_texts import MASKS, Completion
+from .latent_map import LatentMap
+from .modeling_ldebm import LDEBMModel
+from .training.saved_runs import find_checkpoint, settings_of
+
+ONE_AT_A_TIME = threading.RLock()
+"""Cached weights (`parametrize.cached`) and the seeding of `generate` are the whole process's, so threads take turns."""
+NUM_MAP_TEXTS = 1500
+CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", "texts.txt"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one request may ask for."""
+
+    characters: int = 400
+    sentences: int = 20
+    symbols: int = 8
+    latents: int = 60
+    steps: int = 12
+    completions: int = 5
+    masks: int = 8
+    guidance_scale: float = 20.0
+    temperature: float = 2.0
+    seed: int = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """A text, the symbol asked for, and the one that the model reads back with its probability; `None` without any."""
+
+    text: str
+    asked: str | None
+    read: str | None
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A text of the map, its symbol and how far its latent is."""
+
+    text: str
+    symbol: str | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """
+    Args:
+        probabilities (`dict[str, float]`, *optional*): p(y|x) by name; `None` without symbols.
+        reconstruction (`str`, *optional*): The text written again from its latent, as all the rest `None` or empty
+            for a model without one.
+        place (`tuple[float, float]`, *optional*), neighbours (`list[Neighbour]`): On the map.
+        notes (`list[str]`): What the model could not read of the text, in sentences.
+    """
+
+    probabilities: dict[str, float] | None
+    reconstruction: str | None
+    place: tuple[float, float] | None
+    neighbours: list[Neighbour]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class DecodedPlace:
+    """The text that the latent behind a place of the map is decoded to, and the texts nearest to that latent."""
+
+    text: str
+    symbol: str | None
+    place: tuple[float, float]
+    neighbours: list[Neighbour]
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """One of the texts on the way between two; `share` of the way lies behind it."""
+
+    share: float
+    text: str
+    symbol: str | None
+    place: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ReverseDiffusion:
+    """
+    Args:
+        places (`np.ndarray` of shape `(num_states, n, 2)`): Of the latents on the map: z_T of noise first, z_0 last.
+        symbols (`np.ndarray` of shape `(n,)`, *optional*): Asked of each latent.
+        texts (`list[list[str]]`): By state, the first latent of each symbol decoded.
+    """
+
+    places: np.ndarray
+    symbols: np.ndarray | None
+    texts: list[list[str]]
+
+
+class Explorer:
+    """
+    A model of texts with what a page about it needs. Every request is independent of all others.
+
+    Requests raise ValueError with a sentence for whoever asked, and take turns across threads.
+
+    Args:
+        model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): Of texts, in evaluation mode.
+        texts (`Sequence[str]`): Those on the map, at least two; of a model without a latent none are read.
+        origin (`str`, *optional*, defaults to `"texts"`): What they are, for the reader.
+        limits ([`Limits`], *optional*): The most that is allowed.
+    """
+
+    def __init__(
+        self,
+        model: LDEBMModel,
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[str],
+        origin: str = "texts",
+        limits: Limits | None = None,
+    ):
+        if model.config.modality != "text":
+            raise ValueError(f"model must be of texts, got one of {model.config.modality}s")
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self.origin, self.limits = origin, limits or Limits()
+        self.names: dict[int, str] = dict(model.config.id2label) if model.has_symbols else {}
+        self.map: LatentMap | None = None
+        if self.has_latent and self.has_symbols:
+            found = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
+            self.map = LatentMap.of(found.texts, found.latents, found.assignments)
+            taken = set(self.names.values())
+            for symbol, name in self.names.items():
+                suggested = found.suggested_names[symbol]
+                if name == f"LABEL_{symbol}" and found.symbols[symbol].num_texts and suggested not in taken:
+                    self.names[symbol] = suggested
+        elif self.has_latent:
+            self.map = LatentMap.of(texts, self._latents(texts))
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str | Path,
+        *,
+        revision: str | None = None,
+        num_texts: int = NUM_MAP_TEXTS,
+        limits: Limits | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Self:
+        """
+        The explorer of a folder or Hub id. On its map are the texts in its `texts.txt`, one per line; else training
+        texts of the corpus that its `settings.yaml` names; else texts that the model writes.
+
+        Raises:
+            FileNotFoundError: If there is no such checkpoint.
+            ValueError: For one that is no model of texts.
+        """
+        find_checkpoint(str(checkpoint))
+        folder = Path(checkpoint)
+        if not folder.is_dir():
+            folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
+        model = LDEBMModel.from_pretrained(folder).to(device)
+        if model.config.modality != "text":
+            raise ValueError(f"{checkpoint} must be a model of texts, got one of {model.config.modality}s")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        texts, origin = texts_of(folder, num_texts)
+        if len(texts) < 2:
+            generator = torch.Generator(model.device).manual_seed(0)
+            ids = model.generate(num_samples=num_texts, generator=generator)
+            texts, origin = tokenizer.batch_decode(ids, skip_special_tokens=True), "texts that the model wrote itself"
+        return cls(model, tokenizer, texts, origin, limits)
+
+    @property
+    def has_latent(self) -> bool:
+        """Whether texts have latents: all but pure language models."""
+        return self.model.config.prior != "none"
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether there are symbols to ask for and to read."""
+        return self.model.has_symbols
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether latents come about by reverse diffusion, which also is what guidance steers."""
+        return self.model.config.prior == "diffusion"
+
+    @property
+    def default_guidance(self) -> float:
+        """The model's own guidance scale."""
+        return float(self.model.config.label_guidance or 1.0)
+
+    def write(
+        self,
+        symbols: Sequence[str] = (),
+        num_sentences: int = 5,
+        guidance_scale: float | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[WrittenText]:
+        """Sentences, for each of the symbols or, without any, from the whole prior; at temperature 0 the likeliest
+        words of each latent, above it draws."""
+        limits = self.limits
+        count = _whole("number of sentences", num_sentences, 1, limits.sentences)
+        warmth = _number("temperature", temperature, 0.0, limits.temperature)
+        generator = self._generator(seed)
+        ids = self._symbol_ids(symbols)
+        asked = [symbol for symbol in ids for _ in range(count)]
+        options = {"class_labels": asked} if asked else {"num_samples": count}
+        if warmth > 0:
+            options |= {"do_sample": True, "temperature": warmth}
+        options |= self._guidance(guidance_scale, bool(asked))
+        with ONE_AT_A_TIME:
+            written = self.model.generate(generator=generator, **options)
+            texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+            read = self._symbols_of(texts)
+        names = [self.names[symbol] for symbol in asked] or [None] * len(texts)
+        return [WrittenText(text, name, *own) for text, name, own in zip(texts, names, read, strict=True)]
+
+    @torch.no_grad()
+    def read(self, text: str, num_neighbours: int = 5) -> Reading:
+        """What the model makes of a text: symbols, the text from its latent again, and texts with latents near it."""
+        text, notes = self._checked_text("text", text)
+        if not self.has_latent:
+            raise ValueError("This checkpoint is a language model without a latent: it writes, but it cannot read.")
+        with ONE_AT_A_TIME:
+            batch = self._batch([text])
+            posterior = self.model.encode(batch["input_ids"], batch["attention_mask"])
+            copy = self._decode(self.model.reconstruction_latents(batch["input_ids"], batch["attention_mask"]))[0]
+        probabilities = None
+        if posterior.symbol_logits is not None:
+            shares = posterior.symbol_logits[0].softmax(-1).tolist()
+            probabilities = {self.names[symbol]: share for symbol, share in enumerate(shares)}
+        latent = posterior.posterior_mean[0].float().cpu().numpy()
+        place = _pair(self.map.plane.project(latent[None])[0])
+        return Reading(probabilities, copy, place, self._neighbours(latent, num_neighbours), notes)
+
+    def decode_at(self, x: float, y: float, num_neighbours: int = 5) -> DecodedPlace:
+        """The text behind a place of the map."""
+        self._require_map()
+        low, high = self.map.limits
+        place = tuple(
+            _number(name, value, float(low[axis]), float(high[axis]))
+            for axis, (name, value) in enumerate([("x", x), ("y", y)])
+        )
+        latent = self.map.latent_at(*place)
+        with ONE_AT_A_TIME:
+            text = self._decode(torch.as_tensor(latent[None], dtype=torch.float32))[0]
+            symbol, _ = self._symbols_of([text])[0]
+        return DecodedPlace(text, symbol, place, self._neighbours(latent, num_neighbours))
+
+    @torch.no_grad()
+    def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
+        """Texts at equal steps on the straight line between the latents of two, both ends included."""
+        self._require_map()
+        steps = _whole("number of steps", num_steps, 3, self.limits.steps)
+        ends = [self._checked_text(name, text)[0] for name, text in [("first text", first), ("second text", second)]]
+        with ONE_AT_A_TIME:
+            start, end = self.model.reconstruction_latents(*self._batch(ends).values()).float()
+            shares = torch.linspace(0, 1, steps, device=start.device)
+            latents = start + shares[:, None] * (end - start)
+            texts = self._decode(latents)
+            symbols = [symbol for symbol, _ in self._symbols_of(texts)]
+        places = map(_pair, self.map.plane.project(latents.cpu().numpy()))
+        return [PathStep(*step) for step in zip(shares.tolist(), texts, symbols, places, strict=True)]
+
+    def reverse_diffusion(
+        self, symbols: Sequence[str] = (), num_latents: int = 20, guidance_scale: float | None = None, seed: int = 0
+    ) -> ReverseDiffusion:
+        """Latents on their way from noise to data, so many for each symbol or, without any, of the whole prior."""
+        self._require_map()
+        if not self.has_levels:
+            raise ValueError("This checkpoint's prior is sampled in one go: there is no reverse diffusion to watch.")
+        count = _whole("number of latents", num_latents, 1, self.limits.latents)
+        generator = self._generator(seed)
+        ids = self._symbol_ids(symbols)
+        asked = [symbol for symbol in ids for _ in range(count)]
+        options = {"class_labels": asked} if asked else {"num_samples": count}
+        options |= self._guidance(guidance_scale, bool(asked))
+        with ONE_AT_A_TIME:
+            states = self.model.sample_latents(generator=generator, return_trajectory=True, **options).trajectory
+            shown = states[:, ::count]  # the first of each symbol
+            texts = self._decode(shown.flatten(0, 1))
+        width = shown.shape[1]
+        places = np.stack([self.map.plane.project(state) for state in states.float().cpu().numpy()])
+        by_state = [texts[start : start + width] for start in range(0, len(texts), width)]
+        return ReverseDiffusion(places, np.array(asked) if asked else None, by_state)
+
+    def complete(
+        self,
+        text: str,
+        symbol: str | None = None,
+        num_completions: int = 3,
+        guidance_scale: float | None = None,
+        seed: int = 0,
+    ) -> list[Completion]:
+        """Completions of a text in which `<mask>` is a missing word and `<span>` one or more, the likeliest first."""
+        text, _ = self._checked_text("text", text, with_masks=True)
+        masks = len(MASKS.findall(text))
+        if not 1 <= masks <= self.limits.masks:
+            wanted = f"Write <mask> for a missing word or <span> for several, at most {self.limits.masks} in all"
+            raise ValueError(f"{wanted}; this text has {masks or 'none'}.")
+        count = _whole("number of completions", num_completions, 1, self.limits.completions)
+        ids = self._symbol_ids([symbol] if symbol else [])
+        options = {"class_labels": ids} if ids else {}
+        options |= self._guidance(guidance_scale, bool(ids))
+        with ONE_AT_A_TIME:
+            found = self._completions(text, count, seed, options)
+        return found
+
+    def _completions(self, text: str, count: int, seed: int, options: dict) -> list[Completion]:
+        generator = self._generator(seed)
+        try:
+            return self.model.complete_texts(
+                [text], self.tokenizer, num_return_sequences=count, generator=generator, **options
+            )[0]
+        except ValueError:
+            if count == 1:
+                raise
+            return self._completions(text, 1, seed, options)  # there are not so many different ones
+
+    def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
+        """The text on one line, and sentences about what of it the model does not read."""
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"Please write something: the {name} is empty.")
+        text = " ".join(text.split())
+        if len(text) > self.limits.characters:
+            most = self.limits.characters
+            raise ValueError(f"The {name} may have {most} characters at most, and this one has {len(text)}.")
+        kept = ("<mask>", "<unk>", "<span>") if with_masks else ()
+        reserved = [t for t in self.tokenizer.all_special_tokens if t not in kept and t in text]
+        if reserved:
+            raise ValueError(f"The {name} must not hold {' or '.join(reserved)}, which the model uses itself.")
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, spans = encoded["input_ids"], encoded["offset_mapping"]
+        most = self.tokenizer.model_max_length - 2
+        if with_masks and len(ids) > most:
+            raise ValueError(f"The {name} may have {most} words at most, and this one has {len(ids)}.")
+        notes = []
+        unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True)
+                   if token == self.model.config.unk_token_id]  # fmt: skip
+        if unknown:
+            shown = ", ".join(dict.fromkeys(unknown))
+            notes.append(f"The model does not know {len(unknown)} of the {len(ids)} words: {shown}.")
+        if len(ids) > most:
+            notes.append(f"Only the first {most} of the {len(ids)} words are read.")
+        return text, notes
+
+    def _symbol_ids(self, symbols: Sequence[str] | None) -> list[int]:
+        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols or []))
+        if names and not self.has_symbols:
+            raise ValueError("This checkpoint has no symbols to ask for.")
+        if len(names) > self.limits.symbols:
+            raise ValueError(f"Please choose {self.limits.symbols} symbols at most; these are {len(names)}.")
+        known = {name: symbol for symbol, name in self.names.items()}
+        missing = [str(name) for name in names if name not in known]
+        if missing:
+            raise ValueError(f"There is no symbol called {', '.join(missing)[:80]}. Symbols: {', '.join(known)[:400]}.")
+        return [known[name] for name in names]
+
+    def _guidance(self, guidance_scale: float | None, has_symbol: bool) -> dict[str, float]:
+        if guidance_scale is None or not has_symbol or not self.has_levels:
+            return {}
+        return {"guidance_scale": _number("guidance", guidance_scale, 0.0, self.limits.guidance_scale)}
+
+    def _generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(self.model.device).manual_seed(_whole("seed", seed, 0, self.limits.seed))
+
+    def _require_map(self) -> None:
+        if self.map is None:
+            raise ValueError("This checkpoint is a language model without a latent: there is no map of it.")
+
+    def _batch(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        batch = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True).to(self.model.device)
+        return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+
+    @torch.no_grad()
+    def _latents(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+        means = [self.model.encode(**self._batch(part)).posterior_mean.float().cpu().numpy() for part in parts]
+        return np.concatenate(means)
+
+    def _decode(self, latents: torch.Tensor) -> list[str]:
+        ids = self.model.generate(latents=latents.to(self.model.device), do_sample=False)
+        return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
+        """The likeliest symbol of each text and its probability."""
+        if not self.has_symbols:
+            return [(None, None)] * len(texts)
+        shares, symbols = self.model.infer_symbols(**self._batch(texts)).max(-1)
+        return [(self.names[symbol], share) for symbol, share in zip(symbols.tolist(), shares.tolist(), strict=True)]
+
+    def _neighbours(self, latent: np.ndarray, number: int) -> list[Neighbour]:
+        order, distances = self.map.nearest(latent, number)
+        symbols = [None] * len(order) if self.map.symbols is None else [self.names[self.map.symbols[i]] for i in order]
+        texts = [self.map.texts[i] for i in order]
+        return [Neighbour(*near) for near in zip(texts, symbols, distances.tolist(), strict=True)]
+
+
+def texts_of(folder: Path, number: int, seed: int = 0) -> tuple[list[str], str]:
+    """At most so many texts that a checkpoint brings or names, and what they are; none if it does neither."""
+    listed = folder / "texts.txt"
+    if listed.is_file():
+        texts = [line for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return _some(texts, number, seed), "texts that come with the checkpoint"
+    try:
+        settings = settings_of(str(folder))
+        if settings is None or settings.data.streaming:
+            return [], ""
+        texts = settings.load_corpus().train.texts
+    except (OSError, ValueError, ImportError):  # the corpus is not here, which is no fault of the checkpoint's
+        return [], ""
+    return _some(texts, number, seed), f"training texts ({settings.data.source})"
+
+
+def _some(texts: list[str], number: int, seed: int) -> list[str]:
+    if len(texts) <= number:
+        return texts
+    chosen = np.random.default_rng(seed).choice(len(texts), number, replace=False)
+    return [texts[index] for index in np.sort(chosen)]
+
+
+def _number(name: str, value: float, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise ValueError(f"The {name} must be a number from {low:g} to {high:g}, and not {_shown(value)}.")
+    return float(value)
+
+
+def _whole(name: str, value: int, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high or value != int(value):
+        raise ValueError(f"The {name} must be a whole number from {low} to {high}, and not {_shown(value)}.")
+    return int(value)
+
+
+def _shown(value: object) -> str:
+    return "empty" if value is None else f"{value!r:.40}"
+
+
+def _pair(place: np.ndarray) -> tuple[float, float]:
+    return float(place[0]), float(place[1])
