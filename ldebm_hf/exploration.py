@@ -1,11 +1,9 @@
-"""What one tries with a model by hand: small requests, checked and answered in words that a visitor of a page reads."""
+"""What one tries with a model by hand: small requests, checked and answered for the visitor of a page."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Self
 
@@ -15,108 +13,23 @@ from huggingface_hub import snapshot_download
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .completion_texts import MASKS, Completion
+from .exploration_answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
+from .exploration_requests import BadRequest, Limits, real_number, whole_number
 from .latent_map import LatentMap
 from .modeling_ldebm import LDEBMModel
 from .training.saved_runs import find_checkpoint, settings_of
 
 ONE_AT_A_TIME = threading.RLock()
-"""Cached weights (`parametrize.cached`) and the seeding of `generate` are the whole process's, so threads take turns."""
+"""Held while a model computes: cached weights (`parametrize.cached`) and `generate`'s seed are the process's."""
 NUM_MAP_TEXTS = 1500
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", "texts.txt"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The most that one request may ask for."""
-
-    characters: int = 400
-    sentences: int = 20
-    symbols: int = 8
-    latents: int = 60
-    steps: int = 12
-    completions: int = 5
-    masks: int = 8
-    guidance_scale: float = 20.0
-    temperature: float = 2.0
-    seed: int = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class WrittenText:
-    """A text, the symbol asked for, and the one that the model reads back with its probability; `None` without any."""
-
-    text: str
-    asked: str | None
-    read: str | None
-    probability: float | None
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A text of the map, its symbol and how far its latent is."""
-
-    text: str
-    symbol: str | None
-    distance: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """
-    Args:
-        probabilities (`dict[str, float]`, *optional*): p(y|x) by name; `None` without symbols.
-        reconstruction (`str`, *optional*): The text written again from its latent, as all the rest `None` or empty
-            for a model without one.
-        place (`tuple[float, float]`, *optional*), neighbours (`list[Neighbour]`): On the map.
-        notes (`list[str]`): What the model could not read of the text, in sentences.
-    """
-
-    probabilities: dict[str, float] | None
-    reconstruction: str | None
-    place: tuple[float, float] | None
-    neighbours: list[Neighbour]
-    notes: list[str]
-
-
-@dataclass(frozen=True)
-class DecodedPlace:
-    """The text that the latent behind a place of the map is decoded to, and the texts nearest to that latent."""
-
-    text: str
-    symbol: str | None
-    place: tuple[float, float]
-    neighbours: list[Neighbour]
-
-
-@dataclass(frozen=True)
-class PathStep:
-    """One of the texts on the way between two; `share` of the way lies behind it."""
-
-    share: float
-    text: str
-    symbol: str | None
-    place: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ReverseDiffusion:
-    """
-    Args:
-        places (`np.ndarray` of shape `(num_states, n, 2)`): Of the latents on the map: z_T of noise first, z_0 last.
-        symbols (`np.ndarray` of shape `(n,)`, *optional*): Asked of each latent.
-        texts (`list[list[str]]`): By state, the first latent of each symbol decoded.
-    """
-
-    places: np.ndarray
-    symbols: np.ndarray | None
-    texts: list[list[str]]
 
 
 class Explorer:
     """
     A model of texts with what a page about it needs. Every request is independent of all others.
 
-    Requests raise ValueError with a sentence for whoever asked, and take turns across threads.
+    Requests that cannot be answered raise [`BadRequest`]. Threads take turns.
 
     Args:
         model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): Of texts, in evaluation mode.
@@ -161,8 +74,10 @@ class Explorer:
         device: str | torch.device = "cpu",
     ) -> Self:
         """
-        The explorer of a folder or Hub id. On its map are the texts in its `texts.txt`, one per line; else training
-        texts of the corpus that its `settings.yaml` names; else texts that the model writes.
+        The explorer of a folder or Hub id, its map computed on the CPU.
+
+        On the map are the texts in its `texts.txt`, one per line; else training texts of the corpus that its
+        `settings.yaml` names; else texts that the model writes.
 
         Raises:
             FileNotFoundError: If there is no such checkpoint.
@@ -172,7 +87,7 @@ class Explorer:
         folder = Path(checkpoint)
         if not folder.is_dir():
             folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
-        model = LDEBMModel.from_pretrained(folder).to(device)
+        model = LDEBMModel.from_pretrained(folder)
         if model.config.modality != "text":
             raise ValueError(f"{checkpoint} must be a model of texts, got one of {model.config.modality}s")
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -181,7 +96,9 @@ class Explorer:
             generator = torch.Generator(model.device).manual_seed(0)
             ids = model.generate(num_samples=num_texts, generator=generator)
             texts, origin = tokenizer.batch_decode(ids, skip_special_tokens=True), "texts that the model wrote itself"
-        return cls(model, tokenizer, texts, origin, limits)
+        explorer = cls(model, tokenizer, texts, origin, limits)
+        model.to(device)  # last, because on a shared GPU nothing may be computed before a request has it
+        return explorer
 
     @property
     def has_latent(self) -> bool:
@@ -214,8 +131,8 @@ class Explorer:
         """Sentences, for each of the symbols or, without any, from the whole prior; at temperature 0 the likeliest
         words of each latent, above it draws."""
         limits = self.limits
-        count = _whole("number of sentences", num_sentences, 1, limits.sentences)
-        warmth = _number("temperature", temperature, 0.0, limits.temperature)
+        count = whole_number("number of sentences", num_sentences, 1, limits.sentences)
+        warmth = real_number("temperature", temperature, 0.0, limits.temperature)
         generator = self._generator(seed)
         ids = self._symbol_ids(symbols)
         asked = [symbol for symbol in ids for _ in range(count)]
@@ -235,7 +152,7 @@ class Explorer:
         """What the model makes of a text: symbols, the text from its latent again, and texts with latents near it."""
         text, notes = self._checked_text("text", text)
         if not self.has_latent:
-            raise ValueError("This checkpoint is a language model without a latent: it writes, but it cannot read.")
+            raise BadRequest("This checkpoint is a language model without a latent: it writes, but it cannot read.")
         with ONE_AT_A_TIME:
             batch = self._batch([text])
             posterior = self.model.encode(batch["input_ids"], batch["attention_mask"])
@@ -253,7 +170,7 @@ class Explorer:
         self._require_map()
         low, high = self.map.limits
         place = tuple(
-            _number(name, value, float(low[axis]), float(high[axis]))
+            real_number(name, value, float(low[axis]), float(high[axis]))
             for axis, (name, value) in enumerate([("x", x), ("y", y)])
         )
         latent = self.map.latent_at(*place)
@@ -266,7 +183,7 @@ class Explorer:
     def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
         """Texts at equal steps on the straight line between the latents of two, both ends included."""
         self._require_map()
-        steps = _whole("number of steps", num_steps, 3, self.limits.steps)
+        steps = whole_number("number of steps", num_steps, 3, self.limits.steps)
         ends = [self._checked_text(name, text)[0] for name, text in [("first text", first), ("second text", second)]]
         with ONE_AT_A_TIME:
             start, end = self.model.reconstruction_latents(*self._batch(ends).values()).float()
@@ -283,8 +200,8 @@ class Explorer:
         """Latents on their way from noise to data, so many for each symbol or, without any, of the whole prior."""
         self._require_map()
         if not self.has_levels:
-            raise ValueError("This checkpoint's prior is sampled in one go: there is no reverse diffusion to watch.")
-        count = _whole("number of latents", num_latents, 1, self.limits.latents)
+            raise BadRequest("This checkpoint's prior is sampled in one go: there is no reverse diffusion to watch.")
+        count = whole_number("number of latents", num_latents, 1, self.limits.latents)
         generator = self._generator(seed)
         ids = self._symbol_ids(symbols)
         asked = [symbol for symbol in ids for _ in range(count)]
@@ -312,8 +229,8 @@ class Explorer:
         masks = len(MASKS.findall(text))
         if not 1 <= masks <= self.limits.masks:
             wanted = f"Write <mask> for a missing word or <span> for several, at most {self.limits.masks} in all"
-            raise ValueError(f"{wanted}; this text has {masks or 'none'}.")
-        count = _whole("number of completions", num_completions, 1, self.limits.completions)
+            raise BadRequest(f"{wanted}; this text has {masks or 'none'}.")
+        count = whole_number("number of completions", num_completions, 1, self.limits.completions)
         ids = self._symbol_ids([symbol] if symbol else [])
         options = {"class_labels": ids} if ids else {}
         options |= self._guidance(guidance_scale, bool(ids))
@@ -335,20 +252,20 @@ class Explorer:
     def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
         """The text on one line, and sentences about what of it the model does not read."""
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"Please write something: the {name} is empty.")
+            raise BadRequest(f"Please write something: the {name} is empty.")
         text = " ".join(text.split())
         if len(text) > self.limits.characters:
             most = self.limits.characters
-            raise ValueError(f"The {name} may have {most} characters at most, and this one has {len(text)}.")
+            raise BadRequest(f"The {name} may have {most} characters at most, and this one has {len(text)}.")
         kept = ("<mask>", "<unk>", "<span>") if with_masks else ()
         reserved = [t for t in self.tokenizer.all_special_tokens if t not in kept and t in text]
         if reserved:
-            raise ValueError(f"The {name} must not hold {' or '.join(reserved)}, which the model uses itself.")
+            raise BadRequest(f"The {name} must not hold {' or '.join(reserved)}, which the model uses itself.")
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, spans = encoded["input_ids"], encoded["offset_mapping"]
         most = self.tokenizer.model_max_length - 2
         if with_masks and len(ids) > most:
-            raise ValueError(f"The {name} may have {most} words at most, and this one has {len(ids)}.")
+            raise BadRequest(f"The {name} may have {most} words at most, and this one has {len(ids)}.")
         notes = []
         unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True)
                    if token == self.model.config.unk_token_id]  # fmt: skip
@@ -362,26 +279,27 @@ class Explorer:
     def _symbol_ids(self, symbols: Sequence[str] | None) -> list[int]:
         names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols or []))
         if names and not self.has_symbols:
-            raise ValueError("This checkpoint has no symbols to ask for.")
+            raise BadRequest("This checkpoint has no symbols to ask for.")
         if len(names) > self.limits.symbols:
-            raise ValueError(f"Please choose {self.limits.symbols} symbols at most; these are {len(names)}.")
+            raise BadRequest(f"Please choose {self.limits.symbols} symbols at most; these are {len(names)}.")
         known = {name: symbol for symbol, name in self.names.items()}
         missing = [str(name) for name in names if name not in known]
         if missing:
-            raise ValueError(f"There is no symbol called {', '.join(missing)[:80]}. Symbols: {', '.join(known)[:400]}.")
+            there_are = ", ".join(known)
+            raise BadRequest(f"There is no symbol called {', '.join(missing):.80}. Symbols: {there_are:.400}.")
         return [known[name] for name in names]
 
     def _guidance(self, guidance_scale: float | None, has_symbol: bool) -> dict[str, float]:
         if guidance_scale is None or not has_symbol or not self.has_levels:
             return {}
-        return {"guidance_scale": _number("guidance", guidance_scale, 0.0, self.limits.guidance_scale)}
+        return {"guidance_scale": real_number("guidance", guidance_scale, 0.0, self.limits.guidance_scale)}
 
     def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(self.model.device).manual_seed(_whole("seed", seed, 0, self.limits.seed))
+        return torch.Generator(self.model.device).manual_seed(whole_number("seed", seed, 0, self.limits.seed))
 
     def _require_map(self) -> None:
         if self.map is None:
-            raise ValueError("This checkpoint is a language model without a latent: there is no map of it.")
+            raise BadRequest("This checkpoint is a language model without a latent: there is no map of it.")
 
     def _batch(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         batch = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True).to(self.model.device)
@@ -432,22 +350,6 @@ def _some(texts: list[str], number: int, seed: int) -> list[str]:
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), number, replace=False)
     return [texts[index] for index in np.sort(chosen)]
-
-
-def _number(name: str, value: float, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-        raise ValueError(f"The {name} must be a number from {low:g} to {high:g}, and not {_shown(value)}.")
-    return float(value)
-
-
-def _whole(name: str, value: int, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high or value != int(value):
-        raise ValueError(f"The {name} must be a whole number from {low} to {high}, and not {_shown(value)}.")
-    return int(value)
-
-
-def _shown(value: object) -> str:
-    return "empty" if value is None else f"{value!r:.40}"
 
 
 def _pair(place: np.ndarray) -> tuple[float, float]:

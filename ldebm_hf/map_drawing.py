@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .exploration import ReverseDiffusion
+    from .exploration_answers import ReverseDiffusion
 
 MAP_PIXELS = 720
 RESOLUTION = 100  # pixels per inch
@@ -42,7 +42,10 @@ def draw_map(
     panel = figure.add_axes((0, 0, 1, 1))
     _draw_texts(panel, latent_map, names)
     if path:
-        panel.plot(*np.transpose(path), color="black", linewidth=1.5, marker="o", markersize=6, markerfacecolor="white")
+        style = {"color": "black", "linewidth": 1.5, "marker": "o", "markersize": 6, "markerfacecolor": "white"}
+        panel.plot(*np.transpose(path), zorder=4, **style)
+        for letter, end in (("A", path[0]), ("B", path[-1])):
+            panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=6)
     if mark is not None:
         for size, color in ((330, "white"), (260, "black")):
             panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=4)

@@ -11,6 +11,7 @@ import torch
 
 from .data import POINT_DISTRIBUTIONS
 from .exploration import ONE_AT_A_TIME
+from .exploration_requests import whole_number
 from .modeling_ldebm import LDEBMModel
 from .scores import energy_distance, mode_scores
 from .scores.points import NUM_STDS
@@ -21,7 +22,8 @@ PRIOR_TITLES = {
     "vae": "standard normal (VAE)",
     "gm_vae": "mixture of Gaussians (GM-VAE)",
 }
-MAX_POINTS = 3000
+MIN_POINTS, MAX_POINTS = 100, 3000
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,10 @@ class PriorComparison:
         So many points of each model's prior.
 
         Raises:
-            ValueError: For a number outside 100 to `MAX_POINTS`, and a negative seed.
+            BadRequest: For a number outside 100 to `MAX_POINTS`, and a seed that is no whole number from 0.
         """
-        if not 100 <= num_points <= MAX_POINTS:
-            raise ValueError(f"The number of points must be from 100 to {MAX_POINTS}, and not {num_points}.")
-        if seed < 0:
-            raise ValueError(f"The seed must be 0 or more, and not {seed}.")
+        num_points = whole_number("number of points", num_points, MIN_POINTS, MAX_POINTS)
+        seed = whole_number("seed", seed, 0, MAX_SEED)
         true = torch.from_numpy(self.true_points(num_points, seed))
         with ONE_AT_A_TIME:
             return [self._draw(name, model, true, seed) for name, model in self.models.items()]

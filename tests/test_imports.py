@@ -55,6 +55,8 @@ OUTER_LAYER = {
     "latent_map",
     "map_drawing",
     "exploration",
+    "exploration_answers",
+    "exploration_requests",
     "prior_comparison",
     "writing",
 }
