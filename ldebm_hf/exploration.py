@@ -342,7 +342,9 @@ def texts_of(folder: Path, number: int, seed: int = 0) -> tuple[list[str], str]:
         texts = settings.load_corpus().train.texts
     except (OSError, ValueError, ImportError):  # the corpus is not here, which is no fault of the checkpoint's
         return [], ""
-    return _some(texts, number, seed), f"training texts ({settings.data.source})"
+    source = settings.data.source
+    origin = "a built-in synthetic corpus" if source == "synthetic" else Path(source).name
+    return _some(texts, number, seed), f"training texts of {origin}"
 
 
 def _some(texts: list[str], number: int, seed: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -88,6 +87,9 @@ def draw_reverse_diffusion(found: ReverseDiffusion, latent_map: LatentMap, names
         panel.set(ylim=(center - half)[1:2].tolist() + (center + half)[1:2].tolist(), xticks=[], yticks=[])
         note = " (noise)" if number == 0 else " (data)" if level == 0 else ""
         panel.set_title(f"level {level}{note}", fontsize=11)
+    for symbol in () if found.symbols is None else dict.fromkeys(found.symbols.tolist()):
+        x, y = np.median(found.places[-1][found.symbols == symbol], axis=0)
+        _write_name(panel, x, y, names[symbol], colors[symbol])
     return _pixels(figure)
 
 
@@ -134,11 +136,14 @@ def _draw_names(panel: Axes, latent_map: LatentMap, names: dict[int, str]) -> No
         while any((np.abs(share - other) < apart).all() for other in taken) and share[1] > 0.05:
             share = share - [0, apart[1]]
         taken.append(share)
-        label = textwrap.shorten(names[int(symbol)], NAME_LENGTH, placeholder="…")
         x, y = low + np.clip(share, [0.1, 0.03], [0.9, 0.97]) * (high - low)
-        panel.text(x, y, label if len(names) <= NUM_NAMES else str(symbol), ha="center", va="center", fontsize=9,
-                   color="black", zorder=5, bbox={"facecolor": "white", "edgecolor": palette[symbol], "alpha": 0.85,
-                                                  "boxstyle": "round,pad=0.2"})  # fmt: skip
+        _write_name(panel, x, y, names[int(symbol)] if len(names) <= NUM_NAMES else str(symbol), palette[symbol])
+
+
+def _write_name(panel: Axes, x: float, y: float, name: str, color: str) -> None:
+    box = {"facecolor": "white", "edgecolor": color, "alpha": 0.85, "boxstyle": "round,pad=0.2"}
+    label = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
+    panel.text(x, y, label, ha="center", va="center", fontsize=9, zorder=5, bbox=box)
 
 
 def _figure(width: int, height: int) -> Figure:

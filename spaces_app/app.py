@@ -20,10 +20,18 @@ from ldebm_hf.exploration import Explorer
 from ldebm_hf.prior_comparison import PriorComparison
 
 HERE = Path(__file__).resolve().parent
+DEFAULT_CHECKPOINT = HERE / "synthetic_intents"
 QUEUE_SIZE = 64
+STYLE = """
+#page { max-width: 1180px; margin: auto; }
+.table-wrap th, .table-wrap td { word-break: normal; overflow-wrap: break-word; }
+@media (max-width: 640px) { .table-wrap table { min-width: 560px; } }
+"""
 LAUNCH_OPTIONS = {
-    "css": "#page {max-width: 1180px; margin: auto} #map img, #reading_map img {width: 100%}",
+    "css": STYLE,
     "ssr_mode": False,
+    "run_history": False,
+    "footer_links": ["api", "settings"],
     "max_file_size": "1mb",
 }
 INTRODUCTION = """# Latent diffusion energy-based models of text
@@ -44,7 +52,7 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
         priors (`str` or `Path`, *optional*): Folder with a folder of models of points for each data set; defaults to
             `LDEBM_PRIORS`, and that to the one beside this file. Where there is none, the page does without.
     """
-    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(HERE / "checkpoint")
+    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(DEFAULT_CHECKPOINT)
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     explorer = Explorer.from_checkpoint(checkpoint, device=device)

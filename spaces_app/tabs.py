@@ -33,7 +33,7 @@ def writing_tab(explorer: Explorer) -> None:
     @answering
     def write(symbols, num_sentences, guidance_scale, temperature, seed):
         written = explorer.write(symbols, num_sentences, guidance_scale, temperature, seed)
-        rows = [[one.asked or "–", one.read or "–", percent(one.probability), one.text] for one in written]
+        rows = [[one.text, one.asked or "–", one.read or "–", percent(one.probability)] for one in written]
         asked = [one for one in written if one.asked]
         hits = sum(one.asked == one.read for one in asked)
         note = f"The model reads back what was asked for in {hits} of {len(asked)} sentences." if asked else ""
@@ -50,13 +50,7 @@ def writing_tab(explorer: Explorer) -> None:
             seed = seed_number()
             button = gr.Button("Write", variant="primary")
         with gr.Column(scale=2, min_width=320):
-            table = gr.Dataframe(
-                headers=["asked for", "model reads", "sure", "sentence"],
-                column_widths=["17%", "17%", "10%", "56%"],
-                label="Sentences",
-                interactive=False,
-                wrap=True,
-            )
+            table = table_of(["sentence", "asked for", "model reads", "sure"], "Sentences")
             note = gr.Markdown()
     inputs = [symbols, number, guidance, temperature, seed]
     on_request(button.click, write, inputs, [table, note], "write", "Sentences, for symbols or from the whole prior.")
@@ -77,13 +71,8 @@ def reading_tab(explorer: Explorer) -> None:
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
             copy = gr.Textbox(label="Written again from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
-            picture = gr.Image(
-                value=lambda: draw_map(explorer.map, explorer.names),
-                label="Where it is (★)",
-                interactive=False,
-                elem_id="reading_map",
-                alt_text="Map of latents with the text's place",
-            )
+            base = functools.partial(draw_map, explorer.map, explorer.names)
+            picture = picture_of("Where it is (★)", "Map of latents with the text's place", value=base)
             neighbours = neighbour_table()
     gr.Examples([[example] for example in explorer.map.texts[1:4]], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
@@ -107,18 +96,15 @@ def map_tab(explorer: Explorer) -> None:
     @answering
     def interpolate(first, second, num_steps):
         steps = explorer.interpolate(first, second, num_steps)
-        rows = [[f"{step.share:.0%}", step.symbol or "–", step.text] for step in steps]
+        rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in steps]
         return rows, draw_map(explorer.map, explorer.names, path=[step.place for step in steps])
 
     with gr.Row():
         with gr.Column(min_width=320):
-            picture = gr.Image(
-                value=lambda: draw_map(explorer.map, explorer.names),
-                label="Click anywhere to see what is written there",
-                interactive=False,
-                elem_id="map",
-                alt_text="Map of latents: one point for each text, coloured by symbol",
-            )
+            base = functools.partial(draw_map, explorer.map, explorer.names)
+            alternative = "Map of latents: one point for each text, coloured by symbol"
+            label = "Click anywhere to see what is written there"
+            picture = picture_of(label, alternative, value=base, elem_id="map")
         with gr.Column(min_width=320):
             with gr.Row():
                 x = gr.Number(0, label="x", info=f"{low[0]:.2f} to {high[0]:.2f}", min_width=90)
@@ -132,13 +118,7 @@ def map_tab(explorer: Explorer) -> None:
         second = text_box(explorer, "Text B", explorer.map.texts[1])
     steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
     walk = gr.Button("Go from A to B", variant="primary")
-    way = gr.Dataframe(
-        headers=["way", "symbol", "sentence"],
-        column_widths=["12%", "20%", "68%"],
-        label="On the way",
-        interactive=False,
-        wrap=True,
-    )
+    way = table_of(["sentence", "symbol", "way"], "On the way")
     outputs = [said, neighbours, picture]
     on_request(decode.click, decode_at, [x, y], outputs, "decode_at", "The text behind a place of the latent map.")
     on_request(picture.select, decode_click, None, [x, y, *outputs])
@@ -154,7 +134,7 @@ def diffusion_tab(explorer: Explorer) -> None:
         names = [explorer.names[symbol] for symbol in asked] or ["–"]
         last = len(found.texts) - 1
         rows = [
-            [name, "noise" if state == 0 else str(last - state), texts[column]]
+            [texts[column], name, f"{last - state} (noise)" if state == 0 else str(last - state)]
             for column, name in enumerate(names)
             for state, texts in enumerate(found.texts)
         ]
@@ -171,14 +151,8 @@ def diffusion_tab(explorer: Explorer) -> None:
         guidance = guidance_slider(explorer)
         seed = seed_number()
     button = gr.Button("Diffuse", variant="primary")
-    picture = gr.Image(label="From noise to data", interactive=False, alt_text="Latents at each level of diffusion")
-    table = gr.Dataframe(
-        headers=["symbol", "level", "sentence"],
-        column_widths=["20%", "12%", "68%"],
-        label="One latent of each symbol, decoded at each level",
-        interactive=False,
-        wrap=True,
-    )
+    picture = picture_of("From noise to data", "Latents at each level of diffusion", show_label=False)
+    table = table_of(["sentence", "symbol", "level"], "One latent of each symbol, decoded at each level")
     on_request(button.click, reverse_diffusion, [symbols, number, guidance, seed], [picture, table],
                "reverse_diffusion", "Latents from noise to data, and one of each symbol decoded at each level."
                )  # fmt: skip
@@ -203,13 +177,7 @@ def completion_tab(explorer: Explorer) -> None:
             seed = seed_number()
             button = gr.Button("Complete", variant="primary")
         with gr.Column(scale=2, min_width=320):
-            table = gr.Dataframe(
-                headers=["completion (*filled in*)", "model reads", "log probability"],
-                column_widths=["62%", "20%", "18%"],
-                label="Completions",
-                interactive=False,
-                wrap=True,
-            )
+            table = table_of(["completion (*filled in*)", "model reads", "log probability"], "Completions")
     gr.Examples([[example] for example in examples], [text], cache_examples=False)
     inputs = [text, symbol, number, guidance, seed]
     on_request([button.click, text.submit], complete, inputs, [table], "complete",
@@ -237,13 +205,9 @@ def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
         number = gr.Slider(MIN_POINTS, MAX_POINTS, 1000, step=100, label="Points of each")
         seed = seed_number()
     button = gr.Button("Draw", variant="primary")
-    picture = gr.Image(label="Samples", interactive=False, alt_text="True points and samples of each prior")
-    table = gr.Dataframe(
-        headers=["prior", "modes covered", "off every mode", "energy distance"],
-        label="How near these samples are to as many true points",
-        interactive=False,
-        wrap=True,
-    )
+    picture = picture_of("Samples", "True points and samples of each prior", show_label=False)
+    headers = ["prior", "modes covered", "off every mode", "energy distance"]
+    table = table_of(headers, "How near these samples are to as many true points")
     on_request(button.click, compare_priors, [data, number, seed], [picture, table], "compare_priors",
                "Samples of models of points that differ in their priors.")  # fmt: skip
 
@@ -314,18 +278,24 @@ def text_box(explorer: Explorer, label: str, value: str) -> gr.Textbox:
     return gr.Textbox(value, label=label, lines=2, max_lines=6, max_length=explorer.limits.characters)
 
 
+def picture_of(label: str, alternative: str, **options) -> gr.Image:
+    buttons = ["download", "fullscreen"]
+    return gr.Image(label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
+
+
+def table_of(headers: list[str], label: str) -> gr.Dataframe:
+    """A table whose first column holds texts; on a narrow screen one scrolls to the others."""
+    others = 45 // (len(headers) - 1)
+    widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
+    return gr.Dataframe(headers=headers, column_widths=widths, label=label, interactive=False, wrap=True)
+
+
 def neighbour_table() -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=["near", "symbol", "text"],
-        column_widths=["15%", "22%", "63%"],
-        label="Texts whose latents are nearest",
-        interactive=False,
-        wrap=True,
-    )
+    return table_of(["text", "symbol", "distance"], "Texts whose latents are nearest")
 
 
 def near(neighbours: list[Neighbour]) -> list[list[str]]:
-    return [[f"{one.distance:.2f}", one.symbol or "–", one.text] for one in neighbours]
+    return [[one.text, one.symbol or "–", f"{one.distance:.2f}"] for one in neighbours]
 
 
 def percent(share: float | None) -> str:
