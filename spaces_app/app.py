@@ -22,10 +22,19 @@ from ldebm_hf.prior_comparison import PriorComparison
 HERE = Path(__file__).resolve().parent
 DEFAULT_CHECKPOINT = HERE / "synthetic_intents"
 QUEUE_SIZE = 64
+# On a narrow screen tables keep columns that can be read, and are scrolled.
 STYLE = """
 #page { max-width: 1180px; margin: auto; }
-.table-wrap th, .table-wrap td { word-break: normal; overflow-wrap: break-word; }
-@media (max-width: 640px) { .table-wrap table { min-width: 560px; } }
+@media (max-width: 640px) {
+  .table-wrap table { table-layout: fixed; width: max-content !important; }
+  .table-wrap :is(th, td, .body-cell) {
+    box-sizing: border-box !important; flex: 0 0 112px !important;
+    width: 112px !important; min-width: 112px !important; max-width: 112px !important;
+  }
+  .table-wrap :is(th, td, .body-cell):first-child {
+    flex-basis: 220px !important; width: 220px !important; min-width: 220px !important; max-width: 220px !important;
+  }
+}
 """
 LAUNCH_OPTIONS = {
     "css": STYLE,

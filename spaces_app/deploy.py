@@ -1,8 +1,8 @@
 """Make the folder of a Space, this one and the package beside it, and upload it.
 
-    python spaces_app/deploy.py --output_dir outputs/space                 # only the folder; `python app.py` runs in it
-    python spaces_app/deploy.py --repo_id me/texts --private               # to the Hub; the token is `hf auth login`'s
-    python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine     # or a Hub id
+    python spaces_app/deploy.py --output_dir outputs/space       # only the folder; `python app.py` runs in it
+    python spaces_app/deploy.py --repo_id me/texts --private     # to the Hub; the token is `hf auth login`'s
+    python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine         # or a Hub id
 
 The Space is created where there is none. A checkpoint folder is uploaded with it; a Hub id becomes its variable
 `LDEBM_CHECKPOINT`.

@@ -71,7 +71,7 @@ def reading_tab(explorer: Explorer) -> None:
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
             copy = gr.Textbox(label="Written again from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
-            base = functools.partial(draw_map, explorer.map, explorer.names)
+            base = draw_map(explorer.map, explorer.names)
             picture = picture_of("Where it is (★)", "Map of latents with the text's place", value=base)
             neighbours = neighbour_table()
     gr.Examples([[example] for example in explorer.map.texts[1:4]], [text], cache_examples=False)
@@ -101,7 +101,7 @@ def map_tab(explorer: Explorer) -> None:
 
     with gr.Row():
         with gr.Column(min_width=320):
-            base = functools.partial(draw_map, explorer.map, explorer.names)
+            base = draw_map(explorer.map, explorer.names)
             alternative = "Map of latents: one point for each text, coloured by symbol"
             label = "Click anywhere to see what is written there"
             picture = picture_of(label, alternative, value=base, elem_id="map")
