@@ -117,8 +117,11 @@ class Explorer:
 
     @property
     def default_guidance(self) -> float:
-        """The model's own guidance scale."""
-        return float(self.model.config.label_guidance or 1.0)
+        """The model's own guidance scale as far as the limit allows it; 1 for priors that are not guided."""
+        scale = self.model.config.label_guidance if self.has_levels else 1.0
+        if scale is None:
+            scale = 1 / float(self.model.prior.levels.temperature[0])
+        return min(float(scale), self.limits.guidance_scale)
 
     def write(
         self,

@@ -158,6 +158,18 @@ def test_unnamed_symbols_get_the_names_of_their_words(explorer):
     assert explorer.model.config.id2label == NAMES  # the checkpoint's own stay
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"label_guidance": 3.0}, 3.0),
+        ({"label_guidance": None, "energy_temperature": "unit"}, 1.0),
+        ({"label_guidance": 500.0}, 20.0),
+    ],
+)
+def test_default_guidance_is_the_models(settings, expected):
+    assert explorer_of(**settings).default_guidance == pytest.approx(expected)
+
+
 def test_threads_get_what_each_would_get_alone(explorer):
     alone = [explorer.write([], 4, temperature=1.0, seed=seed) for seed in range(12)]
     with ThreadPoolExecutor(6) as pool:
