@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -159,4 +160,8 @@ def _pixels(figure: Figure) -> np.ndarray:
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    figure.clear()
+    del canvas, figure
+    gc.collect()  # figures are large circles of few objects, which Python on its own collects too late for a server
+    return pixels
