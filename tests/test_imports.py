@@ -52,6 +52,12 @@ OUTER_LAYER = {
     "topics",
     "word_vectors",
     "report",
+    "latent_map",
+    "map_drawing",
+    "exploration",
+    "exploration_answers",
+    "exploration_requests",
+    "prior_comparison",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}
