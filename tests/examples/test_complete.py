@@ -1,53 +1,29 @@
 """examples/complete.py on an untrained tiny model of the built-in corpus: what it prints, not how good it is."""
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
+from untrained import load_script, save_untrained
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.data import load_corpus
-from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "complete.py"
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-}
 FAST = ["--num_chains", "2", "--num_rounds", "1", "--num_beams", "4"]
 
 
 @pytest.fixture(scope="module")
 def complete():
-    spec = importlib.util.spec_from_file_location("complete", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("complete")
 
 
 @pytest.fixture(scope="module")
 def corpus():
     return load_corpus("synthetic")
-
-
-def save_untrained(folder, corpus, texts=None, data=None, **model) -> str:
-    settings = Settings(data=data or DataSettings(), model=SIZES | model)
-    tokenizer = build_tokenizer(texts or corpus.train.texts)
-    torch.manual_seed(0)
-    LDEBMModel(settings.model_config(tokenizer, corpus.label_names)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    settings.save(folder / "settings.yaml")
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

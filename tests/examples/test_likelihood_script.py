@@ -1,6 +1,5 @@
 """examples/likelihood.py on an untrained tiny model of the built-in corpus, and on one of points."""
 
-import importlib.util
 import json
 import runpy
 import sys
@@ -8,22 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from untrained import load_script, save_untrained
 
-from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "likelihood.py"
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-}
 POINT_MODEL = {"preset": "vae", "modality": "point", "latent_size": 2, "point_hidden_size": 8}
 QUICK = ["--max_examples", "5", "--num_posterior_samples", "50", "--num_annealed_samples", "10"]
 QUICK += ["--num_temperatures", "3", "--num_fitting_rounds", "1", "--chunk_size", "3"]
@@ -31,21 +22,13 @@ QUICK += ["--num_temperatures", "3", "--num_fitting_rounds", "1", "--chunk_size"
 
 @pytest.fixture(scope="module")
 def likelihood():
-    spec = importlib.util.spec_from_file_location("likelihood_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("likelihood")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder, corpus = tmp_path_factory.mktemp("checkpoint"), load_corpus("synthetic")
-    settings = Settings(model={"preset": "published"} | SIZES)
-    tokenizer = build_tokenizer(corpus.train.texts)
-    torch.manual_seed(0)
-    LDEBMModel(settings.model_config(tokenizer, corpus.label_names)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    settings.save(folder / "settings.yaml")
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_untrained(folder, load_corpus("synthetic"), preset="published")
     return folder
 
 
