@@ -123,8 +123,8 @@ def write_likelihood(
         raise ValueError(f"data must be texts or points, at least one, got {data!r}")
     if max_length is not None and max_length < SHORTEST_TEXT:
         raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
-    if model.config.modality == "text" and tokenizer is None:
-        raise ValueError("tokenizer must be given for a model of texts")
+    if model.config.modality != "point" and tokenizer is None:
+        raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
     if published:
         require_published(model.config)
     request = {
