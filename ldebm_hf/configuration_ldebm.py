@@ -45,9 +45,10 @@ class LDEBMConfig(PreTrainedConfig):
             `unk_token_id` in training (denoising autoencoders: 0.3), or, of a document, does not read.
         encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
             posterior's mean and log variance.
-        normalize_posterior (`bool`, *optional*, defaults to `False`): Give the posterior means zero mean and unit
-            variance in every dimension over a batch, in evaluation over past batches (Zhu et al., ACL 2020). It fixes
-            the latent's scale, which otherwise grows while an energy is blunter than the latents' distribution.
+        normalize_posterior (`bool`, *optional*, defaults to `True` for the diffusion prior, else `False`): Give the
+            posterior means zero mean and unit variance in every dimension over a batch, in evaluation over past
+            batches (Zhu et al., ACL 2020). It fixes the latent's scale, which otherwise grows while an energy is
+            blunter than the latents' distribution.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
 
@@ -87,7 +88,7 @@ class LDEBMConfig(PreTrainedConfig):
             plain GELU network, for `num_levels=1` (SVEBM).
         energy_hidden_size (`int`, *optional*, defaults to 200): Width of the energy network.
         energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks, or hidden layers of the `"mlp"`.
-        energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
+        energy_spectral_norm (`bool`, *optional*, defaults to `False`): Spectral normalisation of all its linear maps.
         energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
             log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
         base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5,
@@ -159,7 +160,7 @@ class LDEBMConfig(PreTrainedConfig):
     dropout: float | int = 0.3
     word_dropout: float | int = 0.0
     encoder_head_activation: bool = True
-    normalize_posterior: bool = False
+    normalize_posterior: bool | None = None
     uniform_init_range: float | int | None = None
 
     document_hidden_size: int = 2000
@@ -186,7 +187,7 @@ class LDEBMConfig(PreTrainedConfig):
     energy_network: Literal["residual", "mlp"] = "residual"
     energy_hidden_size: int = 200
     energy_num_blocks: int = 12
-    energy_spectral_norm: bool = True
+    energy_spectral_norm: bool = False
     energy_temperature: Literal["unit", "step"] = "unit"
     base_measure: Literal["flat", "gaussian"] = "gaussian"
     symbol_levels: Literal["first", "all"] = "all"
@@ -229,6 +230,8 @@ class LDEBMConfig(PreTrainedConfig):
         counts = {name: count for name, count in counts.items() if count is not None}
         for name, count in counts.items():
             _require(type(count) is int and count >= 1, name, count, "an int of at least 1")
+        if self.normalize_posterior is None:
+            self.normalize_posterior = self.prior == "diffusion"
         if self.id2label is None and self.label2id is not None:
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:

@@ -25,6 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from .outputs import LatentTrajectory
+from .rejection import written_as_read
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -43,6 +44,13 @@ ROW_BY_ROW = {
     TopPLogitsWarper,
 }
 """The usual processors and criteria that treat each row by itself, whichever others are there."""
+PLAIN_WRITING = {
+    "num_return_sequences": 1,
+    "return_dict_in_generate": False,
+    "streamer": None,
+    "decoder_input_ids": None,
+}
+"""What goes with rejection: one text for each row, and nothing about it but its tokens."""
 
 
 class LDEBMGenerationMixin(GenerationMixin):
@@ -130,22 +138,22 @@ class LDEBMGenerationMixin(GenerationMixin):
                     prior = self.config.prior
                     raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
             steering = {}
-        symbols = None if class_labels is None else self.symbol_ids(class_labels)
-        if num_samples is None:
-            num_samples = 1 if symbols is None else len(symbols)
+        symbols = None if class_labels is None else self._symbol_of_each(class_labels, num_samples)
+        if symbols is not None:
+            num_samples = len(symbols)
+        elif num_samples is None:
+            num_samples = 1
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if symbols is None and guidance_scale is not None:
             raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
-        if symbols is not None and len(symbols) not in (1, num_samples):
-            raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
         rows = torch.arange(num_samples, device=self.device)
         parts = []
         with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
             for part in rows.split(batch_size or num_samples):
-                asked = {} if symbols is None else {"symbols": symbols.expand(num_samples)[part]}
+                asked = {} if symbols is None else {"symbols": symbols[part]}
                 trajectory = self.prior.sample(len(part), **asked, **steering, generator=generator)
                 parts.append(trajectory if return_trajectory else trajectory[-1].clone())  # lets the levels go
                 bar.update(len(part))
@@ -164,6 +172,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         num_samples: int | None = None,
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
+        min_label_probability: float | None = None,
         points: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         **generation_kwargs,
@@ -186,6 +195,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             latents (`torch.Tensor` of shape `(n, total_latent_size)`, *optional*): Latents to decode.
             class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
                 prior. `num_return_sequences` instead decodes each latent several times.
+            min_label_probability (`float`, *optional*): Write texts of `class_labels` again, from other latents, that
+                the model itself reads so with less than this probability ([`~ldebm_hf.rejection.written_as_read`]).
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
             generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included. A model of
@@ -198,8 +209,9 @@ class LDEBMGenerationMixin(GenerationMixin):
             of shape `(n, point_size)`.
 
         Raises:
-            ValueError: If more than one of text, latents and prior sampling is asked for, and as in
-                [`sample_latents`].
+            ValueError: If more than one of text, latents and prior sampling is asked for; if `min_label_probability`
+                is not a probability, or is given without `class_labels` or with what asks for other than one plain
+                text each; and as in [`sample_latents`].
         """
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         if "max_length" in generation_kwargs:
@@ -217,6 +229,11 @@ class LDEBMGenerationMixin(GenerationMixin):
         if len(asked) > 1:
             inputs = self.modality.input_name
             raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
+        if min_label_probability is not None:
+            symbols = self._rejection_symbols(class_labels, num_samples, generation_config, generation_kwargs)
+            steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+            options = {"generation_config": generation_config, "generator": generator, **steering, **generation_kwargs}
+            return written_as_read(self, symbols, min_label_probability, **options)
         if input_ids is not None or points is not None:
             latents = self.reconstruction_latents(input_ids, attention_mask, points=points)
         elif latents is None:
@@ -243,6 +260,27 @@ class LDEBMGenerationMixin(GenerationMixin):
             return super().generate(
                 generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
             )
+
+    def _rejection_symbols(self, class_labels, num_samples, generation_config, generation_kwargs) -> torch.Tensor:
+        """The symbol of every row that is to be written as it is read; ValueError for what goes not with that."""
+        if class_labels is None:
+            raise ValueError("min_label_probability needs class_labels that texts are to be read as")
+        if not self.modality.writes_in_turn:
+            raise ValueError(f"min_label_probability is for models of text, got one of {self.config.modality}s")
+        for name, plain in PLAIN_WRITING.items():
+            value = generation_kwargs.get(name, getattr(generation_config, name, None))
+            if value is not None and value != plain:
+                raise ValueError(f"min_label_probability writes one plain text for each row, got {name}={value}")
+        return self._symbol_of_each(class_labels, num_samples)
+
+    def _symbol_of_each(self, class_labels, num_samples: int | None) -> torch.Tensor:
+        """The symbols of `num_samples` rows, default as many as there are symbols."""
+        symbols = self.symbol_ids(class_labels)
+        if num_samples is None or num_samples == len(symbols):
+            return symbols
+        if len(symbols) != 1:
+            raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
+        return symbols.expand(max(num_samples, 0))
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """

@@ -21,7 +21,7 @@ CORE_LAYERS = (
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "completion"},
+    {"encoders", "decoders", "generation", "rejection", "modalities", "classification", "explanation", "completion"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {

@@ -224,7 +224,7 @@ def test_without_a_range_torchs_initialisation_is_kept():
 
 @pytest.mark.parametrize("bound", [0.1, None])
 def test_spectral_norms_know_the_weights_that_were_drawn(bound):
-    energy = tiny_model(uniform_init_range=bound).prior.energy
+    energy = tiny_model(uniform_init_range=bound, energy_spectral_norm=True).prior.energy
     for name in ("latent_hidden", "merge", "head"):
         largest = torch.linalg.matrix_norm(getattr(energy, name).weight, ord=2).item()
         assert largest == pytest.approx(1, rel=0.05), name
