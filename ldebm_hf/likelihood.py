@@ -37,6 +37,6 @@ def importance_weighted_bound(
     weights = []
     for _ in range(num_samples):
         latents = posterior.sample(generator, relaxed=False)
-        log_prior = model.prior.log_prob(latents)
+        log_prior = model.prior.log_prob(latents, posterior.context)
         weights.append(model.conditional_log_likelihood(latents, **inputs) + log_prior - posterior.log_prob(latents))
     return torch.stack(weights).logsumexp(0) - math.log(num_samples)

@@ -17,11 +17,11 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words", "distinctive_words"},
+    | {"bag_of_words", "distinctive_words", "dialogue_turns"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification", "explanation"},
+    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "context", "responding"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
