@@ -6,8 +6,8 @@
     python examples/evaluate.py --config examples/tables/table7.yaml --data_dir data/yelp --rows ldebm
 
 A checkpoint is scored on the corpus that its `settings.yaml` names (or `--data`, as in examples/train.py): what it
-reads (reconstructions, symbols against the corpus's classes and attributes, with chance levels) and, with a judge, how
-well it writes for a class. `evaluation.json` beside it holds every score.
+reads (reconstructions, symbols against the corpus's classes and attributes, with chance levels), what it answers if it
+has contexts and, with a judge, how well it writes for a class. `evaluation.json` beside it holds every score.
 
 A table has rows that differ in a few settings of one recipe. Every run is in `--output_dir`/TABLE/row/seed, and the
 same command goes on after an interruption. It prints a Markdown table of means and standard deviations over seeds
@@ -33,6 +33,7 @@ from ldebm_hf.plots import plot_guidance
 from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
 from ldebm_hf.scores.judging import load_judge
 from ldebm_hf.scores.reading import agreement_scores
+from ldebm_hf.scores.responses import response_scores, write_responses
 from ldebm_hf.studies import (
     Scores,
     StudyRun,
@@ -74,6 +75,9 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: argparse.Namespace
     model, tokenizer = load_model(run.folder)  # the best one, not the last
     if plan.measure == "reading":
         scores = reading_scores(model, tokenizer, corpus, split=options.split, seed=run.seed, show_progress=True)
+    elif plan.measure == "responses":
+        scores, sentences = score_responses(model, tokenizer, corpus, options, run.seed)
+        write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))
     else:
         control = control_settings(options, plan.guidance_scales, plan.num_samples)
         scores, sentences = control_scores(
@@ -81,6 +85,14 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: argparse.Namespace
         )
         write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))
     return scores | trainer.times
+
+
+def score_responses(model, tokenizer, corpus: Corpus, options: argparse.Namespace, seed: int) -> tuple[Scores, dict]:
+    """Scores of a model's responses, and these with what they answer."""
+    written = write_responses(model, tokenizer, corpus.splits[options.split], seed=seed, show_progress=True)
+    answers = zip(written.contexts, written.responses, written.references, strict=True)
+    shown = [f"{' / '.join(context)} → {response} ({reference})" for context, response, reference in answers]
+    return response_scores(written, seed=seed), {"responses (what was said)": shown}
 
 
 def score_text_clusters(run: StudyRun, options: argparse.Namespace) -> Scores:
@@ -195,7 +207,8 @@ def report(plan: PaperTable, runs: list[StudyRun], options: argparse.Namespace) 
     first = [run for run in runs if run.seed == options.seeds[0] and run.model in plan.rows]
     for run in first if plan.shown_sentences else []:
         for label, sentences in json.loads((run.folder / SENTENCES).read_text("utf-8")).items():
-            lines += ["", f"{run.model}, {label}", "", *bullets(sentences[: plan.shown_sentences])]
+            chosen = sentences[:: max(1, len(sentences) // plan.shown_sentences)][: plan.shown_sentences]
+            lines += ["", f"{run.model}, {label}", "", *bullets(chosen)]
     for run in [run for run in first if plan.shown_symbols and "symbols_used" in run.finished_scores()]:
         for symbol in explained(run, options)[: plan.shown_symbols]:
             title = f"{run.model}, {symbol['suggested_name']} ({symbol['share']:.1%})"
@@ -240,6 +253,8 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     check_split(corpus, options.split)
     common = {"split": options.split, "seed": options.seeds[0], "show_progress": True}
     scores = reading_scores(model, tokenizer, corpus, **common) if model.config.prior != "none" else {}
+    if model.config.context_size:
+        scores |= score_responses(model, tokenizer, corpus, options, options.seeds[0])[0]
     if options.judge is not None:
         settings = control_settings(options, options.guidance_scales or [], options.num_samples or 500)
         scores |= control_scores(model, tokenizer, corpus, settings, **common)[0]
@@ -286,6 +301,9 @@ def columns_of(rows: dict[str, dict[str, Scores]]) -> dict:
 
 PLAIN_COLUMNS = {
     "bleu": ("BLEU", 1),
+    "bleu_chance": ("BLEU by chance", 1),
+    "bleu_with_markers": ("BLEU, markers counted", 1),
+    "reconstruction_bleu": ("BLEU of reconstructions", 1),
     "exact": ("exact %", 100),
     "mutual_information": ("I(z; y), nats", 1),
     "symbols_used": ("symbols used", 1),

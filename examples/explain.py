@@ -89,6 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     explanation = model.explain(
         split.texts,
         tokenizer,
+        contexts=split.contexts,
         num_words=options.num_words,
         num_texts=options.num_texts,
         num_samples=options.num_samples,

@@ -11,10 +11,11 @@ import yaml
 from .studies import Changes, Scores, StudyRun, merge, read_recipe
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
-                "dropout", "energy_hidden_size", "energy_num_blocks")  # fmt: skip
+                "dropout", "energy_hidden_size", "energy_num_blocks", "context_size",
+                "context_hidden_size")  # fmt: skip
 """What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
 LANGUAGE_MODEL = "language_model"
-Measure = Literal["reading", "control"]
+Measure = Literal["reading", "control", "responses"]
 
 
 @dataclass
@@ -26,7 +27,8 @@ class PaperTable:
         name (`str`): its file's name.
         title (`str`): a line for its reader.
         recipe (`str`): name of the recipe that all rows start from.
-        measure (`str`): `"reading"` (reconstructions and symbols) or `"control"` (sentences written for classes).
+        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes) or
+            `"responses"` (answers in a dialogue).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
         published (`dict`): by name of a row, the paper's scores, under the names that ours have.
@@ -34,7 +36,8 @@ class PaperTable:
         guidance_scales (`list[float]`): at which control is measured too.
         num_samples (`int`): sentences per class.
         study (`str`): the folder of its runs, which tables may share; default the table's name.
-        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class, are listed.
+        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
+            listed.
     """
 
     name: str

@@ -37,7 +37,7 @@ def test_another_preset_keeps_the_recipes_sizes_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("title: t\nrecipe: yelp\nmeasure: guess\nrows: {}", "measure must be one of reading, control, got 'guess'"),
+        ("title: t\nrecipe: yelp\nmeasure: guess\nrows: {}", "one of reading, control, responses, got 'guess'"),
         ("title: t\nrecipe: yelp\nmeasure: reading\nrows: {}\ncolour: red", "colour"),
         ("title: t\nmeasure: reading\nrows: {}", "recipe"),
     ],
