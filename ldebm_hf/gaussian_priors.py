@@ -10,7 +10,7 @@ from .configuration_ldebm import LDEBMConfig
 from .noise import draw
 from .objective import PriorLoss
 from .posteriors import Posterior
-from .precision import AtLeastFloat32
+from .precision import AtLeastFloat32, at_least_float32
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -61,7 +61,7 @@ class GaussianPrior(AtLeastFloat32):
         """m and log s², to be broadcast over the batch."""
         if self.of_context is None:
             return self.location, self.location
-        return self.of_context(context.to(self.location.dtype)).chunk(2, -1)
+        return at_least_float32(self.of_context(context.to(self.location.dtype))).chunk(2, -1)
 
 
 class CodeDistribution(nn.Module):
@@ -77,7 +77,7 @@ class CodeDistribution(nn.Module):
         if self.of_context is None:
             return -math.log(self.shape[1])
         logits = self.of_context(context.to(self.of_context.weight.dtype))
-        return logits.unflatten(-1, self.shape).log_softmax(-1)
+        return at_least_float32(logits).unflatten(-1, self.shape).log_softmax(-1)
 
 
 class MixturePrior(AtLeastFloat32):

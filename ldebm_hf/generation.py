@@ -125,9 +125,8 @@ class LDEBMGenerationMixin(GenerationMixin):
 
         Raises:
             ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; likewise of
-                contexts; if
-                `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior without an energy;
-                if `num_samples` or `batch_size` is below 1.
+                contexts; if `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior
+                without an energy; if `num_samples` or `batch_size` is below 1.
         """
         steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
         if self.config.prior != "diffusion":
@@ -239,6 +238,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
+        of_rows = self._one_for_each(self._context(**context), len(latents))
         if not self.modality.writes_in_turn:
             options = {"generation_config": generation_config, **generation_kwargs}
             if input_ids is None:
@@ -252,7 +252,6 @@ class LDEBMGenerationMixin(GenerationMixin):
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
-        of_rows = self._one_for_each(self._context(**context), len(latents))
         conditions = latents if of_rows is None else torch.cat([latents.to(of_rows.dtype), of_rows], -1)
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
         with _seeded_by(generator, self.device):

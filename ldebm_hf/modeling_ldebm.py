@@ -86,11 +86,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
 
 
 class LDEBMModel(
-    LDEBMPreTrainedModel,
-    LDEBMGenerationMixin,
-    LDEBMClassificationMixin,
-    LDEBMExplanationMixin,
-    LDEBMResponseMixin,
+    LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin, LDEBMResponseMixin
 ):
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
@@ -259,12 +255,9 @@ class LDEBMModel(
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
             return self.modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
-        given = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
-        given |= {
-            "context_input_ids": context_input_ids,
-            "context_attention_mask": context_attention_mask,
-            "context_lengths": context_lengths,
-        }
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points,
+                 "context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask,
+                 "context_lengths": context_lengths}  # fmt: skip
         with parametrize.cached():
             modality = self.modality
             inputs = modality.read(**given, labels=labels, decoder_input_ids=decoder_input_ids)
