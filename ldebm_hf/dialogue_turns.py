@@ -30,8 +30,10 @@ def role_of(text: str) -> str | None:
 
 
 def without_marker(text: str) -> str:
-    """A turn without the marker that it may start with."""
-    return text if role_of(text) is None else text.strip().partition(" ")[2].strip()
+    """A turn without the marker that it may start with, or several."""
+    while role_of(text) is not None:
+        text = text.strip().partition(" ")[2].strip()
+    return text
 
 
 def encode_contexts(

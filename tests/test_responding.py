@@ -108,5 +108,6 @@ def test_models_that_cannot_respond(tokenizer):
 
 def test_markers():
     assert context_of(["a", "b"], 5) == ("<d>", "a", "b") and context_of(["a", "b"], 2) == ("a", "b")
-    assert without_marker("<usr> a b") == "a b" and without_marker("a <usr>") == "a <usr>"
+    assert without_marker("<usr> a b") == without_marker("<usr> <sys> a b") == "a b"
+    assert without_marker("a <usr>") == "a <usr>"
     assert role_of("<sys>") == "assistant" and role_of("") is None and without_marker("<usr>") == ""
