@@ -55,7 +55,7 @@ EXAMPLES = Path(__file__).parent
 SENTENCES = "sentences.json"
 SMOKE = {
     "data": {"max_train_examples": 200},
-    "model": {"embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16, "latent_size": 4,
+    "model": {"embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16, "latent_size": 6,
               "energy_hidden_size": 16, "langevin_steps": 2},
     "training": {"num_train_epochs": 1},
 }  # fmt: skip

@@ -158,7 +158,8 @@ def split_of(corpus: Corpus, name: str) -> Split:
         return train if name == "train" else corpus.validation
     held_out = corpus.validation
     attributes = {name: [*ids, *held_out.attributes[name]] for name, ids in train.attributes.items()}
-    return Split([*train.texts, *held_out.texts], [*train.labels, *held_out.labels], attributes)
+    contexts = None if train.contexts is None else [*train.contexts, *held_out.contexts]
+    return Split([*train.texts, *held_out.texts], [*train.labels, *held_out.labels], attributes, contexts)
 
 
 def at_most(split: Split, number: int, seed: int) -> Split:
