@@ -121,7 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():
         print(f"  python examples/explain.py {options.checkpoint} --names 0='a name of yours'   # or --auto_names")
     some = max(explanation.symbols, key=lambda symbol: symbol.num_texts)
-    print(f"  python examples/generate.py {options.checkpoint} --class_labels {some.name!r} --num_samples 10")
+    script = "respond.py" if model.config.context_size else "generate.py"
+    print(f"  python examples/{script} {options.checkpoint} --class_labels {some.name!r} --num_samples 10")
 
 
 def read_names(given: list[str], known: dict[str, int]) -> dict[int | str, str] | list[str]:
