@@ -6,8 +6,9 @@ TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SPACE_OPTIONS ?=
 
-.PHONY: help install demo lint test bench clean
+.PHONY: help install demo space lint test bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -18,6 +19,10 @@ demo: $(INSTALLED)  ## train on the built-in corpus (2 minutes on 2 CPU cores), 
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config examples/recipes/demo.yaml
 	$(BIN)/python examples/generate.py outputs/demo
+
+space: $(INSTALLED)  ## start the page of spaces_app on this machine (SPACE_OPTIONS="outputs/mine --port 7861" for others)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,demo]'
+	$(BIN)/python spaces_app/app.py $(SPACE_OPTIONS)
 
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check .

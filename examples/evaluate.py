@@ -4,6 +4,7 @@
     python examples/evaluate.py outputs/yelp --judge outputs/judge --language_model outputs/lm --guidance_scales 1,4,16
     python examples/evaluate.py --config examples/tables/table3.yaml --data_dir data/daily_dialog --seeds 0,1,2
     python examples/evaluate.py --config examples/tables/table7.yaml --data_dir data/yelp --rows ldebm
+    python examples/evaluate.py --config examples/tables/table9.yaml --data_dir data/agnews --seeds 0,1,2,3,4
 
 A checkpoint is scored on the corpus that its `settings.yaml` names (or `--data`, as in examples/train.py): what it
 reads (reconstructions, symbols against the corpus's classes and attributes, with chance levels), what it answers if it
@@ -28,7 +29,14 @@ from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel, text_clusters
 from ldebm_hf.data import Corpus
-from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable
+from ldebm_hf.few_label_study import (
+    GIVEN_VECTORS,
+    for_selection,
+    latent_classifier_scores,
+    symbol_scores,
+    text_baseline_scores,
+)
+from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, real_texts
 from ldebm_hf.plots import plot_guidance
 from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
 from ldebm_hf.scores.judging import load_judge
@@ -59,6 +67,7 @@ SMOKE = {
               "energy_hidden_size": 16, "langevin_steps": 2},
     "training": {"num_train_epochs": 1},
 }  # fmt: skip
+SMOKE_LABEL_COUNTS = [20, 40]
 
 
 # 1. Scores of one run.
@@ -67,13 +76,24 @@ SMOKE = {
 def train_and_score(run: StudyRun, plan: PaperTable, options: argparse.Namespace) -> Scores:
     if run.model in plan.text_clusters:
         return score_text_clusters(run, options)
+    if run.model in plan.text_baselines:
+        corpus = run.settings.load_corpus()
+        of_labels = (plan.label_counts, run.seed, options.word_vectors)
+        return text_baseline_scores(run.model, corpus, options.split, *of_labels)
     model, tokenizer, corpus = assemble(run.settings)
+    scored = None
+    if plan.measure == "classification":  # models are selected on texts that are not scored
+        corpus, scored = for_selection(corpus, options.split)
     trainer = TimedTrainer(model, tokenizer, corpus, run.settings)
     trainer.train()
     if run.model == LANGUAGE_MODEL:
         return trainer.times
     model, tokenizer = load_model(run.folder)  # the best one, not the last
-    if plan.measure == "reading":
+    if scored is not None and run.model in plan.latent_classifiers:
+        scores = latent_classifier_scores(model, tokenizer, corpus, scored, plan.label_counts, run.seed)
+    elif scored is not None:
+        scores = symbol_scores(model, tokenizer, scored, run.settings.data.label_count)
+    elif plan.measure == "reading":
         scores = reading_scores(model, tokenizer, corpus, split=options.split, seed=run.seed, show_progress=True)
     elif plan.measure == "responses":
         scores, sentences = score_responses(model, tokenizer, corpus, options, run.seed)
@@ -127,11 +147,17 @@ def control_settings(options: argparse.Namespace, guidance_scales: list[float], 
 
 def make_table(options: argparse.Namespace) -> None:
     plan = PaperTable.load(options.config)
-    rows = options.rows or [*plan.rows, *plan.text_clusters]
-    unknown = [row for row in rows if row not in (*plan.rows, *plan.text_clusters, LANGUAGE_MODEL)]
+    if plan.label_counts and options.smoke:
+        plan.label_counts = SMOKE_LABEL_COUNTS
+    without_file = {GIVEN_VECTORS} if options.word_vectors is None else set()
+    rows = options.rows or [row for row in plan.all_rows if row not in without_file]
+    names = [name for row in rows for name in plan.runs_of(row)]
+    known = {*plan.all_rows, *(name for row in plan.all_rows for name in plan.runs_of(row)), LANGUAGE_MODEL}
+    unknown = [name for name in names if name not in known]
     if unknown:
-        known = ", ".join([*plan.rows, *plan.text_clusters])
-        raise ValueError(f"unknown row {', '.join(unknown)} (--rows): {options.config} has {known}")
+        raise ValueError(f"unknown row {', '.join(unknown)} (--rows): {options.config} has {', '.join(plan.all_rows)}")
+    if without_file.intersection(rows):
+        raise ValueError(f"row {GIVEN_VECTORS} needs --word_vectors, a file in GloVe's format")
     if options.guidance_scales:
         plan.guidance_scales = options.guidance_scales
     plan.num_samples = options.num_samples or plan.num_samples
@@ -139,11 +165,11 @@ def make_table(options: argparse.Namespace) -> None:
     if options.data_dir is not None:
         changes = merge(changes, {"data": {"data_dir": options.data_dir}})
 
-    def run_of(row: str, seed: int) -> StudyRun:
-        return plan.run(row, seed, EXAMPLES / "recipes", options.output_dir, changes)
+    def run_of(name: str, seed: int) -> StudyRun:
+        return plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
 
     # Mistakes are found before any training.
-    runs = [run_of(row, seed) for seed in options.seeds for row in rows]
+    runs = [run_of(name, seed) for seed in options.seeds for name in names]
     check_split(runs[0].settings.load_corpus(), options.split)
     finish = partial(train_and_score, plan=plan, options=options)
     if plan.measure == "control" and not options.train_only:
@@ -183,7 +209,7 @@ def command_of(run: StudyRun, options: argparse.Namespace) -> list[str]:
     command = [sys.executable, __file__, "--config", str(options.config), "--rows", run.model]
     command += ["--seeds", str(run.seed), "--output_dir", str(options.output_dir), "--split", options.split]
     command += ["--train_only"] + ["--smoke"] * options.smoke
-    for name in ("data_dir", "judge", "language_model", "num_samples"):
+    for name in ("data_dir", "judge", "language_model", "num_samples", "word_vectors"):
         if getattr(options, name) is not None:
             command += [f"--{name}", str(getattr(options, name))]
     if options.guidance_scales:
@@ -193,7 +219,7 @@ def command_of(run: StudyRun, options: argparse.Namespace) -> list[str]:
 
 def report(plan: PaperTable, runs: list[StudyRun], options: argparse.Namespace) -> None:
     """Print and write a table."""
-    scores = finished(runs)
+    scores = plan.by_row(finished(runs))
     if not scores:
         return
     folder, name = options.output_dir / plan.study, "table" if plan.study == plan.name else plan.name
@@ -293,7 +319,9 @@ def columns_of(rows: dict[str, dict[str, Scores]]) -> dict:
     for name in names:
         of_class = name.startswith("accuracy_") and not name.startswith(("accuracy_chance", "accuracy_std_error"))
         if of_class and "@" not in name and not name.endswith("_std_error"):
-            columns[f"{name.removeprefix('accuracy_')} %"] = value(name, 100)
+            columns[f"{name.removeprefix('accuracy_').replace('_', ' ')} %"] = value(name, 100)
+        if name.startswith("calibration_error_"):
+            columns[f"ECE, {name.removeprefix('calibration_error_').replace('_', ' ')} %"] = value(name, 100)
     if "cpu_seconds" in names:
         columns["CPU s"] = value("cpu_seconds")
     return columns
@@ -324,24 +352,6 @@ AGREEMENT_COLUMNS = {
 }
 
 
-def real_texts(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
-    """A row of the real texts that the first model was measured beside, if it was."""
-    scores = next(iter(next(iter(rows.values())).values()))
-    real = {name.removeprefix("real_"): value for name, value in scores.items() if name.startswith("real_")}
-    return {"real held-out texts": {"real": real}} if real else {}
-
-
-def guidance_sweep(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
-    """A row's scores by guidance scale, the model's own first, then by seed."""
-    points: dict[str, dict[str, Scores]] = {}
-    for seed, scores in of_seeds.items():
-        for name, value in scores.items():
-            score, _, scale = name.partition("@")
-            if scale:
-                points.setdefault(scale, {}).setdefault(seed, {})[score] = value
-    return points
-
-
 # 5. The command line.
 
 
@@ -360,6 +370,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=numbers(int), default=[0], help="default 0; e.g. 0,1,2")
     parser.add_argument("--judge", help="a sequence classifier, folder or Hub id; a table trains its own")
     parser.add_argument("--language_model", help="a model with prior none; a table trains its own")
+    parser.add_argument("--word_vectors", help="a file in GloVe's format, for the row given_vectors")
     parser.add_argument("--guidance_scales", type=numbers(float), help="to be tried besides the model's own")
     parser.add_argument("--num_samples", type=int, help="sentences per class (default 500)")
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")

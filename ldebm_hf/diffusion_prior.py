@@ -8,7 +8,7 @@ from torch.nn.utils import parametrize
 
 from .configuration_ldebm import LDEBMConfig
 from .diffusion import LevelTables
-from .energy import EnergyNetwork, tilt
+from .energy import EnergyNetwork, TiltedEnergy, tilt
 from .energy_mlp import EnergyMLP
 from .langevin import langevin
 from .noise import draw, gaussian_like
@@ -186,6 +186,27 @@ class DiffusionPrior(AtLeastFloat32):
             logits = self.energy(scaled, level, **self._in_context(context))
             return tilt(logits, *weights) - self._distance(scaled, z_next, level)
 
+    def level_gaussian(self, z_next: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        m `(batch_size, latent_size)` and v `(batch_size, 1)` of N(m, v I), level t's density for a constant energy;
+        its density itself is this times exp of [`level_energy`], normalised.
+        """
+        tables, t = self.levels, level[:, None]
+        variance = tables.gaussian_variance[t]
+        return tables.center_scale[t] * z_next * variance / tables.step_std[t].square(), variance
+
+    def level_energy(
+        self,
+        level: torch.Tensor,
+        class_labels: torch.Tensor | None = None,
+        guidance_scale: float | None = None,
+        context: torch.Tensor | None = None,
+        **options: Any,
+    ) -> TiltedEnergy:
+        """F(z̃, t)/τ_t, plus γ log p(y|z̃) for a symbol, with frozen weights; arguments as in [`sample_level`]."""
+        options = self._in_context(context) | options
+        return self.energy.tilted(level, *self._tilt_weights(level, class_labels, guidance_scale), **options)
+
     def sample_level(
         self,
         z_next: torch.Tensor,
@@ -211,15 +232,13 @@ class DiffusionPrior(AtLeastFloat32):
         Returns:
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
         """
-        config, tables, t = self.config, self.levels, level[:, None]
+        config, tables = self.config, self.levels
         num_steps = config.langevin_steps if num_langevin_steps is None else num_langevin_steps
         if num_steps < 0:
             raise ValueError(f"num_langevin_steps must be at least 0, got {num_steps}")
         with torch.no_grad(), _own_precision(z_next):
-            variance = tables.gaussian_variance[t]
-            mean = tables.center_scale[t] * z_next * variance / tables.step_std[t].square()
-            weights = self._tilt_weights(level, class_labels, guidance_scale)
-            energy = self.energy.tilted(level, *weights, **self._in_context(context), **self.sampler_options)
+            mean, variance = self.level_gaussian(z_next, level)
+            energy = self.level_energy(level, class_labels, guidance_scale, context, **self.sampler_options)
 
             def score(state: torch.Tensor) -> torch.Tensor:
                 return energy.gradient(state) - (state - mean) / variance

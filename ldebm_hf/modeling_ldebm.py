@@ -10,6 +10,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from .classification import LDEBMClassificationMixin
+from .completion import LDEBMCompletionMixin
 from .configuration_ldebm import LDEBMConfig
 from .context import ContextEncoder
 from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
@@ -85,9 +86,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(
-    LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin, LDEBMResponseMixin
-):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin,
+                 LDEBMCompletionMixin, LDEBMResponseMixin):  # fmt: skip
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, by `config.modality`, of documents or points.

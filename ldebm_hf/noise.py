@@ -15,6 +15,13 @@ def draw(sampler: Callable, shape, like: torch.Tensor, generator: torch.Generato
     return sampler(shape, generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
+def gumbel_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Standard Gumbel noise; the largest of logits with it is a draw from their distribution."""
+    tiny = torch.finfo(tensor.dtype).tiny
+    uniform = draw(torch.rand, tensor.shape, tensor, generator).clamp(min=tiny)
+    return -(-uniform.log()).clamp(min=tiny).log()
+
+
 def gaussian_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """Standard normal noise of `tensor`'s shape, dtype and device."""
     return draw(torch.randn, tensor.shape, tensor, generator)

@@ -11,11 +11,12 @@ import yaml
 from .studies import Changes, Scores, StudyRun, merge, read_recipe
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
-                "dropout", "energy_hidden_size", "energy_num_blocks", "context_size",
-                "context_hidden_size")  # fmt: skip
+                "dropout", "energy_hidden_size", "energy_num_blocks", "context_size", "context_hidden_size",
+                "modality", "document_hidden_size", "document_encoder_layers", "document_decoder_layers",
+                "document_dropout", "document_batch_norm", "word_dropout")  # fmt: skip
 """What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
 LANGUAGE_MODEL = "language_model"
-Measure = Literal["reading", "control", "responses"]
+Measure = Literal["reading", "control", "responses", "classification"]
 
 
 @dataclass
@@ -27,10 +28,15 @@ class PaperTable:
         name (`str`): its file's name.
         title (`str`): a line for its reader.
         recipe (`str`): name of the recipe that all rows start from.
-        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes) or
-            `"responses"` (answers in a dialogue).
+        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes),
+            `"responses"` (answers in a dialogue) or `"classification"` (of held-out texts, after `label_counts`
+            labels).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
+        text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.few_label_study`.
+        latent_classifiers (`list[str]`): those of the rows whose models learn without labels, and whose posterior
+            means logistic regression then classifies.
+        label_counts (`list[int]`): numbers of labels that are known. The seed of a run decides which.
         published (`dict`): by name of a row, the paper's scores, under the names that ours have.
         language_model (`dict`, *optional*): settings over the recipe's of the model whose perplexity is reported.
         guidance_scales (`list[float]`): at which control is measured too.
@@ -46,6 +52,9 @@ class PaperTable:
     measure: Measure
     rows: dict[str, Changes]
     text_clusters: list[str] = field(default_factory=list)
+    text_baselines: list[str] = field(default_factory=list)
+    latent_classifiers: list[str] = field(default_factory=list)
+    label_counts: list[int] = field(default_factory=list)
     published: dict[str, Scores] = field(default_factory=dict)
     language_model: Changes = field(default_factory=dict)
     guidance_scales: list[float] = field(default_factory=list)
@@ -70,14 +79,64 @@ class PaperTable:
             raise ValueError(f"{path}: {error}") from error
         if content.measure not in Measure.__args__:
             raise ValueError(f"{path}: measure must be one of {', '.join(Measure.__args__)}, got {content.measure!r}")
+        if (content.measure == "classification") != bool(content.label_counts):
+            raise ValueError(f"{path}: label_counts must be given for measure classification, and for it alone")
         content.study = content.study or content.name
         content.rows = {name: changes or {} for name, changes in content.rows.items()}
         return content
 
-    def run(self, row: str, seed: int, recipes: Path, folder: Path, changes: Changes) -> StudyRun:
-        """One run of a row, or of the language model, `changes` over all else; the errors are those of `Settings`."""
+    @property
+    def all_rows(self) -> list[str]:
+        """Names of the rows, those without a model of this package at the end."""
+        return [*self.rows, *self.text_clusters, *self.text_baselines]
+
+    def runs_of(self, row: str) -> list[str]:
+        """Names of a row's runs of one seed: a run for every number of labels, `row/number`, if its model learns them.
+
+        A run's own name stands for itself.
+        """
+        learns_labels = row in self.rows and row not in self.latent_classifiers
+        return [f"{row}/{count}" for count in self.label_counts] if self.label_counts and learns_labels else [row]
+
+    def run(self, name: str, seed: int, recipes: Path, folder: Path, changes: Changes) -> StudyRun:
+        """One of the runs of a row ([`runs_of`]), or of the language model, `changes` over all else.
+
+        Raises:
+            ValueError: as `Settings` does.
+        """
+        row, _, label_count = name.partition("/")
         of_row = self.language_model if row == LANGUAGE_MODEL else self.rows.get(row, {})
+        if self.label_counts:
+            known = {"label_count": int(label_count), "label_seed": seed} if label_count else {"label_count": None}
+            changes = merge(changes, {"data": known})
         recipe = read_recipe(recipes / f"{self.recipe}.yaml")
         if "preset" in of_row.get("model", {}):
             recipe["model"] = {name: value for name, value in recipe["model"].items() if name in ARCHITECTURE}
-        return StudyRun.of(row, seed, folder / self.study / row / str(seed), merge(recipe, of_row, changes))
+        return StudyRun.of(name, seed, folder / self.study / name / str(seed), merge(recipe, of_row, changes))
+
+    def by_row(self, scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
+        """Scores by run and seed, those of a row's runs put together."""
+        rows: dict[str, dict[str, Scores]] = {}
+        for name, of_seeds in scores.items():
+            of_row = rows.setdefault(name.partition("/")[0], {})
+            for seed, values in of_seeds.items():
+                of_row[seed] = of_row.get(seed, {}) | values
+        return rows
+
+
+def real_texts(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
+    """A row of the real texts that the first model was measured beside, if it was."""
+    scores = next(iter(next(iter(rows.values())).values()))
+    real = {name.removeprefix("real_"): value for name, value in scores.items() if name.startswith("real_")}
+    return {"real held-out texts": {"real": real}} if real else {}
+
+
+def guidance_sweep(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
+    """A row's scores by guidance scale, the model's own first, then by seed."""
+    points: dict[str, dict[str, Scores]] = {}
+    for seed, scores in of_seeds.items():
+        for name, value in scores.items():
+            score, _, scale = name.partition("@")
+            if scale:
+                points.setdefault(scale, {}).setdefault(seed, {})[score] = value
+    return points

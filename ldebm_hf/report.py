@@ -31,6 +31,7 @@ import jinja2
 import numpy as np
 
 from .explanation import Explanation
+from .latent_map import PrincipalPlane
 from .training.atomic import write_text
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
@@ -192,7 +193,8 @@ def _latent_map(explanation: Explanation, projection: Projection, max_points: in
     chosen = np.sort(rng.choice(num_texts, min(num_texts, max_points), replace=False))
     explained = None
     if projection == "pca":
-        places, explained = _principal_components(latents, chosen)
+        plane = PrincipalPlane.fit(latents)
+        places, explained = plane.project(latents[chosen]), plane.explained
     elif projection == "umap":
         places = _umap(latents[chosen], seed)
     else:
@@ -202,19 +204,6 @@ def _latent_map(explanation: Explanation, projection: Projection, max_points: in
         for i, (x, y) in zip(chosen, places, strict=True)
     ]
     return {"projection": projection, "explained": explained, "points": points}
-
-
-def _principal_components(latents: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """The chosen latents in the first two components of all, and the components' shares of the variance."""
-    centered = latents.astype(np.float64) - latents.mean(axis=0, dtype=np.float64)
-    variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
-    axes = np.zeros((latents.shape[1], 2))
-    shares = [0.0, 0.0]
-    for column in range(min(2, latents.shape[1])):
-        axis = directions[:, -1 - column]
-        axes[:, column] = axis * np.sign(axis[np.abs(axis).argmax()])  # an axis has no direction: choose one
-        shares[column] = float(max(variances[-1 - column], 0) / max(variances.sum(), np.finfo(float).tiny))
-    return centered[chosen] @ axes, shares
 
 
 def _umap(latents: np.ndarray, seed: int) -> np.ndarray:

@@ -1,26 +1,18 @@
-"""Many sentences into one file: in chunks, with bounded memory, resumable after a kill at any moment.
-
-While a request is under way, the folder `.NAME.parts` beside the file holds `request.json`, which says what was asked
-for, and one part per finished chunk, each renamed into place when it is whole. A chunk's noise comes from the seed and
-the chunk's number alone, so it does not matter which run writes it. At the end the parts are joined and removed.
-"""
+"""Many sentences into one file: in chunks, with bounded memory, resumable after a kill at any moment."""
 
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from .modeling_ldebm import LDEBMModel
-from .training.atomic import flush, write_text
+from .resumable import ResumableFile, chunk_generator, model_digest
 
 COLUMNS = ("index", "symbol", "text")
 SET_HERE = {"generator", "input_ids", "inputs", "latents", "num_return_sequences", "return_dict_in_generate"}
@@ -83,7 +75,7 @@ def write_samples(
         "seed": seed,
         **generation_kwargs,
         "the device": model.device.type,
-        "the model": _model_digest(model),
+        "the model": model_digest(model),
         "the sampler": _sampler_options(model),
         "the tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
     }
@@ -93,7 +85,7 @@ def write_samples(
         token_ids = model.generate(
             num_samples=len(rows),
             class_labels=None if class_labels is None else asked,
-            generator=_chunk_generator(seed, chunk),
+            generator=chunk_generator(seed, chunk),
             num_return_sequences=1,
             return_dict_in_generate=False,
             **generation_kwargs,
@@ -104,76 +96,24 @@ def write_samples(
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
     chunks = [range(first, min(first + batch_size, total)) for first in range(0, total, batch_size)]
-    parts = _Parts(path, len(chunks))
-    parts.begin(request, overwrite)
-    missing = [chunk for chunk in range(len(chunks)) if not parts[chunk].exists()]
+    file = ResumableFile(path, len(chunks))
+    file.begin(request, overwrite)
+    missing = file.missing
     done = total - sum(len(chunks[chunk]) for chunk in missing)
     with tqdm(total=total, initial=done, unit=" sentences", smoothing=0.05, disable=not show_progress) as bar:
         for chunk in missing:
-            parts.add(chunk, lines(chunk, chunks[chunk]))
+            file.add(chunk, lines(chunk, chunks[chunk]))
             bar.update(len(chunks[chunk]))
-    parts.join()
+    file.finish(lambda: _joined(file))
 
 
-class _Parts:
-    """The parts of the file at `path`, from the request's first chunk to the finished file."""
-
-    def __init__(self, path: Path, number: int):
-        self.path, self.number = path, number
-        self.folder = path.with_name(f".{path.name}.parts")
-        self.request = self.folder / "request.json"
-
-    def __getitem__(self, chunk: int) -> Path:
-        return self.folder / f"part-{chunk:08d}.jsonl"
-
-    def begin(self, request: dict[str, Any], overwrite: bool) -> None:
-        """Make the folder, or find it as an earlier run of the same request left it."""
-        if self.request.exists():
-            earlier = json.loads(self.request.read_text(encoding="utf-8"))
-            changes = _differences(earlier, json.loads(json.dumps(request)))
-            if not changes:
-                return
-            if not overwrite and any(self.folder.glob("part-*.jsonl")):
-                raise ValueError(
-                    f"{self.folder} holds a different request that is not finished: {'; '.join(changes)}. The earlier "
-                    "request goes on with it, overwriting discards it, another file leaves it alone"
-                )
-        shutil.rmtree(self.folder, ignore_errors=True)  # of another request, or what `join` did not get to remove
-        if self.path.exists() and not overwrite:
-            raise FileExistsError(f"{self.path} exists already: overwrite it, or choose another file")
-        self.folder.mkdir(parents=True)
-        write_text(self.request, json.dumps(request, ensure_ascii=False, indent=1))
-
-    def add(self, chunk: int, text: str) -> None:
-        self._attempt(lambda: write_text(self[chunk], text))
-
-    def join(self) -> None:
-        """Put the parts together to the finished file, and remove them."""
-        self._attempt(self._join)
-        self.request.unlink()  # first of all, so that a kill leaves no request with holes
-        shutil.rmtree(self.folder)
-
-    def _join(self) -> None:
-        joined = self.folder / "joined.jsonl"
-        with open(joined, "wb") as target:
-            for chunk in range(self.number):
-                with open(self[chunk], "rb") as part:
-                    shutil.copyfileobj(part, target)
-        if self.path.suffix == ".parquet":
-            joined = _to_parquet(joined)
-        flush(joined)
-        os.replace(joined, self.path)
-        flush(self.path.parent)
-
-    def _attempt(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except OSError as error:
-            finished = sum(self[chunk].exists() for chunk in range(self.number))
-            raise OSError(
-                f"{self.path} could not be written: {error.strerror}. {finished} of {self.number} chunks are finished "
-                f"and stay in {self.folder}; the same request goes on from there"
-            ) from error
+def _joined(file: ResumableFile) -> Path:
+    joined = file.folder / "joined.jsonl"
+    with open(joined, "wb") as target:
+        for chunk in range(file.num_chunks):
+            with open(file[chunk], "rb") as part:
+                shutil.copyfileobj(part, target)
+    return _to_parquet(joined) if file.path.suffix == ".parquet" else joined
 
 
 def _to_parquet(jsonl: Path) -> Path:
@@ -210,29 +150,3 @@ def _check_arguments(path: Path, num_samples: int, batch_size: int, seed: int, g
 def _sampler_options(model: LDEBMModel) -> dict[str, str]:
     options = model.prior.sampler_options if model.config.prior == "diffusion" else {}
     return {name: str(value) for name, value in options.items()}
-
-
-def _chunk_generator(seed: int, chunk: int) -> torch.Generator:
-    (state,) = np.random.SeedSequence([seed, chunk]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state))
-
-
-def _model_digest(model: LDEBMModel) -> str:
-    """A digest of all that is saved with the model and decides what it writes."""
-    settings = [config.to_diff_dict() for config in (model.config, model.generation_config)]
-    for values in settings:
-        values.pop("transformers_version", None)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    names = [*earlier, *(name for name in now if name not in earlier)]
-    return [
-        f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
-        for name in names
-        if earlier.get(name) != now.get(name)
-    ]

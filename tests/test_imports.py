@@ -17,11 +17,12 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words", "distinctive_words", "dialogue_turns"},
+    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts", "dialogue_turns"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
-    {"posteriors"},
+    {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "context", "responding"},
+    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "completion", "context"}
+    | {"responding"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -32,12 +33,17 @@ OUTER_LAYER = {
     "tokenization",
     "document_tokenization",
     "likelihood",
+    "ngrams",
     "annealed_importance",
     "diffusion_likelihood",
     "importance_weights",
+    "corpus_likelihood",
+    "published_likelihood",
+    "resumable",
     "model_card",
     "plots",
     "few_label_baselines",
+    "few_label_study",
     "scores",
     "paper_tables",
     "studies",
@@ -47,6 +53,12 @@ OUTER_LAYER = {
     "topics",
     "word_vectors",
     "report",
+    "latent_map",
+    "map_drawing",
+    "exploration",
+    "exploration_answers",
+    "exploration_requests",
+    "prior_comparison",
     "writing",
 }
 LAYER = {unit: level for level, units in enumerate((*CORE_LAYERS, OUTER_LAYER)) for unit in units}

@@ -1,11 +1,16 @@
 """The importance-weighted bound against log p(x) by quadrature, by enumeration, and exactly."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from test_diffusion_likelihood import exact_variance
+from test_diffusion_prior import QuadraticEnergy
 from tiny_models import seeded, tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.likelihood import importance_weighted_bound
+from ldebm_hf.diffusion_likelihood import prepare_annealing
+from ldebm_hf.likelihood import LikelihoodSettings, estimate_log_likelihood, importance_weighted_bound
 
 TEXTS = {"input_ids": torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 3, 0]])}
 NUM_SAMPLES = 4000
@@ -19,11 +24,9 @@ def point_model(preset, **settings) -> LDEBMModel:
 
 def standard_error(model, inputs) -> torch.Tensor:
     """Of the bound over repetitions, `(batch_size,)`, estimated from 20 of a twentieth of the samples each."""
-    seeds = range(100, 120)
-    bounds = [
-        importance_weighted_bound(model, num_samples=NUM_SAMPLES // 20, generator=seeded(s), **inputs) for s in seeds
-    ]
-    return torch.stack(bounds).std(0) / 20**0.5
+    many = {name: value.repeat(20, 1) for name, value in inputs.items()}
+    bounds = importance_weighted_bound(model, num_samples=NUM_SAMPLES // 20, generator=seeded(100), **many)
+    return bounds.view(20, -1).std(0) / 20**0.5
 
 
 @pytest.mark.parametrize("preset", ["vae", "gm_vae"])
@@ -64,26 +67,26 @@ def test_bound_reaches_the_sum_over_codes(preset):
     assert ((estimate - exact).abs() < 5 * standard_error(model, TEXTS) + 1e-4).all()
 
 
+def repeated(times: int) -> dict[str, torch.Tensor]:
+    return {"input_ids": TEXTS["input_ids"].repeat(times, 1)}
+
+
 def test_one_sample_is_the_evidence_lower_bound():
     """Its mean over repetitions is minus reconstruction, cross-entropy and entropy of a Gaussian prior's objective."""
     model = tiny_model("vae")
-    bounds = torch.stack([
-        importance_weighted_bound(model, num_samples=1, generator=seeded(s), **TEXTS).mean() for s in range(400)
-    ])  # fmt: skip
+    bounds = importance_weighted_bound(model, num_samples=1, generator=seeded(), **repeated(400)).view(400, 2).mean(-1)
     with torch.no_grad():
-        losses = torch.stack([model(**TEXTS, generator=seeded(1000 + s)).loss for s in range(400)])
-    error = ((bounds.var() + losses.var()) / 400).sqrt()
+        losses = torch.stack([model(**repeated(20), generator=seeded(1 + s)).loss for s in range(20)])
+    error = (bounds.var() / 400 + losses.var() / 20).sqrt()
     assert (bounds.mean() + losses.mean()).abs() < 5 * error
 
 
 def test_more_samples_never_lower_the_expected_bound():
     model = tiny_model("semi_vae")
     few, many = (
-        torch.stack([
-            importance_weighted_bound(model, num_samples=n, generator=seeded(s), **TEXTS).mean() for s in range(60)
-        ])
+        importance_weighted_bound(model, num_samples=n, generator=seeded(), **repeated(60)).view(60, 2).mean(-1)
         for n in (1, 30)
-    )  # fmt: skip
+    )
     assert many.mean() > few.mean() - 5 * ((few.var() + many.var()) / 60).sqrt()
 
 
@@ -95,12 +98,157 @@ def test_without_a_latent_it_is_the_likelihood():
     assert bound.shape == (2,) and bound.mean().item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+# ----------------------------------------------------------------------------------------------- a fitted proposal
+
+
+def linear_gaussian_model(preset, latent_size=3, **settings) -> LDEBMModel:
+    """p(x|z) = N(A z + b, I) in float64, and an encoder that is wrong on purpose: N(0, I) for every point."""
+    sizes = {"energy_hidden_size": 8, "point_scale": 1.0, "num_symbols": 1}
+    model = point_model(preset, latent_size=latent_size, **{**sizes, **settings}).double()
+    model.decoder.network = torch.nn.Sequential(torch.nn.Linear(latent_size, 2)).double()
+    torch.nn.init.normal_(model.decoder.network[0].weight, std=1.5, generator=seeded(4))
+    for head in (model.encoder.heads.mean, model.encoder.heads.log_variance):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    return model
+
+
+def exact_log_likelihood(model, points, prior_variance=1.0) -> torch.Tensor:
+    weight, bias = (parameter.detach() for parameter in model.decoder.network.parameters())
+    covariance = prior_variance * weight @ weight.T + torch.eye(2, dtype=torch.float64)
+    return torch.distributions.MultivariateNormal(bias, covariance).log_prob(points)
+
+
+POINTS = 3 * torch.randn(5, 2, generator=seeded(5), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("num_fitting_rounds", [0, 1, 3])
+def test_linear_gaussian_model_is_hit_within_the_reported_error(num_fitting_rounds):
+    model = linear_gaussian_model("vae")
+    settings = LikelihoodSettings(num_posterior_samples=1000, num_fitting_rounds=num_fitting_rounds)
+    estimate = estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
+    assert torch.equal(estimate.lower, estimate.upper)
+    exact = exact_log_likelihood(model, POINTS)
+    assert estimate.lower_error.max() < 0.5
+    assert ((estimate.lower - exact).abs() < 5 * estimate.lower_error).all()
+
+
+def test_fitted_proposals_make_samples_count_and_leave_a_lower_bound():
+    """Mean over 40 repetitions, with 60 samples each."""
+    model, sizes, bounds = linear_gaussian_model("vae"), [], []
+    exact = exact_log_likelihood(model, POINTS).mean()
+    for num_fitting_rounds in (0, 2):
+        settings = LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=num_fitting_rounds)
+        estimates = [estimate_log_likelihood(model, settings, points=POINTS, generator=seeded(s)) for s in range(40)]
+        sizes.append(torch.stack([estimate.effective_samples for estimate in estimates]).mean())
+        bounds.append(torch.stack([estimate.lower.mean() for estimate in estimates]))
+        assert bounds[-1].mean() < exact + 4 * bounds[-1].std() / 40**0.5
+    assert sizes[1] > 2 * sizes[0]
+    assert exact - bounds[1].mean() < 0.75 * (exact - bounds[0].mean())
+
+
+def test_a_code_beside_the_gaussian_stays_with_its_encoder():
+    model = tiny_model("semi_vae")
+    settings = LikelihoodSettings(num_posterior_samples=NUM_SAMPLES, num_fitting_rounds=1)
+    fitted = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS)
+    plain = importance_weighted_bound(model, num_samples=NUM_SAMPLES, generator=seeded(1), **TEXTS)
+    assert ((fitted.lower - plain).abs() < 5 * (fitted.lower_error + standard_error(model, TEXTS)) + 1e-4).all()
+
+
+def test_symbols_share_the_likelihood_among_them():
+    """Σ_y p(x, y) = p(x), exactly so for the same samples."""
+    model = tiny_model("gm_vae")
+    settings = LikelihoodSettings(num_posterior_samples=50, num_fitting_rounds=0)
+
+    def bound(**labels):
+        return estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS, **labels).lower
+
+    joint = torch.stack([bound(class_labels=torch.full((2,), y)) for y in range(3)])
+    torch.testing.assert_close(joint.logsumexp(0), bound())
+    assert (joint.std(0) > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------ the diffusion prior
+
+
 @pytest.mark.parametrize("preset", ["consistent", "svebm"])
-def test_energy_based_priors_have_no_density_in_closed_form(preset):
-    with pytest.raises(ValueError, match='prior="diffusion" has no normalised density'):
-        importance_weighted_bound(tiny_model(preset), **TEXTS)
+def test_linear_gaussian_model_with_an_energy_based_prior(preset):
+    """A quadratic energy makes the prior a Gaussian: log p(x) is known, and both sides are at it."""
+    model = linear_gaussian_model(preset, num_levels=1 if preset == "svebm" else 3)
+    model.prior.energy = QuadraticEnergy(0.3)
+    settings = LikelihoodSettings(num_posterior_samples=1000, num_annealed_samples=100, num_temperatures=30)
+    annealing = prepare_annealing(model.prior, 30, num_chains=500, generator=seeded(1))
+    estimate = estimate_log_likelihood(model, settings, annealing=annealing, points=POINTS, generator=seeded())
+    exact = exact_log_likelihood(model, POINTS, exact_variance(model.prior))
+    error = 5 * (estimate.lower_error + annealing.log_last_tilt_error)
+    assert error.max() < 1.5
+    assert ((estimate.lower - exact).abs() < error).all()
+    assert ((estimate.upper - exact).abs() < error + (estimate.upper - estimate.lower).abs()).all()
+
+
+@pytest.mark.parametrize("preset", ["consistent", "published", "svebm"])
+def test_texts_under_the_diffusion_prior(preset):
+    """Both sides are finite, close by for an untrained energy, and a seed decides them; symbols share them."""
+    model = tiny_model(preset, energy_temperature="unit")
+    settings = LikelihoodSettings(num_posterior_samples=100, num_annealed_samples=30, num_temperatures=8)
+    annealing = prepare_annealing(model.prior, 8, num_chains=100, generator=seeded())
+
+    def estimate(seed=0, **labels):
+        return estimate_log_likelihood(
+            model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels
+        )
+
+    first, again, other = (estimate(seed) for seed in (0, 0, 1))
+    assert torch.equal(first.lower, again.lower) and not torch.equal(first.lower, other.lower)
+    assert ((first.upper - first.lower).abs() < 0.5).all() and (first.lower < 0).all()
+    joint = torch.stack([estimate(class_labels=torch.full((2,), y)).lower for y in range(3)])
+    error = 5 * (first.lower_error + first.upper_error)
+    assert ((joint.logsumexp(0) - first.lower).abs() < error).all()
+
+
+def test_bound_of_the_diffusion_prior_prepares_its_annealing_itself():
+    model = tiny_model("svebm")
+    bound = importance_weighted_bound(model, num_samples=20, generator=seeded(), **TEXTS)
+    assert bound.shape == (2,) and bound.isfinite().all()
+
+
+def test_memory_budget_does_not_change_the_result():
+    """A vocabulary of 12 needs little: so the pieces are made small by hand."""
+    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=1)
+    whole = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS).lower
+    model.config.vocab_size = 2**20 // 4
+    pieces = estimate_log_likelihood(model, replace(settings, memory_budget=100), generator=seeded(), **TEXTS).lower
+    torch.testing.assert_close(pieces, whole, rtol=1e-5, atol=1e-5)
 
 
 def test_number_of_samples_must_be_positive():
     with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
         importance_weighted_bound(tiny_model("vae"), num_samples=0, **TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_posterior_samples": 0}, "num_posterior_samples must be at least 1, got 0"),
+        ({"num_fitting_rounds": -1}, "num_fitting_rounds must be at least 0, got -1"),
+        ({"num_annealed_samples": 0}, "num_annealed_samples must be at least 1, got 0"),
+        ({"num_temperatures": 0}, "num_temperatures must be at least 1, got 0"),
+        ({"memory_budget": 0}, "memory_budget must be at least 1, got 0"),
+        ({"num_posterior_samples": 49}, "num_posterior_samples must be at least 50, of which half fit"),
+    ],
+)
+def test_settings_out_of_range(values, message):
+    with pytest.raises(ValueError, match=message):
+        LikelihoodSettings(**values)
+
+
+def test_what_the_estimate_refuses():
+    model = tiny_model("vae")
+    with pytest.raises(ValueError, match="no symbols"):
+        estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)
+    with pytest.raises(ValueError, match=r"class_labels must have shape \(2,\), got \(3,\)"):
+        estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.zeros(3).long(), **TEXTS)
+    with pytest.raises(ValueError, match="class_labels must be of 0..2 or of .*; got 3"):
+        estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.tensor([0, 3]), **TEXTS)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        importance_weighted_bound(model.train(), **TEXTS)

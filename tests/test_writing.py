@@ -18,7 +18,7 @@ from killed_processes import run_or_kill
 from pyarrow import parquet
 from tiny_models import seeded, tiny_model
 
-from ldebm_hf import build_tokenizer, generation, writing
+from ldebm_hf import build_tokenizer, generation, resumable, writing
 from ldebm_hf.training import atomic
 from ldebm_hf.writing import write_samples
 
@@ -66,7 +66,7 @@ def test_every_prior_writes(preset, tokenizer, tmp_path):
 
 
 def test_texts_are_those_of_generate(model, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_chunk_generator", lambda seed, chunk: seeded(chunk))
+    monkeypatch.setattr(writing, "chunk_generator", lambda seed, chunk: seeded(chunk))
     write_samples(model, tokenizer, tmp_path / "a.jsonl", 5, batch_size=3, do_sample=True, show_progress=False)
     expected = []
     for chunk, size in enumerate((3, 2)):
@@ -130,7 +130,7 @@ def write_until_killed(path: Path, place: tuple[str, str] | None, calls: int, ma
     """The request in a process of its own, which kills itself at the named function after so many calls."""
     torch.set_num_threads(1)
     if place is not None:
-        module = {"atomic": atomic, "shutil": shutil, "writing": writing}[place[0]]
+        module = {"atomic": atomic, "resumable": resumable, "shutil": shutil, "writing": writing}[place[0]]
         setattr(module, place[1], die_after(getattr(module, place[1]), calls))
     if max_file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_size, max_file_size))
@@ -160,18 +160,18 @@ def uninterrupted(request, run, tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("place", "calls"),
     [
-        (("writing", "write_text"), 1),  # with the request written, before the first part
+        (("resumable", "write_text"), 1),  # with the request written, before the first part
         (("atomic", "flush"), 5),  # a part is written but not in place
-        (("writing", "_chunk_generator"), 22),  # before the last part
+        (("writing", "chunk_generator"), 22),  # before the last part
         (("shutil", "copyfileobj"), 9),  # while the parts are joined
-        (("writing", "flush"), 0),  # joined, not in place
-        (("writing", "flush"), 1),  # in place, the parts are still there
+        (("resumable", "flush"), 0),  # joined, not in place
+        (("resumable", "flush"), 1),  # in place, the parts are still there
     ],
 )
 def test_file_is_the_same_after_a_kill_at_the_worst_places(run, tmp_path, uninterrupted, place, calls):
     path = tmp_path / uninterrupted.name
     assert run(path, place, calls) == -signal.SIGKILL
-    assert path.exists() == (place == ("writing", "flush") and calls == 1)
+    assert path.exists() == (place == ("resumable", "flush") and calls == 1)
     assert run(path) == 0
     assert path.read_bytes() == uninterrupted.read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -189,8 +189,8 @@ def test_file_is_the_same_after_kills_at_random_moments(run, tmp_path, uninterru
 
 def test_finished_parts_are_not_written_again(run, tmp_path, uninterrupted):
     path = tmp_path / uninterrupted.name
-    assert run(path, ("writing", "_chunk_generator"), 10) == -signal.SIGKILL
-    assert run(path, ("writing", "_chunk_generator"), 13) == 0  # of 23
+    assert run(path, ("writing", "chunk_generator"), 10) == -signal.SIGKILL
+    assert run(path, ("writing", "chunk_generator"), 13) == 0  # of 23
 
 
 def test_kill_while_the_parts_are_removed_leaves_a_finished_file(run, tmp_path, uninterrupted, model, tokenizer):
@@ -206,14 +206,14 @@ def test_kill_while_the_parts_are_removed_leaves_a_finished_file(run, tmp_path, 
 
 
 def test_full_disk_is_one_clear_error_and_keeps_what_is_whole(model, tokenizer, tmp_path, monkeypatch):
-    path, write_text = tmp_path / "samples.jsonl", writing.write_text
+    path, write_text = tmp_path / "samples.jsonl", resumable.write_text
 
     def full_after_three(place, text):
         if place.name == "part-00000003.jsonl":
             raise OSError(28, "No space left on device")
         write_text(place, text)
 
-    monkeypatch.setattr(writing, "write_text", full_after_three)
+    monkeypatch.setattr(resumable, "write_text", full_after_three)
     message = r"samples.jsonl could not be written: No space left on device. 3 of 12 chunks are finished and stay in"
     with pytest.raises(OSError, match=message):
         write_samples(model, tokenizer, path, **REQUEST)
@@ -228,7 +228,7 @@ def test_no_room_for_the_joined_file(run, tmp_path, uninterrupted):
     path = tmp_path / uninterrupted.name
     assert run(path, max_file_size=2000) == 1
     assert not path.exists()
-    assert run(path, ("writing", "_chunk_generator"), 0) == 0
+    assert run(path, ("writing", "chunk_generator"), 0) == 0
     assert path.read_bytes() == uninterrupted.read_bytes()
 
 
@@ -238,7 +238,7 @@ def test_no_room_for_the_joined_file(run, tmp_path, uninterrupted):
 def unfinished(model, tokenizer, path, monkeypatch, **request):
     """Leave `path` as a run does that stops before its last part."""
     with monkeypatch.context() as patch:
-        patch.setattr(writing._Parts, "join", lambda parts: parts[0].unlink())
+        patch.setattr(writing.ResumableFile, "finish", lambda file, join: file[0].unlink())
         write_samples(model, tokenizer, path, **{**REQUEST, **request})
 
 

@@ -13,6 +13,7 @@ from .daily_dialog import load_daily_dialog, read_daily_dialog
 from .dialogues import Dialogue, Turn
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
+from .jericho import load_jericho
 from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .points import load_points
 from .ptb import load_ptb
@@ -40,6 +41,7 @@ __all__ = [
     "load_agnews",
     "load_corpus",
     "load_daily_dialog",
+    "load_jericho",
     "load_points",
     "load_smd",
     "read_daily_dialog",
@@ -53,6 +55,7 @@ RELEASES = {
     "daily_dialog": (load_daily_dialog, None),  # from the Hub, if there is no folder
     "smd": (load_smd, "kvret_{train,dev}_public.json"),
     "agnews": (load_agnews, None),  # likewise, with titles
+    "jericho": (load_jericho, "rooms.train.jsonl"),
 }
 PUBLISHED_MARKERS = {"daily_dialog": "none", "smd": "all"}
 """Of dialogues with contexts, which turns their speakers' markers stood before in the published experiments."""
@@ -88,14 +91,14 @@ def load_corpus(
 
     Args:
         source (`str` or `Path`, *optional*, defaults to `"synthetic"`): `"synthetic"` (built in), `"ptb"`, `"yelp"`,
-            `"daily_dialog"`, `"smd"`, `"agnews"`, the path of a .csv, .tsv, .jsonl, .txt or .parquet file, or the id
-            of a Hub data set (`"owner/name"`).
+            `"daily_dialog"`, `"smd"`, `"jericho"`, `"agnews"`, a path (.csv, .tsv, .jsonl, .txt or .parquet), or the
+            id of a Hub data set (`"owner/name"`).
         data_dir (`str` or `Path`, *optional*): the folder of the release files (without it `"daily_dialog"` and
             `"agnews"` come from the Hub), or the one that relative paths start from.
         text_column (`str`, *optional*, defaults to `"text"`): where a file or Hub data set has its texts.
         label_column (`str`, *optional*): where it has its labels, strings or integers, empty where unknown. Of
-            `"daily_dialog"` (act, emotion) and `"smd"` (intent, speaker): the attribute to take as labels; without
-            it they have none.
+            `"daily_dialog"` (act, emotion), `"smd"` (intent, speaker) and `"jericho"` (game): the attribute to take as
+            labels; without it they have none.
         attribute_columns (`str` or `Sequence[str]`, *optional*): further columns like that, `"a,b"` or a sequence of
             names. They become attributes, which symbols are scored against and no training reads.
         validation_file (`str` or `Path`, *optional*): a second file, for validation.
@@ -172,6 +175,7 @@ def load_corpus(
             markers = speaker_markers or (PUBLISHED_MARKERS[source] if context_turns else "none")
             own = {"keep_repeated": keep_repeated, "context_turns": context_turns, "speaker_markers": markers}
         own |= {"titles": titles, "seed": seed} if source == "agnews" else {}
+        own |= {"validation_fraction": validation_fraction, "seed": seed} if source == "jericho" else {}
         corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, **own)
         if label_column is not None:
             corpus = corpus.labelled_by(label_column)

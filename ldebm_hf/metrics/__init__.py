@@ -11,6 +11,9 @@ from .completeness import Completeness
 from .copied_share import CopiedShare
 from .corpus_bleu import BLEU
 from .distinct_n import DistinctN
+from .embedding_average import EmbeddingAverage
+from .embedding_extrema import EmbeddingExtrema
+from .embedding_greedy import EmbeddingGreedy
 from .homogeneity import Homogeneity
 from .mutual_information import MutualInformation
 from .normalized_mutual_information import NormalizedMutualInformation
@@ -26,6 +29,9 @@ __all__ = [
     "Completeness",
     "CopiedShare",
     "DistinctN",
+    "EmbeddingAverage",
+    "EmbeddingExtrema",
+    "EmbeddingGreedy",
     "Homogeneity",
     "MutualInformation",
     "NormalizedMutualInformation",

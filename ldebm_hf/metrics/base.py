@@ -1,13 +1,15 @@
-"""What the metrics share: a description from the docstring, and the comparison of symbols with classes."""
+"""What the metrics share: a description from the docstring, and the comparisons of symbols and of responses."""
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 
 import datasets
 import evaluate
 
-from ldebm_hf.scores import symbol_scores
+from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors, symbol_scores, train_word_vectors
 
 
 class ScoreMetric(evaluate.Metric, ABC):
@@ -53,3 +55,38 @@ class SymbolMetric(ScoreMetric):
     def _compute(self, predictions, references, num_permutations: int = 20, seed: int = 0) -> dict[str, float]:
         scores = asdict(symbol_scores(predictions, references, num_permutations, seed))
         return {name: scores[name] for name in (self.score_name + suffix for suffix in ("", "_chance", "_chance_std"))}
+
+
+class EmbeddingMetric(ScoreMetric):
+    """One field of [`ldebm_hf.scores.EmbeddingScores`], with its chance level, coverage and number of pairs.
+
+    Args:
+        score_name (`str`): the field, set by the class.
+    """
+
+    inputs = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+
+    @property
+    @abstractmethod
+    def score_name(self) -> str:
+        """The field."""
+
+    def _compute(
+        self,
+        predictions,
+        references,
+        vectors: WordVectors | str | Path | None = None,
+        training_texts: Iterable[str] | None = None,
+        num_shuffles: int = 5,
+        seed: int = 0,
+    ) -> dict[str, float]:
+        if (vectors is None) == (training_texts is None):
+            got = "neither" if vectors is None else "both"
+            raise ValueError(f"vectors, or training_texts to train them on, must be given, got {got}")
+        if training_texts is not None:
+            vectors = train_word_vectors(training_texts, seed=seed)
+        elif not isinstance(vectors, WordVectors):
+            vectors = load_word_vectors(vectors)
+        scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))
+        names = [self.score_name + suffix for suffix in ("", "_chance", "_chance_std")] + ["coverage", "num_pairs"]
+        return {name: float(scores[name]) for name in names}

@@ -2,7 +2,9 @@
 
 from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
+from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
+from .embeddings import EmbeddingScores, WordVectors, embedding_scores, load_word_vectors, train_word_vectors
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
@@ -14,11 +16,14 @@ __all__ = [
     "BatchedHomogeneity",
     "CalibrationBins",
     "ClassificationScores",
+    "EmbeddingScores",
     "ModeScores",
     "MutualInformation",
     "PointSamples",
+    "RecoveryScores",
     "SymbolScores",
     "SymbolUsage",
+    "WordVectors",
     "attribute_accuracy",
     "batched_homogeneity",
     "calibration_bins",
@@ -28,11 +33,15 @@ __all__ = [
     "distinct_n",
     "distinct_share",
     "draw_samples",
+    "embedding_scores",
     "empty_share",
     "energy_distance",
     "floor_scores",
+    "load_word_vectors",
+    "mask_positions",
     "mode_scores",
     "mutual_information",
+    "recovery_scores",
     "score_points",
     "score_samples",
     "self_bleu",
@@ -41,4 +50,5 @@ __all__ = [
     "symbol_usage",
     "topic_coherence",
     "topic_diversity",
+    "train_word_vectors",
 ]

@@ -30,7 +30,7 @@ def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
         raise ValueError(
             f"references must be one per hypothesis, and not none, got {len(references)} and {len(hypotheses)}"
         )
-    bleu = _import_bleu()(smooth_method="none", tokenize="none", force=True)
+    bleu = import_bleu()(smooth_method="none", tokenize="none", force=True)
     return float(bleu.corpus_score(list(hypotheses), [list(references)]).score)
 
 
@@ -155,13 +155,13 @@ def _closest_other(lengths: np.ndarray, length: int) -> int:
 
 
 def _sentence_bleu(matches: list[int], totals: list[int], length: int, reference_length: int) -> float:
-    score = _import_bleu().compute_bleu(
+    score = import_bleu().compute_bleu(
         matches, totals, int(length), reference_length, "floor", SMOOTHING, effective_order=True
     )
     return score.score
 
 
-def _import_bleu():
+def import_bleu():
     try:
         from sacrebleu.metrics import BLEU
     except ImportError as error:

@@ -36,7 +36,7 @@ from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
 from .parts import InMemoryExamples, Part, StreamedTexts, TrainingExamples
-from .processes import lost_process_explained, process_group_options
+from .processes import average_running_statistics, lost_process_explained, process_group_options
 from .progress import Progress
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
@@ -273,6 +273,7 @@ class Trainer:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
+        average_running_statistics(self.model, accelerator)
         return terms
 
     def _train_labelled(self, batch: Batch) -> dict[str, torch.Tensor]:

@@ -1,11 +1,12 @@
-"""Several processes: how long they wait for one another, and what to say when one is gone."""
+"""Several processes: what they share, how long they wait for one another, and what to say when one is gone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from accelerate import InitProcessGroupKwargs
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch.distributed import DistError
 
 GLOO_ERROR = "gloo/transport"  # gloo raises plain RuntimeErrors, which name the source file
@@ -42,3 +43,12 @@ def lost_process_explained(last_checkpoint: Callable[[], Path | None]) -> Iterat
 def process_group_options(timeout: float) -> InitProcessGroupKwargs:
     """For `Accelerator(kwargs_handlers=...)`: a process that is silent for `timeout` seconds counts as lost."""
     return InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
+
+
+def average_running_statistics(model: torch.nn.Module, accelerator: Accelerator) -> None:
+    """Give all processes the mean of their batch norms' running means and variances, which each took of its part."""
+    if accelerator.num_processes == 1:
+        return
+    for name, buffer in model.named_buffers():
+        if name.endswith((".running_mean", ".running_var")):
+            buffer.copy_(accelerator.reduce(buffer, "mean"))

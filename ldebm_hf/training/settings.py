@@ -41,10 +41,8 @@ def setting(default: Any, help: str, **limits: float) -> Any:
 class DataSettings:
     """Where the texts or points come from, and how texts become tokens."""
 
-    source: str = setting(
-        "synthetic", "synthetic, ptb, yelp, daily_dialog, smd, agnews, gaussians, pinwheel, file, Hub"
-    )
-    data_dir: str | None = setting(None, "folder with the release files of ptb, yelp, daily_dialog, smd or agnews")
+    source: str = setting("synthetic", "a built-in or known corpus (README), the path of a file, or a Hub id")
+    data_dir: str | None = setting(None, "folder with the release files of a source (ptb, yelp, agnews, ...)")
     text_column: str = setting("text", "column that holds the text")
     label_column: str | None = setting(None, "column (daily_dialog, smd: attribute) of labels, empty where unknown")
     attribute_columns: list[str] | None = setting(None, "columns of classes that are used for scores only")

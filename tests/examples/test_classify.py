@@ -60,9 +60,10 @@ def test_a_trained_model_is_used_as_it_is(folder, run, capsys):
     run(command(folder, "named.jsonl"))
     rows = [json.loads(line) for line in (folder / "named.jsonl").read_text().splitlines()]
     assert len(rows) == 96 and rows[1]["predicted_label"] == "sport" and rows[1]["kind"] == "sport"
-    run([str(folder / "model"), "--text", "A cold, wet STORM", "goal! ball, team"])
+    run([str(folder / "model"), "--text", "A cold, wet STORM, item 7", "goal! ball, team, item 8"])
     printed = capsys.readouterr().out
-    assert "A cold, wet STORM\n    -> weather " in printed and "goal! ball, team\n    -> sport " in printed
+    assert "A cold, wet STORM, item 7\n    -> weather " in printed
+    assert "goal! ball, team, item 8\n    -> sport " in printed
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == weights
 
 

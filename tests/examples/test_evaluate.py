@@ -33,6 +33,19 @@ CONTROL = {
     "language_model": {"model": {"preset": "rnn_lm"}},
     "shown_sentences": 2,
 }
+CLASSIFICATION = {
+    "title": "Few labels of the built-in corpus",
+    "recipe": "demo",
+    "measure": "classification",
+    "label_counts": [100, 200],
+    "rows": {
+        "ldebm": {"training": {"labelled_batch_size": 8}, "clustering": {"enabled": False}},
+        "vae": {"model": {"preset": "vae"}, "training": {"metric_for_best_model": "loss"}},
+    },
+    "latent_classifiers": ["vae"],
+    "text_baselines": ["tfidf_regression", "given_vectors"],
+    "published": {"ldebm": {"accuracy_20_labels": 0.874}},
+}
 
 
 @pytest.fixture
@@ -108,6 +121,22 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     assert scores["perplexity"] > 1 and scores["real_perplexity"] > 1
     figure = tmp_path / "out" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
+
+
+def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):
+    command = ["--config", write_table(tmp_path, "few", CLASSIFICATION), "--smoke"]
+    evaluate.main([*command, "--output_dir", str(tmp_path / "out")])
+    text = (tmp_path / "out" / "few" / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
+    assert [line[0] for line in lines[2:]] == ["ldebm (paper)", "ldebm", "vae", "tfidf_regression"]
+    assert lines[2][lines[0].index("20 labels %")] == "87.4"
+    values = json.loads((tmp_path / "out" / "few" / "table.json").read_text())
+    for row in ("ldebm", "vae", "tfidf_regression"):
+        assert {f"accuracy_{count}_labels" for count in evaluate.SMOKE_LABEL_COUNTS} < set(values[row]["0"])
+    assert (tmp_path / "out" / "few" / "ldebm" / "20" / "0" / "scores.json").exists()
+    with pytest.raises(ValueError, match="row given_vectors needs --word_vectors"):
+        evaluate.main([*command, "--rows", "given_vectors"])
 
 
 def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, capsys):

@@ -1,6 +1,5 @@
 """examples/explain.py on an untrained tiny model of the built-in corpus: what it writes, not how good it is."""
 
-import importlib.util
 import json
 import runpy
 import sys
@@ -8,32 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import untrained
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.report import read_report
-from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "explain.py"
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-}
 QUICK = ["--max_texts", "60", "--num_samples", "1"]
 
 
 @pytest.fixture(scope="module")
 def explain():
-    spec = importlib.util.spec_from_file_location("explain", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return untrained.load_script("explain")
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +34,15 @@ def checkpoint(tmp_path, corpus):
 
 
 def save_untrained(folder, corpus, data=None, **model) -> str:
-    settings = Settings(data=data or DataSettings(), model=SIZES | model)
-    tokenizer = build_tokenizer(corpus.train.texts)
-    torch.manual_seed(0)
-    names = [] if "num_symbols" in model else corpus.label_names
-    untrained = LDEBMModel(settings.model_config(tokenizer, names))
+    names = [] if "num_symbols" in model else None
+    return untrained.save_untrained(folder, corpus, data=data, names=names, change=spread_latents, **model)
+
+
+def spread_latents(model: LDEBMModel) -> None:
+    """Texts get different latents, and so different symbols."""
     with torch.no_grad():
-        for parameter in untrained.encoder.parameters():
-            parameter.mul_(8)  # texts get different latents, and so different symbols
-    untrained.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    settings.save(folder / "settings.yaml")
-    return str(folder)
+        for parameter in model.encoder.parameters():
+            parameter.mul_(8)
 
 
 def saved_names(checkpoint) -> dict[int, str]:

@@ -1,6 +1,5 @@
 """examples/generate.py on an untrained tiny model of the built-in corpus: what it prints, not how good it is."""
 
-import importlib.util
 import json
 import runpy
 import shutil
@@ -8,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+from untrained import SIZES, load_script, save_untrained
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import load_corpus
@@ -16,23 +15,11 @@ from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "generate.py"
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-}
 
 
 @pytest.fixture(scope="module")
 def generate():
-    spec = importlib.util.spec_from_file_location("generate", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("generate")
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +30,6 @@ def corpus():
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory, corpus):
     return save_untrained(tmp_path_factory.mktemp("checkpoint"), corpus)
-
-
-def save_untrained(folder, corpus, **model) -> str:
-    settings = Settings(model=SIZES | model)
-    tokenizer = build_tokenizer(corpus.train.texts)
-    torch.manual_seed(0)
-    LDEBMModel(settings.model_config(tokenizer, corpus.label_names)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    settings.save(folder / "settings.yaml")
-    return str(folder)
 
 
 def test_every_symbol_is_written_for_and_judged_twice(generate, checkpoint, corpus, capsys):

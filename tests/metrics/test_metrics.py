@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ldebm_hf import metrics
+from ldebm_hf.scores import WordVectors, self_bleu, symbol_scores
 from ldebm_hf.scores import batched_homogeneity as score_batches
-from ldebm_hf.scores import self_bleu, symbol_scores
 
 FILES = {
     "BLEU": "corpus_bleu",
@@ -19,6 +19,9 @@ FILES = {
     "Completeness": "completeness",
     "CopiedShare": "copied_share",
     "DistinctN": "distinct_n",
+    "EmbeddingAverage": "embedding_average",
+    "EmbeddingExtrema": "embedding_extrema",
+    "EmbeddingGreedy": "embedding_greedy",
     "Homogeneity": "homogeneity",
     "MutualInformation": "mutual_information",
     "NormalizedMutualInformation": "normalized_mutual_information",
@@ -30,11 +33,16 @@ RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(5, size=300)
 SYMBOLS = np.where(RNG.random(300) < 0.5, CLASSES, RNG.integers(20, size=300))
 TEXTS = ["a b c d e", "a b c", "", "e d c b a e", "a b c d d"]
+VECTORS = WordVectors({word: row for row, word in enumerate("abcde")}, RNG.standard_normal((5, 4)).astype(np.float32))
+RESPONSES = ({"predictions": TEXTS, "references": TEXTS[::-1]}, {"vectors": VECTORS})
 INPUTS = {
     "BLEU": ({"predictions": TEXTS, "references": TEXTS[::-1]}, {}),
     "AttributeAccuracy": ({"predictions": CLASSES, "references": SYMBOLS % 5}, {"label_names": list("vwxyz")}),
     "BatchedHomogeneity": ({"predictions": SYMBOLS, "references": CLASSES}, {"batch_size": 40, "drop_last": False}),
     "CopiedShare": ({"predictions": TEXTS}, {"training_texts": ["a b  c"]}),
+    "EmbeddingAverage": RESPONSES,
+    "EmbeddingExtrema": RESPONSES,
+    "EmbeddingGreedy": RESPONSES,
     "DistinctN": ({"predictions": TEXTS}, {"orders": (1, 3)}),
     "MutualInformation": ({"predictions": RNG.dirichlet(np.ones(4), size=30)}, {}),
     "SelfBLEU": ({"predictions": TEXTS}, {"max_texts": 3, "seed": 1}),

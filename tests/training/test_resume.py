@@ -96,7 +96,7 @@ def test_run_killed_at_the_worst_places_ends_the_same(run, tmp_path, uninterrupt
 def test_run_killed_at_random_moments_again_and_again_ends_the_same(run, tmp_path, uninterrupted):
     """The allowance grows, so that the run gets through in the end on any machine."""
     rng, kills = random.Random(0), 0
-    while run(tmp_path, kill_after=rng.uniform(0.5, 1.0) * (1 + kills / 2), resume="latest") != 0:
+    while run(tmp_path, kill_after=rng.uniform(0.1, 0.2) * 1.5**kills, resume="latest") != 0:
         kills += 1
     assert kills >= 1, "never interrupted"
     assert_same_end(tmp_path, uninterrupted)

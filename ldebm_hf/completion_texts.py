@@ -1,0 +1,119 @@
+"""Strings with masks as token ids, and completions of token ids as strings."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+MASKS = re.compile(r"(<mask>|<unk>|<span>|<extra_id_\d+>)", re.IGNORECASE)
+WORD_MASKS = ("<mask>", "<unk>")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """
+    Args:
+        text (`str`): The completed text.
+        words (`list[str]`): Its words; observed ones that the tokenizer does not know are as they were written.
+        is_filled (`list[bool]`): Which of them were missing.
+        score (`float`), log_likelihood (`float`): As in [`CompletionOutput`].
+        symbol (`str`, *optional*): Name of the likeliest symbol that the model reads from it, if it has symbols.
+    """
+
+    text: str
+    words: list[str]
+    is_filled: list[bool]
+    score: float
+    log_likelihood: float
+    symbol: str | None = None
+
+
+@dataclass(frozen=True)
+class MaskedTexts:
+    """
+    Args:
+        token_ids (`list[list[int]]`): Each text with begin and end marks; of words the tokenizer's ids, and the first
+            two beyond its vocabulary for a missing word and a span of them.
+        unknown_words (`list[list[str]]`): The words of each text that the tokenizer does not know, as written.
+        vocab_size (`int`): Of the vocabulary.
+    """
+
+    token_ids: list[list[int]]
+    unknown_words: list[list[str]]
+    vocab_size: int
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def __getitem__(self, part: slice) -> "MaskedTexts":
+        return MaskedTexts(self.token_ids[part], self.unknown_words[part], self.vocab_size)
+
+    def inputs(self, pad_token_id: int) -> dict[str, torch.Tensor | int]:
+        """What [`complete`] takes."""
+        longest = max(map(len, self.token_ids))
+        return {
+            "input_ids": torch.tensor([ids + [pad_token_id] * (longest - len(ids)) for ids in self.token_ids]),
+            "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in self.token_ids]),
+            "mask_token_id": self.vocab_size,
+            "span_token_id": self.vocab_size + 1,
+        }
+
+    def completions(self, output, tokenizer: PreTrainedTokenizerBase, config) -> list[list[Completion]]:
+        """The rows of a [`CompletionOutput`] for these texts as strings, in a list for each text."""
+        symbols = [None] * len(output.scores)
+        if output.symbol_logits is not None:
+            symbols = [config.id2label[symbol] for symbol in output.symbol_logits.argmax(-1).tolist()]
+        per_text = len(output.scores) // len(self)
+        completions: list[list[Completion]] = [[] for _ in self.token_ids]
+        rows = zip(
+            output.sequences.tolist(),
+            output.is_filled.tolist(),
+            output.scores.tolist(),
+            output.log_likelihoods.tolist(),
+            symbols,
+            strict=True,
+        )
+        for number, (token_ids, filled, score, log_likelihood, symbol) in enumerate(rows):
+            unknown = iter(self.unknown_words[number // per_text])
+            words, is_filled = [], []
+            for token, was_missing in zip(token_ids, filled, strict=True):
+                if token in tokenizer.all_special_ids:
+                    continue
+                words.append(next(unknown) if token == config.unk_token_id else tokenizer.decode([token]).strip())
+                is_filled.append(was_missing)
+            completions[number // per_text].append(
+                Completion(" ".join(words), words, is_filled, score, log_likelihood, symbol)
+            )
+        return completions
+
+
+def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> MaskedTexts:
+    """
+    Texts in which `<mask>` or `<unk>` stands for a missing word, and `<span>` or `<extra_id_0>` (with any number) for
+    one or more.
+
+    Raises:
+        ValueError: Without texts, and for one without a mask.
+    """
+    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"texts must be a list of at least one string, got {texts!r:.80}")
+    unknown_id = tokenizer.convert_tokens_to_ids("<unk>")
+    token_ids, unknown_words = [], []
+    for text in texts:
+        parts = MASKS.split(text)
+        if len(parts) == 1:
+            raise ValueError(f"texts must have a <mask> or a <span> each, got {text!r:.80}")
+        ids, unknown = [], []
+        for part, is_mask in zip(parts, [number % 2 == 1 for number in range(len(parts))], strict=True):
+            if is_mask:
+                ids.append(vocab_size if part.lower() in WORD_MASKS else vocab_size + 1)
+                continue
+            encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+            ids += encoded["input_ids"]
+            spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            unknown += [part[start:end] for token, (start, end) in spans if token == unknown_id]
+        token_ids.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id])
+        unknown_words.append(unknown)
+    return MaskedTexts(token_ids, unknown_words, vocab_size)

@@ -1,0 +1,248 @@
+"""How near responses come to references in the meaning of their words: average, extrema and greedy matching.
+
+Word vectors are of any file in GloVe's text format (`word v1 … vn` a line) or word2vec's (the same behind a line with
+the two sizes), or trained on texts by scikit-learn. They decide the figures: compare only scores with the same
+vectors, and look at the coverage first. Any two texts of a language are alike in these scores: see the chance level.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """
+    Args:
+        words (`dict[str, int]`): The row of each word.
+        vectors (`np.ndarray` of shape `(num_words, size)`): float32.
+
+    Of gensim's `KeyedVectors` `v`: `WordVectors(v.key_to_index, v.vectors)`.
+    """
+
+    words: dict[str, int]
+    vectors: np.ndarray
+
+    def __post_init__(self):
+        if self.vectors.ndim != 2 or len(self.words) != len(self.vectors):
+            expected = f"({len(self.words)}, size), a row per word"
+            raise ValueError(f"vectors must have shape {expected}, got {self.vectors.shape}")
+
+    def of(self, words: Iterable[str]) -> np.ndarray:
+        """The vectors of the words that have one, `(n, size)`."""
+        rows = [row for row in map(self.words.get, words) if row is not None]
+        return self.vectors[rows]
+
+
+@dataclass(frozen=True)
+class EmbeddingScores:
+    """
+    Cosines, means over pairs, -1 to 1 (published figures are 100 times these). Beside each the same for responses that
+    are dealt out to the references at random, its mean and standard deviation over the shuffles.
+
+    Args:
+        average (`float`): of the means of the words' vectors.
+        extrema (`float`): of the vectors of the largest magnitude in each dimension.
+        greedy (`float`): of each word with its nearest in the other text, averaged over both directions.
+        coverage (`float`): share of the words of responses and references that have a vector.
+        num_pairs (`int`): pairs scored; those with a side without any vector are not.
+    """
+
+    average: float
+    average_chance: float
+    average_chance_std: float
+    extrema: float
+    extrema_chance: float
+    extrema_chance_std: float
+    greedy: float
+    greedy_chance: float
+    greedy_chance_std: float
+    coverage: float
+    num_pairs: int
+
+
+def content_words(text: str) -> list[str]:
+    """The words of a text, at white space, without marks: those that begin with `<` or end with `>`."""
+    return [word for word in text.split() if not word.startswith("<") and not word.endswith(">")]
+
+
+def average_similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Cosine of the mean vectors of two texts, `(num_words, size)` each (Mitchell and Lapata, 2008)."""
+    return _cosine(first.mean(0), second.mean(0))
+
+
+def extrema_similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Cosine of the vectors that take in each dimension the largest value or, if that is greater in magnitude, the
+    smallest (Forgues et al., 2014); of two equally great ones the smallest."""
+    return _cosine(_extrema(first), _extrema(second))
+
+
+def greedy_similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean cosine of each word with its nearest in the other text, over both directions (Rus and Lintean, 2012)."""
+    cosines = _unit(first) @ _unit(second).T
+    return float((cosines.max(0).mean() + cosines.max(1).mean()) / 2)
+
+
+SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "average": average_similarity,
+    "extrema": extrema_similarity,
+    "greedy": greedy_similarity,
+}
+
+
+def embedding_scores(
+    responses: Sequence[str],
+    references: Sequence[str],
+    vectors: WordVectors,
+    *,
+    num_shuffles: int = 5,
+    seed: int = 0,
+) -> EmbeddingScores:
+    """
+    Score responses against one reference each, as the published dialogue tables do (Liu et al., EMNLP 2016): marks
+    such as `<sys>` are taken out, words without a vector and pairs with an empty side are passed over.
+
+    Args:
+        responses (`Sequence[str]`), references (`Sequence[str]`): One each per pair; words are what stands between
+            white space, in the case that the vectors' words are in.
+        vectors ([`WordVectors`]): Of [`load_word_vectors`] or [`train_word_vectors`].
+        num_shuffles (`int`, *optional*, defaults to 5): Random assignments for the chance level.
+        seed (`int`, *optional*, defaults to 0): Of those.
+
+    Raises:
+        ValueError: Not one reference per response, none, no pair with vectors on both sides; `num_shuffles` below 1.
+    """
+    if len(responses) != len(references) or not len(responses):
+        raise ValueError(
+            f"references must be one per response, and not none, got {len(references)} and {len(responses)}"
+        )
+    if num_shuffles < 1:
+        raise ValueError(f"num_shuffles must be at least 1, got {num_shuffles}")
+    words = [content_words(text) for text in (*responses, *references)]
+    known = [vectors.of(own) for own in words]
+    pairs = list(zip(known[: len(responses)], known[len(responses) :], strict=True))
+    pairs = [(response, reference) for response, reference in pairs if len(response) and len(reference)]
+    if not pairs:
+        raise ValueError(f"vectors must have words of both sides of some pair, got none of {len(responses)} pairs")
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(len(pairs)) for _ in range(num_shuffles)]
+    scores = {}
+    for name, similarity in SIMILARITIES.items():
+        scores[name] = float(np.mean([similarity(*pair) for pair in pairs]))
+        by_chance = [
+            np.mean([similarity(pairs[other][0], pair[1]) for other, pair in zip(order, pairs, strict=True)])
+            for order in orders
+        ]
+        scores[f"{name}_chance"], scores[f"{name}_chance_std"] = float(np.mean(by_chance)), float(np.std(by_chance))
+    coverage = sum(map(len, known)) / max(sum(map(len, words)), 1)
+    return EmbeddingScores(**scores, coverage=coverage, num_pairs=len(pairs))
+
+
+def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
+    """
+    Word vectors from a text file, GloVe's or word2vec's; of a word that stands there twice the first.
+
+    Args:
+        path (`str` or `Path`): The file, UTF-8.
+        words (`Iterable[str]`, *optional*): Keep these only, which saves memory.
+
+    Raises:
+        FileNotFoundError: Naming the path that was looked for.
+        ValueError: For a file that is not such a text, with the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no word vectors: looked for {path.absolute()}")
+    wanted = None if words is None else set(words)
+    rows: dict[str, int] = {}
+    vectors: list[np.ndarray] = []
+    size = None
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                parts = line.rstrip().split(" ")
+                if number == 1 and len(parts) == 2:  # word2vec's line of sizes
+                    size = int(parts[1])
+                    continue
+                size = len(parts) - 1 if size is None else size
+                word = " ".join(parts[:-size])  # some of GloVe's words hold spaces
+                if size < 1 or len(parts) <= size or not word:
+                    raise ValueError(f"a word and {size} numbers expected, got {line[:40]!r}")
+                if word in rows or (wanted is not None and word not in wanted):
+                    continue
+                vectors.append(np.array(parts[-size:], dtype=np.float32))
+                rows[word] = len(rows)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be a text file of word vectors (UTF-8): {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: {error}") from None
+    if not rows:
+        raise ValueError(f"{path} holds no vector" + (" of the words asked for" if wanted else ""))
+    return WordVectors(rows, np.stack(vectors))
+
+
+def train_word_vectors(
+    texts: Iterable[str], *, size: int = 100, window: int = 5, min_count: int = 2, seed: int = 0
+) -> WordVectors:
+    """
+    Word vectors from texts alone, for want of a file: singular vectors of positive pointwise mutual information (Levy,
+    Goldberg and Dagan, TACL 2015; context distribution smoothed by 0.75, singular values to the power ½), by
+    scikit-learn's `TruncatedSVD`.
+
+    Args:
+        texts (`Iterable[str]`): Training texts; words at white space, without marks.
+        size (`int`, *optional*, defaults to 100): Of a vector; less than the number of words if there are few.
+        window (`int`, *optional*, defaults to 5): Words before and after that make a word's context.
+        min_count (`int`, *optional*, defaults to 2): Rarer words have no vector.
+        seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
+
+    Raises:
+        ValueError: A number below 1, or texts with fewer than three words that are frequent enough.
+    """
+    from scipy.sparse import coo_array
+    from sklearn.decomposition import TruncatedSVD
+
+    for name, value in {"size": size, "window": window, "min_count": min_count}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    documents = [content_words(text) for text in texts]
+    counts = Counter(word for words in documents for word in words)
+    kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+    if len(kept) < 3:
+        raise ValueError(f"texts must have at least 3 words of min_count={min_count}, got {len(kept)}")
+    words = {word: row for row, word in enumerate(kept)}
+    first, second = [], []
+    for document in documents:
+        ids = np.array([words[word] for word in document if word in words], dtype=np.int64)
+        for offset in range(1, min(window, len(ids) - 1) + 1):
+            first += [ids[:-offset], ids[offset:]]
+            second += [ids[offset:], ids[:-offset]]
+    if not first:
+        raise ValueError("texts must have words beside each other, got none")
+    shape = (len(words), len(words))
+    rows, columns = np.concatenate(first), np.concatenate(second)
+    pairs = coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr().tocoo()
+    smoothed = pairs.sum(0) ** 0.75
+    of_word, of_context = pairs.sum(1), smoothed / smoothed.sum()
+    information = np.log(pairs.data / of_word[pairs.row] / of_context[pairs.col])
+    positive = coo_array((np.maximum(information, 0), (pairs.row, pairs.col)), shape=shape).tocsr()
+    decomposition = TruncatedSVD(min(size, len(words) - 1), random_state=seed)
+    projected = decomposition.fit_transform(positive)  # U Σ
+    scale = np.sqrt(np.maximum(decomposition.singular_values_, np.finfo(float).tiny))
+    return WordVectors(words, (projected / scale).astype(np.float32))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(vectors.dtype).tiny)
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> float:
+    return float(_unit(first) @ _unit(second))
+
+
+def _extrema(vectors: np.ndarray) -> np.ndarray:
+    largest, smallest = vectors.max(0), vectors.min(0)
+    return np.where(largest > np.abs(smallest), largest, smallest)

@@ -1,0 +1,113 @@
+"""The Space: one page on which a person tries a model of texts. `build()` makes it, `python app.py` starts it.
+
+    python spaces_app/app.py                                  # the checkpoint that comes with it
+    python spaces_app/app.py outputs/mine --port 7861         # a folder or a Hub id; or LDEBM_CHECKPOINT=…
+
+Whatever a visitor asks for is computed from that request alone, and nothing of it is kept.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+import torch
+from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
+
+from ldebm_hf.exploration import Explorer
+from ldebm_hf.prior_comparison import PriorComparison
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_CHECKPOINT = HERE / "synthetic_intents"
+QUEUE_SIZE = 64
+# On a narrow screen tables keep columns that can be read, and are scrolled.
+STYLE = """
+#page { max-width: 1180px; margin: auto; }
+@media (max-width: 640px) {
+  .table-wrap table { table-layout: fixed; width: max-content !important; }
+  .table-wrap :is(th, td, .body-cell) {
+    box-sizing: border-box !important; flex: 0 0 112px !important;
+    width: 112px !important; min-width: 112px !important; max-width: 112px !important;
+  }
+  .table-wrap :is(th, td, .body-cell):first-child {
+    flex-basis: 220px !important; width: 220px !important; min-width: 220px !important; max-width: 220px !important;
+  }
+}
+"""
+LAUNCH_OPTIONS = {
+    "css": STYLE,
+    "ssr_mode": False,
+    "run_history": False,
+    "footer_links": ["api", "settings"],
+    "max_file_size": "1mb",
+}
+INTRODUCTION = """# Latent diffusion energy-based models of text
+
+The model has read a pile of sentences. Each became a **latent**, a point in space; the space is divided among
+**symbols** (topics, intents, moods); and new sentences are written from latents that **reverse diffusion** draws.
+
+Checkpoint: **{checkpoint}**. {symbols} The map shows {num_texts:,} {origin}."""
+
+
+def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr.Blocks:
+    """
+    The page, its models loaded.
+
+    Args:
+        checkpoint (`str`, *optional*): Folder or Hub id; defaults to `LDEBM_CHECKPOINT`, and that to the one beside
+            this file.
+        priors (`str` or `Path`, *optional*): Folder with a folder of models of points for each data set; defaults to
+            `LDEBM_PRIORS`, and that to the one beside this file. Where there is none, the page does without.
+    """
+    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(DEFAULT_CHECKPOINT)
+    priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    explorer = Explorer.from_checkpoint(checkpoint, device=device)
+    comparisons = {folder.name: PriorComparison.from_folder(folder) for folder in sorted(priors.glob("*/"))}
+    return page(explorer, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
+
+
+def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
+    """The page of models that are loaded; tabs for what the checkpoint cannot do are left out."""
+    with gr.Blocks(title="Latent diffusion energy-based models of text", elem_id="page") as demo:
+        count = len(explorer.names)
+        gr.Markdown(
+            INTRODUCTION.format(
+                checkpoint=title,
+                symbols=f"It has {count} symbols." if count else "Its prior has no symbols.",
+                num_texts=len(explorer.map.texts) if explorer.map else 0,
+                origin=explorer.origin,
+            )
+        )
+        with gr.Tabs():
+            with gr.Tab("Write", id="write"):
+                writing_tab(explorer)
+            if explorer.map:
+                with gr.Tab("Read a text", id="read"):
+                    reading_tab(explorer)
+                with gr.Tab("Latent map", id="map"):
+                    map_tab(explorer)
+            if explorer.has_levels:
+                with gr.Tab("Reverse diffusion", id="diffusion"):
+                    diffusion_tab(explorer)
+            with gr.Tab("Complete", id="complete"):
+                completion_tab(explorer)
+            if comparisons:
+                with gr.Tab("Compare priors", id="priors"):
+                    priors_tab(comparisons)
+    return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: LDEBM_CHECKPOINT, or the own one")
+    parser.add_argument("--host", help="default: GRADIO_SERVER_NAME, or this machine only")
+    parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, or the first free one from 7860")
+    options = parser.parse_args(arguments)
+    build(options.checkpoint).launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

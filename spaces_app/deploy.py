@@ -1,0 +1,94 @@
+"""Make the folder of a Space, this one and the package beside it, and upload it.
+
+    python spaces_app/deploy.py --output_dir outputs/space       # only the folder; `python app.py` runs in it
+    python spaces_app/deploy.py --repo_id me/texts --private     # to the Hub; the token is `hf auth login`'s
+    python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine         # or a Hub id
+
+The Space is created where there is none. A checkpoint folder is uploaded with it; a Hub id becomes its variable
+`LDEBM_CHECKPOINT`.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_CHECKPOINT = "synthetic_intents"
+CHECKPOINT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "settings.yaml",
+    "texts.txt",
+)
+
+
+def assemble(folder: Path, checkpoint: str | None = None) -> None:
+    """
+    Write everything that the Space is made of into a folder that is new or empty.
+
+    Args:
+        folder (`Path`): To write into.
+        checkpoint (`str`, *optional*): A folder, whose files then stand in for the checkpoint that comes with the
+            page. A Hub id leaves that one in place.
+
+    Raises:
+        ValueError: If the folder holds something, or a checkpoint folder no model.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"output_dir must be new or empty, and {folder} holds something")
+    unneeded = shutil.ignore_patterns("__pycache__", "deploy.py")
+    shutil.copytree(HERE, folder, dirs_exist_ok=True, ignore=unneeded)
+    shutil.copytree(HERE.parent / "ldebm_hf", folder / "ldebm_hf", ignore=unneeded)
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        if not Path(checkpoint, "model.safetensors").is_file():
+            raise ValueError(f"checkpoint must hold a model.safetensors, and {checkpoint} does not")
+        place = folder / DEFAULT_CHECKPOINT
+        shutil.rmtree(place)
+        place.mkdir()
+        for name in CHECKPOINT_FILES:
+            if Path(checkpoint, name).is_file():
+                shutil.copy(Path(checkpoint, name), place)
+
+
+def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: bool = False) -> str:
+    """Create the Space if there is none, and make its files those of the folder; returns its address."""
+    hub = HfApi()
+    address = hub.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    if checkpoint is not None and not Path(checkpoint).is_dir():
+        hub.add_space_variable(repo_id, "LDEBM_CHECKPOINT", checkpoint)
+    hub.upload_folder(
+        repo_id=repo_id, repo_type="space", folder_path=folder, commit_message="Upload the page", delete_patterns="*"
+    )
+    return str(address)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repo_id", help="owner/name of the Space")
+    parser.add_argument("--output_dir", type=Path, help="keep the folder here")
+    parser.add_argument("--checkpoint", help="folder or Hub id to show; default: the one that comes with the page")
+    parser.add_argument("--private", action="store_true", help="if the Space is created, only you see it")
+    options = parser.parse_args(arguments)
+    if not options.repo_id and not options.output_dir:
+        parser.error("give --repo_id, --output_dir or both")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.output_dir or Path(temporary)
+        assemble(folder, options.checkpoint)
+        print(f"{sum(path.stat().st_size for path in folder.rglob('*')) / 1e6:.1f} MB in {folder}")
+        if options.repo_id:
+            print(upload(folder, options.repo_id, options.checkpoint, options.private))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError, HfHubHTTPError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,313 @@
+"""The tabs of the page: what a visitor fills in, and how an explorer's answers are shown."""
+
+import functools
+import logging
+from collections.abc import Callable
+
+import gradio as gr
+
+from ldebm_hf.completion_texts import Completion
+from ldebm_hf.exploration import Explorer
+from ldebm_hf.exploration_answers import Neighbour
+from ldebm_hf.exploration_requests import BadRequest
+from ldebm_hf.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
+from ldebm_hf.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
+
+try:
+    import spaces
+
+    on_gpu = spaces.GPU(duration=60)  # ZeroGPU lends one for each request
+except ImportError:
+
+    def on_gpu(function: Callable) -> Callable:
+        return function
+
+
+MISFORTUNE = "Something went wrong here, and it is not your fault. It has been noted; please try something else."
+SEED_HELP = "The same seed gives the same answer again; change it for others."
+
+
+def writing_tab(explorer: Explorer) -> None:
+    limits = explorer.limits
+
+    @answering
+    def write(symbols, num_sentences, guidance_scale, temperature, seed):
+        written = explorer.write(symbols, num_sentences, guidance_scale, temperature, seed)
+        rows = [[one.text, one.asked or "–", one.read or "–", percent(one.probability)] for one in written]
+        asked = [one for one in written if one.asked]
+        hits = sum(one.asked == one.read for one in asked)
+        note = f"The model reads back what was asked for in {hits} of {len(asked)} sentences." if asked else ""
+        return rows, note
+
+    with gr.Row():
+        with gr.Column(min_width=280):
+            symbols = symbol_choice(explorer, "Symbols to write for", "None: anything that the prior has.")
+            number = gr.Slider(1, limits.sentences, 5, step=1, label="Sentences", info="For each symbol.")
+            guidance = guidance_slider(explorer)
+            temperature = gr.Slider(
+                0, limits.temperature, 0, step=0.1, label="Temperature", info="0: the likeliest words of each latent."
+            )
+            seed = seed_number()
+            button = gr.Button("Write", variant="primary")
+        with gr.Column(scale=2, min_width=320):
+            table = table_of(["sentence", "asked for", "model reads", "sure"], "Sentences")
+            note = gr.Markdown()
+    inputs = [symbols, number, guidance, temperature, seed]
+    on_request(button.click, write, inputs, [table, note], "write", "Sentences, for symbols or from the whole prior.")
+
+
+def reading_tab(explorer: Explorer) -> None:
+    @answering
+    def read(text):
+        found = explorer.read(text)
+        picture = draw_map(explorer.map, explorer.names, mark=found.place)
+        return found.probabilities, found.reconstruction, near(found.neighbours), picture, " ".join(found.notes)
+
+    with gr.Row():
+        with gr.Column(min_width=300):
+            text = text_box(explorer, "Your text", explorer.map.texts[0])
+            button = gr.Button("Read", variant="primary")
+            notes = gr.Markdown()
+            symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
+            copy = gr.Textbox(label="Written again from its latent", interactive=False, lines=2)
+        with gr.Column(min_width=320):
+            base = draw_map(explorer.map, explorer.names)
+            picture = picture_of("Where it is (★)", "Map of latents with the text's place", value=base)
+            neighbours = neighbour_table()
+    gr.Examples([[example] for example in explorer.map.texts[1:4]], [text], cache_examples=False)
+    on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
+               "Symbol probabilities of a text, the text from its latent again, neighbours, map, notes.")  # fmt: skip
+
+
+def map_tab(explorer: Explorer) -> None:
+    low, high = explorer.map.limits
+
+    @answering
+    def decode_at(x, y):
+        found = explorer.decode_at(x, y)
+        said = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
+        return said, near(found.neighbours), draw_map(explorer.map, explorer.names, mark=found.place)
+
+    @answering
+    def decode_click(event: gr.SelectData):
+        x, y = place_of_pixel(explorer.map, *event.index)
+        return round(x, 3), round(y, 3), *decode_at(x, y)
+
+    @answering
+    def interpolate(first, second, num_steps):
+        steps = explorer.interpolate(first, second, num_steps)
+        rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in steps]
+        return rows, draw_map(explorer.map, explorer.names, path=[step.place for step in steps])
+
+    with gr.Row():
+        with gr.Column(min_width=320):
+            base = draw_map(explorer.map, explorer.names)
+            alternative = "Map of latents: one point for each text, coloured by symbol"
+            label = "Click anywhere to see what is written there"
+            picture = picture_of(label, alternative, value=base, elem_id="map")
+        with gr.Column(min_width=320):
+            with gr.Row():
+                x = gr.Number(0, label="x", info=f"{low[0]:.2f} to {high[0]:.2f}", min_width=90)
+                y = gr.Number(0, label="y", info=f"{low[1]:.2f} to {high[1]:.2f}", min_width=90)
+            decode = gr.Button("Decode this place")
+            said = gr.Textbox(label="Written there", interactive=False, lines=2)
+            neighbours = neighbour_table()
+    gr.Markdown("### From one text to another")
+    with gr.Row():
+        first = text_box(explorer, "Text A", explorer.map.texts[0])
+        second = text_box(explorer, "Text B", explorer.map.texts[1])
+    steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
+    walk = gr.Button("Go from A to B", variant="primary")
+    way = table_of(["sentence", "symbol", "way"], "On the way")
+    outputs = [said, neighbours, picture]
+    on_request(decode.click, decode_at, [x, y], outputs, "decode_at", "The text behind a place of the latent map.")
+    on_request(picture.select, decode_click, None, [x, y, *outputs])
+    on_request(walk.click, interpolate, [first, second, steps], [way, picture], "interpolate",
+               "Texts on the straight line between the latents of two.")  # fmt: skip
+
+
+def diffusion_tab(explorer: Explorer) -> None:
+    @answering
+    def reverse_diffusion(symbols, num_latents, guidance_scale, seed):
+        found = explorer.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
+        asked = list(dict.fromkeys([] if found.symbols is None else found.symbols.tolist()))
+        names = [explorer.names[symbol] for symbol in asked] or ["–"]
+        last = len(found.texts) - 1
+        rows = [
+            [texts[column], name, f"{last - state} (noise)" if state == 0 else str(last - state)]
+            for column, name in enumerate(names)
+            for state, texts in enumerate(found.texts)
+        ]
+        return draw_reverse_diffusion(found, explorer.map, explorer.names), rows
+
+    gr.Markdown(
+        "Latents start as noise. At each level an energy, learned from the data, pulls them a little way back to where"
+        " texts are (pale: those of the map), and, if a symbol is asked for, to its part of the space."
+    )
+    with gr.Row():
+        names = list(explorer.names.values())
+        symbols = symbol_choice(explorer, "Symbols", "None: the whole prior.", names[:3])
+        number = gr.Slider(1, explorer.limits.latents, 20, step=1, label="Latents", info="For each symbol.")
+        guidance = guidance_slider(explorer)
+        seed = seed_number()
+    button = gr.Button("Diffuse", variant="primary")
+    picture = picture_of("From noise to data", "Latents at each level of diffusion", show_label=False)
+    table = table_of(["sentence", "symbol", "level"], "One latent of each symbol, decoded at each level")
+    on_request(button.click, reverse_diffusion, [symbols, number, guidance, seed], [picture, table],
+               "reverse_diffusion", "Latents from noise to data, and one of each symbol decoded at each level."
+               )  # fmt: skip
+
+
+def completion_tab(explorer: Explorer) -> None:
+    @answering
+    def complete(text, symbol, num_completions, guidance_scale, seed):
+        found = explorer.complete(text, symbol, num_completions, guidance_scale, seed)
+        return [[shown(one), one.symbol or "–", f"{one.score:.2f}"] for one in found]
+
+    examples = with_gaps(explorer.map.texts if explorer.map else [])
+    with gr.Row():
+        with gr.Column(min_width=280):
+            text = text_box(explorer, "A text with gaps", examples[0])
+            gr.Markdown("`<mask>` is one missing word, `<span>` one to ten.")
+            symbol = gr.Dropdown(
+                [("any", ""), *explorer.names.values()], value="", label="Symbol", visible=explorer.has_symbols
+            )
+            number = gr.Slider(1, explorer.limits.completions, 3, step=1, label="Completions")
+            guidance = guidance_slider(explorer)
+            seed = seed_number()
+            button = gr.Button("Complete", variant="primary")
+        with gr.Column(scale=2, min_width=320):
+            table = table_of(["completion (*filled in*)", "model reads", "log probability"], "Completions")
+    gr.Examples([[example] for example in examples], [text], cache_examples=False)
+    inputs = [text, symbol, number, guidance, seed]
+    on_request([button.click, text.submit], complete, inputs, [table], "complete",
+               "A text with <mask> (a word) and <span> (some words) filled in.")  # fmt: skip
+
+
+def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
+    @answering
+    def compare_priors(data, num_points, seed):
+        if data not in comparisons:
+            raise BadRequest(f"The data must be one of {', '.join(comparisons)}.")
+        draws = comparisons[data].draw(num_points, seed)
+        rows = [
+            [one.title, f"{one.modes_covered} of {one.num_modes}", percent(one.off_mode), f"{one.energy_distance:.3f}"]
+            for one in draws
+        ]
+        return draw_priors(comparisons[data].true_points(int(num_points), int(seed)), draws), rows
+
+    gr.Markdown(
+        "Models of points of the plane, alike but for the prior of their latents: what does each draw?"
+        " A prior that fits poorly draws points between the modes."
+    )
+    with gr.Row():
+        data = gr.Dropdown(list(comparisons), value=next(iter(comparisons)), label="Data")
+        number = gr.Slider(MIN_POINTS, MAX_POINTS, 1000, step=100, label="Points of each")
+        seed = seed_number()
+    button = gr.Button("Draw", variant="primary")
+    picture = picture_of("Samples", "True points and samples of each prior", show_label=False)
+    headers = ["prior", "modes covered", "off every mode", "energy distance"]
+    table = table_of(headers, "How near these samples are to as many true points")
+    on_request(button.click, compare_priors, [data, number, seed], [picture, table], "compare_priors",
+               "Samples of models of points that differ in their priors.")  # fmt: skip
+
+
+def answering(function: Callable) -> Callable:
+    """What cannot be answered becomes a sentence to the visitor; no other error shows what is inside."""
+
+    @functools.wraps(function)
+    def answer(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except gr.Error:
+            raise
+        except BadRequest as error:
+            raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
+        except Exception:
+            logging.getLogger(__name__).exception("%s failed", function.__name__)
+            raise gr.Error(MISFORTUNE, print_exception=False) from None
+
+    return answer
+
+
+def on_request(event, function: Callable, inputs, outputs, name: str | None = None, description: str = "") -> None:
+    """Answer an event, or several, one request of all visitors at a time; with a name also as an API endpoint."""
+    gr.on(
+        event if isinstance(event, list) else [event],
+        on_gpu(function),
+        inputs,
+        outputs,
+        api_name=name,
+        api_description=description or False,
+        api_visibility="public" if name else "private",
+        concurrency_limit=1,
+        concurrency_id="model",
+    )
+
+
+def symbol_choice(explorer: Explorer, label: str, info: str, value: list[str] | None = None) -> gr.Dropdown:
+    names = list(explorer.names.values())
+    return gr.Dropdown(
+        names,
+        value=names[:2] if value is None else value,
+        multiselect=True,
+        max_choices=explorer.limits.symbols,
+        label=label,
+        info=info,
+        visible=explorer.has_symbols,
+    )
+
+
+def guidance_slider(explorer: Explorer) -> gr.Slider:
+    return gr.Slider(
+        0,
+        explorer.limits.guidance_scale,
+        explorer.default_guidance,
+        step=0.5,
+        label="Guidance",
+        info="How much to insist on the symbol.",
+        visible=explorer.has_symbols and explorer.has_levels,
+    )
+
+
+def seed_number() -> gr.Number:
+    return gr.Number(0, label="Seed", info=SEED_HELP, precision=0, minimum=0)
+
+
+def text_box(explorer: Explorer, label: str, value: str) -> gr.Textbox:
+    return gr.Textbox(value, label=label, lines=2, max_lines=6, max_length=explorer.limits.characters)
+
+
+def picture_of(label: str, alternative: str, **options) -> gr.Image:
+    buttons = ["download", "fullscreen"]
+    return gr.Image(label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
+
+
+def table_of(headers: list[str], label: str) -> gr.Dataframe:
+    """A table whose first column holds texts; on a narrow screen one scrolls to the others."""
+    others = 45 // (len(headers) - 1)
+    widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
+    return gr.Dataframe(headers=headers, column_widths=widths, label=label, interactive=False, wrap=True)
+
+
+def neighbour_table() -> gr.Dataframe:
+    return table_of(["text", "symbol", "distance"], "Texts whose latents are nearest")
+
+
+def near(neighbours: list[Neighbour]) -> list[list[str]]:
+    return [[one.text, one.symbol or "–", f"{one.distance:.2f}"] for one in neighbours]
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
+
+
+def shown(completion: Completion) -> str:
+    pairs = zip(completion.words, completion.is_filled, strict=True)
+    return " ".join(f"*{word}*" if filled else word for word, filled in pairs)
+
+
+def with_gaps(texts: list[str]) -> list[str]:
+    """Three texts, each with a word and with a span missing."""
+    long = [text.split() for text in texts if len(text.split()) > 5][:3]
+    return [" ".join([*words[:2], "<mask>", *words[3:-2], "<span>"]) for words in long] or ["<span>"]

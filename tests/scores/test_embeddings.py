@@ -1,0 +1,119 @@
+"""Embedding metrics by hand, on vectors of two numbers; reading and training word vectors."""
+
+import numpy as np
+import pytest
+
+from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors, train_word_vectors
+from ldebm_hf.scores.embeddings import average_similarity, extrema_similarity, greedy_similarity
+
+VECTORS = WordVectors(
+    {"east": 0, "north": 1, "west": 2, "far": 3}, np.array([[1, 0], [0, 1], [-1, 0], [-3, 1]], dtype=np.float32)
+)
+ROOT = 2**-0.5
+
+
+def of(*words):
+    return VECTORS.of(words)
+
+
+def test_similarities_by_hand():
+    assert average_similarity(of("east", "north"), of("north")) == pytest.approx(ROOT)
+    # The extremes of east and far are -3 and 1; those of east and north 1 and 1.
+    expected = (-3 + 1) / (10**0.5 * 2**0.5)
+    assert extrema_similarity(of("east", "far"), of("east", "north")) == pytest.approx(expected)
+    # -1 wins where 1 is as great.
+    assert extrema_similarity(of("east", "west"), of("west")) == pytest.approx(1)
+    # east finds east; north finds east (0) or west (0); back, east finds east and west north (0).
+    assert greedy_similarity(of("east", "north"), of("east", "west")) == pytest.approx((0.5 + 0.5) / 2)
+    assert greedy_similarity(of("east", "north"), of("north")) == pytest.approx((0.5 + 1) / 2)
+
+
+def test_marks_unknown_words_and_empty_sides_are_passed_over():
+    scores = embedding_scores(
+        ["<sys> east zzz", "zzz", "north </s>", "x>"], ["east <usr>", "east", "north", "north"], VECTORS
+    )
+    assert scores.num_pairs == 2 and scores.coverage == pytest.approx(6 / 8)
+    assert scores.average == scores.extrema == scores.greedy == pytest.approx(1)
+
+
+def test_chance_is_the_mean_over_shuffles():
+    """Two pairs, alike or at right angles: each shuffle gives 1 or 0, half the time each; 4 σ of 400 shuffles."""
+    scores = embedding_scores(["east", "north"], ["east", "north"], VECTORS, num_shuffles=400, seed=1)
+    assert scores.average == pytest.approx(1)
+    assert scores.average_chance == pytest.approx(0.5, abs=4 * 0.5 / 400**0.5)
+    assert scores.average_chance_std == pytest.approx(0.5, abs=0.01)
+    assert scores == embedding_scores(["east", "north"], ["east", "north"], VECTORS, num_shuffles=400, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("responses", "references", "options", "message"),
+    [
+        (["east"], [], {}, "references must be one per response, and not none, got 0 and 1"),
+        ([], [], {}, "references must be one per response"),
+        (["zzz"], ["east"], {}, "vectors must have words of both sides of some pair, got none of 1 pairs"),
+        (["east"], ["east"], {"num_shuffles": 0}, "num_shuffles must be at least 1, got 0"),
+    ],
+)
+def test_bad_arguments(responses, references, options, message):
+    with pytest.raises(ValueError, match=message):
+        embedding_scores(responses, references, VECTORS, **options)
+
+
+@pytest.mark.parametrize("header", ["", "4 2\n"])
+def test_text_files_of_both_kinds(tmp_path, header):
+    path = tmp_path / "vectors.txt"
+    path.write_text(header + "a 1 2\né 3 -4e-1\n. . 5 6\na 7 8\n", encoding="utf-8")
+    vectors = load_word_vectors(path)
+    assert vectors.words == {"a": 0, "é": 1, ". .": 2}
+    assert vectors.vectors.tolist() == np.array([[1, 2], [3, -0.4], [5, 6]], dtype=np.float32).tolist()
+    assert load_word_vectors(path, words=["é", "b"]).words == {"é": 0}
+    with pytest.raises(ValueError, match="holds no vector of the words asked for"):
+        load_word_vectors(path, words=["b"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a 1 2\nb 1\n", "line 2: a word and 2 numbers expected, got 'b 1"),
+        (b"a 1 2\nb x 1\n", "line 2: could not convert"),
+        (b"", "holds no vector"),
+        (b"a 1\xff\n", "must be a text file of word vectors"),
+    ],
+)
+def test_files_that_are_no_vectors(tmp_path, content, message):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_word_vectors(path)
+    with pytest.raises(FileNotFoundError, match="no word vectors: looked for .*none.txt"):
+        load_word_vectors(tmp_path / "none.txt")
+    with pytest.raises(ValueError, match=r"vectors must have shape \(1, size\), a row per word, got \(2, 3\)"):
+        WordVectors({"a": 0}, np.zeros((2, 3)))
+
+
+def test_trained_vectors_bring_words_of_the_same_contexts_together():
+    """Cats and dogs meet the same words, stones others; a word seen once has no vector."""
+    texts = ["the cat eats food", "the dog eats food", "a cat sleeps well", "a dog sleeps well"] * 3
+    texts += ["stones fall down hills", "rocks fall down hills"] * 3 + ["<sys> rare"]
+    vectors = train_word_vectors(texts, size=6)
+    assert "rare" not in vectors.words and "<sys>" not in vectors.words and vectors.vectors.shape[1] == 6
+    cat, dog, stones = (vectors.of([word]) for word in ("cat", "dog", "stones"))
+    assert average_similarity(cat, dog) > 0.99 and average_similarity(cat, stones) < 0.1
+    again = train_word_vectors(texts, size=6)
+    assert np.array_equal(vectors.vectors, again.vectors)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        train_word_vectors(texts, size=0)
+    with pytest.raises(ValueError, match="at least 3 words of min_count=2, got 0"):
+        train_word_vectors(["a b c"])
+
+
+def test_real_vectors_and_responses(data_dir):
+    """References against themselves score 1, shuffled ones less; the twitter vectors know most dialogue words."""
+    lines = (data_dir / "daily_dialog" / "validation" / "dialogues.txt").read_text(encoding="utf-8").splitlines()
+    texts = [turn.lower() for line in lines[:60] for turn in line.split("__eou__") if turn.strip()][:300]
+    vectors = load_word_vectors(data_dir / "word_vectors" / "glove.twitter.27B.25d.12k.txt")
+    assert vectors.vectors.shape == (11_925, 25)
+    scores = embedding_scores(texts, texts, vectors)
+    assert scores.average == pytest.approx(1, abs=1e-4) and scores.greedy == pytest.approx(1, abs=1e-4)
+    assert scores.coverage > 0.7 and scores.num_pairs > 290
+    assert 0.4 < scores.extrema_chance < scores.average_chance < 0.99

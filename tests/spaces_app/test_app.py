@@ -1,0 +1,141 @@
+"""The page: what it is made of, and a started one through its API, with good and bad requests and many at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+gradio = pytest.importorskip("gradio")
+client = pytest.importorskip("gradio_client")
+
+ENDPOINTS = {"/write", "/read", "/decode_at", "/interpolate", "/reverse_diffusion", "/complete", "/compare_priors"}
+
+
+@pytest.fixture(scope="module")
+def app(space_on_path):
+    import app
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def page(app, checkpoint, priors):
+    return app.build(checkpoint, priors)
+
+
+@pytest.fixture(scope="module")
+def visitor(app, page):
+    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **app.LAUNCH_OPTIONS)
+    yield client.Client(address, verbose=False)
+    page.close()
+
+
+def tabs_of(page) -> list[str]:
+    return [block.label for block in page.blocks.values() if isinstance(block, gradio.Tab)]
+
+
+def test_page_has_a_tab_for_all_that_the_models_can(page):
+    assert isinstance(page, gradio.Blocks)
+    tabs = ["Write", "Read a text", "Latent map", "Reverse diffusion", "Complete", "Compare priors"]
+    assert tabs_of(page) == tabs
+
+
+def test_environment_names_the_models_and_missing_ones_leave_tabs_out(app, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("LDEBM_CHECKPOINT", checkpoint)
+    monkeypatch.setenv("LDEBM_PRIORS", str(tmp_path))
+    page = app.build()
+    assert "Compare priors" not in tabs_of(page)
+    assert any("**tiny**" in str(getattr(block, "value", "")) for block in page.blocks.values())
+
+
+def test_all_requests_have_names_and_are_described(visitor):
+    described = visitor.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == ENDPOINTS
+    assert all(endpoint["description"] for endpoint in described.values())
+
+
+def rows(table) -> list[list]:
+    return table["data"]
+
+
+def test_write(visitor):
+    table, note = visitor.predict(["food", "drink"], 2, 4, 0, 0, api_name="/write")
+    assert [row[1] for row in rows(table)] == ["food", "food", "drink", "drink"]
+    hits = sum(row[1] == row[2] for row in rows(table))
+    assert note == f"The model reads back what was asked for in {hits} of 4 sentences."
+    again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, api_name="/write")
+    assert again == table
+
+
+def test_read(visitor):
+    symbols, _, neighbours, picture, notes = visitor.predict("we sell zebras", api_name="/read")
+    assert sum(one["confidence"] for one in symbols["confidences"]) == pytest.approx(1, abs=1e-4)
+    assert len(rows(neighbours)) == 4
+    assert picture
+    assert "does not know 1 of the 3 words: zebras" in notes
+
+
+def test_map(visitor):
+    text, neighbours, picture = visitor.predict(0, 0, api_name="/decode_at")
+    assert text.endswith(("[food]", "[drink]")) and picture and len(rows(neighbours)) == 4
+    way, picture = visitor.predict("we like bread", "you sell tea", 4, api_name="/interpolate")
+    assert [row[2] for row in rows(way)] == ["0%", "33%", "67%", "100%"] and picture
+
+
+def test_reverse_diffusion(visitor):
+    picture, table = visitor.predict(["food"], 3, 4, 0, api_name="/reverse_diffusion")
+    assert picture
+    assert [row[2] for row in rows(table)] == ["6 (noise)", "5", "4", "3", "2", "1", "0"]
+
+
+def test_complete(visitor):
+    table = visitor.predict("we <mask> bread", "", 2, 4, 0, api_name="/complete")
+    assert all(row[0].startswith("we *") and row[0].endswith("* bread") for row in rows(table))
+    assert visitor.predict("we <mask> bread", "drink", 1, 4, 0, api_name="/complete")
+
+
+def test_compare_priors(visitor):
+    picture, table = visitor.predict("gaussians", 100, 0, api_name="/compare_priors")
+    assert picture and rows(table)[0][0] == "standard normal (VAE)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "said"),
+    [
+        (("",), "/read", "Please write something"),
+        (("a" * 500,), "/read", "400 characters"),
+        (("we like bread", "", 2, 4, 0), "/complete", "Write <mask> for a missing word"),
+        ((1e9, 0), "/decode_at", "x must be a number from"),
+        (([], 2, 4, 0, -3), "/write", "seed|minimum"),
+        ((["weather"], 2, 4, 0, 0), "/write", "weather"),
+    ],
+)
+def test_bad_requests_get_a_sentence(visitor, arguments, name, said):
+    with pytest.raises(client.exceptions.AppError, match=said) as raised:
+        visitor.predict(*arguments, api_name=name)
+    assert "Traceback" not in str(raised.value)
+
+
+def test_what_goes_wrong_inside_is_not_shown(space_on_path, caplog):
+    from tabs import MISFORTUNE, answering
+
+    @answering
+    def broken():
+        raise RuntimeError("secret")
+
+    with pytest.raises(gradio.Error) as raised:
+        broken()
+    assert raised.value.message == MISFORTUNE
+    assert "secret" in caplog.text
+
+
+def test_visitors_at_once_get_their_own_answers(visitor):
+    address = visitor.src
+    asked = [(symbol, seed) for symbol in ("food", "drink") for seed in range(4)]
+
+    def write(symbol, seed, own):
+        return own.predict([symbol], 2, 4, 1, seed, api_name="/write")[0]["data"]
+
+    alone = [write(*one, visitor) for one in asked]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        together = list(pool.map(lambda one: write(*one, client.Client(address, verbose=False)), asked))
+    assert together == alone
