@@ -76,6 +76,9 @@ def dialogues(options: argparse.Namespace) -> list[tuple[list[str], str | None]]
     if settings is None:
         raise ValueError("--turns must be given for a checkpoint without settings.yaml, which would name its corpus")
     validation = settings.load_corpus().validation
+    if options.num_contexts > len(validation):
+        allowed = f"at most {len(validation)}, all there are"
+        raise ValueError(f"--num_contexts must be {allowed}, got {options.num_contexts}")
     chosen = np.random.default_rng(options.seed).choice(len(validation), options.num_contexts, replace=False)
     contexts = [[turn for turn in validation.contexts[i] if turn != BEGIN] for i in chosen]
     return list(zip(contexts, [validation.texts[i] for i in chosen], strict=True))

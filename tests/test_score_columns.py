@@ -7,7 +7,8 @@ RESPONSES = {"bleu": 2.5, "embedding_average": 0.8, "embedding_average_chance": 
 
 def test_there_are_columns_for_what_is_known_of_some_row():
     rows = {"paper": {"paper": {"bleu": 3.0}}, "ours": {"0": RESPONSES, "1": RESPONSES | {"bleu": 3.5}}}
-    assert list(columns_of(rows)) == ["BLEU", "average", "average by chance", "words with a vector %"]
+    titles = ["BLEU", "embedding average", "embedding average by chance", "words with a vector %"]
+    assert list(columns_of(rows)) == titles
     assert score_table(rows).splitlines()[2:] == [
         "| paper | 3 |  |  |  |",
         "| ours | 3 ± 0.71 | 80 ± 0 | 75 ± 0 | 90 ± 0 |",
