@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"{options.checkpoint} holds a model without contexts: examples/generate.py writes with it")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     known = model.config.label2id
-    names = options.class_labels or (list(known) if model.has_symbols else [])
+    names = options.class_labels or (sorted(known, key=known.get) if model.has_symbols else [])
     names = [] if options.no_symbols else [name for name in names for _ in range(options.num_samples)]
     decoding = {"do_sample": True} if options.do_sample else {}
     if options.guidance_scale is not None:
