@@ -23,13 +23,14 @@ from .modeling_ldebm import LDEBMModel
 from .paper_tables import LANGUAGE_MODEL, PaperTable
 from .scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
 from .scores.control import as_known
-from .scores.embeddings import load_word_vectors, train_word_vectors
+from .scores.embeddings import train_word_vectors
 from .scores.judging import load_judge
 from .scores.reading import agreement_scores
 from .scores.responses import response_scores, write_responses
 from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
 from .training.atomic import write_text
+from .word_vectors import load_word_vectors
 
 SENTENCES = "sentences.json"
 """In a run's folder what its model wrote, by title."""

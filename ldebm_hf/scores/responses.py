@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..dialogue_turns import encode_contexts, without_marker
-from .embeddings import WordVectors, content_words, embedding_scores
+from .embeddings import content_words, embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..data import Split
     from ..modeling_ldebm import LDEBMModel
+    from ..word_vectors import WordVectors
 
 
 @dataclass
