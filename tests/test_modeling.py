@@ -321,7 +321,7 @@ def test_unknown_symbol_is_an_error_that_names_the_known_ones(unknown):
     [
         ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
         ({"class_labels": []}, "num_samples must be at least 1, got 0"),
-        ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must name one symbol or num_samples=3, got 2"),
+        ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must be one, or one for each of 3 samples, got 2"),
         ({"num_langevin_steps": -1}, "num_langevin_steps must be at least 0, got -1"),
     ],
 )

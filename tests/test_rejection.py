@@ -106,7 +106,7 @@ def test_same_seed_same_texts(model):
         ({"class_labels": "good", "generation_config": THREE_EACH}, "num_return_sequences=3"),
         ({"class_labels": "good", "streamer": TextStreamer(None)}, "streamer="),
         ({"class_labels": "good", "latents": torch.zeros(1, 4)}, "takes one of"),
-        ({"class_labels": ["good", "bad"], "num_samples": 3}, "class_labels must name one symbol or num_samples=3"),
+        ({"class_labels": ["good", "bad"], "num_samples": 3}, "must be one, or one for each of 3 samples, got 2"),
         ({"class_labels": "good", "num_samples": 0}, "num_samples must be at least 1, got 0"),
         ({"class_labels": "ugly"}, "got 'ugly'"),
     ],
@@ -114,3 +114,21 @@ def test_same_seed_same_texts(model):
 def test_what_cannot_be_rejected_is_refused(model, options, message):
     with pytest.raises(ValueError, match=message):
         model.generate(**{"min_label_probability": 0.5, **options})
+
+
+def test_rows_that_are_written_again_keep_their_context(monkeypatch):
+    torch.manual_seed(0)
+    model = LDEBMModel(LDEBMConfig(**SIZES, context_size=6, context_hidden_size=5, context_turns=2)).eval()
+    turns = torch.tensor([[[2, 5, 3]], [[2, 6, 3]], [[2, 7, 3]], [[2, 8, 3]]])
+    seen = []
+
+    def infer_symbols(token_ids, lengths, context_input_ids):
+        seen.append(context_input_ids[:, 0, 1].tolist())
+        good = (context_input_ids[:, 0, 1] % 2 == 0).float() if len(seen) == 1 else torch.ones(len(token_ids))
+        return torch.stack([good, 1 - good], dim=1)
+
+    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    model.generate(class_labels="good", context_input_ids=turns, min_label_probability=0.5, **WRITING)
+    assert seen == [[5, 6, 7, 8], [5, 7]]
+    with pytest.raises(ValueError, match="one for each of 4 samples, got 3"):
+        model.generate(class_labels=["good"] * 3, context_input_ids=turns, min_label_probability=0.5)
