@@ -26,7 +26,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, real_texts
+from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
 from ldebm_hf.plots import plot_guidance
 from ldebm_hf.score_columns import score_table
 from ldebm_hf.scores.checkpoints import control_scores, reading_scores
@@ -68,6 +68,7 @@ def make_table(options: argparse.Namespace) -> None:
     changes = merge(SMOKE if options.smoke else {}, changes_of(options))
     scoring = scoring_options(options)
     scored_with = {"word vectors": scoring.vectors} if plan.measure == "responses" else {}
+    scored_with |= {way: json.dumps(arguments) for way, arguments in plan.ways.items()}
 
     def run_of(name: str, seed: int) -> StudyRun:
         run = plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
@@ -166,10 +167,13 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         scores |= score_responses(model, tokenizer, corpus, options.word_vectors, **common)[0]
         print(f"word vectors: {scoring_options(options).vectors}\n")
     if options.judge is not None:
-        control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500)
+        ways = {}
+        if options.min_label_probability is not None:
+            ways["as read"] = {"min_label_probability": options.min_label_probability}
+        control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500, ways)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     rows = {folder.name: {"0": scores}}
-    rows = real_texts(rows) | rows
+    rows = real_texts(rows) | rows | other_ways(rows[folder.name])
     print(score_table(rows))
     write_text(folder / "evaluation.json", json.dumps(scores, indent=1))
     print(f"\nall scores: {folder / 'evaluation.json'}")
@@ -200,6 +204,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--language_model", help="a model with prior none; a table trains its own")
     parser.add_argument("--word_vectors", help="a file in GloVe's format: responses, row given_vectors")
     parser.add_argument("--guidance_scales", type=numbers(float), help="to be tried besides the model's own")
+    parser.add_argument("--min_label_probability", type=float, help="try control with rejection too (generate.py)")
     parser.add_argument("--num_samples", type=int, help="sentences per class (default 500)")
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/tables"))

@@ -41,6 +41,8 @@ class PaperTable:
         language_model (`dict`, *optional*): settings over the recipe's of the model whose perplexity is reported.
         guidance_scales (`list[float]`): at which control is measured too.
         num_samples (`int`): sentences per class.
+        ways (`dict[str, dict]`): by name, other arguments of `generate` than greedy search's that control is measured
+            with too. Each is a row of its own, `row, name`.
         study (`str`): the folder of its runs, which tables may share; default the table's name.
         shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
             listed.
@@ -59,6 +61,7 @@ class PaperTable:
     language_model: Changes = field(default_factory=dict)
     guidance_scales: list[float] = field(default_factory=list)
     num_samples: int = 500
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
     study: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0
@@ -132,11 +135,24 @@ def real_texts(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores
 
 
 def guidance_sweep(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
-    """A row's scores by guidance scale, the model's own first, then by seed."""
+    """A row's scores by guidance scale, then by seed."""
+    return {way: scores for way, scores in _by_suffix(of_seeds).items() if _is_number(way)}
+
+
+def other_ways(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
+    """A row's scores by other ways of writing, then by seed."""
+    return {way: scores for way, scores in _by_suffix(of_seeds).items() if not _is_number(way)}
+
+
+def _by_suffix(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
     points: dict[str, dict[str, Scores]] = {}
     for seed, scores in of_seeds.items():
         for name, value in scores.items():
-            score, _, scale = name.partition("@")
-            if scale:
-                points.setdefault(scale, {}).setdefault(seed, {})[score] = value
+            score, _, suffix = name.partition("@")
+            if suffix:
+                points.setdefault(suffix, {}).setdefault(seed, {})[score] = value
     return points
+
+
+def _is_number(suffix: str) -> bool:
+    return suffix.replace(".", "", 1).isdigit()

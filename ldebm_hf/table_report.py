@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .paper_tables import PaperTable, guidance_sweep, real_texts
+from .paper_tables import PaperTable, guidance_sweep, other_ways, real_texts
 from .plots import plot_guidance
 from .score_columns import score_table
 from .studies import StudyRun, finished
@@ -45,7 +45,10 @@ def write_report(
         return ""
     folder, name = output_dir / plan.study, "table" if plan.study == plan.name else plan.name
     rows = {f"{row} (paper)": {"paper": values} for row, values in plan.published.items()}
-    rows |= real_texts(scores) | scores
+    rows |= real_texts(scores)
+    for row, of_seeds in scores.items():
+        rows[row] = of_seeds
+        rows |= {f"{row}, {way}": of_way for way, of_way in other_ways(of_seeds).items()}
     lines = [plan.title, "", score_table(rows)]
     for note in notes:
         lines += ["", note]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -65,10 +66,12 @@ class ScoringOptions:
             return f"of {self.word_vectors}"
         return "trained on the training texts (PPMI and truncated SVD, by scikit-learn)"
 
-    def control(self, guidance_scales: Sequence[float], num_samples: int) -> ControlSettings:
+    def control(
+        self, guidance_scales: Sequence[float], num_samples: int, ways: dict[str, dict[str, Any]]
+    ) -> ControlSettings:
         """How control is tried, with the judge and the language model loaded."""
         language_model = None if self.language_model is None else load_for_scoring(self.language_model)
-        return ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales)
+        return ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales, ways)
 
 
 def load_for_scoring(folder: str | Path) -> tuple[LDEBMModel, PreTrainedTokenizerBase]:
@@ -131,7 +134,7 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
     elif plan.measure == "responses":
         scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, **common)
     else:
-        control = options.control(plan.guidance_scales, plan.num_samples)
+        control = options.control(plan.guidance_scales, plan.num_samples, plan.ways)
         scores, sentences = control_scores(model, tokenizer, corpus, control, **common)
     if sentences is not None:
         write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))

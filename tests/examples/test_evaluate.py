@@ -29,6 +29,7 @@ CONTROL = {
     "measure": "control",
     "num_samples": 3,
     "guidance_scales": [1, 4],
+    "ways": {"as read": {"min_label_probability": 0.2, "do_sample": True, "max_new_tokens": 5}},
     "rows": {"ldebm": None},
     "language_model": {"model": {"preset": "rnn_lm"}},
     "shown_sentences": 2,
@@ -109,13 +110,14 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     text = (tmp_path / "out" / "control" / "steered.md").read_text()
     assert text in capsys.readouterr().out
     rows = [cells(line)[0] for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
-    assert rows == ["model", "real held-out texts", "ldebm", "model", "1", "4"]
+    assert rows == ["model", "real held-out texts", "ldebm", "ldebm, as read", "model", "1", "4"]
     assert "ldebm, by guidance scale" in text and "ldebm, weather" in text
     run = tmp_path / "out" / "control" / "ldebm" / "0"
     sentences = json.loads((run / "sentences.json").read_text())
     assert {len(of_class) for of_class in sentences.values()} == {3}
     scores = json.loads((run / "scores.json").read_text())["scores"]
     assert scores["perplexity"] > 1 and scores["real_perplexity"] > 1
+    assert scores["words_per_text@as read"] <= 5 and 0 <= scores["accuracy@as read"] <= 1
     figure = tmp_path / "out" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
 
