@@ -32,6 +32,8 @@ OUTER_LAYER = {
     "tokenization",
     "document_tokenization",
     "likelihood",
+    "lstm_language_model",
+    "lstm_training",
     "ngrams",
     "annealed_importance",
     "diffusion_likelihood",
