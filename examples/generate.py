@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     if model.config.modality == "point":
         raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
+    if model.config.context_size:
+        raise ValueError(f"{options.checkpoint} holds a model with contexts: examples/respond.py answers with it")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.text:
         print_readings(model, tokenizer, options.text)

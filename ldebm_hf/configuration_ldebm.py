@@ -51,6 +51,14 @@ class LDEBMConfig(PreTrainedConfig):
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
 
+        context_size (`int`, *optional*, defaults to 0): Size of the vector that stands for the context, the turns of
+            a dialogue before a text, on which posterior, prior and decoder of a text model then depend (published:
+            512). 0: texts have no context.
+        context_hidden_size (`int`, *optional*, defaults to 256): Width of the GRU that reads a turn, per direction.
+        context_turns (`int`, *optional*, defaults to 5): So many turns of a context are read, the last ones.
+        speaker_markers (`str`, *optional*, defaults to `"none"`): What `<usr>` or `<sys>` stands before, to say who
+            speaks: the turns of a `"context"`, `"all"` turns, the response included (published for SMD), or `"none"`.
+
         document_hidden_size (`int`, *optional*, defaults to 2000): Width of the documents' encoder and decoder, the
             latter's last map being one of so many numbers to the vocabulary.
         document_encoder_layers (`int`, *optional*, defaults to 2): Linear maps of that encoder before the posterior's
@@ -161,6 +169,11 @@ class LDEBMConfig(PreTrainedConfig):
     encoder_head_activation: bool = True
     normalize_posterior: bool = False
     uniform_init_range: float | int | None = None
+
+    context_size: int = 0
+    context_hidden_size: int = 256
+    context_turns: int = 5
+    speaker_markers: Literal["none", "context", "all"] = "none"
 
     document_hidden_size: int = 2000
     document_encoder_layers: int = 2
@@ -289,8 +302,12 @@ class LDEBMConfig(PreTrainedConfig):
         for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
                      "energy_hidden_size", "langevin_steps", "num_levels", "document_hidden_size",
                      "document_encoder_layers", "document_decoder_layers", "point_size", "point_hidden_size",
-                     "point_encoder_layers", "point_decoder_layers", "num_code_variables"):  # fmt: skip
+                     "point_encoder_layers", "point_decoder_layers", "num_code_variables", "context_hidden_size",
+                     "context_turns"):  # fmt: skip
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.context_size >= 0, "context_size", self.context_size, "at least 0")
+        if self.context_size:
+            _require(self.modality == "text", "context_size", self.context_size, f"0 for a model of {self.modality}s")
         _require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
         _require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
                  f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip

@@ -98,12 +98,15 @@ class LDEBMGenerationMixin(GenerationMixin):
         return_trajectory: bool = False,
         batch_size: int | None = None,
         show_progress: bool = False,
+        context_input_ids: torch.Tensor | None = None,
+        context_attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor | LatentTrajectory:
         """
         Draw latents from the prior, the diffusion prior's by reverse diffusion (Algorithm 2).
 
         Args:
-            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels`, else 1.
+            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels` or, if
+                there are several, per context; else 1.
             class_labels (`int`, `str` or a sequence of them, *optional*): Symbol per sample, by id or name; a single
                 one serves all samples.
             guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol; 1 samples the model's
@@ -114,14 +117,16 @@ class LDEBMGenerationMixin(GenerationMixin):
             batch_size (`int`, *optional*): Draw at most so many at a time, one batch after the other, which bounds the
                 memory beside the result. Defaults to all at once. Other sizes give other samples from the same seed.
             show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar over the batches.
+            context_input_ids, context_attention_mask: For a model with contexts the turns before each sample, as in
+                [`forward`]; a single context serves all samples.
 
         Returns:
             `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`].
 
         Raises:
-            ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; if
-                `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior without an energy;
-                if `num_samples` or `batch_size` is below 1.
+            ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; likewise of
+                contexts; if `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior
+                without an energy; if `num_samples` or `batch_size` is below 1.
         """
         steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
         if self.config.prior != "diffusion":
@@ -131,8 +136,9 @@ class LDEBMGenerationMixin(GenerationMixin):
                     raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
             steering = {}
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
+        context = self._context(context_input_ids, context_attention_mask)
         if num_samples is None:
-            num_samples = 1 if symbols is None else len(symbols)
+            num_samples = max((len(given) for given in (symbols, context) if given is not None), default=1)
         if num_samples < 1:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         if batch_size is not None and batch_size < 1:
@@ -141,11 +147,13 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
         if symbols is not None and len(symbols) not in (1, num_samples):
             raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
+        context = self._one_for_each(context, num_samples)
         rows = torch.arange(num_samples, device=self.device)
         parts = []
         with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
             for part in rows.split(batch_size or num_samples):
                 asked = {} if symbols is None else {"symbols": symbols.expand(num_samples)[part]}
+                asked |= {} if context is None else {"context": context[part]}
                 trajectory = self.prior.sample(len(part), **asked, **steering, generator=generator)
                 parts.append(trajectory if return_trajectory else trajectory[-1].clone())  # lets the levels go
                 bar.update(len(part))
@@ -165,6 +173,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
         points: torch.Tensor | None = None,
+        context_input_ids: torch.Tensor | None = None,
+        context_attention_mask: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         **generation_kwargs,
     ):
@@ -187,6 +197,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
                 prior. `num_return_sequences` instead decodes each latent several times.
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
+            context_input_ids, context_attention_mask: For a model with contexts the turns before each text, as in
+                [`forward`]; a single context serves all samples or latents.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
             generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included. A model of
                 points takes `do_sample` alone (default `False`: the mean of p(x|z) instead of a draw), one of
@@ -211,6 +223,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             "num_langevin_steps": num_langevin_steps,
         }
         samples_prior = any(value is not None for value in prior_arguments.values())
+        context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         given = {name: value is not None for name, value in
                  [("input_ids", input_ids), ("points", points), ("latents", latents)]}  # fmt: skip
         asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
@@ -218,13 +231,14 @@ class LDEBMGenerationMixin(GenerationMixin):
             inputs = self.modality.input_name
             raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
         if input_ids is not None or points is not None:
-            latents = self.reconstruction_latents(input_ids, attention_mask, points=points)
+            latents = self.reconstruction_latents(input_ids, attention_mask, points=points, **context)
         elif latents is None:
-            latents = self.sample_latents(**prior_arguments, generator=generator)
+            latents = self.sample_latents(**prior_arguments, **context, generator=generator)
         latents = torch.as_tensor(latents, device=self.device)
         if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
+        of_rows = self._one_for_each(self._context(**context), len(latents))
         if not self.modality.writes_in_turn:
             options = {"generation_config": generation_config, **generation_kwargs}
             if input_ids is None:
@@ -238,11 +252,25 @@ class LDEBMGenerationMixin(GenerationMixin):
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
-        encoder_outputs = BaseModelOutput(last_hidden_state=latents[:, None])
+        conditions = latents if of_rows is None else torch.cat([latents.to(of_rows.dtype), of_rows], -1)
+        encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
         with _seeded_by(generator, self.device):
             return super().generate(
                 generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
             )
+
+    def _context(self, context_input_ids, context_attention_mask) -> torch.Tensor | None:
+        given = (context_input_ids, context_attention_mask)
+        ids, mask = (None if tensor is None else torch.as_tensor(tensor, device=self.device) for tensor in given)
+        return self.modality.context(context_input_ids=ids, context_attention_mask=mask)
+
+    def _one_for_each(self, context: torch.Tensor | None, number: int) -> torch.Tensor | None:
+        """Contexts of so many texts; a single one is that of all."""
+        if context is None:
+            return None
+        if len(context) not in (1, number):
+            raise ValueError(f"context_input_ids must have one row or one per text, {number}, got {len(context)}")
+        return context.expand(number, -1)
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
@@ -258,15 +286,17 @@ class LDEBMGenerationMixin(GenerationMixin):
         pad = generation_config._pad_token_tensor
         padding = input_ids.new_full((len(input_ids), 1), self.config.pad_token_id if pad is None else pad)
         rows = torch.arange(len(input_ids), device=input_ids.device)
-        latents, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
+        conditions, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
         while len(rows) > 0:
-            hidden, state = self.decoder(unread, latents, state)
+            latents, context = self.modality.split_conditions(conditions)
+            hidden, state = self.decoder(unread, latents, state, context)
             scores = logits_processor(input_ids[rows], self.decoder.logits(hidden[:, -1]).float())
             unread = scores.softmax(-1).multinomial(1) if generation_config.do_sample else scores.argmax(-1, True)
             input_ids = torch.cat([input_ids, padding.index_copy(0, rows, unread)], 1)
             goes_on = ~stopping_criteria(input_ids[rows], None)
             if not goes_on.all():
-                rows, latents, state, unread = rows[goes_on], latents[goes_on], state[goes_on], unread[goes_on]
+                rows, conditions = rows[goes_on], conditions[goes_on]
+                state, unread = state[goes_on], unread[goes_on]
         return input_ids
 
 

@@ -11,12 +11,12 @@ import yaml
 from .studies import Changes, Scores, StudyRun, merge, read_recipe
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
-                "dropout", "energy_hidden_size", "energy_num_blocks", "modality", "document_hidden_size",
-                "document_encoder_layers", "document_decoder_layers", "document_dropout", "document_batch_norm",
-                "word_dropout")  # fmt: skip
+                "dropout", "energy_hidden_size", "energy_num_blocks", "context_size", "context_hidden_size",
+                "modality", "document_hidden_size", "document_encoder_layers", "document_decoder_layers",
+                "document_dropout", "document_batch_norm", "word_dropout")  # fmt: skip
 """What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
 LANGUAGE_MODEL = "language_model"
-Measure = Literal["reading", "control", "classification"]
+Measure = Literal["reading", "control", "responses", "classification"]
 
 
 @dataclass
@@ -28,8 +28,9 @@ class PaperTable:
         name (`str`): its file's name.
         title (`str`): a line for its reader.
         recipe (`str`): name of the recipe that all rows start from.
-        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes) or
-            `"classification"` (of held-out texts, after `label_counts` labels).
+        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes),
+            `"responses"` (answers in a dialogue) or `"classification"` (of held-out texts, after `label_counts`
+            labels).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
         text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.few_label_study`.
@@ -41,7 +42,8 @@ class PaperTable:
         guidance_scales (`list[float]`): at which control is measured too.
         num_samples (`int`): sentences per class.
         study (`str`): the folder of its runs, which tables may share; default the table's name.
-        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class, are listed.
+        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
+            listed.
     """
 
     name: str

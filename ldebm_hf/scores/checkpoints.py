@@ -44,11 +44,12 @@ def reading_scores(
     """
     held_out, classes = corpus.splits[split], classes_of(corpus, split)
     options = {"seed": seed, "show_progress": show_progress}
-    reading = read_texts(model, tokenizer, held_out.texts, **options)
+    reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
     if not classes and not model.has_symbols:
         return scores
-    training = read_texts(model, tokenizer, corpus.train.texts, reconstruct=False, **options)
+    options |= {"contexts": corpus.train.contexts, "reconstruct": False}
+    training = read_texts(model, tokenizer, corpus.train.texts, **options)
     clusters = latent_clusters(training.means, reading.means, num_clusters or model.config.num_labels, seed)
     if model.has_symbols:
         scores |= information_scores(reading)

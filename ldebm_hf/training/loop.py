@@ -29,6 +29,7 @@ from .batches import (
     to_device,
 )
 from .checkpoints import WRITE_ERRORS, CheckpointStore
+from .dialogue_batches import DialogueExamples
 from .evaluation import GREATER_IS_BETTER, Evaluator, loss_terms
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
@@ -175,7 +176,8 @@ class Trainer:
     def _examples_of(self, split) -> Examples:
         if self.config.modality == "point":
             return PointExamples.of(split)
-        return TokenizedSplit.of(split, self.tokenizer, self.settings.data.max_length)
+        kind = DialogueExamples if self.config.context_size else TokenizedSplit
+        return kind.of(split, self.tokenizer, self.settings.data.max_length)
 
     def _start(self) -> None:
         resume = self.training.resume

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from untrained import load_script
 
-from ldebm_hf import build_tokenizer
+from ldebm_hf import build_tokenizer, table_runs
 from ldebm_hf.data import load_corpus
 from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "evaluate.py"
 READING = {
     "title": "Reading of the built-in corpus",
     "recipe": "demo",
@@ -50,10 +50,7 @@ CLASSIFICATION = {
 
 @pytest.fixture
 def evaluate():
-    spec = importlib.util.spec_from_file_location("evaluate_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_path, capsys):
+def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_path, capsys, monkeypatch):
     pytest.importorskip("faiss")
     command = ["--config", write_table(tmp_path, "small", READING), "--smoke", "--output_dir", str(tmp_path / "out")]
     evaluate.main([*command, "--seeds", "0,1"])
@@ -101,7 +98,7 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
     def refuse(*arguments, **options):
         raise AssertionError("finished runs must not be trained again")
 
-    evaluate.TimedTrainer = refuse
+    monkeypatch.setattr(table_runs, "TimedTrainer", refuse)
     evaluate.main([*command, "--seeds", "0,1"])
     assert (tmp_path / "out" / "small" / "table.md").read_text() == text
 
