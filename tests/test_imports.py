@@ -46,6 +46,7 @@ OUTER_LAYER = {
     "plots",
     "few_label_baselines",
     "few_label_study",
+    "generation_study",
     "scores",
     "paper_tables",
     "score_columns",
