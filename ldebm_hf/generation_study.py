@@ -78,7 +78,7 @@ class RealTexts:
     def of(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
         """Those of a corpus that is not streamed, as a tokenizer reads them."""
         pair = corpus.train.texts, corpus.splits[split].texts
-        token_ids = [tokenizer(list(texts))["input_ids"] for texts in pair]
+        token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
         whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
         return cls(*whole, *(as_known(tokenizer, texts) for texts in pair))
 

@@ -176,7 +176,7 @@ def plot_tradeoff(curves: Mapping[str, Points], real: Points, path: Path, settin
     Raises:
         ImportError: matplotlib is not installed.
     """
-    title = f"BLEU of reconstructions, by {setting.replace('_', ' ')}"
+    title = f"reconstruction BLEU, by\n{setting.replace('_', ' ')}"
     _plot_curves(curves, real, path, TRADEOFF_PANELS, ("bleu", title, 1), "")
 
 
@@ -216,6 +216,7 @@ def _plot_curves(
             else:
                 panel.axvline(x, color="black", linestyle=":", linewidth=1, label="real texts")
         panel.set(xlabel=panels[name], ylabel=title)
+        panel.margins(0.1)
         panel.legend(fontsize=7)
     _save_small(page, path, num_colors=256)
 
