@@ -21,6 +21,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -72,14 +73,16 @@ def make_table(options: argparse.Namespace) -> None:
     plan.num_samples = options.num_samples or plan.num_samples
     names = chosen_names(plan, options.rows, options.word_vectors)
     changes = merge(SMOKE if options.smoke else {}, changes_of(options))
+    scoring = scoring_options(options)
+    scored_with = {"word vectors": scoring.vectors} if plan.measure == "responses" else {}
 
     def run_of(name: str, seed: int) -> StudyRun:
-        return plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
+        run = plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
+        return replace(run, scored_with=scored_with)
 
     # Mistakes are found before any training.
     runs = [run_of(name, seed) for seed in options.seeds for name in names]
     check_split(runs[0].settings.load_corpus(), options.split)
-    scoring = scoring_options(options)
     finish = partial(train_and_score, plan=plan, options=scoring)
     if plan.measure == "control" and not options.train_only:
         if scoring.language_model is None and plan.language_model:
@@ -98,7 +101,10 @@ def make_table(options: argparse.Namespace) -> None:
     if not options.train_only:
         kept = [run for run in runs if (run.model, run.seed) not in failures]
         explain = partial(explained, split=options.split)
-        text = write_report(plan, kept, options.output_dir, shown_seed=options.seeds[0], explain=explain)
+        notes = [f"{name}: {value}" for name, value in scored_with.items()]
+        text = write_report(
+            plan, kept, options.output_dir, shown_seed=options.seeds[0], notes=notes, explain=explain
+        )
         print(f"\n{text}" if text else "", end="", flush=True)
     for (row, seed), reason in failures.items():
         print(f"failed: {row}, seed {seed}: {reason}", file=sys.stderr)
@@ -166,7 +172,8 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     common = {"split": options.split, "seed": options.seeds[0], "show_progress": True}
     scores = reading_scores(model, tokenizer, corpus, **common) if model.config.prior != "none" else {}
     if model.config.context_size:
-        scores |= score_responses(model, tokenizer, corpus, **common)[0]
+        scores |= score_responses(model, tokenizer, corpus, options.word_vectors, **common)[0]
+        print(f"word vectors: {scoring_options(options).vectors}\n")
     if options.judge is not None:
         control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
@@ -200,7 +207,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=numbers(int), default=[0], help="default 0; e.g. 0,1,2")
     parser.add_argument("--judge", help="a sequence classifier, folder or Hub id; a table trains its own")
     parser.add_argument("--language_model", help="a model with prior none; a table trains its own")
-    parser.add_argument("--word_vectors", help="a file in GloVe's format, for the row given_vectors")
+    parser.add_argument("--word_vectors", help="a file in GloVe's format: responses, row given_vectors")
     parser.add_argument("--guidance_scales", type=numbers(float), help="to be tried besides the model's own")
     parser.add_argument("--num_samples", type=int, help="sentences per class, or of a generation table in all")
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")

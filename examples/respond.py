@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"{options.checkpoint} holds a model without contexts: examples/generate.py writes with it")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     known = model.config.label2id
-    names = options.class_labels or (list(known) if model.has_symbols else [])
+    names = options.class_labels or (sorted(known, key=known.get) if model.has_symbols else [])
     names = [] if options.no_symbols else [name for name in names for _ in range(options.num_samples)]
     decoding = {"do_sample": True} if options.do_sample else {}
     if options.guidance_scale is not None:
@@ -76,6 +76,9 @@ def dialogues(options: argparse.Namespace) -> list[tuple[list[str], str | None]]
     if settings is None:
         raise ValueError("--turns must be given for a checkpoint without settings.yaml, which would name its corpus")
     validation = settings.load_corpus().validation
+    if options.num_contexts > len(validation):
+        allowed = f"at most {len(validation)}, all there are"
+        raise ValueError(f"--num_contexts must be {allowed}, got {options.num_contexts}")
     chosen = np.random.default_rng(options.seed).choice(len(validation), options.num_contexts, replace=False)
     contexts = [[turn for turn in validation.contexts[i] if turn != BEGIN] for i in chosen]
     return list(zip(contexts, [validation.texts[i] for i in chosen], strict=True))

@@ -22,6 +22,7 @@ def write_report(
     output_dir: Path,
     *,
     shown_seed: int = 0,
+    notes: Sequence[str] = (),
     explain: Callable[[StudyRun], list[dict[str, Any]]],
 ) -> str:
     """
@@ -34,6 +35,7 @@ def write_report(
         runs (`Sequence[StudyRun]`): its runs.
         output_dir (`Path`): where studies have their folders.
         shown_seed (`int`, *optional*, defaults to 0): of the runs whose sentences and symbols are shown.
+        notes (`Sequence[str]`, *optional*): lines below the scores.
         explain (callable): a run's symbols, of which `suggested_name`, `share` and `closest` are shown; called for
             tables that show symbols.
 
@@ -51,6 +53,8 @@ def write_report(
     rows = {f"{row} (paper)": {"paper": values} for row, values in plan.published.items()}
     rows |= real_texts(scores) | scores
     lines = [plan.title, "", score_table(rows)]
+    for note in notes:
+        lines += ["", note]
     sweep = {row: guidance_sweep(of_seeds) for row, of_seeds in scores.items()}
     sweep = {row: points for row, points in sweep.items() if points}
     for row, points in sweep.items():

@@ -23,12 +23,15 @@ from .generation_study import RealTexts, generation_scores
 from .modeling_ldebm import LDEBMModel
 from .paper_tables import LANGUAGE_MODEL, PaperTable
 from .scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
+from .scores.control import as_known
+from .scores.embeddings import train_word_vectors
 from .scores.judging import load_judge
 from .scores.reading import agreement_scores
 from .scores.responses import response_scores, write_responses
 from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
 from .training.atomic import write_text
+from .word_vectors import load_word_vectors
 
 SENTENCES = "sentences.json"
 """In a run's folder what its model wrote, by title."""
@@ -44,13 +47,25 @@ class ScoringOptions:
         split (`str`, *optional*, defaults to `"validation"`): what is scored.
         judge (`str` or `Path`, *optional*): a sequence classifier, folder or Hub id, for control.
         language_model (`str` or `Path`, *optional*): folder of a model with `prior="none"`, for perplexity.
-        word_vectors (`str` or `Path`, *optional*): a file in GloVe's format.
+        word_vectors (`str` or `Path`, *optional*): a file in GloVe's or word2vec's text format. Without it those that
+            responses are scored with are trained on the training texts.
     """
 
     split: str = "validation"
     judge: str | Path | None = None
     language_model: str | Path | None = None
     word_vectors: str | Path | None = None
+
+    def __post_init__(self):
+        if self.word_vectors is not None and not Path(self.word_vectors).is_file():
+            raise FileNotFoundError(f"no word vectors: looked for {Path(self.word_vectors).absolute()}")
+
+    @property
+    def vectors(self) -> str:
+        """Which word vectors responses are scored with, for whoever reads the scores."""
+        if self.word_vectors is not None:
+            return f"of {self.word_vectors}"
+        return "trained on the training texts (PPMI and truncated SVD, by scikit-learn)"
 
     def control(self, guidance_scales: Sequence[float], num_samples: int) -> ControlSettings:
         """How control is tried, with the judge and the language model loaded."""
@@ -122,7 +137,7 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
         scores, samples = generation_scores(model, tokenizer, real, plan.generation, **options_of_run)
         sentences = {"samples": samples[:NUM_KEPT_SAMPLES]}
     elif plan.measure == "responses":
-        scores, sentences = score_responses(model, tokenizer, corpus, **common)
+        scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, **common)
     else:
         control = options.control(plan.guidance_scales, plan.num_samples)
         scores, sentences = control_scores(model, tokenizer, corpus, control, **common)
@@ -147,16 +162,32 @@ def score_responses(
     model: LDEBMModel,
     tokenizer: PreTrainedTokenizerBase,
     corpus: Corpus,
+    word_vectors: str | Path | None = None,
     *,
     split: str = "validation",
     seed: int = 0,
     show_progress: bool = False,
 ) -> tuple[Scores, dict[str, list[str]]]:
-    """Scores of a model's responses, and these with what they answer."""
+    """
+    Scores of a model's responses, and these with what they answer.
+
+    Args:
+        model ([`LDEBMModel`]): one with contexts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
+        corpus (`Corpus`): with contexts as those of its training.
+        word_vectors (`str` or `Path`, *optional*): a file of them; default: trained on the corpus's training texts.
+        split (`str`), seed (`int`), show_progress (`bool`): as in [`reading_scores`].
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: one without vectors, or none of the model's words.
+    """
+    if word_vectors is None:
+        vectors = train_word_vectors(as_known(tokenizer, corpus.train.texts), seed=seed)
+    else:
+        vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
     written = write_responses(model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress)
     answers = zip(written.contexts, written.responses, written.references, strict=True)
     shown = [f"{' / '.join(context)} → {response} ({reference})" for context, response, reference in answers]
-    return response_scores(written, seed=seed), {"responses (what was said)": shown}
+    return response_scores(written, vectors, seed=seed), {"responses (what was said)": shown}
 
 
 def _score_text_clusters(run: StudyRun, split: str) -> Scores:

@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..dialogue_turns import encode_contexts, without_marker
+from .embeddings import content_words, embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..data import Split
     from ..modeling_ldebm import LDEBMModel
+    from ..word_vectors import WordVectors
 
 
 @dataclass
@@ -89,15 +91,20 @@ def write_responses(
     return written
 
 
-def response_scores(written: WrittenResponses, *, num_shuffles: int = 5, seed: int = 0) -> dict[str, float]:
-    """BLEU-4 against what was said, 0 to 100, and how varied responses are.
+def response_scores(
+    written: WrittenResponses, vectors: WordVectors | None = None, *, num_shuffles: int = 5, seed: int = 0
+) -> dict[str, float]:
+    """BLEU-4 against what was said, 0 to 100, how near that comes in the words' vectors, and how varied responses are.
 
     `bleu` is of the words, without the speaker's marker that responses may start with; `bleu_with_markers` counts it
     as a word, as published; `bleu_chance` (`_std`) is that of responses dealt out to the contexts at random.
     `reconstruction_bleu` is of texts written again, with markers, as published; not a score of responses.
+    `embedding_average`, `_extrema`, `_greedy`, `_coverage` and so on are the [`EmbeddingScores`] of the words, and
+    missing if no response has a vector.
 
     Args:
         written ([`WrittenResponses`]): of [`write_responses`].
+        vectors ([`WordVectors`], *optional*): of the words as the model knows them; default: no such scores.
         num_shuffles (`int`, *optional*, defaults to 5), seed (`int`, *optional*, defaults to 0): of the chance level.
     """
     responses, references = ([without_marker(text) for text in texts] for texts in
@@ -116,6 +123,12 @@ def response_scores(written: WrittenResponses, *, num_shuffles: int = 5, seed: i
         "empty_share": empty_share(responses),
         "words_per_text": float(np.mean([len(text.split()) for text in responses])),
     }
+    if vectors is not None and any(
+        len(vectors.of(content_words(text))) and len(vectors.of(content_words(reference)))
+        for text, reference in zip(responses, references, strict=True)
+    ):
+        of_words = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)
+        scores |= {f"embedding_{name}": value for name, value in vars(of_words).items()}
     if written.reconstructions:
         scores["reconstruction_bleu"] = corpus_bleu(written.reconstructions, written.references)
     return scores

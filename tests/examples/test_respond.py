@@ -40,6 +40,29 @@ def test_contexts_of_the_corpus(checkpoint, capsys):
     assert again == shown
 
 
+def test_however_many_turns_and_none(checkpoint, capsys):
+    turns = [f"{word} in vienna" for word in ("rain", "will", "no", "it", "city")] * 100
+    long = call(capsys, "respond", checkpoint, "--class_labels", 2, 0, "--turns", *turns)
+    short = call(capsys, "respond", checkpoint, "--class_labels", 2, 0, "--turns", *turns[-4:])
+    assert long.splitlines()[500:] == short.splitlines()[4:], "the model reads three turns of both"
+    opening = call(capsys, "respond", checkpoint, "--no_symbols", "--turns")
+    assert "1 of 1 responses are distinct" in opening and not opening.startswith("  ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--turns", "will it", " "], r"turns\[1\] must hold a word, got ' '"),
+        (["--turns", "<usr>"], r"turns\[0\] must hold a word"),
+        (["--turns", "will it", "--class_labels", "3"], "class_labels must be of 0..2 or of .*; got 3"),
+        (["--num_contexts", "17"], "--num_contexts must be at most 16, all there are, got 17"),
+    ],
+)
+def test_what_cannot_be_answered(checkpoint, capsys, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        call(capsys, "respond", checkpoint, *arguments)
+
+
 def test_other_models_and_symbols_are_refused(checkpoint, capsys, tmp_path):
     with pytest.raises(ValueError, match="class_labels must be of .* got 'angry'"):
         call(capsys, "respond", checkpoint, "--turns", "--class_labels", "angry")

@@ -1,11 +1,13 @@
 """Responses of a model to the contexts of a split, and their scores."""
 
+import numpy as np
 import pytest
 from tiny_models import tiny_model
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.dialogue_turns import MARKERS
+from ldebm_hf.scores import WordVectors
 from ldebm_hf.scores.checkpoints import reading_scores
 from ldebm_hf.scores.responses import WrittenResponses, response_scores, write_responses
 
@@ -49,6 +51,17 @@ def test_markers_count_in_the_published_protocol_alone():
     wrong = response_scores(WrittenResponses([()] * 20, references, swapped, []))
     assert wrong["bleu"] == pytest.approx(100) and wrong["bleu_with_markers"] < 90
     assert "reconstruction_bleu" not in wrong
+
+
+def test_likeness_of_words_is_that_of_what_was_written_without_markers():
+    vectors = WordVectors({"a": 0, "b": 1}, np.array([[1, 0], [0, 1]], dtype=np.float32))
+    references = ["<usr> a a", "<sys> b"] * 6
+    same = response_scores(WrittenResponses([()] * 12, references, references, []), vectors)
+    assert same["embedding_average"] == same["embedding_extrema"] == same["embedding_greedy"] == pytest.approx(1)
+    assert same["embedding_average_chance"] < 0.8 and same["embedding_num_pairs"] == 12
+    assert same["embedding_coverage"] == 1
+    unknown = response_scores(WrittenResponses([()] * 12, references, ["<usr> c", "<unk>"] * 6, []), vectors)
+    assert not [name for name in unknown if name.startswith("embedding")]
 
 
 def test_symbols_are_read_in_their_contexts():
