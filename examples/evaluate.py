@@ -38,6 +38,7 @@ from ldebm_hf.table_runs import (
     ScoringOptions,
     check_split,
     chosen_names,
+    forget_other_samples,
     load_for_scoring,
     score_responses,
     train_and_score,
@@ -91,6 +92,7 @@ def make_table(options: argparse.Namespace) -> None:
             scoring.language_model = of_language.folder
         if scoring.judge is None:
             scoring.judge = train_judge(runs[0], options.smoke)
+    forget_other_samples(runs, plan)
     if plan.measure == "generation" and options.jobs > 1:
         train_shared_language_models(runs[0], plan, options.split)
     if options.jobs == 1:

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-import torch
+from tiny_models import tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer, generation_study
+from ldebm_hf import build_tokenizer, generation_study
 from ldebm_hf.data import load_corpus
 from ldebm_hf.generation_study import (
     GenerationSettings,
@@ -18,16 +18,6 @@ from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores import corpus_bleu, reverse_perplexity
 
 SMALL = LanguageModelSettings(embedding_size=8, hidden_size=8, num_layers=1, num_epochs=1)
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-}
-
 
 @pytest.fixture(scope="module")
 def corpus():
@@ -42,11 +32,6 @@ def tokenizer(corpus):
 @pytest.fixture(scope="module")
 def real(corpus, tokenizer) -> RealTexts:
     return RealTexts.of(corpus, tokenizer)
-
-
-def model_for(tokenizer, preset="consistent") -> LDEBMModel:
-    torch.manual_seed(0)
-    return LDEBMModel(LDEBMConfig.from_preset(preset, vocab_size=len(tokenizer), **SIZES)).eval()
 
 
 def test_real_texts_are_in_the_words_of_the_model_whole_and_cut(corpus, tokenizer, real):
@@ -64,7 +49,7 @@ def test_samples_that_are_real_texts_score_as_these_do(tokenizer, real, tmp_path
     monkeypatch.setattr(generation_study, "draw_samples", lambda *arguments, **options: samples)
     uncut = RealTexts(real.training, real.held_out, real.training, real.held_out)
     folders = {"folder": tmp_path / "run", "shared_folder": tmp_path / "shared"}
-    scores, written = generation_scores(model_for(tokenizer), tokenizer, uncut, settings, **folders)
+    scores, written = generation_scores(tiny_model(vocab_size=len(tokenizer)), tokenizer, uncut, settings, **folders)
     assert written == samples and scores["num_samples"] == size
     for name in ("word_kl_same_size", "word_kl_smoothed", "distinct_1", "distinct_2", "copied", "words_per_text"):
         assert scores[name] == pytest.approx(scores[f"real_{name}"]), name
@@ -81,15 +66,16 @@ def test_samples_that_are_real_texts_score_as_these_do(tokenizer, real, tmp_path
 def test_a_language_model_is_scored_without_reconstructions(tokenizer, real, tmp_path):
     settings = GenerationSettings(20, SMALL)
     folders = {"folder": tmp_path, "shared_folder": tmp_path / "shared"}
-    scores, samples = generation_scores(model_for(tokenizer, "rnn_lm"), tokenizer, real, settings, **folders)
+    model = tiny_model("rnn_lm", vocab_size=len(tokenizer))
+    scores, samples = generation_scores(model, tokenizer, real, settings, **folders)
     assert "bleu" not in scores and "mutual_information" not in scores and len(samples) == settings.num_drawn == 22
     assert scores["perplexity"] > 1 < scores["reverse_perplexity"]
 
 
 def test_language_models_draw_words_and_others_take_the_likeliest(tokenizer, tmp_path):
-    drawn = draw_samples(model_for(tokenizer, "rnn_lm"), tokenizer, 6, tmp_path / "lm")
+    drawn = draw_samples(tiny_model("rnn_lm", vocab_size=len(tokenizer)), tokenizer, 6, tmp_path / "lm")
     assert len(set(drawn)) == 6, "one sentence, if the likeliest words were taken"
-    model = model_for(tokenizer)
+    model = tiny_model(vocab_size=len(tokenizer))
     samples = draw_samples(model, tokenizer, 6, tmp_path / "ldebm", seed=1)
     (file,) = (tmp_path / "ldebm").iterdir()
     assert [json.loads(line)["text"] for line in file.read_text().splitlines()] == samples

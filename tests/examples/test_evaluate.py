@@ -157,6 +157,11 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     bound = again[0].index("NLL, at most")
     assert again[-1].pop(bound) == "91.5" and [line.pop(bound) for line in again[:-1]][2:] == [""] * 4
     assert again == lines
+    monkeypatch.undo()
+    monkeypatch.setattr(Trainer, "_train_epoch", None)
+    evaluate.main([*command, "--rows", "rnn_lm", "--num_samples", "20"])
+    (row,) = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("| rnn_lm |")]
+    assert row[-2] == "20", "scored anew, not trained"
 
 
 def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):
