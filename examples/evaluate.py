@@ -38,7 +38,6 @@ from ldebm_hf.table_runs import (
     ScoringOptions,
     check_split,
     chosen_names,
-    forget_other_samples,
     load_for_scoring,
     score_responses,
     train_and_score,
@@ -76,6 +75,8 @@ def make_table(options: argparse.Namespace) -> None:
     changes = merge(SMOKE if options.smoke else {}, changes_of(options))
     scoring = scoring_options(options)
     scored_with = {"word vectors": scoring.vectors} if plan.measure == "responses" else {}
+    if plan.measure == "generation":
+        scored_with = {"split": options.split, **plan.generation.description}
 
     def run_of(name: str, seed: int) -> StudyRun:
         run = plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
@@ -92,7 +93,6 @@ def make_table(options: argparse.Namespace) -> None:
             scoring.language_model = of_language.folder
         if scoring.judge is None:
             scoring.judge = train_judge(runs[0], options.smoke)
-    forget_other_samples(runs, plan)
     if plan.measure == "generation" and options.jobs > 1:
         train_shared_language_models(runs[0], plan, options.split)
     if options.jobs == 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,12 @@ class GenerationSettings:
     def num_drawn(self) -> int:
         """Samples with those that choose the language model's epoch."""
         return round(self.num_samples / (1 - VALIDATION_SHARE))
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What scores depend on, in words by name."""
+        sizes = ", ".join(f"{name} {value}" for name, value in asdict(self.language_model).items())
+        return {"samples": str(self.num_samples), "language model of samples": sizes}
 
 
 @dataclass
@@ -124,7 +130,7 @@ def generation_scores(
     Returns:
         The scores, and the samples.
     """
-    scores: Scores = {"num_samples": settings.num_samples}
+    scores: Scores = {}
     if model.config.prior != "none":
         reading = read_texts(model, tokenizer, real.held_out, seed=seed, show_progress=show_progress)
         scores |= reconstruction_scores(reading) | (information_scores(reading) if model.has_symbols else {})

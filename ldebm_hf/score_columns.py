@@ -38,7 +38,6 @@ PLAIN_COLUMNS = {
     "copied": ("copied %", 100),
     "words_per_text": ("words", 1),
     "accuracy": ("as asked for %", 100),
-    "num_samples": ("samples", 1),
 }
 AGREEMENT_COLUMNS = {
     "homogeneity": "homogeneity",

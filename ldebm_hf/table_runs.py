@@ -28,7 +28,7 @@ from .scores.embeddings import train_word_vectors
 from .scores.judging import load_judge
 from .scores.reading import agreement_scores
 from .scores.responses import response_scores, write_responses
-from .studies import SCORES_FILE, Scores, StudyRun, TimedTrainer
+from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
 from .training.atomic import write_text
 from .word_vectors import load_word_vectors
@@ -144,14 +144,6 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
     if sentences is not None:
         write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))
     return scores | trainer.times
-
-
-def forget_other_samples(runs: Sequence[StudyRun], plan: PaperTable) -> None:
-    """Remove scores of another number of samples: what is trained stays, and is scored anew."""
-    for run in runs if plan.measure == "generation" else []:
-        scores = run.finished_scores()
-        if scores is not None and scores["num_samples"] != plan.num_samples:
-            (run.folder / SCORES_FILE).unlink()
 
 
 def shared_folder(run: StudyRun) -> Path:

@@ -145,7 +145,7 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     assert [line[0] for line in lines[2:]] == ["ldebm (paper)", "real held-out texts", "kl_1", "ldebm", "rnn_lm"]
     assert lines[0][1:4] == ["rPPL", "BLEU", "wKL"] and lines[2][1:4] == ["165", "11.2", "0.06"]
     assert all(line[1] and line[lines[0].index("wKL, also smoothed")] for line in lines[3:])
-    assert lines[-1][2] == "" and lines[-1][lines[0].index("samples")] == str(evaluate.SMOKE_SAMPLES)
+    assert lines[-1][2] == "" and f"\nsamples: {evaluate.SMOKE_SAMPLES}\n" in text and "num_epochs 2" in text
     assert (folder / "table.png").exists() or not importlib.util.find_spec("matplotlib")
 
     (folder / "ldebm" / "0" / "scores.json").unlink()
@@ -160,8 +160,9 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     monkeypatch.undo()
     monkeypatch.setattr(Trainer, "_train_epoch", None)
     evaluate.main([*command, "--rows", "rnn_lm", "--num_samples", "20"])
-    (row,) = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("| rnn_lm |")]
-    assert row[-2] == "20", "scored anew, not trained"
+    assert "\nsamples: 20\n" in (folder / "table.md").read_text(), "scored anew, not trained"
+    (samples,) = (folder / "rnn_lm" / "0").glob("samples-*-22.jsonl")
+    assert len(samples.read_text().splitlines()) == 22
 
 
 def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):
