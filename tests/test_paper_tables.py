@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ldebm_hf import build_tokenizer
 from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points
 
@@ -15,11 +16,12 @@ TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
 def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
     plan = PaperTable.load(path)
     assert set(plan.published) <= set(plan.rows)
-    keys = []
+    keys, tokenizer = [], build_tokenizer(["a text"])
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
         run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
         assert run.folder == tmp_path / plan.study / name / "3"
+        assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
     if plan.measure == "control":
