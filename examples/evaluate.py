@@ -2,6 +2,7 @@
 
     python examples/evaluate.py outputs/daily_dialog
     python examples/evaluate.py outputs/yelp --judge outputs/judge --language_model outputs/lm --guidance_scales 1,4,16
+    python examples/evaluate.py --config examples/tables/table1.yaml --data_dir data/ptb --num_samples 4000
     python examples/evaluate.py --config examples/tables/table3.yaml --data_dir data/daily_dialog --seeds 0,1,2
     python examples/evaluate.py --config examples/tables/table7.yaml --data_dir data/yelp --rows ldebm
     python examples/evaluate.py --config examples/tables/table9.yaml --data_dir data/agnews --seeds 0,1,2,3,4
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
+from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
 from ldebm_hf.plots import plot_guidance
 from ldebm_hf.score_columns import score_table
@@ -39,6 +41,7 @@ from ldebm_hf.table_runs import (
     load_for_scoring,
     score_responses,
     train_and_score,
+    train_shared_language_models,
 )
 from ldebm_hf.training import Settings
 from ldebm_hf.training.atomic import write_text
@@ -47,11 +50,13 @@ from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 EXAMPLES = Path(__file__).parent
 SMOKE = {
     "data": {"max_train_examples": 200},
-    "model": {"embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16, "latent_size": 6,
+    "model": {"embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16,
               "energy_hidden_size": 16, "langevin_steps": 2},
     "training": {"num_train_epochs": 1},
 }  # fmt: skip
 SMOKE_LABEL_COUNTS = [20, 40]
+SMOKE_SAMPLES = 100
+SMOKE_LANGUAGE_MODEL = LanguageModelSettings(embedding_size=16, hidden_size=16, num_layers=1, num_epochs=2)
 
 
 # 1. A table.
@@ -61,6 +66,8 @@ def make_table(options: argparse.Namespace) -> None:
     plan = PaperTable.load(options.config)
     if plan.label_counts and options.smoke:
         plan.label_counts = SMOKE_LABEL_COUNTS
+    if plan.measure == "generation" and options.smoke:
+        plan.num_samples, plan.sample_language_model = SMOKE_SAMPLES, SMOKE_LANGUAGE_MODEL
     if options.guidance_scales:
         plan.guidance_scales = options.guidance_scales
     plan.num_samples = options.num_samples or plan.num_samples
@@ -69,6 +76,8 @@ def make_table(options: argparse.Namespace) -> None:
     scoring = scoring_options(options)
     scored_with = {"word vectors": scoring.vectors} if plan.measure == "responses" else {}
     scored_with |= {way: json.dumps(arguments) for way, arguments in plan.ways.items()}
+    if plan.measure == "generation":
+        scored_with |= {"split": options.split, **plan.generation.description}
 
     def run_of(name: str, seed: int) -> StudyRun:
         run = plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
@@ -85,6 +94,8 @@ def make_table(options: argparse.Namespace) -> None:
             scoring.language_model = of_language.folder
         if scoring.judge is None:
             scoring.judge = train_judge(runs[0], options.smoke)
+    if plan.measure == "generation" and options.jobs > 1:
+        train_shared_language_models(runs[0], plan, options.split)
     if options.jobs == 1:
         failures = finish_here(runs, finish, plan.study)
     else:
@@ -205,7 +216,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--word_vectors", help="a file in GloVe's format: responses, row given_vectors")
     parser.add_argument("--guidance_scales", type=numbers(float), help="to be tried besides the model's own")
     parser.add_argument("--min_label_probability", type=float, help="try control with rejection too (generate.py)")
-    parser.add_argument("--num_samples", type=int, help="sentences per class (default 500)")
+    parser.add_argument("--num_samples", type=int, help="sentences per class, or of a generation table in all")
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/tables"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread")

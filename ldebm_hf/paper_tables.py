@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from .generation_study import GenerationSettings
+from .lstm_language_model import LanguageModelSettings
+from .presets import PRESETS
 from .studies import Changes, Scores, StudyRun, merge, read_recipe
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
@@ -16,7 +20,7 @@ ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_
                 "document_dropout", "document_batch_norm", "word_dropout")  # fmt: skip
 """What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
 LANGUAGE_MODEL = "language_model"
-Measure = Literal["reading", "control", "responses", "classification"]
+Measure = Literal["reading", "control", "responses", "classification", "generation"]
 
 
 @dataclass
@@ -29,8 +33,8 @@ class PaperTable:
         title (`str`): a line for its reader.
         recipe (`str`): name of the recipe that all rows start from.
         measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes),
-            `"responses"` (answers in a dialogue) or `"classification"` (of held-out texts, after `label_counts`
-            labels).
+            `"responses"` (answers in a dialogue), `"classification"` (of held-out texts, after `label_counts`
+            labels) or `"generation"` (reconstructions, and samples beside real texts).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
         text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.few_label_study`.
@@ -40,9 +44,13 @@ class PaperTable:
         published (`dict`): by name of a row, the paper's scores, under the names that ours have.
         language_model (`dict`, *optional*): settings over the recipe's of the model whose perplexity is reported.
         guidance_scales (`list[float]`): at which control is measured too.
-        num_samples (`int`): sentences per class.
+        num_samples (`int`): sentences per class; of a generation table sentences that are judged.
+        sample_language_model (`LanguageModelSettings`): for both directions of perplexity of samples; fields that the
+            file leaves out are as published.
         ways (`dict[str, dict]`): by name, other arguments of `generate` than greedy search's that control is measured
             with too. Each is a row of its own, `row, name`.
+        curves (`dict[str, list[str]]`): by a title, rows that are points of a curve in a figure, in its order.
+        curve_setting (`str`): the setting of the model that differs along the curves.
         study (`str`): the folder of its runs, which tables may share; default the table's name.
         shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
             listed.
@@ -62,6 +70,9 @@ class PaperTable:
     guidance_scales: list[float] = field(default_factory=list)
     num_samples: int = 500
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sample_language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+    curves: dict[str, list[str]] = field(default_factory=dict)
+    curve_setting: str = ""
     study: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0
@@ -77,8 +88,9 @@ class PaperTable:
             raise FileNotFoundError(f"no table {str(path)!r} (--config)")
         values: dict[str, Any] = yaml.safe_load(Path(path).read_text("utf-8"))
         try:
-            content = cls(name=Path(path).stem, **values)
-        except TypeError as error:
+            sizes = LanguageModelSettings(**values.pop("sample_language_model", {}))
+            content = cls(name=Path(path).stem, sample_language_model=sizes, **values)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
         if content.measure not in Measure.__args__:
             raise ValueError(f"{path}: measure must be one of {', '.join(Measure.__args__)}, got {content.measure!r}")
@@ -86,7 +98,16 @@ class PaperTable:
             raise ValueError(f"{path}: label_counts must be given for measure classification, and for it alone")
         content.study = content.study or content.name
         content.rows = {name: changes or {} for name, changes in content.rows.items()}
+        unknown = {row for rows in content.curves.values() for row in rows} - content.rows.keys()
+        if unknown or bool(content.curves) != bool(content.curve_setting):
+            wrong = f"no row {', '.join(sorted(unknown))}" if unknown else "curve_setting and curves go together"
+            raise ValueError(f"{path}: curves must be of rows, along a setting: {wrong}")
         return content
+
+    @property
+    def generation(self) -> GenerationSettings:
+        """How samples are judged."""
+        return GenerationSettings(self.num_samples, self.sample_language_model)
 
     @property
     def all_rows(self) -> list[str]:
@@ -156,3 +177,18 @@ def _by_suffix(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
 
 def _is_number(suffix: str) -> bool:
     return suffix.replace(".", "", 1).isdigit()
+
+
+def curve_points(
+    plan: PaperTable, runs: Iterable[StudyRun], scores: dict[str, dict[str, Scores]]
+) -> dict[str, dict[str, dict[str, Scores]]]:
+    """By curve of a table and by the value of its setting, the scores of the finished rows."""
+    settings = {run.model: run.settings.model for run in runs}
+    if not plan.curves:
+        return {}
+    values = {row: (PRESETS[model["preset"]] | model)[plan.curve_setting] for row, model in settings.items()}
+    curves = {
+        title: {f"{values[row]:g}": scores[row] for row in rows if row in scores and row in values}
+        for title, rows in plan.curves.items()
+    }
+    return {title: points for title, points in curves.items() if points}

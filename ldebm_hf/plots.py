@@ -25,6 +25,12 @@ GUIDANCE_PANELS = {
     "self_bleu": "self-BLEU (less is more varied)",
     "distinct_2": "distinct-2",
 }
+TRADEOFF_PANELS = {
+    "reverse_perplexity": "reverse perplexity of the samples",
+    "perplexity": "perplexity of the samples",
+    "word_kl_smoothed": "divergence of their words, nats",
+}
+Points = Mapping[str, Mapping[str, Mapping[str, float]]]  # by a value, a seed and a score's name
 NUM_CELLS = 100
 NUM_COLORS = 64  # of the palette of a figure: a density in as many shades looks like one in all of them
 MAX_BYTES = 190_000
@@ -144,11 +150,7 @@ def plot_evolution(curves: Mapping[str, Mapping[str, tuple[list[float], list[flo
     _save_small(page, path, num_colors=256)
 
 
-def plot_guidance(
-    sweeps: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
-    real: Mapping[str, Mapping[str, Mapping[str, float]]],
-    path: Path,
-) -> None:
+def plot_guidance(sweeps: Mapping[str, Points], real: Points, path: Path) -> None:
     """Accuracy of what is written for a class against how likely and how varied it is, a curve per model.
 
     Args:
@@ -159,24 +161,62 @@ def plot_guidance(
     Raises:
         ImportError: matplotlib is not installed.
     """
+    _plot_curves(sweeps, real, path, GUIDANCE_PANELS, ("accuracy", "as asked for, %", 100), "γ")
+
+
+def plot_tradeoff(curves: Mapping[str, Points], real: Points, path: Path, setting: str) -> None:
+    """How well texts come back against how well the prior's samples do, a curve per kind of model.
+
+    Args:
+        curves: by title, value of the setting and seed: `bleu`, and what there is of `TRADEOFF_PANELS`.
+        real: by any name and seed, the latter of real texts, drawn as a line.
+        path (`Path`): of the PNG file.
+        setting (`str`): what changes along a curve.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    title = f"reconstruction BLEU, by\n{setting.replace('_', ' ')}"
+    _plot_curves(curves, real, path, TRADEOFF_PANELS, ("bleu", title, 1), "")
+
+
+def _plot_curves(
+    curves: Mapping[str, Points],
+    real: Points,
+    path: Path,
+    panels: Mapping[str, str],
+    height: tuple[str, str, float],
+    symbol: str,
+) -> None:
+    """A panel for each score that there is, of which another is drawn: `height` is its name, title and unit.
+
+    Real texts are a star, or a line if they do not have the other score.
+    """
     from matplotlib.figure import Figure
 
     def mean(of_seeds: Mapping[str, Mapping[str, float]], name: str) -> float:
         return float(np.mean([scores[name] for scores in of_seeds.values()]))
 
-    first = next(iter(next(iter(next(iter(sweeps.values())).values())).values()))
-    names = [name for name in GUIDANCE_PANELS if name in first]
+    score, title, unit = height
+    first = next(iter(next(iter(next(iter(curves.values())).values())).values()))
+    names = [name for name in panels if name in first]
     page = Figure(figsize=(3.4 * len(names), 3), layout="constrained")
     for panel, name in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for model, points in sweeps.items():
+        for model, points in curves.items():
             xs = [mean(of_seeds, name) for of_seeds in points.values()]
-            ys = [100 * mean(of_seeds, "accuracy") for of_seeds in points.values()]
+            ys = [unit * mean(of_seeds, score) for of_seeds in points.values()]
             panel.plot(xs, ys, marker=".", linewidth=1, label=model.replace("_", " "))
-            for scale, x, y in zip(points, xs, ys, strict=True):
-                panel.annotate(f"γ {scale}", (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+            for value, x, y in zip(points, xs, ys, strict=True):
+                label = f"{symbol} {value}".strip()
+                panel.annotate(label, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
         for of_seeds in real.values():
-            panel.plot(mean(of_seeds, name), 100 * mean(of_seeds, "accuracy"), "k*", label="real texts")
-        panel.set(xlabel=GUIDANCE_PANELS[name], ylabel="as asked for, %")
+            x = mean(of_seeds, name)
+            if score in next(iter(of_seeds.values())):
+                panel.plot(x, unit * mean(of_seeds, score), "k*", label="real texts")
+            else:
+                panel.axvline(x, color="black", linestyle=":", linewidth=1, label="real texts")
+        panel.set(xlabel=panels[name], ylabel=title)
+        panel.margins(0.1)
         panel.legend(fontsize=7)
     _save_small(page, path, num_colors=256)
 

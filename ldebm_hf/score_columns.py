@@ -9,7 +9,11 @@ from .studies import Scores, in_brackets, spread, table
 Rows = dict[str, dict[str, Scores]]
 """Scores by the row's name and the seed."""
 PLAIN_COLUMNS = {
+    "reverse_perplexity": ("rPPL", 1),
     "bleu": ("BLEU", 1),
+    "word_kl": ("wKL", 1),
+    "nll": ("NLL, at most", 1),
+    "nll_published": ("NLL as published", 1),
     "bleu_chance": ("BLEU by chance", 1),
     "bleu_with_markers": ("BLEU, markers counted", 1),
     "embedding_average": ("embedding average", 100),
@@ -25,6 +29,8 @@ PLAIN_COLUMNS = {
     "symbols_used": ("symbols used", 1),
     "usage_perplexity": ("as many if used alike", 1),
     "perplexity": ("perplexity", 1),
+    "word_kl_same_size": ("wKL, as many as held out", 1),
+    "word_kl_smoothed": ("wKL, also smoothed", 1),
     "distinct_1": ("distinct-1 %", 100),
     "distinct_2": ("distinct-2 %", 100),
     "distinct_texts": ("distinct %", 100),

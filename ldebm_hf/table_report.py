@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .paper_tables import PaperTable, guidance_sweep, other_ways, real_texts
-from .plots import plot_guidance
+from .generation_study import likelihood_scores
+from .paper_tables import PaperTable, curve_points, guidance_sweep, other_ways, real_texts
+from .plots import plot_guidance, plot_tradeoff
 from .score_columns import score_table
-from .studies import StudyRun, finished
+from .studies import Scores, StudyRun, finished
 from .table_runs import SENTENCES
 from .training.atomic import write_text
 
@@ -25,8 +26,9 @@ def write_report(
     explain: Callable[[StudyRun], list[dict[str, Any]]],
 ) -> str:
     """
-    Write `table.md` and `table.json` of what is finished, and `guidance.png` where guidance scales were tried, into
-    the folder of the table's study.
+    Write `table.md` and `table.json` of what is finished into the folder of the table's study, with `guidance.png`
+    where guidance scales were tried and `table.png` of the table's curves. In tables that share a study, these files
+    have the table's name.
 
     Args:
         plan ([`PaperTable`]): the table.
@@ -38,11 +40,15 @@ def write_report(
             tables that show symbols.
 
     Returns:
-        `str`: the text of `table.md`, with a line about the figure; empty if nothing is finished.
+        `str`: the text of `table.md`, with a line about each figure; empty if nothing is finished.
     """
     scores = plan.by_row(finished(runs))
     if not scores:
         return ""
+    for run in runs if plan.measure == "generation" else []:
+        of_seeds = scores.get(run.model, {})
+        if str(run.seed) in of_seeds:
+            of_seeds[str(run.seed)] |= likelihood_scores(run.folder)
     folder, name = output_dir / plan.study, "table" if plan.study == plan.name else plan.name
     rows = {f"{row} (paper)": {"paper": values} for row, values in plan.published.items()}
     rows |= real_texts(scores)
@@ -69,10 +75,21 @@ def write_report(
     text = "\n".join(lines) + "\n"
     write_text(folder / f"{name}.md", text)
     write_text(folder / f"{name}.json", json.dumps(rows, indent=1))
+    figures = []
     if sweep:
-        plot_guidance(sweep, real_texts(scores), folder / "guidance.png")
-        return f"{text}figure: {folder / 'guidance.png'}\n"
-    return text
+        figures.append(folder / "guidance.png")
+        plot_guidance(sweep, real_texts(scores), figures[-1])
+    curves = curve_points(plan, runs, scores)
+    if curves:
+        figures.append(folder / f"{name}.png")
+        real = {row: {"real": _without_bleu(values["real"])} for row, values in real_texts(scores).items()}
+        plot_tradeoff(curves, real, figures[-1], plan.curve_setting)
+    return text + "".join(f"figure: {figure}\n" for figure in figures)
+
+
+def _without_bleu(scores: Scores) -> Scores:
+    """Real texts are not reconstructed."""
+    return {name: value for name, value in scores.items() if name != "bleu"}
 
 
 def _bullets(texts: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from .few_label_study import (
     symbol_scores,
     text_baseline_scores,
 )
+from .generation_study import RealTexts, generation_scores
 from .modeling_ldebm import LDEBMModel
 from .paper_tables import LANGUAGE_MODEL, PaperTable
 from .scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
@@ -35,6 +36,7 @@ from .word_vectors import load_word_vectors
 
 SENTENCES = "sentences.json"
 """In a run's folder what its model wrote, by title."""
+NUM_KEPT_SAMPLES = 100
 
 
 @dataclass
@@ -131,6 +133,12 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
         scores = symbol_scores(model, tokenizer, scored, run.settings.data.label_count)
     elif plan.measure == "reading":
         scores = reading_scores(model, tokenizer, corpus, **common)
+    elif plan.measure == "generation":
+        real = RealTexts.of(corpus, tokenizer, options.split)
+        folders = {"folder": run.folder, "shared_folder": shared_folder(run)}
+        options_of_run = {**folders, "seed": run.seed, "show_progress": True}
+        scores, samples = generation_scores(model, tokenizer, real, plan.generation, **options_of_run)
+        sentences = {"samples": samples[:NUM_KEPT_SAMPLES]}
     elif plan.measure == "responses":
         scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, **common)
     else:
@@ -139,6 +147,18 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
     if sentences is not None:
         write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))
     return scores | trainer.times
+
+
+def shared_folder(run: StudyRun) -> Path:
+    """Where the language models of real texts are that all rows of a generation table share."""
+    return run.folder.parents[1] / "language_models"
+
+
+def train_shared_language_models(run: StudyRun, plan: PaperTable, split: str) -> None:
+    """Train them, unless they are there, before several processes need them."""
+    corpus = run.settings.load_corpus()
+    real = RealTexts.of(corpus, run.settings.data.build_tokenizer(corpus), split)
+    real.language_models(plan.generation, shared_folder(run), show_progress=True)
 
 
 def score_responses(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways
+from ldebm_hf import build_tokenizer
+from ldebm_hf.lstm_language_model import LanguageModelSettings
+from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
@@ -14,11 +16,12 @@ TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
 def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
     plan = PaperTable.load(path)
     assert set(plan.published) <= set(plan.rows)
-    keys = []
+    keys, tokenizer = [], build_tokenizer(["a text"])
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
         run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
         assert run.folder == tmp_path / plan.study / name / "3"
+        assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
     if plan.measure == "control":
@@ -32,6 +35,27 @@ def test_another_preset_keeps_the_recipes_sizes_and_nothing_else(tmp_path):
     assert ours["kl_weight"] == 0.2 and ours["classification_weight"] == 10
     assert "kl_weight" not in vae and "classification_weight" not in vae
     assert vae["latent_size"] == ours["latent_size"] and vae["preset"] == "vae"
+
+
+def test_points_of_a_curve_are_finished_rows_by_the_value_of_their_setting(tmp_path):
+    rows = {"ours": {}, "strong": {"model": {"kl_weight": 1.0}}, "vae": {"model": {"preset": "vae"}}, "weak": {}}
+    curves = {"ours": ["ours", "strong"], "others": ["weak"]}
+    plan = PaperTable("t", "", "demo", "generation", rows=rows, curves=curves, curve_setting="kl_weight")
+    runs = [plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}) for row in rows]
+    scores = {row: {"0": {"bleu": float(number)}} for number, row in enumerate(["ours", "strong", "vae"])}
+    assert curve_points(plan, runs, scores) == {"ours": {"0.2": scores["ours"], "1": scores["strong"]}}
+    plan.curves = {}
+    assert curve_points(plan, runs, scores) == {}
+
+
+def test_language_model_of_samples_is_as_published_but_for_what_a_file_says(tmp_path):
+    file = tmp_path / "table.yaml"
+    head = "title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nnum_samples: 9\n"
+    file.write_text(head + "sample_language_model: {num_epochs: 2}")
+    settings = PaperTable.load(file).generation
+    assert (settings.num_samples, settings.language_model) == (9, LanguageModelSettings(num_epochs=2))
+    file.write_text(head)
+    assert PaperTable.load(file).generation.language_model == LanguageModelSettings()
 
 
 def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
@@ -54,6 +78,13 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
         ("title: t\nrecipe: yelp\nmeasure: guess\nrows: {}", "measure must be one of reading, control.*, got 'guess'"),
         ("title: t\nrecipe: yelp\nmeasure: reading\nrows: {}\ncolour: red", "colour"),
         ("title: t\nmeasure: reading\nrows: {}", "recipe"),
+        ("title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nsample_language_model: {width: 2}", "width"),
+        (
+            "title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nsample_language_model: {num_layers: 0}",
+            "num_layers must be an int of at least 1",
+        ),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {}\ncurve_setting: kl_weight\ncurves: {a: [b]}", "no row b"),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\ncurves: {a: [b]}", "curve_setting and curves"),
         ("title: t\nrecipe: agnews\nmeasure: classification\nrows: {}", "label_counts must be given"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ldebm_hf.data import POINT_DISTRIBUTIONS
-from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols, plot_validation_curves
+from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols, plot_tradeoff, plot_validation_curves
 from ldebm_hf.scores import PointSamples
 
 
@@ -109,3 +109,22 @@ def test_evolution_is_drawn_with_gaps(tmp_path):
         assert (np.abs(image - color).sum(-1) < 60).sum() > least
     plot_evolution({}, tmp_path / "empty.png")
     assert (tmp_path / "empty.png").exists()
+
+
+def test_tradeoff_has_a_panel_for_every_score_that_there_is(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def point(bleu, perplexity):
+        return {"0": {"bleu": bleu, "reverse_perplexity": perplexity, "word_kl_smoothed": 0.2}}
+
+    curves = {"LDEBM": {"0.1": point(12, 300), "1": point(3, 200)}, "masked": {"0.1": point(14, 400)}}
+    real = {"real": {"real": {"reverse_perplexity": 100, "word_kl_smoothed": 0.1}}}
+    darkness = []
+    for texts in ({}, real):
+        plot_tradeoff(curves, texts, tmp_path / "curve.png", "kl_weight")
+        image = pixels(tmp_path / "curve.png")
+        assert image.shape[1] > 2 * image.shape[0], "two panels"
+        halves = np.array_split(image, 2, axis=1)
+        assert all((np.abs(half - [31, 119, 180]).sum(-1) < 60).sum() > 50 for half in halves), "a curve in each"
+        darkness.append([(half.sum(-1) < 60).sum() for half in halves])
+    assert all(line > none for none, line in zip(*darkness, strict=True)), "a dotted line of real texts in each"

@@ -14,12 +14,15 @@ from .distinct_n import DistinctN
 from .embedding_average import EmbeddingAverage
 from .embedding_extrema import EmbeddingExtrema
 from .embedding_greedy import EmbeddingGreedy
+from .forward_perplexity import ForwardPerplexity
 from .homogeneity import Homogeneity
 from .mutual_information import MutualInformation
 from .normalized_mutual_information import NormalizedMutualInformation
+from .reverse_perplexity import ReversePerplexity
 from .self_bleu import SelfBLEU
 from .symbol_usage import SymbolUsage
 from .v_measure import VMeasure
+from .word_kl import WordKL
 
 __all__ = [
     "BLEU",
@@ -32,10 +35,13 @@ __all__ = [
     "EmbeddingAverage",
     "EmbeddingExtrema",
     "EmbeddingGreedy",
+    "ForwardPerplexity",
     "Homogeneity",
     "MutualInformation",
     "NormalizedMutualInformation",
+    "ReversePerplexity",
     "SelfBLEU",
     "SymbolUsage",
     "VMeasure",
+    "WordKL",
 ]

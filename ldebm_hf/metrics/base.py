@@ -1,14 +1,15 @@
-"""What the metrics share: a description from the docstring, and the comparisons of symbols and of responses."""
+"""What the metrics share: a description from the docstring, and comparisons of symbols, responses and samples."""
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import datasets
 import evaluate
 
+from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors, symbol_scores, train_word_vectors
 
 
@@ -90,3 +91,25 @@ class EmbeddingMetric(ScoreMetric):
         scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))
         names = [self.score_name + suffix for suffix in ("", "_chance", "_chance_std")] + ["coverage", "num_pairs"]
         return {name: float(scores[name]) for name in names}
+
+
+class PerplexityMetric(ScoreMetric):
+    """Perplexity under an LSTM language model that is trained for it.
+
+    Args:
+        score (`Callable`): of predictions, other texts and settings, set by the class.
+    """
+
+    inputs = datasets.Features({"predictions": datasets.Value("string")})
+
+    @property
+    @abstractmethod
+    def score(self):
+        """[`ldebm_hf.scores.reverse_perplexity`] or [`ldebm_hf.scores.forward_perplexity`]."""
+
+    def _scores(self, predictions: Sequence[str], others: Sequence[str], options: dict) -> dict[str, float]:
+        names = {field.name for field in fields(LanguageModelSettings)} & options.keys()
+        settings = LanguageModelSettings(**{name: options.pop(name) for name in names})
+        scores = self.score(predictions, others, settings, **options)
+        name = self.score.__name__
+        return {name: scores.perplexity, "unknown_share": scores.num_unknown / scores.num_tokens}

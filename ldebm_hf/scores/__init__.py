@@ -9,9 +9,11 @@ from .embeddings import EmbeddingScores, embedding_scores, train_word_vectors
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
+from .sample_perplexity import forward_perplexity, reverse_perplexity
 from .symbols import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
 from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
 from .topics import topic_coherence, topic_diversity
+from .words import WordDivergence, word_divergence
 
 __all__ = [
     "BatchedHomogeneity",
@@ -24,6 +26,7 @@ __all__ = [
     "RecoveryScores",
     "SymbolScores",
     "SymbolUsage",
+    "WordDivergence",
     "WordVectors",
     "attribute_accuracy",
     "batched_homogeneity",
@@ -38,11 +41,13 @@ __all__ = [
     "empty_share",
     "energy_distance",
     "floor_scores",
+    "forward_perplexity",
     "load_word_vectors",
     "mask_positions",
     "mode_scores",
     "mutual_information",
     "recovery_scores",
+    "reverse_perplexity",
     "score_points",
     "score_samples",
     "self_bleu",
@@ -52,4 +57,5 @@ __all__ = [
     "topic_coherence",
     "topic_diversity",
     "train_word_vectors",
+    "word_divergence",
 ]

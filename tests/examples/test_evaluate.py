@@ -9,9 +9,10 @@ import torch
 import yaml
 from untrained import load_script
 
-from ldebm_hf import build_tokenizer, table_runs
+from ldebm_hf import build_tokenizer, generation_study, lstm_training, table_runs
 from ldebm_hf.data import load_corpus
 from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
+from ldebm_hf.training import Trainer
 
 READING = {
     "title": "Reading of the built-in corpus",
@@ -33,6 +34,20 @@ CONTROL = {
     "rows": {"ldebm": None},
     "language_model": {"model": {"preset": "rnn_lm"}},
     "shown_sentences": 2,
+}
+GENERATION = {
+    "title": "Sentences of the built-in corpus",
+    "recipe": "demo",
+    "measure": "generation",
+    "rows": {
+        "ldebm": None,
+        "kl_1": {"model": {"kl_weight": 1.0}},
+        "rnn_lm": {"model": {"preset": "rnn_lm"}},
+    },
+    "published": {"ldebm": {"reverse_perplexity": 164.57, "bleu": 11.16, "word_kl": 0.06}},
+    "curves": {"LDEBM": ["ldebm", "kl_1"]},
+    "curve_setting": "kl_weight",
+    "shown_sentences": 3,
 }
 CLASSIFICATION = {
     "title": "Few labels of the built-in corpus",
@@ -120,6 +135,36 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     assert scores["words_per_text@as read"] <= 5 and 0 <= scores["accuracy@as read"] <= 1
     figure = tmp_path / "out" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
+
+
+def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_path, capsys, monkeypatch):
+    command = ["--config", write_table(tmp_path, "written", GENERATION), "--smoke", "--output_dir", str(tmp_path)]
+    evaluate.main(command)
+    folder = tmp_path / "written"
+    text = (folder / "table.md").read_text()
+    assert text in capsys.readouterr().out and "ldebm, samples" in text
+    lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
+    assert [line[0] for line in lines[2:]] == ["ldebm (paper)", "real held-out texts", "kl_1", "ldebm", "rnn_lm"]
+    assert lines[0][1:4] == ["rPPL", "BLEU", "wKL"] and lines[2][1:4] == ["165", "11.2", "0.06"]
+    assert all(line[1] and line[lines[0].index("wKL, also smoothed")] for line in lines[3:])
+    assert lines[-1][2] == "" and f"\nsamples: {evaluate.SMOKE_SAMPLES}\n" in text and "num_epochs 2" in text
+    assert (folder / "table.png").exists() or not importlib.util.find_spec("matplotlib")
+
+    (folder / "ldebm" / "0" / "scores.json").unlink()
+    (folder / "rnn_lm" / "0" / "likelihood.json").write_text('{"summary": {"lower": -91.5, "published": null}}')
+    for module, name in ((generation_study, "write_samples"), (lstm_training, "_Training"), (Trainer, "_train_epoch")):
+        monkeypatch.setattr(module, name, None)  # all of that is done
+    evaluate.main(command)
+    again = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
+    bound = again[0].index("NLL, at most")
+    assert again[-1].pop(bound) == "91.5" and [line.pop(bound) for line in again[:-1]][2:] == [""] * 4
+    assert again == lines
+    monkeypatch.undo()
+    monkeypatch.setattr(Trainer, "_train_epoch", None)
+    evaluate.main([*command, "--rows", "rnn_lm", "--num_samples", "20"])
+    assert "\nsamples: 20\n" in (folder / "table.md").read_text(), "scored anew, not trained"
+    (samples,) = (folder / "rnn_lm" / "0").glob("samples-*-22.jsonl")
+    assert len(samples.read_text().splitlines()) == 22
 
 
 def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):

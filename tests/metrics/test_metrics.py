@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from ldebm_hf import metrics
-from ldebm_hf.scores import WordVectors, self_bleu, symbol_scores
+from ldebm_hf.lstm_language_model import LanguageModelSettings
+from ldebm_hf.scores import (
+    WordVectors,
+    forward_perplexity,
+    reverse_perplexity,
+    self_bleu,
+    symbol_scores,
+    word_divergence,
+)
 from ldebm_hf.scores import batched_homogeneity as score_batches
 
 FILES = {
@@ -22,12 +30,15 @@ FILES = {
     "EmbeddingAverage": "embedding_average",
     "EmbeddingExtrema": "embedding_extrema",
     "EmbeddingGreedy": "embedding_greedy",
+    "ForwardPerplexity": "forward_perplexity",
     "Homogeneity": "homogeneity",
     "MutualInformation": "mutual_information",
     "NormalizedMutualInformation": "normalized_mutual_information",
+    "ReversePerplexity": "reverse_perplexity",
     "SelfBLEU": "self_bleu",
     "SymbolUsage": "symbol_usage",
     "VMeasure": "v_measure",
+    "WordKL": "word_kl",
 }
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(5, size=300)
@@ -35,6 +46,7 @@ SYMBOLS = np.where(RNG.random(300) < 0.5, CLASSES, RNG.integers(20, size=300))
 TEXTS = ["a b c d e", "a b c", "", "e d c b a e", "a b c d d"]
 VECTORS = WordVectors({word: row for row, word in enumerate("abcde")}, RNG.standard_normal((5, 4)).astype(np.float32))
 RESPONSES = ({"predictions": TEXTS, "references": TEXTS[::-1]}, {"vectors": VECTORS})
+TINY_LANGUAGE_MODEL = {"embedding_size": 4, "hidden_size": 4, "num_layers": 1, "num_epochs": 1}
 INPUTS = {
     "BLEU": ({"predictions": TEXTS, "references": TEXTS[::-1]}, {}),
     "AttributeAccuracy": ({"predictions": CLASSES, "references": SYMBOLS % 5}, {"label_names": list("vwxyz")}),
@@ -44,9 +56,12 @@ INPUTS = {
     "EmbeddingExtrema": RESPONSES,
     "EmbeddingGreedy": RESPONSES,
     "DistinctN": ({"predictions": TEXTS}, {"orders": (1, 3)}),
+    "ForwardPerplexity": ({"predictions": TEXTS}, {"training_texts": TEXTS[::-1], **TINY_LANGUAGE_MODEL}),
     "MutualInformation": ({"predictions": RNG.dirichlet(np.ones(4), size=30)}, {}),
+    "ReversePerplexity": ({"predictions": TEXTS}, {"real_texts": ["b f"], "seed": 3, **TINY_LANGUAGE_MODEL}),
     "SelfBLEU": ({"predictions": TEXTS}, {"max_texts": 3, "seed": 1}),
     "SymbolUsage": ({"predictions": SYMBOLS}, {"num_symbols": 25}),
+    "WordKL": ({"predictions": TEXTS}, {"training_texts": ["a b c"]}),
 }
 SYMBOL_INPUTS = ({"predictions": SYMBOLS, "references": CLASSES}, {"num_permutations": 4, "seed": 2})
 
@@ -140,6 +155,18 @@ def test_values_of_the_others(new_metric):
     assert information["mutual_information"] == pytest.approx(np.log(3))
     bleu = new_metric("BLEU").compute(predictions=["a b c d e"], references=["a b c d e"])
     assert bleu == pytest.approx({"bleu": 100, "empty_share": 0})
+
+
+def test_perplexities_of_samples(new_metric):
+    settings = LanguageModelSettings(**TINY_LANGUAGE_MODEL)
+    reverse, forward = (computed(name, new_metric(name)) for name in ("ReversePerplexity", "ForwardPerplexity"))
+    assert reverse["reverse_perplexity"] == reverse_perplexity(TEXTS, ["b f"], settings, seed=3).perplexity
+    assert forward["forward_perplexity"] == forward_perplexity(TEXTS, TEXTS[::-1], settings).perplexity
+    assert reverse["unknown_share"] == forward["unknown_share"] == 0
+    assert new_metric("ReversePerplexity").compute(
+        predictions=TEXTS, real_texts=["b f"], vocabulary=["b"], **TINY_LANGUAGE_MODEL
+    )["unknown_share"] == pytest.approx(1 / 3)
+    assert computed("WordKL", new_metric("WordKL")) == vars(word_divergence(TEXTS, ["a b c"]))
 
 
 def test_errors_of_the_scores_reach_the_caller(new_metric):

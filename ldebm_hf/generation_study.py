@@ -1,0 +1,199 @@
+"""How well models write when nothing is asked for: samples and reconstructions beside real texts, in both protocols.
+
+Published are reverse perplexity and divergence of words of 40,000 samples, and BLEU of reconstructions from posterior
+means. Sound are figures of as many samples as there are held-out texts, beside the same figures of those texts, and a
+divergence that new words add to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from .data import Corpus
+from .lstm_language_model import LanguageModelSettings, LSTMLanguageModel, words_of
+from .modeling_ldebm import LDEBMModel
+from .resumable import model_digest
+from .scores.control import as_known, text_scores
+from .scores.reading import information_scores, read_texts, reconstruction_scores
+from .scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
+from .scores.text import corpus_bleu
+from .scores.words import word_divergence
+from .studies import Scores
+from .writing import write_samples
+
+LIKELIHOOD_FILE = "likelihood.json"
+"""In a run's folder, as examples/likelihood.py writes it."""
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """
+    How samples are judged.
+
+    Args:
+        num_samples (`int`, *optional*, defaults to 40000): Whose words are counted, and that the language model of
+            reverse perplexity learns from; 3,000 in 40,000 more choose its epoch.
+        language_model ([`LanguageModelSettings`], *optional*): Of the language models in both directions; defaults to
+            the published ones, for a GPU.
+
+    Raises:
+        ValueError: Fewer than two samples.
+    """
+
+    num_samples: int = 40_000
+    language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+
+    def __post_init__(self):
+        if self.num_samples < 2:
+            raise ValueError(f"num_samples must be at least 2, got {self.num_samples}")
+
+    @property
+    def num_drawn(self) -> int:
+        """Samples with those that choose the language model's epoch."""
+        return round(self.num_samples / (1 - VALIDATION_SHARE))
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What scores depend on, in words by name."""
+        sizes = ", ".join(f"{name} {value}" for name, value in asdict(self.language_model).items())
+        return {"samples": str(self.num_samples), "language model of samples": sizes}
+
+
+@dataclass
+class RealTexts:
+    """
+    What samples are compared with.
+
+    Args:
+        training (`list[str]`), held_out (`list[str]`): Whole texts in the words that models write.
+        known_training (`list[str]`), known_held_out (`list[str]`): As a model could have written them, cut.
+    """
+
+    training: list[str]
+    held_out: list[str]
+    known_training: list[str]
+    known_held_out: list[str]
+
+    @classmethod
+    def of(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
+        """Those of a corpus that is not streamed, as a tokenizer reads them."""
+        pair = corpus.train.texts, corpus.splits[split].texts
+        token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
+        whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
+        return cls(*whole, *(as_known(tokenizer, texts) for texts in pair))
+
+    def language_models(
+        self, settings: GenerationSettings, folder: Path, show_progress: bool = False
+    ) -> tuple[LSTMLanguageModel, LSTMLanguageModel]:
+        """Language models of all training texts, and of as many as there are samples; those in `folder` are kept."""
+        options = {"vocabulary": words_of(self.training), "folder": folder, "show_progress": show_progress}
+        texts = self.training, self.training[: settings.num_drawn]
+        first, second = (language_model_of(part, settings.language_model, **options) for part in texts)
+        return first, second
+
+
+def generation_scores(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    real: RealTexts,
+    settings: GenerationSettings,
+    *,
+    folder: Path,
+    shared_folder: Path,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> tuple[Scores, list[str]]:
+    """
+    All scores of what a model writes, and the same of real held-out texts with the prefix `real_`.
+
+    `reverse_perplexity`, `word_kl` and `bleu` are those published; the language model knows the words of the training
+    texts, whatever the samples have of them, so that figures of models can be compared. Those of texts
+    ([`text_scores`]), `word_kl_same_size` and `word_kl_smoothed` are of as many samples as there are held-out texts,
+    `perplexity` is theirs under a language model of the training texts. Of real texts, `bleu` is that of another
+    held-out text in a text's place, and `reverse_perplexity` that by as many training texts as there are samples.
+
+    Args:
+        model ([`LDEBMModel`]): Of texts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): Its own.
+        real ([`RealTexts`]): In the tokenizer's words.
+        settings ([`GenerationSettings`]).
+        folder (`Path`): Where the samples and their language model are kept: a killed call goes on with them.
+        shared_folder (`Path`): Where the language models of real texts are kept.
+        seed (`int`, *optional*, defaults to 0): Of samples and draws.
+        show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
+
+    Returns:
+        The scores, and the samples.
+    """
+    scores: Scores = {}
+    if model.config.prior != "none":
+        reading = read_texts(model, tokenizer, real.held_out, seed=seed, show_progress=show_progress)
+        scores |= reconstruction_scores(reading) | (information_scores(reading) if model.has_symbols else {})
+    samples = draw_samples(model, tokenizer, settings.num_drawn, folder, seed=seed, show_progress=show_progress)
+    of_all, of_as_many = real.language_models(settings, shared_folder, show_progress)
+    reverse = reverse_perplexity(
+        samples,
+        real.held_out,
+        settings.language_model,
+        vocabulary=words_of(real.training),
+        folder=folder,
+        show_progress=show_progress,
+    )
+    words = word_divergence(samples[: settings.num_samples], real.training)
+    size = min(settings.num_samples, len(real.held_out))
+    chosen = np.random.default_rng(seed).permutation(len(real.held_out))[:size]
+    whole, known = ([texts[i] for i in chosen] for texts in (real.held_out, real.known_held_out))
+    scores |= {"reverse_perplexity": reverse.perplexity, "word_kl": words.word_kl}
+    scores |= _scores_of_size(samples[:size], samples[:size], real, of_all, seed)
+    of_real = _scores_of_size(whole, known, real, of_all, seed)
+    of_real["reverse_perplexity"] = stream_perplexity(of_as_many, real.held_out).perplexity
+    of_real["bleu"] = corpus_bleu([*known[1:], known[0]], known)
+    return scores | {f"real_{name}": value for name, value in of_real.items()}, samples
+
+
+def _scores_of_size(
+    whole: Sequence[str], known: Sequence[str], real: RealTexts, language_model: LSTMLanguageModel, seed: int
+) -> Scores:
+    """Scores that depend on the number of texts, and their perplexity; texts whole, and as models know them."""
+    words = word_divergence(whole, real.training)
+    return {
+        "perplexity": stream_perplexity(language_model, whole).perplexity,
+        "word_kl_same_size": words.word_kl,
+        "word_kl_smoothed": words.word_kl_smoothed,
+        **text_scores(known, real.known_training, seed=seed),
+    }
+
+
+def draw_samples(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    num_samples: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> list[str]:
+    """
+    Sentences from the prior's latents by greedy search, or of a language model without latents by drawing every word,
+    as published; kept in a file of `folder`, which a killed call goes on with.
+    """
+    decoding = {"do_sample": True, "top_k": 0} if model.config.prior == "none" else {}
+    path = folder / f"samples-{model_digest(model)}-{seed}-{num_samples}.jsonl"
+    if not path.exists():
+        write_samples(model, tokenizer, path, num_samples, seed=seed, show_progress=show_progress, **decoding)
+    return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+
+
+def likelihood_scores(folder: Path) -> Scores:
+    """Negative log-likelihoods of a run whose likelihood was estimated, else none: `nll`, and `nll_published`."""
+    file = folder / LIKELIHOOD_FILE
+    if not file.is_file():
+        return {}
+    summary = json.loads(file.read_text("utf-8"))["summary"]
+    names = {"nll": "lower", "nll_published": "published"}
+    return {name: -summary[of_summary] for name, of_summary in names.items() if summary[of_summary] is not None}

@@ -1,0 +1,24 @@
+from collections.abc import Sequence
+
+from ldebm_hf.metrics.base import PerplexityMetric
+from ldebm_hf.scores import forward_perplexity
+
+
+class ForwardPerplexity(PerplexityMetric):
+    """Perplexity of the predictions under an LSTM language model that is trained on real texts.
+
+    Args:
+        predictions (`list[str]`): samples.
+        training_texts (`Sequence[str]`): real texts, of which the last 3 in 43 choose the language model's epoch.
+        options: fields of [`ldebm_hf.lstm_language_model.LanguageModelSettings`], and `vocabulary`, `seed`, `folder`
+            (where the language model is kept for further samples), `device` and `show_progress`.
+
+    Returns:
+        `dict[str, float]`: `forward_perplexity`, and `unknown_share`, that of the tokens that are `<unk>`.
+    """
+
+    score = staticmethod(forward_perplexity)
+    source = "Zhao et al., Adversarially Regularized Autoencoders, ICML 2018"
+
+    def _compute(self, predictions, training_texts: Sequence[str], **options) -> dict[str, float]:
+        return self._scores(predictions, training_texts, options)
