@@ -96,7 +96,7 @@ class LDEBMConfig(PreTrainedConfig):
             plain GELU network, for `num_levels=1` (SVEBM).
         energy_hidden_size (`int`, *optional*, defaults to 200): Width of the energy network.
         energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks, or hidden layers of the `"mlp"`.
-        energy_spectral_norm (`bool`, *optional*, defaults to `False`): Spectral normalisation of all its linear maps.
+        energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
         energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
             log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
         base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5,
@@ -200,7 +200,7 @@ class LDEBMConfig(PreTrainedConfig):
     energy_network: Literal["residual", "mlp"] = "residual"
     energy_hidden_size: int = 200
     energy_num_blocks: int = 12
-    energy_spectral_norm: bool = False
+    energy_spectral_norm: bool = True
     energy_temperature: Literal["unit", "step"] = "unit"
     base_measure: Literal["flat", "gaussian"] = "gaussian"
     symbol_levels: Literal["first", "all"] = "all"
