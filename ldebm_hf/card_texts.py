@@ -129,8 +129,8 @@ def risks_of(record: RunRecord, origin: Origin) -> list[str]:
             else ""
         )
         risks.append(
-            f"{meaning}Which symbol a text gets is an estimate, whose probability can be near 1 and wrong, the more so "
-            "on texts unlike the training texts. It must not decide anything about a person."
+            f"{meaning}Which symbol a text gets is an estimate, whose probability can be near 1 and wrong, the more "
+            "so on texts unlike the training texts. It must not decide anything about a person."
         )
     risks.append(
         "It is an object of research of a few million parameters at most, not an assistant: it must not be used for "

@@ -1,4 +1,4 @@
-"""Folders to the Hub: into repositories that are private unless asked otherwise, and with errors that say what to do."""
+"""Folders to the Hub, into repositories that are private unless asked otherwise; errors say what to do."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _explanation(error: Exception, repo_id: str) -> OSError:
         return PermissionError(f"the Hub does not know the token ({said}): `hf auth login` stores another one")
     if status == 403:
         return PermissionError(
-            f"the token may not write to {repo_id!r} ({said}): it needs the role `write`, and the name must begin with "
-            "your user name or that of an organization of yours"
+            f"the token may not write to {repo_id!r} ({said}): it needs the role `write`, and the name must begin "
+            "with your user name or that of an organization of yours"
         )
     if status == 404:
         return FileNotFoundError(f"the Hub has no {repo_id!r}, or not for this token ({said})")
@@ -108,7 +108,8 @@ def refuse_other_model(hub: HfApi, info: ModelInfo, model_type: str) -> None:
         return
     config = json.loads(Path(hub.hf_hub_download(info.id, "config.json")).read_text("utf-8"))
     if config.get("model_type") != model_type:
-        raise ValueError(f"{info.id!r} holds another model, of model_type {config.get('model_type')!r}: choose another name")
+        found = config.get("model_type")
+        raise ValueError(f"{info.id!r} holds another model, of model_type {found!r}: choose another name")
 
 
 def upload_model(
@@ -116,7 +117,7 @@ def upload_model(
 ) -> str:
     """Make those files of the folder itself that match a pattern the repository's, in one commit.
 
-    Cut short, the same call goes on: large files that the Hub has, and files that have not changed, are not sent again.
+    Cut short, the same call goes on: large files that the Hub has, and files that are as before, are not sent again.
 
     Args:
         tag (`str`, *optional*): A name for the state after this upload, to be loaded by `revision=tag`.
@@ -143,7 +144,7 @@ def upload_model(
 def check_tag(tag: str | None) -> None:
     """Raise ValueError for what cannot be the name of a revision."""
     if tag is not None and (not TAG.fullmatch(tag) or tag == constants.DEFAULT_REVISION):
-        raise ValueError(f"revision must be a name of letters, digits, '.', '_' and '-', other than 'main'; got {tag!r}")
+        raise ValueError(f"revision must be of letters, digits, '.', '_' and '-', and other than 'main'; got {tag!r}")
 
 
 def _tag(hub: HfApi, repo_id: str, tag: str, commit: str) -> None:

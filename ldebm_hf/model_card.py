@@ -139,11 +139,11 @@ def _teaching(record: RunRecord) -> str:
         return f"No {unit} had a label: the symbols were found {rest}, and mean what they turn out to mean."
     if labelled == train["size"]:
         return f"Every training {unit} had a label, which its symbol was learned from."
-    return f"{labelled:,} training {unit}s had a label, which their symbol was learned from; the others' was found {rest}."
+    return f"{labelled:,} training {unit}s had a label, which their symbol was learned from; the others' {rest}."
 
 
 def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict[str, float]]:
-    """Agreement with classes, as rows to be shown or by name, and the other scores; chance levels only beside these."""
+    """Agreement with classes, as rows to be shown (with chance levels) or by name, and the other scores."""
     finite = {name: value for name, value in scores.items() if value is not None and math.isfinite(value)}
     suffix = "_batched_homogeneity"
     attributes = [

@@ -1,4 +1,4 @@
-"""What a model card says of the known data sets: what they are, in which language, and what is one-sided about them."""
+"""What a model card says of the known data sets: what they are, their terms, and what is one-sided about them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ ORIGINS = {
         "built-in synthetic corpus",
         "requests to an imaginary city assistant, drawn from a small grammar",
         OWN_LICENSE,
-        "The sentences are made by a grammar of a few hundred words: good scores on them say that the machinery works, "
-        "and little about real text.",
+        "The sentences are made by a grammar of a few hundred words: good scores on them say that the machinery "
+        "works, and little about real text.",
     ),
     "ptb": Origin(
         "Penn Treebank",
@@ -48,8 +48,8 @@ ORIGINS = {
         "Yelp sentences (sentiment transfer)",
         "short sentences of business reviews in two sentiments, taken from the stars of the whole review",
         yelp.LICENSE,
-        "The sentences are opinions of customers, mostly of restaurants in North America; the sentiment is that of the "
-        "whole review and often not that of the sentence.",
+        "The sentences are opinions of customers, mostly of restaurants in North America; the sentiment is that of "
+        "the whole review and often not that of the sentence.",
     ),
     "daily_dialog": Origin(
         "DailyDialog",
@@ -70,8 +70,8 @@ ORIGINS = {
         "AG News",
         "news items of four classes",
         agnews.LICENSE,
-        "The items are English-language news of 2004 and 2005, about real persons and events as a selection of outlets "
-        "saw them; whatever happened later is unknown to the model.",
+        "The items are English-language news of 2004 and 2005, about real persons and events as a selection of "
+        "outlets saw them; whatever happened later is unknown to the model.",
         hub_id=agnews.HUB_ID,
     ),
     "jericho": Origin(

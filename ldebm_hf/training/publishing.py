@@ -42,14 +42,14 @@ PUSHED = (
     *("tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py"),
     *(CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, "guidance.png"),
 )
-"""What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes training texts by the hundred."""
+"""What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts."""
 
 
 def run_facts(corpus: Corpus, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
     """What is known when a run starts and is nowhere else in its folder, as `run.json` has it.
 
-    `corpus` with `name`, `license`, `notes` and by split `size` and `labelled`; `parameters`; `environment` by package;
-    `hardware` with `device`, `processes` and `threads`.
+    `corpus` with `name`, `license`, `notes` and by split `size` and `labelled`; `parameters`; `environment` by
+    package; `hardware` with `device`, `processes` and `threads`.
     """
     splits = {name: {"size": len(split), "labelled": split.num_labelled} for name, split in corpus.splits.items()}
     device = accelerator.device

@@ -1,4 +1,4 @@
-"""A Hub on this machine: as much of its protocol as uploads and downloads of repositories need, all of it in memory."""
+"""A Hub on this machine: as much of its protocol as uploads and downloads of repositories need, all in memory."""
 
 import base64
 import fnmatch
@@ -26,8 +26,8 @@ class Repository:
     variables: dict[str, str] = field(default_factory=dict)
 
     def commit(self, files: dict[str, bytes]) -> str:
-        parts = [str(len(self.commits)).encode(), *(part for path in sorted(files) for part in (path.encode(), files[path]))]
-        oid = hashlib.sha1(b"\0".join(parts)).hexdigest()
+        contents = [path.encode() + b"\0" + files[path] for path in sorted(files)]
+        oid = hashlib.sha1(b"\0".join([str(len(self.commits)).encode(), *contents])).hexdigest()
         self.commits[oid] = files
         self.refs["main"] = oid
         return oid
@@ -165,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         owner = asked["organization"] or self.user
         if self.user is None or owner != self.user:
-            raise Refused(401 if self.user is None else 403, f"You don't have the rights to create a repo under {owner}")
+            raise Refused(401 if self.user is None else 403, f"You don't have the rights to create {owner}'s repos")
         kind, name = asked["type"] + "s", f"{owner}/{asked['name']}"
         prefix = "spaces/" if kind == "spaces" else ""
         url = {"url": f"{self.server.address}/{prefix}{name}"}
