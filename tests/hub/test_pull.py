@@ -27,7 +27,7 @@ def load(revision):
 ONLINE_AND_THEN_OFFLINE = """
 import sys
 import torch
-from huggingface_hub import constants, get_session
+from huggingface_hub import ModelCard, constants, get_session
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 results = []
@@ -37,6 +37,7 @@ for offline in (False, True):
         model, tokenizer = load(revision)
         ids = model.generate(class_labels="food", num_samples=3, generator=torch.Generator().manual_seed(0))
         results.append((ids, tokenizer.batch_decode(ids), dict(model.named_parameters())))
+exec(ModelCard.load("me/texts").text.split("```python")[1].split("```")[0])  # what the card says works
 try:
     get_session().get(constants.ENDPOINT)
 except OfflineModeIsEnabled:
