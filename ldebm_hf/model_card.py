@@ -17,7 +17,8 @@ from .card_texts import Origin, risks_of, usage_code
 from .run_record import CURVES, RunRecord
 
 SYMBOLS_SHOWN = 50
-AGREEMENT = ("homogeneity", "completeness", "v_measure", "adjusted_rand", "normalized_mutual_information")
+AGREEMENT = ("homogeneity", "completeness", "v_measure", "adjusted_rand")
+SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
 TASKS = {
     "text": ("text-generation", "Text generation"),
     "document": ("text-classification", "Text classification"),
@@ -63,6 +64,7 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         symbols=symbols[:SYMBOLS_SHOWN],
         explained=bool(record.symbols),
         named=named,
+        num_unnamed=config.num_labels - len(named),
         num_symbols=config.num_labels,
         num_left_out=max(0, len(symbols) - SYMBOLS_SHOWN) if record.symbols or named else 0,
         risks=risks_of(record, origin),
@@ -152,11 +154,11 @@ def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict
         if name.endswith("_homogeneity") and not name.endswith(suffix) and not name.startswith("kmeans_")
     ]
     names = [f"{attribute}_{score}" for attribute in attributes for score in (*AGREEMENT, "batched_homogeneity")]
-    aside = ("kmeans_", "real_")
+    aside, again = ("kmeans_", "real_"), tuple(f"{attribute}_{SAME_AGAIN}" for attribute in attributes)
     other = {
         name: value
         for name, value in finite.items()
-        if name not in names and "_chance" not in name and "@" not in name and not name.startswith(aside)
+        if name not in names and "_chance" not in name and "@" not in name and not name.startswith((*aside, *again))
     }
     if not shown:
         return {name: finite[name] for name in names if name in finite}, other
