@@ -14,6 +14,7 @@ from ldebm_hf.data.origins import ORIGINS
 from ldebm_hf.model_card import is_untouched, model_card, sealed
 from ldebm_hf.run_record import RunRecord
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 TEXTS = ["good bread and fruit", "bad weather and rain", "neither bread nor rain"]
 SYMBOLS = TINY_SIZES["id2label"]
 DOCUMENT = {"modality": "document", "document_hidden_size": 8}
@@ -191,3 +192,10 @@ def test_edited_cards_are_told_from_made_ones(tmp_path):
     assert is_untouched(text)
     assert not is_untouched(text.replace("Licence", "License", 1))
     assert not is_untouched(text + "\nMore.\n") and not is_untouched("# Mine\n")
+
+
+def test_card_at_the_top_is_that_of_the_shipped_checkpoint(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    folder = Path("spaces_app", "synthetic_intents")
+    card = sealed(model_card(RunRecord.read(folder), pictures=f"{folder.as_posix()}/"))
+    assert Path("MODEL_CARD.md").read_text("utf-8") == card, f"examples/push_to_hub.py {folder} --card MODEL_CARD.md"

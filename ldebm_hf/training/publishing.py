@@ -42,7 +42,9 @@ PUSHED = (
     *("tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py"),
     *(CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, "guidance.png"),
 )
-"""What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts."""
+"""What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts.
+
+Files go as they are; `settings.yaml` names folders of this machine."""
 
 
 def run_facts(corpus: Corpus, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
