@@ -1,8 +1,7 @@
-"""The sentences and the code of a model card that depend on what the model is and what it was trained on."""
+"""The sentences of a model card that depend on what the model is and what it was trained on."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,39 +61,6 @@ class Origin:
             return {"license": "unknown"}
         slug = re.sub(r"[^a-z0-9]+", "-", self.license.lower()).strip("-")
         return {"license": "other", "license_name": slug}
-
-
-def usage_code(record: RunRecord, place: str) -> str:
-    """Python that runs for this very model: it asks for symbols, latents and texts only where there are some."""
-    config, modality = record.config, record.config.modality
-    of_text = modality != "point"
-    load = [f"model = {{}}.from_pretrained({json.dumps(place)}{{}})"]
-    load += [f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(place)}{{}})"] if of_text else []
-    auto = ["AutoModel"] if record.has_code else []
-    auto += ["AutoTokenizer"] if of_text else []
-    lines = ["import torch"]
-    lines += [f"from transformers import {', '.join(auto)}"] if auto else []
-    lines += [] if record.has_code else ["", "from ldebm_hf import LDEBMModel"]
-    trust = ", trust_remote_code=True" if record.has_code else ""
-    lines += ["", load[0].format("AutoModel" if record.has_code else "LDEBMModel", trust)]
-    lines += [line.format(trust) for line in load[1:]]
-    lines += ["noise = torch.Generator().manual_seed(0)", ""]
-    asked = f"class_labels={json.dumps(config.id2label[0], ensure_ascii=False)}, " if config.has_symbols else ""
-    if modality == "document":
-        texts = "texts = [\"a text of your own\", \"and another one\"]"
-        lines += [texts, "batch = tokenizer(texts, return_tensors=\"pt\", padding=True, truncation=True)"]
-        lines += ["print(model.classify(texts, tokenizer))"] if config.has_symbols else []
-    elif modality == "text":
-        lines += [f"ids = model.generate({asked}num_samples=3, generator=noise)"]
-        lines += ["texts = tokenizer.batch_decode(ids, skip_special_tokens=True)", "print(texts)", ""]
-        lines += ["batch = tokenizer(texts, return_tensors=\"pt\", padding=True)"]
-        lines += ["print(model.infer_symbols(**batch).argmax(-1))"] if config.has_symbols else []
-    else:
-        lines += [f"points = model.generate({asked}num_samples=5, do_sample=True, generator=noise)", "print(points)"]
-        lines += ["print(model.infer_symbols(points=points).argmax(-1))"] if config.has_symbols else []
-    inputs = "**batch" if of_text else "points=points"
-    lines += [f"print(model.encode({inputs}).posterior_mean)"] if config.prior != "none" else []
-    return "\n".join(lines)
 
 
 def risks_of(record: RunRecord, origin: Origin) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from functools import cache
@@ -13,7 +14,7 @@ import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from .card_texts import Origin, risks_of, usage_code
+from .card_texts import Origin, risks_of
 from .run_record import CURVES, RunRecord
 
 SYMBOLS_SHOWN = 50
@@ -48,8 +49,10 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         title=place.rstrip("/").rpartition("/")[2],
         summary=_summary(record, origin),
         place=place,
-        code=usage_code(record, place),
         has_code=record.has_code,
+        has_symbols=config.has_symbols,
+        first_symbol=config.id2label[0],
+        has_latent=config.prior != "none",
         data=origin,
         unit=config.modality,
         splits=corpus.get("splits", {}),
@@ -241,6 +244,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"words": _words, "cell": _cell, "capitalized": _capitalized, "number": _number}
+    environment.filters["literal"] = lambda text: json.dumps(text, ensure_ascii=False)
     return environment.get_template("model_card_template.md")
 
 
