@@ -6,10 +6,22 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .data import FILE_TYPES, HUB_ID
 from .data.origins import ORIGINS
 from .run_record import RunRecord
 
 HUB_LICENSE = re.compile(r"[a-z][a-z0-9.-]*")
+
+
+def is_on_hub(source: str) -> bool:
+    """Whether a source of data that the package does not know is a Hub id, and no file or folder."""
+    is_file = Path(source).suffix.lower() in FILE_TYPES
+    return HUB_ID.fullmatch(source) is not None and not is_file and not Path(source).exists()
+
+
+def public_name(source: str) -> str:
+    """A source without the folders of the machine that it is on."""
+    return source if source in ORIGINS or is_on_hub(source) else Path(source).name
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,9 @@ class Origin:
             return cls("unknown", "data that were not recorded", "", said, None, None, None, is_known=False)
         license = said if HUB_LICENSE.fullmatch(said) and said != "unknown" else f"unknown ({said})"
         license = "unknown" if said == "unknown" else license
-        is_file = bool(Path(source).suffix) or Path(source).is_absolute()
-        name = Path(source).name if is_file else source
-        description = f"{'a file' if is_file else 'a data set of the Hub'} that its user chose"
-        return cls(name, name, description, license, None, None, None if is_file else source, is_known=False)
+        name, on_hub = public_name(source), is_on_hub(source)
+        description = f"{'a data set of the Hub' if on_hub else 'a file or folder'} that the user of the package chose"
+        return cls(name, name, description, license, None, None, source if on_hub else None, is_known=False)
 
     @property
     def license_fields(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from .card_texts import Origin, risks_of
+from .card_texts import Origin, public_name, risks_of
 from .run_record import CURVES, RunRecord
 
 SYMBOLS_SHOWN = 50
@@ -208,9 +208,10 @@ def _shown_name(symbol: int, name: str, suggested: str) -> str:
 def _shown_settings(record: RunRecord) -> dict[str, dict[str, Any]]:
     """The settings without what is only about the machine of the run: no card shows anybody's folders."""
     hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "hub_model_id"}
+    places = {"source", "validation_file"}
     return {
         section: {
-            name: Path(value).name if name in ("source", "validation_file") and value and Path(value).suffix else value
+            name: public_name(value) if name in places and value else value
             for name, value in entries.items()
             if name not in hidden
         }

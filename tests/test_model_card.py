@@ -97,7 +97,7 @@ def test_record_of_a_run_is_in_its_card(tmp_path):
     card = card_of(folder, place="me/texts", pictures="run/")
     for said in (
         "12,345 parameters, 3 symbols, a latent of 4 numbers",
-        "My.csv: a file that its user chose.",
+        "My.csv: a file or folder that the user of the package chose.",
         "Licence of the data: mit.",
         "| train | 3,000 | 30 |",
         "30 training texts had a label, which their symbol was learned from; the others' by clustering of latents.",
@@ -166,7 +166,8 @@ def test_symbols_without_report(tmp_path):
         ("ptb", None, "Licence of the data: LDC User Agreement", {"license": "other"}),
         ("my.csv", "the user's own data", "the data: unknown (the user's own data).", {"license": "unknown"}),
         ("me/data", "cc0-1.0", "Licence of the data: cc0-1.0.", {"license": "cc0-1.0", "datasets": ["me/data"]}),
-        ("me/data", "unknown", "Licence of the data: unknown.", {"license": "unknown"}),
+        ("me/data.v2", "unknown", "Licence of the data: unknown.", {"license": "unknown", "datasets": ["me/data.v2"]}),
+        ("/home/me/data", "mit", "Data: a file or folder", {"license": "mit"}),
     ],
 )
 def test_terms_of_the_data(tmp_path, source, said, license, front):
