@@ -90,6 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     explanation = model.explain(
         split.texts,
         tokenizer,
+        contexts=split.contexts,
         num_words=options.num_words,
         num_texts=options.num_texts,
         num_samples=options.num_samples,
@@ -123,7 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():
         print(f"  python examples/explain.py {options.checkpoint} --names 0='a name of yours'   # or --auto_names")
     some = max(explanation.symbols, key=lambda symbol: symbol.num_texts)
-    print(f"  python examples/generate.py {options.checkpoint} --class_labels {some.name!r} --num_samples 10")
+    script = "respond.py" if model.config.context_size else "generate.py"
+    print(f"  python examples/{script} {options.checkpoint} --class_labels {some.name!r} --num_samples 10")
 
 
 def read_names(given: list[str], known: dict[str, int]) -> dict[int | str, str] | list[str]:
@@ -160,7 +162,8 @@ def split_of(corpus: Corpus, name: str) -> Split:
         return train if name == "train" else corpus.validation
     held_out = corpus.validation
     attributes = {name: [*ids, *held_out.attributes[name]] for name, ids in train.attributes.items()}
-    return Split([*train.texts, *held_out.texts], [*train.labels, *held_out.labels], attributes)
+    contexts = None if train.contexts is None else [*train.contexts, *held_out.contexts]
+    return Split([*train.texts, *held_out.texts], [*train.labels, *held_out.labels], attributes, contexts)
 
 
 def at_most(split: Split, number: int, seed: int) -> Split:

@@ -2,6 +2,7 @@
 
     python examples/generate.py outputs/demo                                     # some for every symbol
     python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
+    python examples/generate.py outputs/demo --min_label_probability 0.9         # none that the model reads otherwise
     python examples/generate.py outputs/demo --no_symbols --num_samples 20 --do_sample --temperature 0.8
     python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
     python examples/generate.py outputs/demo --num_samples 1000000 --output_file sentences.jsonl     # or .parquet
@@ -40,6 +41,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
     parser.add_argument("--num_samples", type=int, default=4, help="sentences, per symbol if any (default 4)")
     parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
+    parser.add_argument("--min_label_probability", type=float, help="write again what the model reads so with less")
     parser.add_argument("--text", nargs="+", help="texts to read and write again; nothing else is done")
     parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
     parser.add_argument("--temperature", type=float, help="of --do_sample (default 1)")
@@ -52,6 +54,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.no_symbols and options.class_labels:
         parser.error("--no_symbols leaves nothing for --class_labels to choose")
+    if options.min_label_probability is not None and options.no_symbols:
+        parser.error("--no_symbols leaves nothing for --min_label_probability to read")
     if options.temperature is not None and not options.do_sample:
         parser.error("--temperature needs --do_sample")
     if options.text and options.output_file:
@@ -68,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     if model.config.modality == "point":
         raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
+    if model.config.context_size:
+        raise ValueError(f"{options.checkpoint} holds a model with contexts: examples/respond.py answers with it")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.text:
         print_readings(model, tokenizer, options.text)
@@ -77,10 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
     decoding = {"num_beams": options.num_beams} if model.modality.writes_in_turn or options.num_beams != 1 else {}
     if options.do_sample:  # else as the model has it: one without a latent samples
         decoding["do_sample"] = True
-    if options.temperature is not None:
-        decoding["temperature"] = options.temperature
-    if options.guidance_scale is not None:
-        decoding["guidance_scale"] = options.guidance_scale
+    for name in ("temperature", "guidance_scale", "min_label_probability"):
+        if getattr(options, name) is not None:
+            decoding[name] = getattr(options, name)
     known = model.config.label2id
     names = options.class_labels or (list(known) if model.has_symbols else [])
     asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]

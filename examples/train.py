@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 4. Where things are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
-    script, options = NEXT[settings.modality]
+    script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     trainer.say(f"  python examples/{script} {training.output_dir}{options}")
     if config.has_symbols and settings.modality == "text":
         trainer.say(f"  python examples/explain.py {training.output_dir}")

@@ -9,20 +9,23 @@ import torch
 
 @dataclass
 class ClusteringSettings:
-    """How unlabelled texts get the symbol that the classifier is trained towards; defaults as published for text."""
+    """How unlabelled texts get the symbol that the classifier is trained towards."""
 
     enabled: bool | None = field(
         default=None,
         metadata={"help": 'cluster unlabelled texts (false: "w/o GC"); none: with the diffusion prior'},
     )
     features: Literal["whitened", "mean"] = field(
-        default="whitened", metadata={"help": '"whitened": PCA-whitened posterior means; "mean": the means themselves'}
+        default="mean",
+        metadata={"help": '"mean": posterior means; "whitened": PCA-whitened ones (published)'},
     )
     num_components: int = field(
         default=3,
         metadata={"help": 'principal components kept by "whitened" (3 for text, 2 for points)', "at_least": 1},
     )
-    normalize: bool = field(default=True, metadata={"help": "scale every feature vector to unit length"})
+    normalize: bool = field(
+        default=False, metadata={"help": "scale every feature vector to unit length (published for text)"}
+    )
     num_iterations: int = field(default=20, metadata={"help": "iterations of K-means", "at_least": 1})
     initialization: Literal["random", "previous"] = field(
         default="random",

@@ -107,13 +107,15 @@ class LDEBMCompletionMixin:
             generator (`torch.Generator`, *optional*): Source of all noise.
 
         Raises:
-            ValueError: For a model of points or in training mode; a text without a mask; an unknown symbol or not one
-                per text; a number below what is allowed; no word left that may fill gaps; fewer different completions
-                than asked for.
+            ValueError: For a model of points, with contexts or in training mode; a text without a mask; an unknown
+                symbol or not one per text; a number below what is allowed; no word left that may fill gaps; fewer
+                different completions than asked for.
         """
         config = self.config
         if config.modality != "text":
             raise ValueError(f"complete fills in words and cannot be asked of a model of {config.modality}s")
+        if config.context_size:
+            raise ValueError("complete reads no contexts and cannot be asked of a model with them: see respond")
         if self.training:
             raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
         counts = {"num_chains": num_chains, "num_return_sequences": num_return_sequences, "num_beams": num_beams}

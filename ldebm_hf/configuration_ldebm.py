@@ -45,11 +45,20 @@ class LDEBMConfig(PreTrainedConfig):
             `unk_token_id` in training (denoising autoencoders: 0.3), or, of a document, does not read.
         encoder_head_activation (`bool`, *optional*, defaults to `True`): LeakyReLU(0.01) before the linear maps to the
             posterior's mean and log variance.
-        normalize_posterior (`bool`, *optional*, defaults to `False`): Give the posterior means zero mean and unit
-            variance in every dimension over a batch, in evaluation over past batches (Zhu et al., ACL 2020). It fixes
-            the latent's scale, which otherwise grows while an energy is blunter than the latents' distribution.
+        normalize_posterior (`bool`, *optional*, defaults to `True` for the diffusion prior, else `False`): Give the
+            posterior means zero mean and unit variance in every dimension over a batch, in evaluation over past
+            batches (Zhu et al., ACL 2020). It fixes the latent's scale, which otherwise grows while an energy is
+            blunter than the latents' distribution.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
             text experiments do; `None` keeps torch's own initialisation.
+
+        context_size (`int`, *optional*, defaults to 0): Size of the vector that stands for the context, the turns of
+            a dialogue before a text, on which posterior, prior and decoder of a text model then depend (published:
+            512). 0: texts have no context.
+        context_hidden_size (`int`, *optional*, defaults to 256): Width of the GRU that reads a turn, per direction.
+        context_turns (`int`, *optional*, defaults to 5): So many turns of a context are read, the last ones.
+        speaker_markers (`str`, *optional*, defaults to `"none"`): What `<usr>` or `<sys>` stands before, to say who
+            speaks: the turns of a `"context"`, `"all"` turns, the response included (published for SMD), or `"none"`.
 
         document_hidden_size (`int`, *optional*, defaults to 2000): Width of the documents' encoder and decoder, the
             latter's last map being one of so many numbers to the vocabulary.
@@ -87,7 +96,7 @@ class LDEBMConfig(PreTrainedConfig):
             plain GELU network, for `num_levels=1` (SVEBM).
         energy_hidden_size (`int`, *optional*, defaults to 200): Width of the energy network.
         energy_num_blocks (`int`, *optional*, defaults to 12): Residual blocks, or hidden layers of the `"mlp"`.
-        energy_spectral_norm (`bool`, *optional*, defaults to `True`): Spectral normalisation of all its linear maps.
+        energy_spectral_norm (`bool`, *optional*, defaults to `False`): Spectral normalisation of all its linear maps.
         energy_temperature (`str`, *optional*, defaults to `"unit"`): τ_t, by which the energy is divided in the
             log-density of level t: `"unit"` (τ = 1) or `"step"` (τ_t = s_t², the squared Langevin step: published).
         base_measure (`str`, *optional*, defaults to `"gaussian"`): What the energy tilts: `"flat"` (Eq. 5,
@@ -159,8 +168,13 @@ class LDEBMConfig(PreTrainedConfig):
     dropout: float | int = 0.3
     word_dropout: float | int = 0.0
     encoder_head_activation: bool = True
-    normalize_posterior: bool = False
+    normalize_posterior: bool | None = None
     uniform_init_range: float | int | None = None
+
+    context_size: int = 0
+    context_hidden_size: int = 256
+    context_turns: int = 5
+    speaker_markers: Literal["none", "context", "all"] = "none"
 
     document_hidden_size: int = 2000
     document_encoder_layers: int = 2
@@ -186,7 +200,7 @@ class LDEBMConfig(PreTrainedConfig):
     energy_network: Literal["residual", "mlp"] = "residual"
     energy_hidden_size: int = 200
     energy_num_blocks: int = 12
-    energy_spectral_norm: bool = True
+    energy_spectral_norm: bool = False
     energy_temperature: Literal["unit", "step"] = "unit"
     base_measure: Literal["flat", "gaussian"] = "gaussian"
     symbol_levels: Literal["first", "all"] = "all"
@@ -229,6 +243,8 @@ class LDEBMConfig(PreTrainedConfig):
         counts = {name: count for name, count in counts.items() if count is not None}
         for name, count in counts.items():
             _require(type(count) is int and count >= 1, name, count, "an int of at least 1")
+        if self.normalize_posterior is None:
+            self.normalize_posterior = self.prior == "diffusion"
         if self.id2label is None and self.label2id is not None:
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:
@@ -289,8 +305,12 @@ class LDEBMConfig(PreTrainedConfig):
         for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
                      "energy_hidden_size", "langevin_steps", "num_levels", "document_hidden_size",
                      "document_encoder_layers", "document_decoder_layers", "point_size", "point_hidden_size",
-                     "point_encoder_layers", "point_decoder_layers", "num_code_variables"):  # fmt: skip
+                     "point_encoder_layers", "point_decoder_layers", "num_code_variables", "context_hidden_size",
+                     "context_turns"):  # fmt: skip
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.context_size >= 0, "context_size", self.context_size, "at least 0")
+        if self.context_size:
+            _require(self.modality == "text", "context_size", self.context_size, f"0 for a model of {self.modality}s")
         _require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
         _require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
                  f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip

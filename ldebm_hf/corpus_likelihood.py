@@ -125,6 +125,8 @@ def write_likelihood(
         raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
     if model.config.modality != "point" and tokenizer is None:
         raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
+    if model.config.context_size:
+        raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
     if published:
         require_published(model.config)
     request = {

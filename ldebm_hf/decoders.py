@@ -26,7 +26,8 @@ class TextDecoder(nn.Module):
     """
     Autoregressive GRU that reads z twice: as its initial state and beside every input embedding.
 
-    The output projection is the input embedding (tied), without bias.
+    The output projection is the input embedding (tied), without bias. A linear map of a context, if there is one, is
+    added to what the GRU reads at every step.
     """
 
     def __init__(self, config: LDEBMConfig):
@@ -35,11 +36,17 @@ class TextDecoder(nn.Module):
         self.initial_state = None
         if config.total_latent_size:
             self.initial_state = nn.Linear(config.total_latent_size, config.decoder_hidden_size, bias=False)
-        self.rnn = GRU(config.embedding_size + config.total_latent_size, config.decoder_hidden_size, batch_first=True)
+        num_inputs = config.embedding_size + config.total_latent_size
+        self.rnn = GRU(num_inputs, config.decoder_hidden_size, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
+        self.context = nn.Linear(config.context_size, num_inputs) if config.context_size else None
 
     def forward(
-        self, input_ids: torch.Tensor, latents: torch.Tensor, state: torch.Tensor | None = None
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        state: torch.Tensor | None = None,
+        context: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Args:
@@ -47,6 +54,7 @@ class TextDecoder(nn.Module):
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
             state (`torch.Tensor` of shape `(batch_size, hidden_size)`, *optional*): Recurrent state after earlier
                 tokens; from z if missing.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a model with contexts.
 
         Returns:
             Hidden states `(batch_size, sequence_length, hidden_size)` and the last recurrent state
@@ -57,10 +65,19 @@ class TextDecoder(nn.Module):
             state = self._first_state(latents)
         embedded = self.dropout(self.embedding(input_ids))
         every_step = latents[:, None].expand(-1, input_ids.shape[1], -1)
-        hidden, state = self.rnn(torch.cat([embedded, every_step.to(embedded.dtype)], -1), state[None].contiguous())
+        inputs = torch.cat([embedded, every_step.to(embedded.dtype)], -1)
+        if self.context is not None:
+            inputs = inputs + self._of_context(context)[:, None]
+        hidden, state = self.rnn(inputs, state[None].contiguous())
         return self.dropout(hidden), state[0]
 
-    def forward_packed(self, input_ids: torch.Tensor, latents: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
+    def forward_packed(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+    ) -> PackedSequence:
         """
         As [`forward`] from the beginning, but without computing any padding.
 
@@ -69,6 +86,7 @@ class TextDecoder(nn.Module):
                 right.
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
             lengths (`Sequence[int]`): Number of tokens to read of each row, at least 1; numbers of the host.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a model with contexts.
 
         Returns:
             Hidden states, packed as `pack(…, lengths)` packs; `data` is `(sum of lengths, hidden_size)`.
@@ -79,8 +97,14 @@ class TextDecoder(nn.Module):
         if latents.shape[1]:  # without a latent there is nothing to pack
             every_step = pack(latents[:, None].expand(-1, input_ids.shape[1], -1), lengths).data
             inputs = torch.cat([inputs, every_step.to(inputs.dtype)], -1)
+        if self.context is not None:
+            every_step = self._of_context(context)[:, None].expand(-1, input_ids.shape[1], -1)
+            inputs = inputs + pack(every_step, lengths).data
         hidden, _ = self.rnn(tokens._replace(data=inputs), self._first_state(latents)[None])
         return hidden._replace(data=self.dropout(hidden.data))
+
+    def _of_context(self, context: torch.Tensor) -> torch.Tensor:
+        return self.context(context.to(self.context.weight.dtype))
 
     def _first_state(self, latents: torch.Tensor) -> torch.Tensor:
         if self.initial_state is None:

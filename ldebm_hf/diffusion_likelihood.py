@@ -27,6 +27,9 @@ model made; here chains go down from the path's own z̃_t. What then is a bound 
 * The last level's R, one number, is annealed down from the ends of chains going up: its upper side, and with it the
   lower estimate, is a bound as far as these arrive.
 
+In contexts the last level's R depends on the context, too. It is then annealed with all others, down from the path's
+own z̃, and the lower estimate needs no such assumption.
+
 Chains are spent where the weights are: a guess of every R, from six energies, decides which samples are drawn again
 for annealing, in proportion to their weights; what they are annealed to corrects the guess. The mean remains exact.
 """
@@ -61,7 +64,7 @@ class Annealing:
         num_temperatures (`int`): Temperatures of all chains.
         steps (`list[float]`): Relative Langevin step at each level's target.
         log_last_tilt_lower, log_last_tilt_upper (`float`): The last level's log R; in expectation bounds, the upper
-            one as far as the chains going up, from whose end it starts, arrive.
+            one as far as the chains going up, from whose end it starts, arrive. In contexts 0: there is one for each.
         log_last_tilt_error (`float`): The larger one of their standard errors, which all estimates have in common.
     """
 
@@ -78,6 +81,7 @@ def prepare_annealing(
     num_temperatures: int = 200,
     *,
     num_chains: int = 1024,
+    context: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Annealing:
     """
@@ -87,16 +91,23 @@ def prepare_annealing(
         prior ([`DiffusionPrior`]): In evaluation mode.
         num_temperatures (`int`, *optional*, defaults to 200): n of the chains; of the last level's, 2n.
         num_chains (`int`, *optional*, defaults to 1024): Of the last level.
+        context (`torch.Tensor` of shape `(n, context_size)`): For a prior with contexts, those to tune in.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
+    _check_context(prior, context)
     for name, value in (("num_temperatures", num_temperatures), ("num_chains", num_chains)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    states = prior.sample(PILOT_CHAINS, generator=generator).flip(0)  # z_0, z_1, ..., z_T
+    if context is not None:
+        context = context[torch.arange(PILOT_CHAINS, device=context.device) % len(context)]
+    states = prior.sample(PILOT_CHAINS, generator=generator, context=context).flip(0)  # z_0, z_1, ..., z_T
     steps = []
     for t, scale in enumerate(prior.levels.latent_scale):
         level = torch.full((PILOT_CHAINS,), t, device=states.device)
-        steps.append(tune_step(_target(prior, states[t + 1], level), scale * states[t], generator=generator))
+        target = _target(prior, states[t + 1], level, context)
+        steps.append(tune_step(target, scale * states[t], generator=generator))
+    if context is not None:
+        return Annealing(num_temperatures, steps, 0.0, 0.0, 0.0)
 
     last = prior.config.num_levels - 1
     level = torch.full((num_chains,), last, device=states.device)
@@ -118,24 +129,34 @@ class DiffusionPaths:
     Args:
         states (`torch.Tensor` of shape `(num_rows, T, latent_size)`): z_0, ..., z_{T-1}.
         log_ratio (`torch.Tensor` of shape `(num_rows,)`): log p(z_{0:T-1}) / q(z_{1:T-1}|z_0) with all R = 1.
-        guessed_log_tilt (`torch.Tensor` of shape `(num_rows, T - 1)`): Guesses of log R_t, but for the last level's.
+        guessed_log_tilt (`torch.Tensor` of shape `(num_rows, T - 1)`): Guesses of log R_t, but for the last level's;
+            in contexts `(num_rows, T)`, with it.
+        context (`torch.Tensor` of shape `(num_rows, context_size)`, *optional*): Of each.
     """
 
     states: torch.Tensor
     log_ratio: torch.Tensor
     guessed_log_tilt: torch.Tensor
+    context: torch.Tensor | None = None
 
     @property
     def guessed_log_prior(self) -> torch.Tensor:
-        """log p(z_{0:T-1}) / q(z_{1:T-1}|z_0) as guessed, but for the last level's R, `(num_rows,)`."""
+        """log p(z_{0:T-1}) / q(z_{1:T-1}|z_0) as guessed, but for an R that nothing guesses, `(num_rows,)`."""
         return self.log_ratio - self.guessed_log_tilt.sum(-1)
 
 
 @torch.no_grad()
 def draw_paths(
-    prior: DiffusionPrior, annealing: Annealing, latents: torch.Tensor, generator: torch.Generator | None = None
+    prior: DiffusionPrior,
+    annealing: Annealing,
+    latents: torch.Tensor,
+    generator: torch.Generator | None = None,
+    context: torch.Tensor | None = None,
 ) -> DiffusionPaths:
-    """Forward paths from latents z_0, `(num_rows, latent_size)`, one each; `annealing` is the prior's."""
+    """
+    Forward paths from latents z_0, `(num_rows, latent_size)`, one each, in contexts `(num_rows, context_size)` if the
+    prior has some; `annealing` is the prior's.
+    """
     tables, num_levels = prior.levels, prior.config.num_levels
     state = latents.to(tables.step_std.dtype)
     states, guesses = [state], []
@@ -149,15 +170,15 @@ def draw_paths(
                 z_next = tables.step_scale[t] * state + tables.step_std[t] * noise
                 log_ratio -= _log_normal(tables.step_std[t] * noise, tables.step_std[t].square())
                 states.append(z_next)
-            target, scaled = _target(prior, z_next, level), tables.latent_scale[t] * state
+            target, scaled = _target(prior, z_next, level, context), tables.latent_scale[t] * state
             log_ratio += _log_normal(scaled - target.mean, target.variance)
             log_ratio += target.energy.value_and_gradient(scaled)[0]
             log_ratio += state.shape[1] * tables.latent_scale[t].log()
-            if t < num_levels - 1:
+            if t < num_levels - 1 or context is not None:
                 guesses.append(_guess_log_tilt(target, annealing.steps[t]))
             state = z_next
     guessed = torch.stack(guesses, -1).double() if guesses else log_ratio.new_zeros(len(latents), 0)
-    return DiffusionPaths(torch.stack(states, 1), log_ratio, guessed)
+    return DiffusionPaths(torch.stack(states, 1), log_ratio, guessed, context)
 
 
 @torch.no_grad()
@@ -181,27 +202,28 @@ def anneal_paths(
     """
     batch_size, num_samples = log_factors.shape
     guessed = log_factors.double() + paths.guessed_log_prior.view(batch_size, num_samples)
-    num_path_levels = prior.config.num_levels - 1
-    if num_path_levels == 0:
+    num_annealed_levels = paths.guessed_log_tilt.shape[1]
+    if num_annealed_levels == 0:
         estimate = LikelihoodEstimate.from_exact_weights(guessed)
         return _with_last_level(estimate, annealing)
 
     chosen = resample(guessed, num_annealed_samples, generator)
     rows = (chosen + num_samples * torch.arange(batch_size, device=chosen.device)[:, None]).flatten()
     states, size = paths.states[rows], paths.states.shape[-1]
-    level = torch.arange(num_path_levels, device=rows.device).repeat(len(rows))
-    # (num rows, levels, size): every level's z_{t+1} and z̃_t, all chains at once; the last level's z_T is not there.
-    z_next = states[:, 1:].reshape(-1, size)
-    scaled = prior.levels.latent_scale[level][:, None] * states[:, :-1].reshape(-1, size)
+    level = torch.arange(num_annealed_levels, device=rows.device).repeat(len(rows))
+    # (num rows, levels, size): every level's z_{t+1} and z̃_t, all chains at once; of z_T the last level knows nothing.
+    z_next = torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], 1)[:, :num_annealed_levels].reshape(-1, size)
+    scaled = prior.levels.latent_scale[level][:, None] * states[:, :num_annealed_levels].reshape(-1, size)
+    context = None if paths.context is None else paths.context[rows].repeat_interleave(num_annealed_levels, 0)
     step = torch.tensor(annealing.steps, dtype=states.dtype, device=states.device)[level][:, None]
     with parametrize.cached():
-        target = _target(prior, z_next, level)
+        target = _target(prior, z_next, level, context)
     up, _ = anneal_up(target, step, annealing.num_temperatures, generator)
     down = anneal_down(target, scaled, step, annealing.num_temperatures, generator)
 
     def corrections(log_tilt: torch.Tensor) -> torch.Tensor:
         """log of a sample's weight over its guessed one, `(batch_size, num_annealed_samples)`."""
-        excess = paths.guessed_log_tilt[rows] - log_tilt.double().view(len(rows), num_path_levels)
+        excess = paths.guessed_log_tilt[rows] - log_tilt.double().view(len(rows), num_annealed_levels)
         return excess.sum(-1).view(batch_size, num_annealed_samples)
 
     weights = [corrections(down), corrections(up)]
@@ -220,6 +242,7 @@ def estimate_log_prior(
     num_paths: int = 500,
     num_annealed_samples: int = 32,
     annealing: Annealing | None = None,
+    context: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> LikelihoodEstimate:
     """
@@ -231,20 +254,32 @@ def estimate_log_prior(
         num_paths (`int`, *optional*, defaults to 500): Forward paths per latent.
         num_annealed_samples (`int`, *optional*, defaults to 32): Paths per latent whose normalisers are annealed.
         annealing ([`Annealing`], *optional*): Defaults to what [`prepare_annealing`] finds.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with contexts: log p(z_0|c).
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
+    _check_context(prior, context)
     for name, value in (("num_paths", num_paths), ("num_annealed_samples", num_annealed_samples)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if annealing is None:
-        annealing = prepare_annealing(prior, generator=generator)
-    paths = draw_paths(prior, annealing, latents.repeat_interleave(num_paths, 0), generator)
+        annealing = prepare_annealing(prior, context=context, generator=generator)
+    repeated = None if context is None else context.repeat_interleave(num_paths, 0)
+    paths = draw_paths(prior, annealing, latents.repeat_interleave(num_paths, 0), generator, repeated)
     log_factors = torch.zeros(len(latents), num_paths, dtype=torch.float64, device=latents.device)
     return anneal_paths(prior, annealing, paths, log_factors, num_annealed_samples, generator)
 
 
-def _target(prior: DiffusionPrior, z_next: torch.Tensor, level: torch.Tensor) -> TiltedGaussian:
-    return TiltedGaussian(*prior.level_gaussian(z_next, level), prior.level_energy(level))
+def _target(
+    prior: DiffusionPrior, z_next: torch.Tensor, level: torch.Tensor, context: torch.Tensor | None = None
+) -> TiltedGaussian:
+    return TiltedGaussian(*prior.level_gaussian(z_next, level), prior.level_energy(level, context=context))
+
+
+def _check_context(prior: DiffusionPrior, context: torch.Tensor | None) -> None:
+    size = prior.config.context_size
+    if (context is not None) != bool(size):
+        allowed = f"have shape (n, {size})" if size else "be None for a prior without contexts"
+        raise ValueError(f"context must {allowed}, got {None if context is None else tuple(context.shape)}")
 
 
 def _with_last_level(estimate: LikelihoodEstimate, annealing: Annealing) -> LikelihoodEstimate:

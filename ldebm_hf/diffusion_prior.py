@@ -27,7 +27,8 @@ class DiffusionPrior(AtLeastFloat32):
 
     with r_t = 1 except at the last level, where it is 0, and κ_t = 0 for a flat base measure. A symbol y adds
     γ log p(y|z̃_t), where p(y|z̃_t) = softmax f(z̃_t, t), at level 0 or at all levels. With one level this is
-    p(z) ∝ exp(F(z)/τ) N(z; 0, I). Computation here is in the prior's own precision, whatever that around it.
+    p(z) ∝ exp(F(z)/τ) N(z; 0, I). With a context c of the text, F and f depend on it, and so does every normaliser:
+    F(z̃_t, t, c). Computation here is in the prior's own precision, whatever that around it.
     """
 
     def __init__(self, config: LDEBMConfig):
@@ -36,7 +37,8 @@ class DiffusionPrior(AtLeastFloat32):
         self.levels = LevelTables(config)
         sizes = (config.latent_size, config.num_labels)
         if config.energy_network == "mlp":
-            self.energy = EnergyMLP(*sizes, config.energy_hidden_size, config.energy_num_blocks)
+            self.energy = EnergyMLP(*sizes, config.energy_hidden_size, config.energy_num_blocks,
+                                    config.context_size)  # fmt: skip
         else:
             self.energy = EnergyNetwork(
                 *sizes,
@@ -44,6 +46,7 @@ class DiffusionPrior(AtLeastFloat32):
                 config.energy_hidden_size,
                 config.energy_num_blocks,
                 config.energy_spectral_norm,
+                config.context_size,
             )
         self.sampler_options: dict[str, Any] = {}
 
@@ -61,7 +64,11 @@ class DiffusionPrior(AtLeastFloat32):
         self.sampler_options = {"compile": compile, "dtype": dtype}
 
     def symbol_logits(
-        self, latents: torch.Tensor, base_noise: bool = False, generator: torch.Generator | None = None
+        self,
+        latents: torch.Tensor,
+        base_noise: bool = False,
+        generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
         f(z̃_0, 0), whose softmax is p(y|z).
@@ -71,26 +78,39 @@ class DiffusionPrior(AtLeastFloat32):
             base_noise (`bool`, *optional*, defaults to `False`): Draw z_0 from z where the schedule has a base level,
                 as in training, instead of taking its mean.
             generator (`torch.Generator`, *optional*): Source of that noise.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_symbols)`.
         """
         with _own_precision(latents):
             scaled = self.levels.first_level(latents.to(self.levels.step_std.dtype), base_noise, generator)
-            return self.energy(scaled, torch.zeros(len(latents), dtype=torch.long, device=latents.device))
+            level = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
+            return self.energy(scaled, level, **self._in_context(context))
 
-    def noisy_symbol_logits(self, latents: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    def noisy_symbol_logits(
+        self,
+        latents: torch.Tensor,
+        generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """
         f(z̃_t, t) at levels drawn as in [`loss`], `(num_pairs, num_symbols)`, of `latents` `(batch_size, latent_size)`;
         pair `i` belongs to example `i % batch_size`.
         """
         with _own_precision(latents), parametrize.cached():
             level = self.levels.draw_levels(len(latents), generator)
-            repeated = latents.to(self.levels.step_std.dtype).repeat(len(level) // len(latents), 1)
-            return self.energy(self.levels.diffuse(repeated, level, generator)[0], level)
+            times = len(level) // len(latents)
+            repeated = latents.to(self.levels.step_std.dtype).repeat(times, 1)
+            diffused, _ = self.levels.diffuse(repeated, level, generator)
+            return self.energy(diffused, level, **self._in_context(context, times))
 
     def loss(
-        self, latents: torch.Tensor, posterior: Posterior | None = None, generator: torch.Generator | None = None
+        self,
+        latents: torch.Tensor,
+        posterior: Posterior | None = None,
+        generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
     ) -> PriorLoss:
         """
         The one-pass prior loss: its gradient to the energy network is the contrastive one (Eq. 10), and its gradient
@@ -100,14 +120,20 @@ class DiffusionPrior(AtLeastFloat32):
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Reparameterised posterior samples z.
             posterior ([`Posterior`], *optional*): Not needed beside its samples.
             generator (`torch.Generator`, *optional*): Source of levels, diffusion and Langevin noise.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
         """
         with _own_precision(latents), parametrize.cached():
             batch_size, tables = len(latents), self.levels
             level = tables.draw_levels(batch_size, generator)
-            repeated = latents.to(tables.step_std.dtype).repeat(len(level) // batch_size, 1)
+            times = len(level) // batch_size
+            repeated = latents.to(tables.step_std.dtype).repeat(times, 1)
             positive, z_next = tables.diffuse(repeated, level, generator)
-            negative = self.sample_level(z_next.detach(), level, generator=generator)
-            logits_positive, logits_negative = self.energy(torch.cat([positive, negative]), level.repeat(2)).chunk(2)
+            negative = self.sample_level(
+                z_next.detach(), level, generator=generator, **self._in_context(context, times)
+            )
+            both = torch.cat([positive, negative])
+            logits = self.energy(both, level.repeat(2), **self._in_context(context, 2 * times))
+            logits_positive, logits_negative = logits.chunk(2)
             energy_positive, energy_negative = logits_positive.logsumexp(-1), logits_negative.logsumexp(-1)
             loss = contrastive_loss(energy_positive, energy_negative, tables.energy_weight[level], batch_size)
             loss = loss + self._quadratic_terms(positive, negative, z_next, level).sum() / batch_size
@@ -139,7 +165,7 @@ class DiffusionPrior(AtLeastFloat32):
             terms = terms + torch.where(is_last, z_next.square() / 2, 0.0)
         return tables.quadratic_weight[level] * terms.sum(-1)
 
-    def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, latents: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """Not in closed form: raises ValueError."""
         raise ValueError('prior="diffusion" has no normalised density in closed form: its normalisers are unknown')
 
@@ -150,13 +176,15 @@ class DiffusionPrior(AtLeastFloat32):
         level: torch.Tensor,
         class_labels: torch.Tensor | None = None,
         guidance_scale: float | None = None,
+        context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
         log p(z̃_t | z_{t+1}) without log Z_t, `(batch_size,)`; differentiable. Arguments as in [`sample_level`].
         """
         with _own_precision(scaled):
             weights = self._tilt_weights(level, class_labels, guidance_scale)
-            return tilt(self.energy(scaled, level), *weights) - self._distance(scaled, z_next, level)
+            logits = self.energy(scaled, level, **self._in_context(context))
+            return tilt(logits, *weights) - self._distance(scaled, z_next, level)
 
     def level_gaussian(self, z_next: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -172,9 +200,11 @@ class DiffusionPrior(AtLeastFloat32):
         level: torch.Tensor,
         class_labels: torch.Tensor | None = None,
         guidance_scale: float | None = None,
+        context: torch.Tensor | None = None,
         **options: Any,
     ) -> TiltedEnergy:
         """F(z̃, t)/τ_t, plus γ log p(y|z̃) for a symbol, with frozen weights; arguments as in [`sample_level`]."""
+        options = self._in_context(context) | options
         return self.energy.tilted(level, *self._tilt_weights(level, class_labels, guidance_scale), **options)
 
     def sample_level(
@@ -185,6 +215,7 @@ class DiffusionPrior(AtLeastFloat32):
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
         generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
         Langevin chains on p(z̃_t | z_{t+1}); one chain per row, each with its own level.
@@ -196,6 +227,7 @@ class DiffusionPrior(AtLeastFloat32):
             guidance_scale (`float`, *optional*): γ; defaults to `config.label_guidance`, and that to 1/τ_t.
             num_langevin_steps (`int`, *optional*): Defaults to `config.langevin_steps`.
             generator (`torch.Generator`, *optional*): Source of the noise.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
@@ -206,7 +238,7 @@ class DiffusionPrior(AtLeastFloat32):
             raise ValueError(f"num_langevin_steps must be at least 0, got {num_steps}")
         with torch.no_grad(), _own_precision(z_next):
             mean, variance = self.level_gaussian(z_next, level)
-            energy = self.level_energy(level, class_labels, guidance_scale, **self.sampler_options)
+            energy = self.level_energy(level, class_labels, guidance_scale, context, **self.sampler_options)
 
             def score(state: torch.Tensor) -> torch.Tensor:
                 return energy.gradient(state) - (state - mean) / variance
@@ -237,6 +269,7 @@ class DiffusionPrior(AtLeastFloat32):
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
         generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
         Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. Arguments as in [`sample_level`],
@@ -252,10 +285,14 @@ class DiffusionPrior(AtLeastFloat32):
             for t in reversed(range(self.config.num_levels)):
                 level = torch.full((num_samples,), t, dtype=torch.long, device=z.device)
                 labels = symbols if t == 0 or self.config.symbol_levels == "all" else None
-                scaled = self.sample_level(z, level, labels, guidance_scale, num_langevin_steps, generator)
+                scaled = self.sample_level(z, level, labels, guidance_scale, num_langevin_steps, generator, context)
                 z = scaled / tables.latent_scale[t]
                 trajectory.append(z)
         return torch.stack(trajectory)
+
+    def _in_context(self, context: torch.Tensor | None, times: int = 1) -> dict[str, torch.Tensor]:
+        """What to give the energy beside its states: contexts, if there are some, `times` after one another."""
+        return {} if context is None else {"context": context.to(self.levels.step_std.dtype).repeat(times, 1)}
 
     def _distance(self, scaled, z_next, level) -> torch.Tensor:
         """What the log-density subtracts from the tilt: ‖z̃ - r z_{t+1}‖²/2σ² + κ‖z̃‖²/2."""

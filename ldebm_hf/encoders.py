@@ -25,13 +25,18 @@ class TextEncoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.encoder_hidden_size, batch_first=True, bidirectional=True)
-        self.heads = PosteriorHeads(config, 2 * config.encoder_hidden_size)
+        num_features, self.merge = 2 * config.encoder_hidden_size, None
+        if config.context_size:
+            self.merge = nn.Linear(num_features + config.context_size, config.encoder_hidden_size)
+            num_features = config.encoder_hidden_size
+        self.heads = PosteriorHeads(config, num_features)
 
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         lengths: Sequence[int] | None = None,
+        context: torch.Tensor | None = None,
     ) -> Posterior:
         """
         Args:
@@ -40,6 +45,7 @@ class TextEncoder(nn.Module):
                 padding; defaults to 0 at `pad_token_id`.
             lengths (`Sequence[int]`, *optional*): Number of tokens of each text, on the host. With them the mask is
                 neither read nor checked, and no device is waited for.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a model with contexts.
 
         Raises:
             ValueError: Without any text or token, and for padding anywhere but on the right.
@@ -51,6 +57,8 @@ class TextEncoder(nn.Module):
         tokens = pack(input_ids, lengths)
         _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
         features = torch.cat([final[0], final[1]], dim=-1)
+        if self.merge is not None:
+            return self.heads(self.merge(torch.cat([features, context], -1)).relu())
         if self.config.encoder_head_activation:
             features = F.leaky_relu(features, 0.01)
         return self.heads(features)
@@ -153,7 +161,7 @@ class NoEncoder(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, input_ids: torch.Tensor, attention_mask=None, lengths=None) -> Posterior:
+    def forward(self, input_ids: torch.Tensor, attention_mask=None, lengths=None, context=None) -> Posterior:
         nothing = torch.zeros(len(input_ids), 0, device=input_ids.device)
         return Posterior(self.config, nothing, nothing)
 

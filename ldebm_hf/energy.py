@@ -58,6 +58,7 @@ class EnergyNetwork(nn.Module):
         num_levels (`int`): Number T of noise levels.
         hidden_size (`int`, *optional*, defaults to 200): Width.
         num_blocks (`int`, *optional*, defaults to 12): Residual blocks h + W LeakyReLU(h).
+        context_size (`int`, *optional*, defaults to 0): Size of a context that the energy depends on, if any.
         normalize (`bool`, *optional*, defaults to `True`): Divide every weight by its largest singular value. It is
             estimated by one power iteration per training-mode forward; inside
             `torch.nn.utils.parametrize.cached()` once per block, so that a whole training step, Langevin chains
@@ -72,6 +73,7 @@ class EnergyNetwork(nn.Module):
         hidden_size: int = 200,
         num_blocks: int = 12,
         normalize: bool = True,
+        context_size: int = 0,
     ):
         super().__init__()
 
@@ -84,25 +86,38 @@ class EnergyNetwork(nn.Module):
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)
         self.level = LevelEmbedding(num_levels, hidden_size, linear)
-        self.merge = linear(2 * hidden_size, hidden_size)
+        self.context_hidden = self.context_output = None
+        if context_size:
+            self.context_hidden = linear(context_size, hidden_size)
+            self.context_output = linear(hidden_size, hidden_size)
+        self.merge = linear((3 if context_size else 2) * hidden_size, hidden_size)
         self.blocks = nn.ModuleList(linear(hidden_size, hidden_size) for _ in range(num_blocks))
         self.head = linear(hidden_size, num_symbols)
 
-    def forward(self, scaled: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, scaled: torch.Tensor, level: torch.Tensor, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         Args:
             scaled (`torch.Tensor` of shape `(batch_size, latent_size)`): z̃_t.
             level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a network with a context.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_symbols)`: f(z̃, t).
         """
         latent = self.latent_output(F.leaky_relu(self.latent_hidden(scaled), SLOPE))
-        merged = torch.cat([latent, self.level(level)], dim=-1)
+        merged = torch.cat([latent, *self.context_features(context), self.level(level)], dim=-1)
         hidden = self.merge(F.leaky_relu(merged, SLOPE))
         for block in self.blocks:
             hidden = hidden + block(F.leaky_relu(hidden, SLOPE))
         return self.head(F.leaky_relu(hidden, SLOPE))
+
+    def context_features(self, context: torch.Tensor | None) -> list[torch.Tensor]:
+        """What the merge reads of a context: one tensor, `(batch_size, hidden_size)`, or none without a context."""
+        if self.context_hidden is None:
+            return []
+        return [self.context_output(F.leaky_relu(self.context_hidden(context), SLOPE))]
 
     def tilted(self, level, free_energy_weight, logit_weight=None, **options) -> "TiltedNetwork":
         """A [`TiltedNetwork`] of this network with today's effective weights; arguments as there."""
@@ -145,14 +160,15 @@ class TiltedNetwork(TiltedEnergy):
     """
     [`TiltedEnergy`] of an [`EnergyNetwork`] with today's effective weights.
 
-    Everything that does not change along a chain is computed once: spectral norms are divided out, and the level,
-    which only enters through the merge layer, becomes a bias per row. Activations live in buffers that every call
-    reuses.
+    Everything that does not change along a chain is computed once: spectral norms are divided out, and level and
+    context, which only enter through the merge layer, become a bias per row. Activations live in buffers that every
+    call reuses.
 
     Args:
         energy ([`EnergyNetwork`]): Network to freeze.
         level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
         free_energy_weight, logit_weight, compile: As in [`TiltedEnergy`].
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): For a network with a context.
         dtype (`torch.dtype`, *optional*): Defaults to the network's.
     """
 
@@ -162,6 +178,7 @@ class TiltedNetwork(TiltedEnergy):
         level: torch.Tensor,
         free_energy_weight: torch.Tensor,
         logit_weight: torch.Tensor | None = None,
+        context: torch.Tensor | None = None,
         dtype: torch.dtype | None = None,
         compile: bool = False,
     ):
@@ -171,10 +188,15 @@ class TiltedNetwork(TiltedEnergy):
             dtype = energy.head.bias.dtype if dtype is None else dtype
             weights = [(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in layers]
             level_features = energy.level(torch.arange(energy.level.num_levels, device=level.device)).detach()
+            context = None if context is None else context.detach().clone()  # autograd takes no inference tensors
+            context_features = [features.detach() for features in energy.context_features(context)]
         self.latent_hidden, self.latent_output, (merge_weight, merge_bias), *self.blocks, self.head = weights
-        latent_weight, level_weight = merge_weight.chunk(2, dim=1)
+        latent_weight, *context_weight, level_weight = merge_weight.split(level_features.shape[1], dim=1)
         level_features = F.leaky_relu(level_features, SLOPE).to(dtype)
-        self.merge = latent_weight.contiguous(), F.linear(level_features, level_weight, merge_bias)[level]
+        bias = F.linear(level_features, level_weight, merge_bias)[level]
+        for features, weight in zip(context_features, context_weight, strict=True):
+            bias += F.linear(F.leaky_relu(features, SLOPE).to(dtype), weight)
+        self.merge = latent_weight.contiguous(), bias
         super().__init__(_evaluate, free_energy_weight, logit_weight, dtype, compile)
         self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
 

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .dialogue_turns import encode_contexts
 from .distinctive_words import WORD_SCORES, WordScore, short_names, telling_words, top_words
 
 NUM_NAMING_WORDS = 50
@@ -103,6 +104,7 @@ class LDEBMExplanationMixin:
         texts: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
         *,
+        contexts: Sequence[Sequence[str]] | None = None,
         num_words: int = 10,
         num_texts: int = 5,
         num_samples: int = 5,
@@ -121,6 +123,8 @@ class LDEBMExplanationMixin:
         Args:
             texts (`Sequence[str]`): Real texts, at least one; more give better words.
             tokenizer (`PreTrainedTokenizerBase`): The model's.
+            contexts (`Sequence[Sequence[str]]`, *optional*): For a model with contexts the turns before each text,
+                marked as `ldebm_hf.data` marks them. Texts are then written in contexts evenly spaced among these.
             num_words (`int`, *optional*, defaults to 10): Words per symbol at most, those above 0.
             num_texts (`int`, *optional*, defaults to 5): Real texts per symbol at most.
             num_samples (`int`, *optional*, defaults to 5): Texts to write per symbol; 0 writes none.
@@ -154,12 +158,15 @@ class LDEBMExplanationMixin:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
 
         texts = list(texts)
-        counts, assignments, log_odds, latents = self._read_symbols(texts, tokenizer, batch_size, show_progress)
+        if contexts is not None and len(contexts) != len(texts):
+            raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
+        reading = self._read_symbols(texts, tokenizer, batch_size, show_progress, contexts)
+        counts, assignments, log_odds, latents = reading
         members = [np.flatnonzero(assignments == symbol) for symbol in range(self.config.num_labels)]
         words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
         suggested = short_names([[item.word for item in own] for own in words], [len(own) > 0 for own in members])
         generated = self._write_symbols(
-            tokenizer, num_samples, batch_size, generator, show_progress, generation_kwargs
+            tokenizer, num_samples, batch_size, generator, show_progress, generation_kwargs, contexts
         )
         symbols = [
             SymbolExplanation(
@@ -220,15 +227,22 @@ class LDEBMExplanationMixin:
 
     @torch.no_grad()
     def _read_symbols(
-        self, texts: list[str], tokenizer: PreTrainedTokenizerBase, batch_size: int, show_progress: bool
+        self,
+        texts: list[str],
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int,
+        show_progress: bool,
+        contexts: Sequence[Sequence[str]] | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Counts of words `(num_symbols, vocab_size)`; each text's symbol, its log-odds, and the posterior mean."""
         shape = (self.config.num_labels, self.config.vocab_size)
         counts = np.zeros(shape)
         assignments, log_odds, latents = [], [], []
-        for part in _batches(texts, batch_size, "reading", show_progress):
-            batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(self.device)
-            posterior = self.encode(batch["input_ids"], batch["attention_mask"])
+        for part in _batches(list(range(len(texts))), batch_size, "reading", show_progress):
+            batch = tokenizer([texts[i] for i in part], return_tensors="pt", padding=True, truncation=True)
+            batch = batch.to(self.device)
+            given = {} if contexts is None else encode_contexts([contexts[i] for i in part], tokenizer, self.device)
+            posterior = self.encode(batch["input_ids"], batch["attention_mask"], **given)
             logits = posterior.symbol_logits.double().cpu()
             own, symbol = logits.max(-1)
             others = logits.scatter(1, symbol[:, None], -torch.inf).logsumexp(-1)
@@ -241,13 +255,23 @@ class LDEBMExplanationMixin:
         counts[:, [*tokenizer.all_special_ids, self.config.unk_token_id]] = 0
         return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
 
-    def _write_symbols(self, tokenizer, num_samples, batch_size, generator, show_progress, options) -> list[list[str]]:
+    def _write_symbols(
+        self, tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
+    ) -> list[list[str]]:
         """Texts written for each symbol."""
         num_symbols = self.config.num_labels
         asked = [symbol for symbol in range(num_symbols) for _ in range(num_samples)]
         written = []
-        for part in _batches(asked, batch_size, "writing", show_progress):
-            ids = self.generate(class_labels=part, generator=generator, **options)
+        of_samples = []
+        if contexts is not None and num_samples:  # the same ones for every symbol
+            spaced = np.linspace(0, len(contexts) - 1, num_samples).round().astype(int)
+            of_samples = [contexts[i] for i in spaced] * num_symbols
+        for part in _batches(list(range(len(asked))), batch_size, "writing", show_progress):
+            given = {}
+            if of_samples:
+                given = encode_contexts([of_samples[i] for i in part], tokenizer, self.device)
+            labels = [asked[i] for i in part]
+            ids = self.generate(class_labels=labels, generator=generator, **given, **options)
             written += tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [written[symbol * num_samples : (symbol + 1) * num_samples] for symbol in range(num_symbols)]
 

@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .completion_texts import MASKS, Completion
+from .configuration_ldebm import LDEBMConfig
 from .exploration_answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
 from .exploration_requests import BadRequest, Limits, real_number, whole_number
 from .latent_map import LatentMap
@@ -46,8 +47,7 @@ class Explorer:
         origin: str = "texts",
         limits: Limits | None = None,
     ):
-        if model.config.modality != "text":
-            raise ValueError(f"model must be of texts, got one of {model.config.modality}s")
+        _require_plain_texts("model", model.config)
         self.model, self.tokenizer = model.eval(), tokenizer
         self.origin, self.limits = origin, limits or Limits()
         self.names: dict[int, str] = dict(model.config.id2label) if model.has_symbols else {}
@@ -81,15 +81,14 @@ class Explorer:
 
         Raises:
             FileNotFoundError: If there is no such checkpoint.
-            ValueError: For one that is no model of texts.
+            ValueError: For one that is no model of texts, or one of texts in contexts.
         """
         find_checkpoint(str(checkpoint))
         folder = Path(checkpoint)
         if not folder.is_dir():
             folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
         model = LDEBMModel.from_pretrained(folder)
-        if model.config.modality != "text":
-            raise ValueError(f"{checkpoint} must be a model of texts, got one of {model.config.modality}s")
+        _require_plain_texts(str(checkpoint), model.config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         texts, origin = texts_of(folder, num_texts)
         if len(texts) < 2:
@@ -359,3 +358,9 @@ def _some(texts: list[str], number: int, seed: int) -> list[str]:
 
 def _pair(place: np.ndarray) -> tuple[float, float]:
     return float(place[0]), float(place[1])
+
+
+def _require_plain_texts(name: str, config: LDEBMConfig) -> None:
+    if config.modality != "text" or config.context_size:
+        got = "one of texts in contexts" if config.context_size else f"one of {config.modality}s"
+        raise ValueError(f"{name} must be a model of texts without contexts, got {got}")

@@ -24,7 +24,7 @@ from .few_label_baselines import (
 from .modeling_ldebm import LDEBMModel
 from .scores.classification import classification_scores
 from .scores.reading import read_texts
-from .word_vectors import read_word_vectors, train_word_vectors
+from .word_vectors import load_word_vectors, train_word_vectors
 
 GIVEN_VECTORS = "given_vectors"
 """The baseline that needs a file of word vectors."""
@@ -85,7 +85,7 @@ def text_baseline_scores(
     if name == GIVEN_VECTORS:
         if word_vectors is None:
             raise ValueError(f"{GIVEN_VECTORS} needs word_vectors, a file")
-        vectors = read_word_vectors(word_vectors)
+        vectors = load_word_vectors(word_vectors)
         coverage = {"word_coverage": vectors.coverage(scored.texts)}
         baseline = vector_regression(texts, vectors)
     elif name in TEXT_BASELINES:

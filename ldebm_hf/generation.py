@@ -25,6 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from .outputs import LatentTrajectory
+from .rejection import written_as_read
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -43,6 +44,14 @@ ROW_BY_ROW = {
     TopPLogitsWarper,
 }
 """The usual processors and criteria that treat each row by itself, whichever others are there."""
+_OF_THE_PRIOR = {"class_labels": "symbols", "context_input_ids": "context"}
+PLAIN_WRITING = {
+    "num_return_sequences": 1,
+    "return_dict_in_generate": False,
+    "streamer": None,
+    "decoder_input_ids": None,
+}
+"""What goes with rejection: one text for each row, and nothing about it but its tokens."""
 
 
 class LDEBMGenerationMixin(GenerationMixin):
@@ -98,12 +107,15 @@ class LDEBMGenerationMixin(GenerationMixin):
         return_trajectory: bool = False,
         batch_size: int | None = None,
         show_progress: bool = False,
+        context_input_ids: torch.Tensor | None = None,
+        context_attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor | LatentTrajectory:
         """
         Draw latents from the prior, the diffusion prior's by reverse diffusion (Algorithm 2).
 
         Args:
-            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels`, else 1.
+            num_samples (`int`, *optional*): Number of latents; defaults to one per entry of `class_labels` or, if
+                there are several, per context; else 1.
             class_labels (`int`, `str` or a sequence of them, *optional*): Symbol per sample, by id or name; a single
                 one serves all samples.
             guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol; 1 samples the model's
@@ -114,14 +126,16 @@ class LDEBMGenerationMixin(GenerationMixin):
             batch_size (`int`, *optional*): Draw at most so many at a time, one batch after the other, which bounds the
                 memory beside the result. Defaults to all at once. Other sizes give other samples from the same seed.
             show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar over the batches.
+            context_input_ids, context_attention_mask: For a model with contexts the turns before each sample, as in
+                [`forward`]; a single context serves all samples.
 
         Returns:
             `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`].
 
         Raises:
-            ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; if
-                `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior without an energy;
-                if `num_samples` or `batch_size` is below 1.
+            ValueError: If a symbol is unknown or there is not one per sample, or if the prior has none; likewise of
+                contexts; if `guidance_scale` is given without symbols, or it or `num_langevin_steps` for a prior
+                without an energy; if `num_samples` or `batch_size` is below 1.
         """
         steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
         if self.config.prior != "diffusion":
@@ -131,21 +145,17 @@ class LDEBMGenerationMixin(GenerationMixin):
                     raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
             steering = {}
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
-        if num_samples is None:
-            num_samples = 1 if symbols is None else len(symbols)
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+        context = self._context(context_input_ids, context_attention_mask)
+        num_samples, given = _for_each_row(num_samples, class_labels=symbols, context_input_ids=context)
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if symbols is None and guidance_scale is not None:
             raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
-        if symbols is not None and len(symbols) not in (1, num_samples):
-            raise ValueError(f"class_labels must name one symbol or num_samples={num_samples}, got {len(symbols)}")
         rows = torch.arange(num_samples, device=self.device)
         parts = []
         with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
             for part in rows.split(batch_size or num_samples):
-                asked = {} if symbols is None else {"symbols": symbols.expand(num_samples)[part]}
+                asked = {_OF_THE_PRIOR[name]: of_rows[part] for name, of_rows in given.items()}
                 trajectory = self.prior.sample(len(part), **asked, **steering, generator=generator)
                 parts.append(trajectory if return_trajectory else trajectory[-1].clone())  # lets the levels go
                 bar.update(len(part))
@@ -164,7 +174,10 @@ class LDEBMGenerationMixin(GenerationMixin):
         num_samples: int | None = None,
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
+        min_label_probability: float | None = None,
         points: torch.Tensor | None = None,
+        context_input_ids: torch.Tensor | None = None,
+        context_attention_mask: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         **generation_kwargs,
     ):
@@ -186,7 +199,11 @@ class LDEBMGenerationMixin(GenerationMixin):
             latents (`torch.Tensor` of shape `(n, total_latent_size)`, *optional*): Latents to decode.
             class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
                 prior. `num_return_sequences` instead decodes each latent several times.
+            min_label_probability (`float`, *optional*): Write texts of `class_labels` again, from other latents, that
+                the model itself reads so with less than this probability ([`~ldebm_hf.rejection.written_as_read`]).
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
+            context_input_ids, context_attention_mask: For a model with contexts the turns before each text, as in
+                [`forward`]; a single context serves all samples or latents.
             generator (`torch.Generator`, *optional*): Source of all noise, sampled tokens included.
             generation_kwargs: Everything that transformers' `generate` takes, streamers and beams included. A model of
                 points takes `do_sample` alone (default `False`: the mean of p(x|z) instead of a draw), one of
@@ -198,8 +215,9 @@ class LDEBMGenerationMixin(GenerationMixin):
             of shape `(n, point_size)`.
 
         Raises:
-            ValueError: If more than one of text, latents and prior sampling is asked for, and as in
-                [`sample_latents`].
+            ValueError: If more than one of text, latents and prior sampling is asked for; if `min_label_probability`
+                is not a probability, or is given without `class_labels` or with what asks for other than one plain
+                text each; and as in [`sample_latents`].
         """
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         if "max_length" in generation_kwargs:
@@ -211,20 +229,29 @@ class LDEBMGenerationMixin(GenerationMixin):
             "num_langevin_steps": num_langevin_steps,
         }
         samples_prior = any(value is not None for value in prior_arguments.values())
+        context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         given = {name: value is not None for name, value in
                  [("input_ids", input_ids), ("points", points), ("latents", latents)]}  # fmt: skip
         asked = [name for name, is_given in given.items() if is_given] + ["prior samples"] * samples_prior
         if len(asked) > 1:
             inputs = self.modality.input_name
             raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
+        if min_label_probability is not None:
+            self._require_plain_writing(class_labels, generation_config, generation_kwargs)
+            given = {"class_labels": self.symbol_ids(class_labels), **context}
+            _, of_rows = _for_each_row(num_samples, **given)
+            steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+            options = {"generation_config": generation_config, "generator": generator, **steering, **generation_kwargs}
+            return written_as_read(self, min_label_probability, of_rows, **options)
         if input_ids is not None or points is not None:
-            latents = self.reconstruction_latents(input_ids, attention_mask, points=points)
+            latents = self.reconstruction_latents(input_ids, attention_mask, points=points, **context)
         elif latents is None:
-            latents = self.sample_latents(**prior_arguments, generator=generator)
+            latents = self.sample_latents(**prior_arguments, **context, generator=generator)
         latents = torch.as_tensor(latents, device=self.device)
         if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
+        _, of_rows = _for_each_row(len(latents), context_input_ids=self._context(**context))
         if not self.modality.writes_in_turn:
             options = {"generation_config": generation_config, **generation_kwargs}
             if input_ids is None:
@@ -238,11 +265,30 @@ class LDEBMGenerationMixin(GenerationMixin):
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
-        encoder_outputs = BaseModelOutput(last_hidden_state=latents[:, None])
+        conditions = latents
+        for of_context in of_rows.values():
+            conditions = torch.cat([latents.to(of_context.dtype), of_context], -1)
+        encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
         with _seeded_by(generator, self.device):
             return super().generate(
                 generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
             )
+
+    def _context(self, context_input_ids, context_attention_mask) -> torch.Tensor | None:
+        given = (context_input_ids, context_attention_mask)
+        ids, mask = (None if tensor is None else torch.as_tensor(tensor, device=self.device) for tensor in given)
+        return self.modality.context(context_input_ids=ids, context_attention_mask=mask)
+
+    def _require_plain_writing(self, class_labels, generation_config, generation_kwargs) -> None:
+        """ValueError for what does not go with rejection."""
+        if class_labels is None:
+            raise ValueError("min_label_probability needs class_labels that texts are to be read as")
+        if not self.modality.writes_in_turn:
+            raise ValueError(f"min_label_probability is for models of text, got one of {self.config.modality}s")
+        for name, plain in PLAIN_WRITING.items():
+            value = generation_kwargs.get(name, getattr(generation_config, name, None))
+            if value is not None and value != plain:
+                raise ValueError(f"min_label_probability writes one plain text for each row, got {name}={value}")
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
@@ -258,16 +304,31 @@ class LDEBMGenerationMixin(GenerationMixin):
         pad = generation_config._pad_token_tensor
         padding = input_ids.new_full((len(input_ids), 1), self.config.pad_token_id if pad is None else pad)
         rows = torch.arange(len(input_ids), device=input_ids.device)
-        latents, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
+        conditions, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
         while len(rows) > 0:
-            hidden, state = self.decoder(unread, latents, state)
+            latents, context = self.modality.split_conditions(conditions)
+            hidden, state = self.decoder(unread, latents, state, context)
             scores = logits_processor(input_ids[rows], self.decoder.logits(hidden[:, -1]).float())
             unread = scores.softmax(-1).multinomial(1) if generation_config.do_sample else scores.argmax(-1, True)
             input_ids = torch.cat([input_ids, padding.index_copy(0, rows, unread)], 1)
             goes_on = ~stopping_criteria(input_ids[rows], None)
             if not goes_on.all():
-                rows, latents, state, unread = rows[goes_on], latents[goes_on], state[goes_on], unread[goes_on]
+                rows, conditions = rows[goes_on], conditions[goes_on]
+                state, unread = state[goes_on], unread[goes_on]
         return input_ids
+
+
+def _for_each_row(num_rows: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
+    """How many rows are asked for, by default as many as are given, and what is given for each of them."""
+    given = {name: torch.as_tensor(rows) for name, rows in given.items() if rows is not None}
+    if num_rows is None:
+        num_rows = max(map(len, given.values()), default=1)
+    if num_rows < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_rows}")
+    for name, rows in given.items():
+        if len(rows) not in (1, num_rows):
+            raise ValueError(f"{name} must be one, or one for each of {num_rows} samples, got {len(rows)}")
+    return num_rows, {name: rows.expand(num_rows, *rows.shape[1:]) for name, rows in given.items()}
 
 
 @contextmanager

@@ -76,7 +76,8 @@ def estimate_log_likelihood(
         annealing ([`Annealing`], *optional*): Of the diffusion prior, with its own `num_temperatures`; default what
             `prepare_annealing` finds.
         generator (`torch.Generator`, *optional*): Source of all noise.
-        inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them.
+        inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them; with their contexts c
+            for a model of such, whose log p(x|c) it then is.
 
     Returns:
         [`LikelihoodEstimate`] in nats per example. Of a text, all words and the end are counted; points are measured
@@ -94,7 +95,9 @@ def estimate_log_likelihood(
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
     if model.config.prior == "diffusion" and annealing is None:
-        annealing = prepare_annealing(model.prior, settings.num_temperatures, generator=generator)
+        annealing = prepare_annealing(
+            model.prior, settings.num_temperatures, context=proposal.context, generator=generator
+        )
     if inputs.get("input_ids") is not None:
         mask = inputs.get("attention_mask")
         inputs = {**inputs, "lengths": text_lengths(inputs["input_ids"], mask, model.config.pad_token_id)}
@@ -152,22 +155,21 @@ def _draw(
     log_factors = _conditional_log_likelihood(model, latents, num_samples, settings.memory_budget, inputs)
     log_factors -= proposals.log_prob(latents)
     if class_labels is not None:
-        log_symbols = model.prior.symbol_logits(latents).log_softmax(-1)
+        log_symbols = model.prior.symbol_logits(latents, context=proposals.context).log_softmax(-1)
         log_factors += log_symbols.gather(1, class_labels.repeat_interleave(num_samples)[:, None])[:, 0]
-    paths = None if annealing is None else draw_paths(model.prior, annealing, latents, generator)
-    log_prior = model.prior.log_prob(latents) if paths is None else paths.guessed_log_prior
+    if annealing is None:
+        paths, log_prior = None, model.prior.log_prob(latents, proposals.context)
+    else:
+        paths = draw_paths(model.prior, annealing, latents, generator, proposals.context)
+        log_prior = paths.guessed_log_prior
     rows = (values.unflatten(0, (-1, num_samples)) for values in (latents, log_factors, log_prior))
     return _Samples(*rows, paths)
 
 
 def _repeat(posterior: Posterior, times: int) -> Posterior:
-    codes = posterior.code_logits
-    return replace(
-        posterior,
-        mean=posterior.mean.repeat_interleave(times, 0),
-        log_variance=posterior.log_variance.repeat_interleave(times, 0),
-        code_logits=None if codes is None else codes.repeat_interleave(times, 0),
-    )
+    parts = {name: getattr(posterior, name) for name in ("mean", "log_variance", "code_logits", "context")}
+    repeated = {name: part.repeat_interleave(times, 0) for name, part in parts.items() if part is not None}
+    return replace(posterior, **repeated)
 
 
 def _widen(posterior: Posterior, factor: float) -> Posterior:
@@ -196,8 +198,9 @@ def _conditional_log_likelihood(
     for rows in _pieces(model, len(latents), memory_budget, inputs):
         example = torch.arange(rows.start, rows.stop, device=latents.device) // num_samples
         piece = {name: value[example] for name, value in inputs.items() if isinstance(value, torch.Tensor)}
-        if "lengths" in inputs:
-            piece["lengths"] = [inputs["lengths"][i] for i in example.tolist()]
+        for name in ("lengths", "context_lengths"):
+            if inputs.get(name) is not None:
+                piece[name] = [inputs[name][i] for i in example.tolist()]
         of_rows.append(model.conditional_log_likelihood(latents[rows.start : rows.stop], **piece))
     return torch.cat(of_rows).double()
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +16,8 @@ from .posteriors import Posterior
 from .precision import at_least_float32
 
 Inputs = TypeVar("Inputs")
+OF_CONTEXTS = ("context_input_ids", "context_attention_mask", "context_lengths")
+ARGUMENTS = {"input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", *OF_CONTEXTS}
 
 
 class Modality(Generic[Inputs]):
@@ -36,17 +38,40 @@ class Modality(Generic[Inputs]):
 
     def read(self, **arguments: Any) -> Inputs:
         """
-        The inputs among the arguments `input_ids`, `attention_mask`, `lengths` and `points`, checked.
+        The inputs among the arguments `input_ids`, `attention_mask`, `lengths`, `points` and those about contexts,
+        checked.
 
         Raises:
             ValueError: For inputs of another modality, or of a wrong shape.
         """
+        if unknown := arguments.keys() - ARGUMENTS:
+            raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
         given = [name for name in ("input_ids", "points") if arguments.get(name) is not None]
         if given != [self.input_name]:
             got = " and ".join(given) or "neither"
             raise ValueError(f"{self.input_name} must be given to a model of {self.config.modality}s, got {got}")
         self.refuse_unused(**arguments)
-        return self._checked(**arguments)
+        of_context = {name: arguments.pop(name, None) for name in OF_CONTEXTS}
+        return self._checked(context=self.context(**of_context), **arguments)
+
+    def context(self, context_input_ids=None, **others) -> torch.Tensor | None:
+        """
+        The vectors of contexts, `(n, context_size)`, or `None` for a model without; arguments as in
+        [`ContextEncoder`].
+
+        Raises:
+            ValueError: For a context that the model cannot read, and without one that it has to read.
+        """
+        size = self.config.context_size
+        arguments = {"context_input_ids": context_input_ids, **others}
+        given = [name for name, value in arguments.items() if value is not None]
+        if given and not size:
+            raise ValueError(f"{given[0]} cannot be given to a model without contexts (context_size=0)")
+        if not size:
+            return None
+        if context_input_ids is None:
+            raise ValueError(f"context_input_ids must be given to a model with contexts (context_size={size})")
+        return self.model.context_encoder(context_input_ids, **others)
 
     def refuse_unused(self, **arguments: Any) -> None:
         """Raise ValueError for an argument that this modality has no use for."""
@@ -76,18 +101,37 @@ class Modality(Generic[Inputs]):
         raise NotImplementedError
 
 
-class TextModality(Modality[tuple[torch.Tensor, torch.Tensor | None, Sequence[int]]]):
-    """Sequences of tokens; inputs are their ids, mask and lengths."""
+class Texts(NamedTuple):
+    """
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`), attention_mask (`torch.Tensor` of the
+            same shape, *optional*), lengths (`Sequence[int]`): Tokens, where they are, and how many there are.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): For a model with contexts.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor | None
+    lengths: Sequence[int]
+    context: torch.Tensor | None
+
+
+class TextModality(Modality[Texts]):
+    """Sequences of tokens, each perhaps with a context."""
 
     writes_in_turn = True
 
-    def _checked(self, input_ids, attention_mask=None, lengths=None, **others):
+    def _checked(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
-        return input_ids, attention_mask, lengths
+        if context is not None and len(context) != len(input_ids):
+            raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
+        return Texts(input_ids, attention_mask, lengths, context)
 
     def posterior(self, inputs) -> Posterior:
-        return self.model.encoder(*inputs)
+        posterior = self.model.encoder(*inputs)
+        if inputs.context is not None:
+            posterior.context = inputs.context.detach()  # so that no prior teaches the context's encoder (published)
+        return posterior
 
     def reconstruction(self, latents, inputs, labels, decoder_input_ids, with_logits):
         hidden, targets = self._predict(latents, inputs, labels, decoder_input_ids)
@@ -107,23 +151,30 @@ class TextModality(Modality[tuple[torch.Tensor, torch.Tensor | None, Sequence[in
     def decode_step(
         self,
         decoder_input_ids: torch.Tensor,
-        latents: torch.Tensor,
+        conditions: torch.Tensor,
         past_key_values: RecurrentState | None,
         use_cache: bool | None,
     ) -> LDEBMOutput:
         """One step of `generate`: logits of the tokens after `decoder_input_ids`, and the state to go on from."""
+        latents, context = self.split_conditions(conditions)
         state = None if past_key_values is None else past_key_values.hidden
         seen = 0 if past_key_values is None else past_key_values.length
-        hidden, state = self.model.decoder(decoder_input_ids, latents, state)
+        hidden, state = self.model.decoder(decoder_input_ids, latents, state, context)
         return LDEBMOutput(
             logits=self.model.decoder.logits(hidden),
             latents=latents,
             past_key_values=RecurrentState(state, seen + decoder_input_ids.shape[1]) if use_cache else None,
         )
 
+    def split_conditions(self, conditions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Latents, and contexts where there are some, of both side by side, `(batch_size, …)`."""
+        if not self.config.context_size:
+            return conditions, None
+        return conditions.tensor_split([self.config.total_latent_size], dim=-1)
+
     def _predict(self, latents, inputs, labels=None, decoder_input_ids=None) -> tuple[PackedSequence, torch.Tensor]:
         """The decoder's states after every token of the texts, packed, and the tokens that they are to predict."""
-        input_ids, attention_mask, lengths = inputs
+        input_ids, attention_mask, lengths, context = inputs
         if labels is not None and labels.ndim != 2:
             raise ValueError(
                 f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
@@ -139,7 +190,7 @@ class TextModality(Modality[tuple[torch.Tensor, torch.Tensor | None, Sequence[in
             raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
         if decoder_input_ids is None:
             decoder_input_ids = self._shift_right(labels)
-        hidden = self.model.decoder.forward_packed(decoder_input_ids, latents, target_lengths)
+        hidden = self.model.decoder.forward_packed(decoder_input_ids, latents, target_lengths, context)
         return hidden, pack(labels, target_lengths).data
 
     def _targets(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -158,7 +209,7 @@ class DocumentModality(Modality[tuple[torch.Tensor, torch.Tensor]]):
     unused = ("labels", "decoder_input_ids")
     writing_options = ("do_sample", "max_new_tokens")
 
-    def _checked(self, input_ids, attention_mask=None, **others):
+    def _checked(self, input_ids, attention_mask=None, **others) -> tuple[torch.Tensor, torch.Tensor]:
         return input_ids, word_counts(input_ids, attention_mask, self.config)
 
     def posterior(self, inputs) -> Posterior:

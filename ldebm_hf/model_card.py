@@ -53,6 +53,7 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         has_symbols=config.has_symbols,
         first_symbol=config.id2label[0],
         has_latent=config.prior != "none",
+        has_context=config.context_size > 0,
         data=origin,
         unit=config.modality,
         splits=corpus.get("splits", {}),

@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from .classification import LDEBMClassificationMixin
 from .completion import LDEBMCompletionMixin
 from .configuration_ldebm import LDEBMConfig
+from .context import ContextEncoder
 from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
 from .diffusion import LevelTables
 from .encoders import WordSum, build_encoder
@@ -24,6 +25,7 @@ from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_info
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
 from .priors import build_prior
+from .responding import LDEBMResponseMixin
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -84,13 +86,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(
-    LDEBMPreTrainedModel,
-    LDEBMGenerationMixin,
-    LDEBMClassificationMixin,
-    LDEBMExplanationMixin,
-    LDEBMCompletionMixin,
-):
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin,
+                 LDEBMCompletionMixin, LDEBMResponseMixin):  # fmt: skip
     """
     Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
     or, by `config.modality`, of documents or points.
@@ -113,6 +110,8 @@ class LDEBMModel(
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
         self.prior = build_prior(config)
+        if config.context_size:
+            self.context_encoder = ContextEncoder(config)
         if config.modality == "point":
             center = torch.zeros(config.point_size) if config.point_center is None else config.point_center
             self.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
@@ -137,6 +136,7 @@ class LDEBMModel(
         *,
         lengths: Sequence[int] | None = None,
         points: torch.Tensor | None = None,
+        **context: torch.Tensor,
     ) -> PosteriorOutput:
         """
         The posterior q(z|x) of texts, documents or points.
@@ -148,22 +148,28 @@ class LDEBMModel(
                 defaults to 0 at `config.pad_token_id`.
             lengths (`Sequence[int]`, *optional*): As in [`forward`].
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`): For a model of points.
+            context: For a model with contexts `context_input_ids` and so on, as in [`forward`].
 
         Raises:
             ValueError: Without any text or token, and for padding anywhere but on the right; for inputs of the other
-                modality; and if the model has no latent.
+                modality, a context that the model cannot read or the lack of one; and if the model has no latent.
         """
         self._require_latent()
-        posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points)
+        posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points, **context)
         log_variance = posterior.log_variance if self.config.gaussian_size else None
         return PosteriorOutput(posterior.expectation, log_variance, self._symbol_logits(posterior))
 
     def reconstruction_latents(
-        self, input_ids: torch.Tensor | None = None, attention_mask: torch.Tensor | None = None, *, points=None
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        *,
+        points: torch.Tensor | None = None,
+        **context: torch.Tensor,
     ) -> torch.Tensor:
         """The posterior's likeliest latents, `(batch_size, total_latent_size)`; arguments as in [`encode`]."""
         self._require_latent()
-        return self.posterior(input_ids, attention_mask, points=points).mode
+        return self.posterior(input_ids, attention_mask, points=points, **context).mode
 
     @torch.no_grad()
     def infer_symbols(
@@ -173,6 +179,7 @@ class LDEBMModel(
         *,
         lengths: Sequence[int] | None = None,
         points: torch.Tensor | None = None,
+        **context: torch.Tensor,
     ) -> torch.Tensor:
         """
         p(y|x), `(batch_size, num_symbols)`: p(y|z) at the posterior mean, or q(y|x) of priors with codes. Arguments as
@@ -182,12 +189,15 @@ class LDEBMModel(
             ValueError: If the prior has no symbols.
         """
         self.require_symbols()
-        return self.encode(input_ids, attention_mask, lengths=lengths, points=points).symbol_logits.softmax(-1)
+        found = self.encode(input_ids, attention_mask, lengths=lengths, points=points, **context)
+        return found.symbol_logits.softmax(-1)
 
     def mean_symbol_logits(self, output: LDEBMOutput) -> torch.Tensor:
         """Logits of [`infer_symbols`], `(batch_size, num_symbols)`, from what a forward pass has computed already."""
         self.require_symbols()
-        return output.symbol_logits if self.config.has_codes else self.prior.symbol_logits(output.posterior_mean)
+        if self.config.has_codes:
+            return output.symbol_logits
+        return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
     def forward(
         self,
@@ -205,6 +215,9 @@ class LDEBMModel(
         points: torch.Tensor | None = None,
         kl_scale: float = 1.0,
         classification_only: bool = False,
+        context_input_ids: torch.Tensor | None = None,
+        context_attention_mask: torch.Tensor | None = None,
+        context_lengths: Sequence[Sequence[int]] | None = None,
         return_dict: bool | None = None,
     ) -> LDEBMOutput:
         """
@@ -222,7 +235,7 @@ class LDEBMModel(
             decoder_input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Defaults to
                 `labels` shifted to the right.
             encoder_outputs (`BaseModelOutput`, *optional*): Holds latents as `last_hidden_state`,
-                `(batch_size, 1, total_latent_size)`.
+                `(batch_size, 1, total_latent_size)`, with the contexts behind them, if there are some.
             past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return that state.
             generator (`torch.Generator`, *optional*): Source of posterior, diffusion and Langevin noise.
@@ -234,12 +247,17 @@ class LDEBMModel(
                 teaches an energy; and the weight of I(x; c) of priors with codes.
             classification_only (`bool`, *optional*, defaults to `False`): Compute nothing but the symbols'
                 cross-entropy, at the posterior means; the labelled stream of semi-supervised training.
+            context_input_ids, context_attention_mask (*optional*): For a model with contexts the turns before each
+                text, `(batch_size, num_turns, turn_length)`; see [`ContextEncoder`].
+            context_lengths (`Sequence[Sequence[int]]`, *optional*): Their numbers of tokens, as `lengths` of texts.
             return_dict (`bool`, *optional*): Passed by `generate`; the output is an [`LDEBMOutput`] in any case.
         """
         if encoder_outputs is not None:
-            latents = encoder_outputs[0].squeeze(1)
-            return self.modality.decode_step(decoder_input_ids, latents, past_key_values, use_cache)
-        given = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
+            conditions = encoder_outputs[0].squeeze(1)
+            return self.modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points,
+                 "context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask,
+                 "context_lengths": context_lengths}  # fmt: skip
         with parametrize.cached():
             modality = self.modality
             inputs = modality.read(**given, labels=labels, decoder_input_ids=decoder_input_ids)
@@ -265,7 +283,7 @@ class LDEBMModel(
         """Algorithm 1's objective, given what the modality makes of a batch."""
         config, batch_size = self.config, len(latents)
         self._check_class_labels(class_labels, batch_size)
-        prior = self.prior.loss(latents, posterior, generator)
+        prior = self.prior.loss(latents, posterior, generator, posterior.context)
         entropy = posterior.negative_entropy(config.entropy_threshold)
         loss = reconstruction + kl_scale * config.kl_weight * (prior.loss + entropy)
         symbol_logits = information = classification = None
@@ -275,7 +293,7 @@ class LDEBMModel(
             information_weight *= kl_scale  # it stands for a part of the divergence
             symbol_logits = posterior.symbol_logits() if config.has_symbols else None
         elif config.has_symbols:
-            symbol_logits = self.prior.symbol_logits(latents, base_noise=True, generator=generator)
+            symbol_logits = self.prior.symbol_logits(latents, True, generator, posterior.context)
             information = mutual_information(symbol_logits)
         if information is not None:
             loss = loss - information_weight * information
@@ -297,6 +315,7 @@ class LDEBMModel(
             latents=latents,
             posterior_mean=posterior.expectation if config.total_latent_size else None,
             posterior_log_variance=posterior.log_variance if config.gaussian_size else None,
+            context=posterior.context,
         )
 
     def _classification(self, posterior, latents, class_labels, generator) -> LDEBMOutput:
@@ -307,7 +326,7 @@ class LDEBMModel(
         self._check_class_labels(class_labels, len(latents))
         symbol_logits, noisy_logits = self._symbol_logits(posterior), None
         if self.config.prior == "diffusion" and self.config.symbol_levels == "all":
-            noisy_logits = self.prior.noisy_symbol_logits(latents, generator)
+            noisy_logits = self.prior.noisy_symbol_logits(latents, generator, posterior.context)
         classification = all_levels_classification_loss(symbol_logits, noisy_logits, class_labels)
         return LDEBMOutput(
             loss=self.config.classification_weight * classification,
@@ -329,7 +348,9 @@ class LDEBMModel(
         """Logits of p(y|z) at the posterior mean, or of q(y|x) of priors with codes; `None` without symbols."""
         if not self.config.has_symbols:
             return None
-        return self.prior.symbol_logits(posterior.mean) if posterior.code_logits is None else posterior.symbol_logits()
+        if posterior.code_logits is not None:
+            return posterior.symbol_logits()
+        return self.prior.symbol_logits(posterior.mean, context=posterior.context)
 
     def posterior(
         self,
@@ -338,11 +359,12 @@ class LDEBMModel(
         *,
         lengths: Sequence[int] | None = None,
         points: torch.Tensor | None = None,
+        **context: torch.Tensor,
     ) -> Posterior:
         """q(z|x) as an object that can be sampled from and scored; arguments and errors as in [`encode`]."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
         modality = self.modality
-        inputs = modality.read(input_ids=input_ids, attention_mask=attention_mask, lengths=lengths, points=points)
-        return modality.posterior(inputs)
+        return modality.posterior(modality.read(**inputs, **context))
 
     def _require_latent(self) -> None:
         if self.config.prior == "none":
@@ -356,6 +378,7 @@ class LDEBMModel(
         *,
         lengths: Sequence[int] | None = None,
         points: torch.Tensor | None = None,
+        **context: torch.Tensor,
     ) -> torch.Tensor:
         """
         log p(x|z) of each example, `(batch_size,)`: of a text its words and end given the beginning, of a document its
@@ -364,7 +387,7 @@ class LDEBMModel(
         Args:
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z; for a model without a latent of
                 size 0.
-            input_ids, attention_mask, lengths, points: As in [`encode`].
+            input_ids, attention_mask, lengths, points, context: As in [`encode`].
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
-        return self.modality.log_likelihood(latents, self.modality.read(**inputs))
+        return self.modality.log_likelihood(latents, self.modality.read(**inputs, **context))

@@ -73,6 +73,7 @@ class LDEBMOutput(ModelOutput):
         symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`): Logits of p(y|z).
         latents (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): z.
         posterior_mean, posterior_log_variance: As in [`PosteriorOutput`].
+        context (`torch.FloatTensor` of shape `(batch_size, context_size)`): The contexts, for models that have some.
         past_key_values ([`RecurrentState`]): The decoder's state, while generating.
     """
 
@@ -89,4 +90,5 @@ class LDEBMOutput(ModelOutput):
     latents: torch.FloatTensor | None = None
     posterior_mean: torch.FloatTensor | None = None
     posterior_log_variance: torch.FloatTensor | None = None
+    context: torch.FloatTensor | None = None
     past_key_values: RecurrentState | None = None

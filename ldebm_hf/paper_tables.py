@@ -11,12 +11,12 @@ import yaml
 from .studies import Changes, Scores, StudyRun, merge, read_recipe
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
-                "dropout", "energy_hidden_size", "energy_num_blocks", "modality", "document_hidden_size",
-                "document_encoder_layers", "document_decoder_layers", "document_dropout", "document_batch_norm",
-                "word_dropout")  # fmt: skip
+                "dropout", "energy_hidden_size", "energy_num_blocks", "context_size", "context_hidden_size",
+                "modality", "document_hidden_size", "document_encoder_layers", "document_decoder_layers",
+                "document_dropout", "document_batch_norm", "word_dropout")  # fmt: skip
 """What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
 LANGUAGE_MODEL = "language_model"
-Measure = Literal["reading", "control", "classification"]
+Measure = Literal["reading", "control", "responses", "classification"]
 
 
 @dataclass
@@ -28,8 +28,9 @@ class PaperTable:
         name (`str`): its file's name.
         title (`str`): a line for its reader.
         recipe (`str`): name of the recipe that all rows start from.
-        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes) or
-            `"classification"` (of held-out texts, after `label_counts` labels).
+        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes),
+            `"responses"` (answers in a dialogue) or `"classification"` (of held-out texts, after `label_counts`
+            labels).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
         text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.few_label_study`.
@@ -40,8 +41,11 @@ class PaperTable:
         language_model (`dict`, *optional*): settings over the recipe's of the model whose perplexity is reported.
         guidance_scales (`list[float]`): at which control is measured too.
         num_samples (`int`): sentences per class.
+        ways (`dict[str, dict]`): by name, other arguments of `generate` than greedy search's that control is measured
+            with too. Each is a row of its own, `row, name`.
         study (`str`): the folder of its runs, which tables may share; default the table's name.
-        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class, are listed.
+        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
+            listed.
     """
 
     name: str
@@ -57,6 +61,7 @@ class PaperTable:
     language_model: Changes = field(default_factory=dict)
     guidance_scales: list[float] = field(default_factory=list)
     num_samples: int = 500
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
     study: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0
@@ -130,11 +135,24 @@ def real_texts(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores
 
 
 def guidance_sweep(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
-    """A row's scores by guidance scale, the model's own first, then by seed."""
+    """A row's scores by guidance scale, then by seed."""
+    return {way: scores for way, scores in _by_suffix(of_seeds).items() if _is_number(way)}
+
+
+def other_ways(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
+    """A row's scores by other ways of writing, then by seed."""
+    return {way: scores for way, scores in _by_suffix(of_seeds).items() if not _is_number(way)}
+
+
+def _by_suffix(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
     points: dict[str, dict[str, Scores]] = {}
     for seed, scores in of_seeds.items():
         for name, value in scores.items():
-            score, _, scale = name.partition("@")
-            if scale:
-                points.setdefault(scale, {}).setdefault(seed, {})[score] = value
+            score, _, suffix = name.partition("@")
+            if suffix:
+                points.setdefault(suffix, {}).setdefault(seed, {})[score] = value
     return points
+
+
+def _is_number(suffix: str) -> bool:
+    return suffix.replace(".", "", 1).isdigit()

@@ -28,12 +28,15 @@ class Posterior:
         log_variance (`torch.Tensor` of shape `(batch_size, gaussian_size)`): log σ²(x).
         code_logits (`torch.Tensor` of shape `(batch_size, num_variables, num_categories)`, *optional*): log q(c|x) up
             to constants.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Of the texts, as the prior reads
+            it, without a gradient; `None` for models without contexts.
     """
 
     config: LDEBMConfig
     mean: torch.Tensor
     log_variance: torch.Tensor
     code_logits: torch.Tensor | None = None
+    context: torch.Tensor | None = None
 
     @property
     def reads_code(self) -> bool:

@@ -37,6 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "classification_weight": 0.05,
         "entropy_threshold": 1.0,
         "encoder_head_activation": True,
+        "normalize_posterior": False,
         "uniform_init_range": 0.1,
     },
     # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term
@@ -49,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "scale_last_level": False,
         "level_sampling": "published",
         "level_weighting": "likelihood",
-        "energy_spectral_norm": True,
+        "energy_spectral_norm": False,
         "energy_temperature": "unit",
         "base_measure": "gaussian",
         "symbol_levels": "all",
@@ -69,6 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "classification_weight": 2.0,
         "entropy_threshold": None,
         "encoder_head_activation": True,
+        "normalize_posterior": True,
         "uniform_init_range": None,
     },
 }
@@ -82,13 +84,13 @@ _SINGLE_LEVEL: dict[str, Any] = {
     "terminal_prior": False,
     "energy_network": "mlp",
     "energy_num_blocks": 2,
-    "energy_spectral_norm": False,
     "langevin_steps": 40,
     "langevin_step_size": 0.25,
     "langevin_step_decay": 1.0,
     "langevin_integrator": "euler",
     "label_guidance": 1.0,
     "encoder_head_activation": False,
+    "normalize_posterior": False,
     "kl_weight": 0.5,
 }
 

@@ -16,18 +16,28 @@ class Prior(Protocol):
     """What the model asks of a prior. Beyond this, priors with symbols have `symbol_logits`, and their `sample` takes
     symbols; [`DiffusionPrior`]'s takes what steers its chains, too."""
 
-    def loss(self, latents: torch.Tensor, posterior: Posterior, generator: torch.Generator | None) -> PriorLoss:
+    def loss(
+        self,
+        latents: torch.Tensor,
+        posterior: Posterior,
+        generator: torch.Generator | None,
+        context: torch.Tensor | None = None,
+    ) -> PriorLoss:
         """
         Args:
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): Reparameterised posterior samples.
             posterior ([`Posterior`]): What they are samples of, for terms in closed form.
             generator (`torch.Generator`, *optional*): Source of noise.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): What the texts follow on, for
+                priors of models with contexts; they read it in every method.
         """
 
-    def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, latents: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """log p(z), `(batch_size,)`; raises ValueError where it has no closed form."""
 
-    def sample(self, num_samples: int, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    def sample(
+        self, num_samples: int, *, generator: torch.Generator | None = None, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         Returns:
             `torch.Tensor` of shape `(num_states, num_samples, total_latent_size)`: the samples last, before them the
@@ -46,4 +56,4 @@ def build_prior(config: LDEBMConfig) -> Prior:
             return CodePrior(config)
         case "semi":
             return SemiPrior(config)
-    return GaussianPrior(config.gaussian_size)
+    return GaussianPrior(config.gaussian_size, config.context_size)

@@ -30,8 +30,11 @@ PUBLISHED_SAMPLES, PUBLISHED_BATCH = 500, 100
 
 
 def require_published(config: LDEBMConfig) -> None:
-    """Raise ValueError without the diffusion prior or a base level's noise, by whose density the estimator divides."""
-    for name, needed in (("prior", "diffusion"), ("base_level_noise", True)):
+    """
+    Raise ValueError without the diffusion prior or a base level's noise, by whose density the estimator divides, and
+    for a model with contexts.
+    """
+    for name, needed in (("prior", "diffusion"), ("base_level_noise", True), ("context_size", 0)):
         if getattr(config, name) != needed:
             raise ValueError(f"the published estimator needs {name} {needed!r}, got {getattr(config, name)!r}")
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,15 @@ class StudyRun:
         model (`str`): the name of the row that the run belongs to; seed (`int`): its seed.
         folder (`Path`): where it writes.
         settings (`Settings`): all of its settings; they go on from the last checkpoint in `folder`, if there is one.
+        scored_with (`dict`, *optional*): what else its scores depend on, strings by name. If that changes, the trained
+            model is scored again.
     """
 
     model: str
     seed: int
     folder: Path
     settings: Settings
+    scored_with: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: str, seed: int, folder: Path, changes: Changes) -> "StudyRun":
@@ -90,7 +93,7 @@ class StudyRun:
         return {name: value for name, value in flat.items() if name not in OF_PLACE}
 
     def finished_scores(self) -> Scores | None:
-        """The scores of the finished run in the folder, `None` if there is none.
+        """The scores of the finished run in the folder, `None` if there are none or others would be found now.
 
         Raises:
             ValueError: the folder holds a finished run of other settings.
@@ -107,7 +110,7 @@ class StudyRun:
                 f"{self.folder} holds a run with another {', '.join(sorted(different))}: remove it, or give another "
                 "--output_dir"
             )
-        return finished["scores"]
+        return finished["scores"] if finished.get("scored_with", {}) == self.scored_with else None
 
     def finish(self, train_and_score: Callable[["StudyRun"], Scores]) -> Scores:
         """The scores, after training and scoring if that is not done."""
@@ -115,7 +118,8 @@ class StudyRun:
         if scores is None:
             scores = train_and_score(self)
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / SCORES_FILE, json.dumps({"scores": scores, "settings": self.key}, indent=1))
+            content = {"scores": scores, "settings": self.key, "scored_with": self.scored_with}
+            write_text(self.folder / SCORES_FILE, json.dumps(content, indent=1))
         return scores
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -19,6 +20,7 @@ def build_tokenizer(
     lowercase: bool = False,
     split_punctuation: bool = False,
     max_length: int = 40,
+    markers: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Count the words of `texts` and keep the most frequent ones.
 
@@ -36,6 +38,8 @@ def build_tokenizer(
         split_punctuation (`bool`, *optional*, defaults to `False`): part words from runs of punctuation
             (`"don't"` becomes `don ' t`); the default splits at white space only, for text that is tokenised already.
         max_length (`int`, *optional*, defaults to 40): `model_max_length` in tokens, `<s>` and `</s>` included.
+        markers (`Sequence[str]`, *optional*): words of the vocabulary whatever the texts hold, and never split; like
+            `<unk>` they are shown by `decode`. `ldebm_hf.dialogue_turns.MARKERS` are those of dialogues.
 
     Returns:
         `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
@@ -52,17 +56,19 @@ def build_tokenizer(
 
     normalizer = normalizers.Lowercase() if lowercase else normalizers.Sequence([])
     if split_punctuation:
-        splitter = pre_tokenizers.Split(Regex(r"<unk>|\w+|(?:(?!<unk>)[^\w\s])+"), behavior="removed", invert=True)
+        whole = "|".join(map(re.escape, ["<unk>", *markers]))
+        pattern = Regex(rf"{whole}|\w+|(?:(?!{whole})[^\w\s])+")
+        splitter = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
     else:
         splitter = pre_tokenizers.WhitespaceSplit()
     # Counting with the tokenizer's own parts leaves no room for a second opinion on what a word is.
     counts = count_words(
         [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))] for text in texts
     )
-    words = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda word: (-counts[word], word))
+    words = sorted(counts.keys() - {*SPECIAL_TOKENS, *markers}, key=lambda word: (-counts[word], word))
     if not words:
         raise ValueError("texts hold no word to build a vocabulary from")
-    kept = [*SPECIAL_TOKENS, *words][:vocab_size]
+    kept = [*SPECIAL_TOKENS, *markers, *words][:vocab_size]
 
     tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(kept)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizer

@@ -12,73 +12,86 @@ import numpy as np
 WORDS = re.compile(r"\w+")
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class WordVectors:
     """
     Args:
-        places (`dict[str, int]`): Row of each word.
+        words (`dict[str, int]`): The row of each word.
         vectors (`np.ndarray` of shape `(num_words, size)`): float32.
+
+    Of gensim's `KeyedVectors` `v`: `WordVectors(v.key_to_index, v.vectors)`.
     """
 
-    places: dict[str, int]
+    words: dict[str, int]
     vectors: np.ndarray
+
+    def __post_init__(self):
+        if self.vectors.ndim != 2 or len(self.words) != len(self.vectors):
+            expected = f"({len(self.words)}, size), a row per word"
+            raise ValueError(f"vectors must have shape {expected}, got {self.vectors.shape}")
+
+    def of(self, words: Iterable[str]) -> np.ndarray:
+        """The vectors of the words that have one, `(n, size)`."""
+        rows = [row for row in map(self.words.get, words) if row is not None]
+        return self.vectors[rows]
 
     def average(self, texts: Sequence[str]) -> np.ndarray:
         """Mean vector of each text's known words, `(len(texts), size)`; 0 for a text without any."""
         means = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            known = [self.places[word] for word in WORDS.findall(text.lower()) if word in self.places]
-            if known:
-                means[row] = self.vectors[known].mean(0)
+            known = self.of(WORDS.findall(text.lower()))
+            if len(known):
+                means[row] = known.mean(0)
         return means
 
     def coverage(self, texts: Iterable[str]) -> float:
         """Share of the words of the texts that have a vector. State it with any score."""
         words = [word for text in texts for word in WORDS.findall(text.lower())]
-        return sum(word in self.places for word in words) / max(1, len(words))
+        return sum(word in self.words for word in words) / max(1, len(words))
 
 
-def read_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
+def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
     """
-    Read vectors in GloVe's format: a word and its numbers a line, apart by spaces.
+    Word vectors from a text file, GloVe's (`word v1 … vn` a line) or word2vec's (the same behind a line with the two
+    sizes); of a word that stands there twice the first.
 
     Args:
-        path (`str` or `Path`): The file. A first line of two integers, as word2vec writes it, is passed over.
-        words (iterable of `str`, *optional*): Keep only these.
+        path (`str` or `Path`): The file, UTF-8.
+        words (`Iterable[str]`, *optional*): Keep these only, which saves memory.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: A line that is not a word and as many numbers as the first one has (with its number); no word kept.
+        FileNotFoundError: Naming the path that was looked for.
+        ValueError: For a file that is not such a text, with the line; no word kept.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no such file: looked for {path.absolute()}")
+        raise FileNotFoundError(f"no word vectors: looked for {path.absolute()}")
     wanted = None if words is None else set(words)
-    places: dict[str, int] = {}
-    rows: list[np.ndarray] = []
-    size = 0
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            word, *values = line.rstrip("\n ").split(" ")
-            if number == 1 and len(values) == 1 and word.isdigit() and values[0].isdigit():
-                continue
-            size = size or len(values)
-            # Some words of the released files hold spaces: the numbers are the last ones.
-            word, values = " ".join([word, *values[: len(values) - size]]), values[len(values) - size :]
-            if (wanted is not None and word not in wanted) or word in places:
-                continue
-            try:
-                row = np.array(values, dtype=np.float32)
-            except ValueError:
-                row = np.empty(0)
-            if len(row) != size or not size:
-                expected = f"a word and {size or 'its'} numbers"
-                raise ValueError(f"{path}, line {number}: expected {expected}, got {line[:60]!r}")
-            places[word] = len(rows)
-            rows.append(row)
+    rows: dict[str, int] = {}
+    vectors: list[np.ndarray] = []
+    size = None
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                parts = line.rstrip().split(" ")
+                if number == 1 and len(parts) == 2:  # word2vec's line of sizes
+                    size = int(parts[1])
+                    continue
+                size = len(parts) - 1 if size is None else size
+                word = " ".join(parts[:-size])  # some of GloVe's words hold spaces
+                if size < 1 or len(parts) <= size or not word:
+                    raise ValueError(f"a word and {size} numbers expected, got {line[:40]!r}")
+                if word in rows or (wanted is not None and word not in wanted):
+                    continue
+                vectors.append(np.array(parts[-size:], dtype=np.float32))
+                rows[word] = len(rows)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be a text file of word vectors (UTF-8): {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: {error}") from None
     if not rows:
-        raise ValueError(f"{path} holds none of the words wanted" if wanted else f"{path} holds no vectors")
-    return WordVectors(places, np.stack(rows))
+        raise ValueError(f"{path} holds no vector" + (" of the words asked for" if wanted else ""))
+    return WordVectors(rows, np.stack(vectors))
 
 
 def train_word_vectors(

@@ -205,6 +205,9 @@ def test_models_that_cannot_complete(model):
     points = LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).eval()
     with pytest.raises(ValueError, match="cannot be asked of a model of points"):
         points.complete(batch([MASK]))
+    in_contexts = tiny_model(context_size=6, context_hidden_size=5, context_turns=3)
+    with pytest.raises(ValueError, match="cannot be asked of a model with them: see respond"):
+        in_contexts.complete(batch([MASK]))
     with pytest.raises(ValueError, match="class_labels cannot be given"):
         tiny_model("rnn_lm").complete(batch([MASK]), **MASKS, class_labels=0)
     with pytest.raises(ValueError, match='guidance_scale needs prior="diffusion", got 2.0 without'):

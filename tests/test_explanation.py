@@ -9,6 +9,7 @@ from tiny_models import seeded, tiny_model
 from transformers import AutoModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.dialogue_turns import encode_contexts
 from ldebm_hf.outputs import PosteriorOutput
 
 TEXTS = [
@@ -223,3 +224,18 @@ def test_two_unnamed_symbols_keep_a_name_given_to_one(tmp_path):
     model.name_symbols({0: "first"})
     model.save_pretrained(tmp_path)
     assert LDEBMConfig.from_pretrained(tmp_path).id2label == {0: "first", 1: "LABEL_1"}
+
+
+def test_symbols_of_a_model_with_contexts():
+    model = tiny_model(context_size=6, context_hidden_size=5)
+    tokenizer = build_tokenizer(["where are you going today"])
+    texts, contexts = ["where are you", "going", "today"], [("you",), ("going", "today"), ("where",)]
+    explanation = model.explain(texts, tokenizer, contexts=contexts, num_samples=2, max_new_tokens=4)
+    ids, mask = (tokenizer(texts, padding=True, return_tensors="pt")[name] for name in ("input_ids", "attention_mask"))
+    expected = model.infer_symbols(ids, mask, **encode_contexts(contexts, tokenizer)).argmax(-1)
+    assert explanation.assignments.tolist() == expected.tolist()
+    assert all(len(symbol.generated) == 2 for symbol in explanation.symbols)
+    with pytest.raises(ValueError, match="contexts must be one per text, 3, got 2"):
+        model.explain(texts, tokenizer, contexts=contexts[:2])
+    with pytest.raises(ValueError, match="context_input_ids must be given"):
+        model.explain(texts, tokenizer)

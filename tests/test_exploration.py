@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.exploration import Explorer
@@ -218,5 +219,8 @@ def test_no_checkpoint_and_one_of_points(tmp_path):
         Explorer.from_checkpoint(tmp_path / "nothing")
     config = LDEBMConfig.from_preset("vae", modality="point", latent_size=2, point_hidden_size=4)
     LDEBMModel(config).save_pretrained(tmp_path / "points")
-    with pytest.raises(ValueError, match="must be a model of texts, got one of points"):
+    with pytest.raises(ValueError, match="points must be a model of texts without contexts, got one of points"):
         Explorer.from_checkpoint(tmp_path / "points")
+    in_contexts = tiny_model(context_size=6, context_hidden_size=5, context_turns=3)
+    with pytest.raises(ValueError, match="model must be .* without contexts, got one of texts in contexts"):
+        Explorer(in_contexts, None, ["a", "b"])

@@ -59,7 +59,7 @@ def trained(model, batch) -> LDEBMModel:
 
 @pytest.fixture(scope="module", params=DIFFUSION_PRESETS)
 def model(request, batch) -> LDEBMModel:
-    return trained(tiny_model(request.param), batch).eval()
+    return trained(tiny_model(request.param, energy_spectral_norm=True), batch).eval()
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,8 @@ def test_deepcopy_is_equal_and_independent(model, batch):
 def test_half_precision_loads_with_a_float32_prior(model, folder, batch, dtype):
     loaded = LDEBMModel.from_pretrained(folder, dtype=dtype)
     for name, tensor in tensors(loaded).items():
-        assert tensor.dtype == (torch.float32 if name.startswith("prior.") else dtype), name
+        expected = torch.float32 if name.startswith("prior.") else dtype
+        assert tensor.dtype == expected or not tensor.is_floating_point(), name
     original, kept = tensors(model.prior), tensors(loaded.prior)
     assert all(torch.equal(kept[name], original[name]) for name in original)
     output = loaded(**batch, generator=seeded())

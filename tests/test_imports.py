@@ -17,11 +17,12 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts"},
+    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts", "dialogue_turns"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
-    {"encoders", "decoders", "generation", "modalities", "classification", "explanation", "completion"},
+    {"encoders", "decoders", "generation", "rejection", "modalities", "classification", "explanation", "completion"}
+    | {"context", "responding"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -48,7 +49,10 @@ OUTER_LAYER = {
     "few_label_study",
     "scores",
     "paper_tables",
+    "score_columns",
     "studies",
+    "table_report",
+    "table_runs",
     "text_classifier",
     "text_table",
     "text_clusters",

@@ -68,6 +68,8 @@ def card_of(folder: Path, **options) -> ModelCard:
         ("di_vae", {"num_code_variables": 2, "num_code_categories": 4}),
         ("consistent", DOCUMENT),
         ("vae", DOCUMENT),
+        ("consistent", {"context_size": 8, "context_hidden_size": 8}),
+        ("vae", {"context_size": 8, "context_hidden_size": 8}),
         ("consistent", POINT),
         ("vae", POINT),
     ],
@@ -78,6 +80,8 @@ def test_code_runs_and_asks_for_symbols_only_where_there_are_some(tmp_path, caps
     exec(code, {})
     assert capsys.readouterr().out
     has_symbols = RunRecord.read(tmp_path / "model").config.has_symbols
+    if not settings.get("context_size"):
+        assert "encode" in code or preset == "rnn_lm"
     assert ("class_labels" in code or "classify" in code) == has_symbols == ("## Symbols" in card.text)
     assert "None" not in card.text and "trust_remote_code" not in card.text
 

@@ -224,7 +224,7 @@ def test_without_a_range_torchs_initialisation_is_kept():
 
 @pytest.mark.parametrize("bound", [0.1, None])
 def test_spectral_norms_know_the_weights_that_were_drawn(bound):
-    energy = tiny_model(uniform_init_range=bound).prior.energy
+    energy = tiny_model(uniform_init_range=bound, energy_spectral_norm=True).prior.energy
     for name in ("latent_hidden", "merge", "head"):
         largest = torch.linalg.matrix_norm(getattr(energy, name).weight, ord=2).item()
         assert largest == pytest.approx(1, rel=0.05), name
@@ -321,7 +321,7 @@ def test_unknown_symbol_is_an_error_that_names_the_known_ones(unknown):
     [
         ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
         ({"class_labels": []}, "num_samples must be at least 1, got 0"),
-        ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must name one symbol or num_samples=3, got 2"),
+        ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must be one, or one for each of 3 samples, got 2"),
         ({"num_langevin_steps": -1}, "num_langevin_steps must be at least 0, got -1"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable
+from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
@@ -64,3 +64,10 @@ def test_mistakes_name_the_file_and_the_entry(tmp_path, content, message):
         PaperTable.load(file)
     with pytest.raises(FileNotFoundError, match="no table"):
         PaperTable.load(tmp_path / "absent.yaml")
+
+
+def test_guidance_scales_and_ways_of_writing_are_told_apart():
+    of_seeds = {"0": {"accuracy": 0.9, "accuracy@0.5": 0.7, "accuracy@16": 0.95, "accuracy@as read": 0.99}}
+    of_seeds["1"] = {"accuracy@as read": 0.98}
+    assert guidance_sweep(of_seeds) == {"0.5": {"0": {"accuracy": 0.7}}, "16": {"0": {"accuracy": 0.95}}}
+    assert other_ways(of_seeds) == {"as read": {"0": {"accuracy": 0.99}, "1": {"accuracy": 0.98}}}

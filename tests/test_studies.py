@@ -1,6 +1,7 @@
 """What studies of any modality share; examples/synthetic.py's tests try it on real runs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,14 @@ def test_runs_are_finished_once_and_only_under_their_own_settings(tmp_path):
     other = StudyRun.of("vae", 0, tmp_path / "0", merge(CHANGES, {"model": {"kl_weight": 3.0}}))
     failures = finish_here([other], train_and_score, "test")
     assert "holds a run with another model.kl_weight" in failures["vae", 0] and calls == [0, 1]
+
+
+def test_what_is_scored_otherwise_is_scored_again(tmp_path):
+    run = StudyRun.of("vae", 0, tmp_path, CHANGES)
+    for vectors in ("mine", "mine", "yours"):
+        replace(run, scored_with={"vectors": vectors}).finish(lambda run, vectors=vectors: {vectors: 1.0})
+    assert replace(run, scored_with={"vectors": "yours"}).finished_scores() == {"yours": 1.0}
+    assert run.finished_scores() is None
 
 
 def test_a_failure_is_told_and_the_other_runs_go_on(tmp_path):

@@ -99,3 +99,13 @@ def test_counting_many_words_keeps_the_frequent_ones_exactly_and_memory_bounded(
     assert len(counts) <= 50
     assert counts["the"] == counts["of"] == 1000
     assert count_words(texts)["rare7"] == 1 and len(count_words(texts)) == 1002
+
+
+def test_markers_are_words_of_their_own():
+    texts = ["<usr> hello!", "hello <d>there"]
+    tokenizer = build_tokenizer(texts, split_punctuation=True, lowercase=True, markers=["<d>", "<usr>", "<sys>"])
+    assert tokenizer.convert_ids_to_tokens(range(7)) == ["<pad>", "<unk>", "<s>", "</s>", "<d>", "<usr>", "<sys>"]
+    assert tokenizer.tokenize("<USR> Hello<sys>!?") == ["<usr>", "hello", "<sys>", "<unk>"]
+    assert tokenizer.decode(tokenizer("<usr> hello")["input_ids"], skip_special_tokens=True) == "<usr> hello"
+    small = build_tokenizer(texts, vocab_size=6, markers=["<d>", "<usr>"])
+    assert len(small) == 6

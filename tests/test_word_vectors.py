@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from ldebm_hf.word_vectors import positive_information, read_word_vectors, train_word_vectors
+from ldebm_hf.word_vectors import WordVectors, load_word_vectors, positive_information, train_word_vectors
 
 
 def write(tmp_path, content):
@@ -15,17 +15,20 @@ def write(tmp_path, content):
     return path
 
 
-def test_reads_words_and_their_numbers(tmp_path):
-    path = write(tmp_path, "the 1 2\noil 0.5 -1e-1\nthe 9 9\n. . 3 4\n")
-    vectors = read_word_vectors(path)
-    assert list(vectors.places) == ["the", "oil", ". ."]
-    np.testing.assert_allclose(vectors.vectors, [[1, 2], [0.5, -0.1], [3, 4]])
-    assert list(read_word_vectors(path, ["oil", "gas"]).places) == ["oil"]
-    assert list(read_word_vectors(write(tmp_path, "2 3\na 1 2 3\nb 4 5 6\n")).places) == ["a", "b"]
+@pytest.mark.parametrize("header", ["", "4 2\n"])
+def test_text_files_of_both_kinds(tmp_path, header):
+    path = tmp_path / "vectors.txt"
+    path.write_text(header + "a 1 2\né 3 -4e-1\n. . 5 6\na 7 8\n", encoding="utf-8")
+    vectors = load_word_vectors(path)
+    assert vectors.words == {"a": 0, "é": 1, ". .": 2}
+    assert vectors.vectors.tolist() == np.array([[1, 2], [3, -0.4], [5, 6]], dtype=np.float32).tolist()
+    assert load_word_vectors(path, words=["é", "b"]).words == {"é": 0}
+    with pytest.raises(ValueError, match="holds no vector of the words asked for"):
+        load_word_vectors(path, words=["b"])
 
 
 def test_averages_and_coverage(tmp_path):
-    vectors = read_word_vectors(write(tmp_path, "oil 1 2\nrise 3 6\n"))
+    vectors = load_word_vectors(write(tmp_path, "oil 1 2\nrise 3 6\n"))
     texts = ["Oil, OIL! rise of prices", "nothing known"]
     np.testing.assert_allclose(vectors.average(texts), [[5 / 3, 10 / 3], [0, 0]])
     assert vectors.coverage(texts) == pytest.approx(3 / 7)
@@ -34,16 +37,21 @@ def test_averages_and_coverage(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a 1 2\nb 1\n", "line 2: expected a word and 2 numbers, got 'b 1"),
-        ("a 1 2\nb 1 x\n", "line 2: expected a word and 2 numbers"),
-        ("", "holds no vectors"),
+        (b"a 1 2\nb 1\n", "line 2: a word and 2 numbers expected, got 'b 1"),
+        (b"a 1 2\nb x 1\n", "line 2: could not convert"),
+        (b"", "holds no vector"),
+        (b"a 1\xff\n", "must be a text file of word vectors"),
     ],
 )
-def test_bad_files(tmp_path, content, message):
+def test_files_that_are_no_vectors(tmp_path, content, message):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_word_vectors(write(tmp_path, content))
-    with pytest.raises(FileNotFoundError, match="looked for .*absent.txt"):
-        read_word_vectors(tmp_path / "absent.txt")
+        load_word_vectors(path)
+    with pytest.raises(FileNotFoundError, match="no word vectors: looked for .*none.txt"):
+        load_word_vectors(tmp_path / "none.txt")
+    with pytest.raises(ValueError, match=r"vectors must have shape \(1, size\), a row per word, got \(2, 3\)"):
+        WordVectors({"a": 0}, np.zeros((2, 3)))
 
 
 def test_information_of_pairs_by_hand():
@@ -62,7 +70,7 @@ def test_words_of_the_same_texts_have_like_vectors():
     texts = [" ".join(rng.choice(topics[i % 2], 3)) for i in range(200)]
     vectors = train_word_vectors(texts, size=2)
     unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
-    rain, storm, goal = (unit[vectors.places[word]] for word in ("rain", "storm", "goal"))
+    rain, storm, goal = (unit[vectors.words[word]] for word in ("rain", "storm", "goal"))
     assert rain @ storm > 0.9 > 0.5 > rain @ goal
     assert np.array_equal(train_word_vectors(texts, size=2).vectors, vectors.vectors)
     with pytest.raises(ValueError, match="size must be less than the number of words, 8, got 8"):

@@ -27,6 +27,7 @@ from .yelp import load_yelp
 __all__ = [
     "NO_LABEL",
     "POINT_DISTRIBUTIONS",
+    "PUBLISHED_MARKERS",
     "TOKENISED_SOURCES",
     "Corpus",
     "Dialogue",
@@ -56,7 +57,9 @@ RELEASES = {
     "agnews": (load_agnews, None),  # likewise, with titles
     "jericho": (load_jericho, "rooms.train.jsonl"),
 }
-OF_DIALOGUES = {"daily_dialog", "smd"}
+PUBLISHED_MARKERS = {"daily_dialog": "none", "smd": "all"}
+"""Of dialogues with contexts, which turns their speakers' markers stood before in the published experiments."""
+OF_DIALOGUES = set(PUBLISHED_MARKERS)
 TOKENISED_SOURCES = {"synthetic", "ptb", "yelp"}
 """Sources whose words are already lower-case and apart from punctuation."""
 
@@ -80,6 +83,8 @@ def load_corpus(
     validation_size: int = 2000,
     reservoir_size: int = 100_000,
     keep_repeated: bool = True,
+    context_turns: int = 0,
+    speaker_markers: str | None = None,
     seed: int = 0,
 ) -> Corpus:
     """Read a data set and clean it; `corpus.notes` says, with counts, what was cleaned and what looks doubtful.
@@ -114,6 +119,10 @@ def load_corpus(
         reservoir_size (`int`, *optional*, defaults to 100000): texts of the sample that is kept of a stream.
         keep_repeated (`bool`, *optional*, defaults to `True`): keep the held-out dialogues of `"daily_dialog"` and
             `"smd"` that also stand in train.
+        context_turns (`int`, *optional*, defaults to 0): of these two: texts come with so many turns before them
+            (published: 5), the begin marker counted as one, as `Split.contexts`.
+        speaker_markers (`str`, *optional*): and `<usr>` or `<sys>` stands before the turns of a `"context"`, `"all"`
+            turns, texts included, or `"none"`; default as published: for `"smd"` all, for `"daily_dialog"` none.
         seed (`int`, *optional*, defaults to 0): decides the built-in corpus and every random choice above.
 
     Raises:
@@ -124,6 +133,9 @@ def load_corpus(
     source = "daily_dialog" if source == DAILY_DIALOG_ID else source
     if not keep_repeated and source not in OF_DIALOGUES:
         raise ValueError(f"keep_repeated=False is about dialogues ('daily_dialog', 'smd'), not about {str(source)!r}")
+    if (context_turns or speaker_markers) and source not in OF_DIALOGUES:
+        name = "context_turns" if context_turns else "speaker_markers"
+        raise ValueError(f"{name} is about dialogues ('daily_dialog', 'smd'), not about {str(source)!r}")
     if titles and source != "agnews":
         raise ValueError(f"titles=True is about 'agnews', not about {str(source)!r}")
     if streaming:
@@ -158,7 +170,10 @@ def load_corpus(
     elif source in ("synthetic", *RELEASES):
         if attribute_columns is not None:
             raise ValueError(f"attribute_columns goes with a file or Hub data set as source, not with {source!r}")
-        own = {"keep_repeated": keep_repeated} if source in OF_DIALOGUES else {}
+        own = {}
+        if source in OF_DIALOGUES:
+            markers = speaker_markers or (PUBLISHED_MARKERS[source] if context_turns else "none")
+            own = {"keep_repeated": keep_repeated, "context_turns": context_turns, "speaker_markers": markers}
         own |= {"titles": titles, "seed": seed} if source == "agnews" else {}
         own |= {"validation_fraction": validation_fraction, "seed": seed} if source == "jericho" else {}
         corpus = load_synthetic(seed=seed) if source == "synthetic" else _load_release(source, data_dir, **own)

@@ -63,13 +63,19 @@ def clean_split(
     Raises:
         ValueError: no text is left.
     """
+    kept_texts, kept = clean_texts(texts, origin, notes)
+    attributes = {name: [ids[i] for i in kept] for name, ids in (attributes or {}).items()}
+    return Split(kept_texts, [labels[i] for i in kept], attributes)
+
+
+def clean_texts(texts: list[str | None], origin: str, notes: list[str]) -> tuple[list[str], list[int]]:
+    """The texts that are not empty, cleaned, and their places in `texts`; otherwise as `clean_split`."""
     cleaner = Cleaner()
     kept_texts, kept = cleaner.clean(texts, range(len(texts)))
     if not kept_texts:
         raise ValueError(f"{origin} holds no text: it is empty, or all of its {len(texts):,} entries are")
     notes.extend(cleaner.notes(origin))
-    attributes = {name: [ids[i] for i in kept] for name, ids in (attributes or {}).items()}
-    return Split(kept_texts, [labels[i] for i in kept], attributes)
+    return kept_texts, kept
 
 
 class Cleaner:

@@ -25,13 +25,20 @@ RELEASED_IDS = {
 }
 """Places in `ATTRIBUTE_NAMES` of the ids that the release has."""
 SPEAKERS = ("first", "second")
+ROLES = {"first": "user", "second": "assistant"}
 END_OF_TURN = "__eou__"
 # A quarter of the release's apostrophes are curly, nearly always all of a dialogue's or none: a trace of where it was
 # taken from, which symbols would pick up.
 STRAIGHT = str.maketrans("\u2018\u2019\u2032\u201c\u201d\u3002\u3001", "'''\"\".,")
 
 
-def load_daily_dialog(data_dir: str | Path | None = None, *, keep_repeated: bool = True) -> Corpus:
+def load_daily_dialog(
+    data_dir: str | Path | None = None,
+    *,
+    keep_repeated: bool = True,
+    context_turns: int = 0,
+    speaker_markers: str = "none",
+) -> Corpus:
     """DailyDialog with every utterance as a text, and its attributes `act` (4 names) and `emotion` (7 names).
 
     Texts keep the release's capitals and spaces. Lower-cased, with words parted from runs of punctuation
@@ -43,6 +50,8 @@ def load_daily_dialog(data_dir: str | Path | None = None, *, keep_repeated: bool
             Hub's data set. Without it the data set comes from the Hub.
         keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that also stand
             in train (69 of the 1,000 for validation), as published.
+        context_turns (`int`, *optional*, defaults to 0), speaker_markers (`str`, *optional*, defaults to `"none"`): as
+            in `dialogue_corpus`.
 
     Raises:
         FileNotFoundError: naming the path that was looked for.
@@ -51,7 +60,17 @@ def load_daily_dialog(data_dir: str | Path | None = None, *, keep_repeated: bool
     """
     notes: list[str] = []
     dialogues = read_daily_dialog(data_dir, notes)
-    return dialogue_corpus("daily_dialog", dialogues, ATTRIBUTE_NAMES, LICENSE, notes, keep_repeated=keep_repeated)
+    return dialogue_corpus(
+        "daily_dialog",
+        dialogues,
+        ATTRIBUTE_NAMES,
+        LICENSE,
+        notes,
+        keep_repeated=keep_repeated,
+        context_turns=context_turns,
+        speaker_markers=speaker_markers,
+        roles=ROLES,
+    )
 
 
 def read_daily_dialog(data_dir: str | Path | None, notes: list[str]) -> dict[str, list[Dialogue]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cleaning import clean_split
+from ..dialogue_turns import context_of, marked
+from .cleaning import clean_texts
 from .schema import NO_LABEL, Corpus, Split
 
 
@@ -39,6 +40,18 @@ class Dialogue:
         return tuple(turn.text for turn in self.turns)
 
 
+SPEAKER_MARKERS = ("none", "context", "all")
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    """How contexts are made: arguments of `dialogue_corpus`."""
+
+    context_turns: int
+    speaker_markers: str
+    roles: dict[str, str]
+
+
 def dialogue_corpus(
     name: str,
     dialogues: dict[str, list[Dialogue]],
@@ -47,8 +60,11 @@ def dialogue_corpus(
     notes: list[str],
     *,
     keep_repeated: bool = True,
+    context_turns: int = 0,
+    speaker_markers: str = "none",
+    roles: dict[str, str] | None = None,
 ) -> Corpus:
-    """A corpus whose texts are the turns of all dialogues, in order, without labels.
+    """A corpus whose texts are the turns of all dialogues, in order, without labels, each perhaps with its context.
 
     Args:
         name (`str`), license (`str`): as in `Corpus`.
@@ -57,10 +73,23 @@ def dialogue_corpus(
         notes (`list[str]`): notes of the reading, before those on dialogues, utterances and repetitions.
         keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that are also
             training dialogues, turn for turn.
+        context_turns (`int`, *optional*, defaults to 0): the context of a text is so many of the turns before it, but
+            for empty ones, and the begin marker before the first turn counts as one (published: 5). With 0 texts have
+            no context.
+        speaker_markers (`str`, *optional*, defaults to `"none"`): the turns that start with their speaker's marker,
+            `"none"`, those of a `"context"`, or `"all"`, texts included; needs `context_turns`.
+        roles (`dict[str, str]`, *optional*): by speaker, `user` or `assistant`, whose marker that is.
 
     Raises:
-        ValueError: a split without any text.
+        ValueError: a split without any text, or `context_turns` or `speaker_markers` that are not allowed.
     """
+    if context_turns < 0:
+        raise ValueError(f"context_turns must be at least 0, got {context_turns}")
+    if speaker_markers not in SPEAKER_MARKERS:
+        raise ValueError(f"speaker_markers must be one of {', '.join(SPEAKER_MARKERS)}, got {speaker_markers!r}")
+    if speaker_markers != "none" and not context_turns:
+        raise ValueError(f"speaker_markers={speaker_markers!r} needs context_turns of at least 1, got 0")
+    options = ContextOptions(context_turns, speaker_markers, roles or {})
     known = {dialogue.texts for dialogue in dialogues["train"]}
     splits = {}
     for split, all_of_split in dialogues.items():
@@ -70,13 +99,30 @@ def dialogue_corpus(
             what = "kept" if keep_repeated else "left out"
             count = f"{len(all_of_split) - len(new):,} of {len(all_of_split):,}"
             notes.append(f"{split}: {count} dialogues also stand in train ({what})")
-        turns = [turn for dialogue in kept for turn in dialogue.turns]
-        notes.append(f"{split}: {len(kept):,} dialogues of {len(turns):,} utterances, each of them a text")
-        splits[split] = split_of_turns(turns, list(attribute_names), f"{name} ({split})", notes)
+        number = sum(len(dialogue.turns) for dialogue in kept)
+        notes.append(f"{split}: {len(kept):,} dialogues of {number:,} utterances, each of them a text")
+        splits[split] = split_of_dialogues(kept, list(attribute_names), f"{name} ({split})", notes, options)
     return Corpus(name=name, **splits, license=license, notes=notes, attribute_names=attribute_names)
 
 
-def split_of_turns(turns: list[Turn], attributes: list[str], origin: str, notes: list[str]) -> Split:
+def split_of_dialogues(
+    dialogues: list[Dialogue], attributes: list[str], origin: str, notes: list[str], options: ContextOptions
+) -> Split:
     """Every turn as a text, without label and with the `attributes` named; empty turns are dropped and counted."""
-    ids = {attribute: [turn.attributes[attribute] for turn in turns] for attribute in attributes}
-    return clean_split([turn.text for turn in turns], [NO_LABEL] * len(turns), origin, notes, ids)
+    turns = [(number, turn) for number, dialogue in enumerate(dialogues) for turn in dialogue.turns]
+    texts, kept = clean_texts([turn.text for _, turn in turns], origin, notes)
+    turns = [turns[i] for i in kept]
+    ids = {attribute: [turn.attributes[attribute] for _, turn in turns] for attribute in attributes}
+    labels = [NO_LABEL] * len(texts)
+    if not options.context_turns:
+        return Split(texts, labels, ids)
+    said = texts
+    if options.speaker_markers != "none":
+        said = [marked(text, options.roles[turn.speaker]) for text, (_, turn) in zip(texts, turns, strict=True)]
+    contexts, before, last = [], [], None
+    for text, (number, _) in zip(said, turns, strict=True):
+        if number != last:
+            before, last = [], number
+        contexts.append(context_of(before[-options.context_turns :], options.context_turns))
+        before.append(text)
+    return Split(said if options.speaker_markers == "all" else texts, labels, ids, contexts)

@@ -52,16 +52,20 @@ class Split(LabelledExamples):
         labels (`list[int]`): class ids into `Corpus.label_names`, `NO_LABEL` where unknown.
         attributes (`dict[str, list[int]]`, *optional*): by name, class ids into `Corpus.attribute_names[name]`,
             `NO_LABEL` where unknown. Symbols are scored against them; no training reads them.
+        contexts (`list[tuple[str, ...]]`, *optional*): what each text is an answer to, turn by turn, the oldest first.
     """
 
     unit: ClassVar[str] = "text"
     texts: list[str]
     labels: list[int]
     attributes: dict[str, list[int]] = field(default_factory=dict)
+    contexts: list[tuple[str, ...]] | None = None
 
     def __post_init__(self):
         if len(self.texts) != len(self.labels):
             raise ValueError(f"a split of {len(self.texts)} texts needs as many labels, got {len(self.labels)}")
+        if self.contexts is not None and len(self.texts) != len(self.contexts):
+            raise ValueError(f"a split of {len(self.texts)} texts needs as many contexts, got {len(self.contexts)}")
         for name, ids in self.attributes.items():
             if len(self.texts) != len(ids):
                 raise ValueError(
@@ -71,7 +75,8 @@ class Split(LabelledExamples):
     def select(self, indices: Iterable[int]) -> Split:
         indices = list(indices)
         attributes = {name: [ids[i] for i in indices] for name, ids in self.attributes.items()}
-        return Split([self.texts[i] for i in indices], [self.labels[i] for i in indices], attributes)
+        contexts = None if self.contexts is None else [self.contexts[i] for i in indices]
+        return Split([self.texts[i] for i in indices], [self.labels[i] for i in indices], attributes, contexts)
 
 
 @dataclass(eq=False)
@@ -155,8 +160,9 @@ class Corpus:
         return replace(self, **splits, label_names=list(self.attribute_names[attribute]))
 
     def to_dataset_dict(self) -> datasets.DatasetDict:
-        """As `datasets.DatasetDict`: column `text`, or columns `x` and `y` (float32) of points, and, if there are
-        classes, `label` (ClassLabel, null = unknown) and a column like it for each attribute.
+        """As `datasets.DatasetDict`: column `text`, with contexts `context` (a list of strings), or columns `x` and
+        `y` (float32) of points, and, if there are classes, `label` (ClassLabel, null = unknown) and a column like it
+        for each attribute.
 
         Raises:
             ValueError: the corpus is streamed, or an attribute is called like another column.
@@ -171,6 +177,10 @@ class Corpus:
         else:
             features = {"text": datasets.Value("string")}
             columns = {name: {"text": split.texts} for name, split in self.splits.items()}
+            if self.train.contexts is not None:
+                features["context"] = datasets.List(datasets.Value("string"))
+                for name, split in self.splits.items():
+                    columns[name]["context"] = [list(turns) for turns in split.contexts]
         if self.label_names:
             features["label"] = datasets.ClassLabel(names=self.label_names)
             for name, split in self.splits.items():

@@ -11,9 +11,16 @@ from .schema import Corpus
 
 LICENSE = "terms of the Stanford multi-domain dialogue release (kvret)"
 ATTRIBUTE_NAMES = {"intent": ["navigate", "schedule", "weather"], "speaker": ["driver", "assistant"]}
+ROLES = {"driver": "user", "assistant": "assistant"}
 
 
-def load_smd(data_dir: str | Path, *, keep_repeated: bool = True) -> Corpus:
+def load_smd(
+    data_dir: str | Path,
+    *,
+    keep_repeated: bool = True,
+    context_turns: int = 0,
+    speaker_markers: str = "none",
+) -> Corpus:
     """SMD from `kvret_{train,dev}_public.json` and, if it is there, `kvret_test_public.json` in `data_dir`.
 
     Every turn of both speakers is a text, with the attributes `intent` (that of its dialogue) and `speaker`. Texts are
@@ -23,6 +30,8 @@ def load_smd(data_dir: str | Path, *, keep_repeated: bool = True) -> Corpus:
         data_dir (`str` or `Path`): the folder of the release files.
         keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that also stand
             in train.
+        context_turns (`int`, *optional*, defaults to 0), speaker_markers (`str`, *optional*, defaults to `"none"`): as
+            in `dialogue_corpus`.
 
     Raises:
         FileNotFoundError: naming the path that was looked for.
@@ -30,7 +39,17 @@ def load_smd(data_dir: str | Path, *, keep_repeated: bool = True) -> Corpus:
     """
     notes: list[str] = []
     dialogues = read_smd(data_dir, notes)
-    return dialogue_corpus("smd", dialogues, ATTRIBUTE_NAMES, LICENSE, notes, keep_repeated=keep_repeated)
+    return dialogue_corpus(
+        "smd",
+        dialogues,
+        ATTRIBUTE_NAMES,
+        LICENSE,
+        notes,
+        keep_repeated=keep_repeated,
+        context_turns=context_turns,
+        speaker_markers=speaker_markers,
+        roles=ROLES,
+    )
 
 
 def read_smd(data_dir: str | Path, notes: list[str]) -> dict[str, list[Dialogue]]:

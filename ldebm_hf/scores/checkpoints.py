@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,11 +44,12 @@ def reading_scores(
     """
     held_out, classes = corpus.splits[split], classes_of(corpus, split)
     options = {"seed": seed, "show_progress": show_progress}
-    reading = read_texts(model, tokenizer, held_out.texts, **options)
+    reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
     if not classes and not model.has_symbols:
         return scores
-    training = read_texts(model, tokenizer, corpus.train.texts, reconstruct=False, **options)
+    options |= {"contexts": corpus.train.contexts, "reconstruct": False}
+    training = read_texts(model, tokenizer, corpus.train.texts, **options)
     clusters = latent_clusters(training.means, reading.means, num_clusters or model.config.num_labels, seed)
     if model.has_symbols:
         scores |= information_scores(reading)
@@ -77,12 +78,15 @@ class ControlSettings:
         language_model (*optional*): a model with `prior="none"` of real texts, and its tokenizer, for perplexity.
         num_samples (`int`, *optional*, defaults to 500): sentences per class.
         guidance_scales (`Sequence[float]`, *optional*): to be tried besides the model's own.
+        ways (`dict[str, dict]`, *optional*): by name, other arguments of [`~LDEBMModel.generate`] to be tried besides
+            greedy search.
     """
 
     judge: Judge
     language_model: tuple[LDEBMModel, PreTrainedTokenizerBase] | None = None
     num_samples: int = 500
     guidance_scales: Sequence[float] = field(default_factory=list)
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def control_scores(
@@ -97,11 +101,11 @@ def control_scores(
 ) -> tuple[dict[str, float], dict[str, list[str]]]:
     """Whether sentences written for a class have it, next to how varied, new and likely they are.
 
-    The same scores of as many real texts of the split have the prefix `real_`, and those at a guidance scale g the
-    suffix `@g`.
+    The same scores of as many real texts of the split have the prefix `real_`, and those at a guidance scale g or
+    of a way of writing the suffix `@g` or `@way`.
 
     Returns:
-        The scores, and the sentences by class at the model's own guidance scale.
+        The scores, and the sentences by class of greedy search at the model's own guidance scale.
     """
     classes = corpus.label_names
     known_training_texts = as_known(tokenizer, corpus.train.texts)
@@ -114,19 +118,14 @@ def control_scores(
     real, real_classes = _real_texts(corpus.splits[split], len(classes), settings.num_samples, seed)
     scores = {f"real_{name}": value for name, value in scores_of(as_known(tokenizer, real), real_classes).items()}
     written: dict[str, list[str]] = {}
-    for scale in (None, *settings.guidance_scales):
+    scales = {f"{scale:g}": {"guidance_scale": scale} for scale in settings.guidance_scales}
+    for way, options in ({"": {}} | scales | settings.ways).items():
         texts, asked = write_for_classes(
-            model,
-            tokenizer,
-            classes,
-            settings.num_samples,
-            guidance_scale=scale,
-            seed=seed,
-            show_progress=show_progress,
+            model, tokenizer, classes, settings.num_samples, seed=seed, show_progress=show_progress, **options
         )
-        suffix = "" if scale is None else f"@{scale:g}"
+        suffix = f"@{way}" if way else ""
         scores |= {f"{name}{suffix}": value for name, value in scores_of(texts, asked).items()}
-        if scale is None:
+        if not way:
             written = {name: [texts[i] for i in np.flatnonzero(asked == k)] for k, name in enumerate(classes)}
     return scores, written
 

@@ -1,40 +1,17 @@
 """How near responses come to references in the meaning of their words: average, extrema and greedy matching.
 
-Word vectors are of any file in GloVe's text format (`word v1 … vn` a line) or word2vec's (the same behind a line with
-the two sizes), or trained on texts by scikit-learn. They decide the figures: compare only scores with the same
-vectors, and look at the coverage first. Any two texts of a language are alike in these scores: see the chance level.
+Word vectors are of a file (`load_word_vectors`), or trained on texts by scikit-learn. They decide the figures: compare
+only scores with the same vectors, and look at the coverage first. Any two texts of a language are alike in these
+scores: see the chance level.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-
-@dataclass(frozen=True, eq=False)
-class WordVectors:
-    """
-    Args:
-        words (`dict[str, int]`): The row of each word.
-        vectors (`np.ndarray` of shape `(num_words, size)`): float32.
-
-    Of gensim's `KeyedVectors` `v`: `WordVectors(v.key_to_index, v.vectors)`.
-    """
-
-    words: dict[str, int]
-    vectors: np.ndarray
-
-    def __post_init__(self):
-        if self.vectors.ndim != 2 or len(self.words) != len(self.vectors):
-            expected = f"({len(self.words)}, size), a row per word"
-            raise ValueError(f"vectors must have shape {expected}, got {self.vectors.shape}")
-
-    def of(self, words: Iterable[str]) -> np.ndarray:
-        """The vectors of the words that have one, `(n, size)`."""
-        rows = [row for row in map(self.words.get, words) if row is not None]
-        return self.vectors[rows]
+from ..word_vectors import WordVectors
 
 
 @dataclass(frozen=True)
@@ -108,7 +85,7 @@ def embedding_scores(
     Args:
         responses (`Sequence[str]`), references (`Sequence[str]`): One each per pair; words are what stands between
             white space, in the case that the vectors' words are in.
-        vectors ([`WordVectors`]): Of [`load_word_vectors`] or [`train_word_vectors`].
+        vectors ([`WordVectors`]): Of `load_word_vectors` or [`train_word_vectors`].
         num_shuffles (`int`, *optional*, defaults to 5): Random assignments for the chance level.
         seed (`int`, *optional*, defaults to 0): Of those.
 
@@ -139,49 +116,6 @@ def embedding_scores(
         scores[f"{name}_chance"], scores[f"{name}_chance_std"] = float(np.mean(by_chance)), float(np.std(by_chance))
     coverage = sum(map(len, known)) / max(sum(map(len, words)), 1)
     return EmbeddingScores(**scores, coverage=coverage, num_pairs=len(pairs))
-
-
-def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
-    """
-    Word vectors from a text file, GloVe's or word2vec's; of a word that stands there twice the first.
-
-    Args:
-        path (`str` or `Path`): The file, UTF-8.
-        words (`Iterable[str]`, *optional*): Keep these only, which saves memory.
-
-    Raises:
-        FileNotFoundError: Naming the path that was looked for.
-        ValueError: For a file that is not such a text, with the line.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no word vectors: looked for {path.absolute()}")
-    wanted = None if words is None else set(words)
-    rows: dict[str, int] = {}
-    vectors: list[np.ndarray] = []
-    size = None
-    try:
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                parts = line.rstrip().split(" ")
-                if number == 1 and len(parts) == 2:  # word2vec's line of sizes
-                    size = int(parts[1])
-                    continue
-                size = len(parts) - 1 if size is None else size
-                word = " ".join(parts[:-size])  # some of GloVe's words hold spaces
-                if size < 1 or len(parts) <= size or not word:
-                    raise ValueError(f"a word and {size} numbers expected, got {line[:40]!r}")
-                if word in rows or (wanted is not None and word not in wanted):
-                    continue
-                vectors.append(np.array(parts[-size:], dtype=np.float32))
-                rows[word] = len(rows)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be a text file of word vectors (UTF-8): {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}, line {number}: {error}") from None
-    if not rows:
-        raise ValueError(f"{path} holds no vector" + (" of the words asked for" if wanted else ""))
-    return WordVectors(rows, np.stack(vectors))
 
 
 def train_word_vectors(

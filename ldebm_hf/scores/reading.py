@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..clustering import ClusteringSettings, Clusters
+from ..dialogue_turns import encode_contexts
 from .information import mutual_information, symbol_usage
 from .symbols import batched_homogeneity, symbol_scores
 from .text import corpus_bleu
@@ -50,6 +51,7 @@ def read_texts(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
+    contexts: Sequence[Sequence[str]] | None = None,
     reconstruct: bool = True,
     batch_size: int = 256,
     seed: int = 0,
@@ -61,6 +63,7 @@ def read_texts(
         model ([`LDEBMModel`]): one with a latent, in evaluation mode, as `from_pretrained` leaves it.
         tokenizer (`PreTrainedTokenizerBase`): the model's.
         texts (`Sequence[str]`): at least one.
+        contexts (`Sequence[Sequence[str]]`, *optional*): the turns before each text, for a model with contexts.
         reconstruct (`bool`, *optional*, defaults to `True`): also write them again, which takes longer than the rest.
         batch_size (`int`, *optional*, defaults to 256): texts at a time.
         seed (`int`, *optional*, defaults to 0): of the posterior samples.
@@ -88,6 +91,8 @@ def read_texts(
                 truncation=True,
                 max_length=tokenizer.model_max_length,
             ).to(model.device)
+            if contexts is not None:
+                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
             posterior = model.posterior(**batch)
             means.append(posterior.expectation.float().cpu().numpy())
             if model.has_symbols:
@@ -95,7 +100,7 @@ def read_texts(
                 if posterior.code_logits is not None:
                     logits = posterior.symbol_logits()
                 else:
-                    logits = model.prior.symbol_logits(posterior.sample(generator))
+                    logits = model.prior.symbol_logits(posterior.sample(generator), context=posterior.context)
                 sampled.append(logits.softmax(-1).float().cpu().numpy())
             copies = model.generate(**batch) if reconstruct else None
             for row, i in enumerate(indices):

@@ -86,15 +86,28 @@ class TokenizedSplit:
             `(batch,)`: all int64 on the CPU, page-locked where there is a GPU to send them to; and `lengths`, the
             texts' numbers of tokens as a list.
         """
-        labels = self.labels if class_labels is None else class_labels
-        collate = partial(_collate, token_ids=self.token_ids, labels=labels, pad_token_id=self.pad_token_id)
         return DataLoader(
             range(len(self)),
             batch_sampler=[list(i) for i in index_lists],
-            collate_fn=collate,
+            collate_fn=partial(self.batch, labels=self.labels if class_labels is None else class_labels),
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def batch(self, indices: list[int], labels: np.ndarray) -> Batch:
+        """Examples as one batch, with these labels of all examples; as [`batches`] yields them."""
+        indices = sorted(indices, key=lambda index: -len(self.token_ids[index]))  # as packing wants them
+        lengths = [len(self.token_ids[index]) for index in indices]
+        is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
+        input_ids = np.full(is_token.shape, self.pad_token_id, dtype=np.int64)
+        input_ids[is_token] = np.concatenate([self.token_ids[index] for index in indices])
+        return {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(is_token.astype(np.int64)),
+            "class_labels": torch.from_numpy(labels[indices]),
+            "indices": torch.tensor(indices),
+            "lengths": lengths,
+        }
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
         """All indices, in batches of texts of like length: the least padding. The same batches at every call."""
@@ -150,21 +163,6 @@ class PointExamples:
 
 def _cut(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-def _collate(indices: list[int], token_ids: list[list[int]], labels: np.ndarray, pad_token_id: int) -> Batch:
-    indices = sorted(indices, key=lambda index: -len(token_ids[index]))  # as packing wants them
-    lengths = [len(token_ids[index]) for index in indices]
-    is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
-    input_ids = np.full(is_token.shape, pad_token_id, dtype=np.int64)
-    input_ids[is_token] = np.concatenate([token_ids[index] for index in indices])
-    return {
-        "input_ids": torch.from_numpy(input_ids),
-        "attention_mask": torch.from_numpy(is_token.astype(np.int64)),
-        "class_labels": torch.from_numpy(labels[indices]),
-        "indices": torch.tensor(indices),
-        "lengths": lengths,
-    }
 
 
 def model_inputs(batch: Batch) -> Batch:

@@ -131,13 +131,24 @@ class Evaluator:
         scores = {}
         if self.config.prior != "none":
             latents = torch.cat([record["latents"] for record in records])
-            samples = model.sample_latents(NUM_PRIOR_SAMPLES).float().cpu()
+            samples = self._prior_samples(model).float().cpu()
             scores["prior_distance"] = energy_distance(samples, _spread(latents, NUM_PRIOR_SAMPLES))
         if self.config.modality == "point":
             points = model.generate(num_samples=NUM_PRIOR_SAMPLES, do_sample=True).float().cpu()
             data = _spread(torch.from_numpy(self.split.points), NUM_PRIOR_SAMPLES)
             scores["sample_distance"] = energy_distance(points, data)
         return scores
+
+    def _prior_samples(self, model) -> torch.Tensor:
+        """Latents of the prior; where texts have contexts, for those of the split, evenly spaced."""
+        if not self.config.context_size:
+            return model.sample_latents(NUM_PRIOR_SAMPLES)
+        samples = []
+        for part in _spread(torch.arange(len(self.split)), NUM_PRIOR_SAMPLES).split(self.batch_size):
+            inputs = self.split.context_inputs(part.tolist())
+            del inputs["context_lengths"]
+            samples.append(model.sample_latents(**inputs))
+        return torch.cat(samples)
 
     def _symbol_scores(self, symbols: np.ndarray, labels: np.ndarray, num_symbols: int) -> dict[str, float]:
         usage = np.bincount(symbols, minlength=num_symbols) / len(symbols)

@@ -30,6 +30,7 @@ from .batches import (
     to_device,
 )
 from .checkpoints import WRITE_ERRORS, CheckpointStore
+from .dialogue_batches import DialogueExamples
 from .evaluation import Evaluator, loss_terms
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
@@ -88,8 +89,8 @@ class Trainer:
         )
 
         if self.config.prior == "diffusion":
-            dtype = getattr(torch, training.sampler_dtype)
-            model.prior.optimize_sampler(compile=training.compile_sampler, dtype=dtype)
+            sampler = {"compile": training.compile_sampler, "dtype": getattr(torch, training.sampler_dtype)}
+            model.prior.optimize_sampler(**sampler)
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
         self.examples: TrainingExamples
@@ -169,8 +170,7 @@ class Trainer:
                     progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
                 self._save_checkpoint()
             self._finish()
-        if self.accelerator.is_main_process:
-            publish(self.training, self.say)
+        self.accelerator.on_main_process(publish)(self.training, self.say)
         return values
 
     def say(self, text: str) -> None:
@@ -181,7 +181,8 @@ class Trainer:
     def _examples_of(self, split) -> Examples:
         if self.config.modality == "point":
             return PointExamples.of(split)
-        return TokenizedSplit.of(split, self.tokenizer, self.settings.data.max_length)
+        kind = DialogueExamples if self.config.context_size else TokenizedSplit
+        return kind.of(split, self.tokenizer, self.settings.data.max_length)
 
     def _start(self) -> None:
         resume = self.training.resume

@@ -18,16 +18,13 @@ from transformers import PreTrainedTokenizerBase
 from ..clustering import ClusteringSettings
 from ..configuration_ldebm import PRESETS, LDEBMConfig
 from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
+from ..dialogue_turns import MARKERS
 from ..document_tokenization import build_document_tokenizer
-from ..tokenization import SPECIAL_TOKENS, build_tokenizer
+from ..tokenization import build_tokenizer
 from .atomic import write_text
+from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 
-FROM_TOKENIZER = {
-    "vocab_size", "pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id",
-}  # fmt: skip
-UNKNOWN_WORD = SPECIAL_TOKENS[1]
-PUBLISHED_POINT_STD = 8.5
 SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
 """Of texts and of documents, where they are not given."""
 Schedule = Literal[
@@ -66,6 +63,10 @@ class DataSettings:
     reservoir_size: int = setting(100_000, "texts of a stream that are kept for clustering", at_least=1)
     shuffle_buffer_size: int = setting(10_000, "texts of a stream that are shuffled together", at_least=1)
     keep_repeated: bool = setting(True, "keep held-out dialogues that also stand in train")
+    context_turns: int = setting(0, "dialogues: turns before each text that it is an answer to", at_least=0)
+    speaker_markers: Literal["none", "context", "all"] | None = setting(
+        None, "speakers' marks: none, in the context, all; default as published, smd: all"
+    )
     vocab_size: int | None = setting(
         None, "most frequent words to keep; none: 10000, of documents 30004", at_least=1
     )
@@ -97,6 +98,8 @@ class DataSettings:
             validation_size=self.validation_size,
             reservoir_size=self.reservoir_size,
             keep_repeated=self.keep_repeated,
+            context_turns=self.context_turns,
+            speaker_markers=self.speaker_markers,
             seed=self.corpus_seed,
         )
 
@@ -126,6 +129,7 @@ class DataSettings:
         return build_tokenizer(
             corpus.train.texts,
             **sizes,
+            markers=MARKERS if self.context_turns else (),
             lowercase=is_raw_text if self.lowercase is None else self.lowercase,
             split_punctuation=is_raw_text if self.split_punctuation is None else self.split_punctuation,
         )
@@ -142,10 +146,7 @@ class TrainingSettings:
     max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
     per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
-    labelled_batch_size: int = setting(
-        0, "labelled examples drawn for every step; 0: those in the batches",
-        at_least=0,
-    )
+    labelled_batch_size: int = setting(0, "labelled examples drawn for every step; 0: as in the batches", at_least=0)
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
     dataloader_num_workers: int | None = setting(
@@ -228,6 +229,10 @@ class Settings:
                 setattr(self.data, name, value)
         if self.data.stop_words != known["data.stop_words"].default and self.modality != "document":
             raise ValueError(f"data.stop_words={self.data.stop_words} needs model.modality=document")
+        if self.data.context_turns and not self.model.get("context_size"):
+            raise ValueError(f"data.context_turns={self.data.context_turns} needs model.context_size of at least 1")
+        if self.model.get("context_size") and not self.data.context_turns:
+            raise ValueError(f"model.context_size={self.model['context_size']} needs data.context_turns of at least 1")
         if self.training.labelled_batch_size and self.data.streaming:
             raise ValueError("training.labelled_batch_size draws from all examples and cannot be used with streaming")
         if self.data.point_columns is not None and self.modality != "point":
@@ -314,34 +319,12 @@ class Settings:
         if num_symbols and "id2label" not in values:
             spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
             values["id2label"] = dict(enumerate([*label_names, *spare][:num_symbols]))
-        values = (_units_of(points) if self.modality == "point" else _tokens_of(tokenizer)) | values
+        values |= settings_of_contexts(self.data)
+        values = (units_of(points) if self.modality == "point" else tokens_of(tokenizer)) | values
         try:
             return LDEBMConfig.from_preset(self.model["preset"], **values)
         except StrictDataclassError as error:
             raise ValueError(f"model settings: {error.__cause__ or error}") from error
-
-
-def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    return {
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "unk_token_id": tokenizer.convert_tokens_to_ids(UNKNOWN_WORD),  # a word like any other, without a role
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "decoder_start_token_id": tokenizer.bos_token_id,
-    }
-
-
-def _units_of(points: np.ndarray) -> dict[str, Any]:
-    points = np.asarray(points, dtype=np.float64)
-    deviation = float(np.sqrt(points.var(axis=0).mean()))
-    if not deviation > 0:
-        raise ValueError("the training points must not all be the same")
-    return {
-        "point_size": points.shape[1],
-        "point_center": points.mean(axis=0).tolist(),
-        "point_scale": deviation / PUBLISHED_POINT_STD,
-    }
 
 
 SECTIONS = {"data": DataSettings, "model": dict, "clustering": ClusteringSettings, "training": TrainingSettings}
@@ -377,7 +360,7 @@ def known_settings() -> dict[str, KnownSetting]:
     known["model.id2label"] = KnownSetting(dict[int, str], None, "names of the symbols; none: names of the classes")
     config = LDEBMConfig()
     for name, declared in LDEBMConfig.__annotations__.items():
-        if name in FROM_TOKENIZER or name == "is_encoder_decoder" or typing.get_origin(declared) is ClassVar:
+        if name in FROM_DATA or name == "is_encoder_decoder" or typing.get_origin(declared) is ClassVar:
             continue
         known[f"model.{name}"] = KnownSetting(declared, getattr(config, name))
     return known

@@ -23,6 +23,7 @@ def test_subset_and_hidden_labels():
         ("synthetic", {"label_column": "topic"}, "'synthetic' has no attribute 'topic' .*; there are: none"),
         ("synthetic", {"attribute_columns": "topic"}, "attribute_columns goes with a file .* not with 'synthetic'"),
         ("a.csv", {"attribute_columns": "x", "streaming": True}, "attribute_columns='x' cannot be used with str"),
+        ("a.csv", {"context_turns": 3, "streaming": True}, "context_turns is about dialogues .*, not about 'a.csv'"),
         ("daily_dialog", {"streaming": True}, "streaming reads files and Hub data sets, not 'daily_dialog'"),
         ("ptb", {"validation_file": "x.txt"}, "validation_file goes with a file as source, not with 'ptb'"),
         ("synthetic", {"label_fraction": -0.1}, "label_fraction must be between 0 and 1"),

@@ -1,4 +1,5 @@
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -108,3 +109,24 @@ def test_the_release_itself(data_dir):
     assert Counter(corpus.validation.attributes["speaker"]) == {0: 790, 1: 776}
     assert Counter(corpus.train.attributes["intent"]) == {0: 5_240, 1: 3_165, 2: 4_308}
     check_corpus(corpus, num_symbols=125)
+
+
+def test_contexts_as_published(release):
+    folder = release([WEATHER, NAVIGATE])
+    corpus = load_corpus("smd", data_dir=folder, context_turns=5)
+    assert corpus.train.texts[:2] == ["<usr> Will it rain?", "<sys> No, it won't."]
+    assert corpus.train.contexts[1] == ("<d>", "<usr> Will it rain?") and corpus.train.contexts[2] == ("<d>",)
+    plain = load_corpus("smd", data_dir=folder, context_turns=5, speaker_markers="none")
+    assert plain.train.texts[0] == "Will it rain?" and plain.train.contexts[1] == ("<d>", "Will it rain?")
+    with pytest.raises(ValueError, match="context_turns is about dialogues"):
+        load_corpus("synthetic", context_turns=5)
+
+
+def test_contexts_of_the_release():
+    folder = Path(os.environ.get("LDEBM_DATA_DIR", "."), "smd")
+    if not folder.exists():
+        pytest.skip("needs LDEBM_DATA_DIR with smd/")
+    validation = load_corpus("smd", data_dir=folder, context_turns=5).validation
+    assert max(map(len, validation.contexts)) == 5
+    assert sum(context[0] == "<d>" for context in validation.contexts) > sum(len(c) == 1 for c in validation.contexts)
+    assert sum(len(context) == 1 for context in validation.contexts) == 302

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from untrained import load_script
 
-from ldebm_hf import build_tokenizer
+from ldebm_hf import build_tokenizer, table_runs
 from ldebm_hf.data import load_corpus
 from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "evaluate.py"
 READING = {
     "title": "Reading of the built-in corpus",
     "recipe": "demo",
@@ -29,6 +29,7 @@ CONTROL = {
     "measure": "control",
     "num_samples": 3,
     "guidance_scales": [1, 4],
+    "ways": {"as read": {"min_label_probability": 0.2, "do_sample": True, "max_new_tokens": 5}},
     "rows": {"ldebm": None},
     "language_model": {"model": {"preset": "rnn_lm"}},
     "shown_sentences": 2,
@@ -50,10 +51,7 @@ CLASSIFICATION = {
 
 @pytest.fixture
 def evaluate():
-    spec = importlib.util.spec_from_file_location("evaluate_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_path, capsys):
+def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_path, capsys, monkeypatch):
     pytest.importorskip("faiss")
     command = ["--config", write_table(tmp_path, "small", READING), "--smoke", "--output_dir", str(tmp_path / "out")]
     evaluate.main([*command, "--seeds", "0,1"])
@@ -101,7 +99,7 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
     def refuse(*arguments, **options):
         raise AssertionError("finished runs must not be trained again")
 
-    evaluate.TimedTrainer = refuse
+    monkeypatch.setattr(table_runs, "TimedTrainer", refuse)
     evaluate.main([*command, "--seeds", "0,1"])
     assert (tmp_path / "out" / "small" / "table.md").read_text() == text
 
@@ -112,13 +110,14 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     text = (tmp_path / "out" / "control" / "steered.md").read_text()
     assert text in capsys.readouterr().out
     rows = [cells(line)[0] for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
-    assert rows == ["model", "real held-out texts", "ldebm", "model", "1", "4"]
+    assert rows == ["model", "real held-out texts", "ldebm", "ldebm, as read", "model", "1", "4"]
     assert "ldebm, by guidance scale" in text and "ldebm, weather" in text
     run = tmp_path / "out" / "control" / "ldebm" / "0"
     sentences = json.loads((run / "sentences.json").read_text())
     assert {len(of_class) for of_class in sentences.values()} == {3}
     scores = json.loads((run / "scores.json").read_text())["scores"]
     assert scores["perplexity"] > 1 and scores["real_perplexity"] > 1
+    assert scores["words_per_text@as read"] <= 5 and 0 <= scores["accuracy@as read"] <= 1
     figure = tmp_path / "out" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
 

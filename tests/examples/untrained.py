@@ -8,6 +8,7 @@ from types import ModuleType
 import torch
 
 from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf.dialogue_turns import MARKERS
 from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
@@ -42,7 +43,8 @@ def save_untrained(
 ) -> str:
     """A checkpoint as training leaves it, whose words are those of `texts` and symbols those of `names`."""
     settings = Settings(data=data or DataSettings(), model=SIZES | model)
-    tokenizer = build_tokenizer(texts or corpus.train.texts)
+    markers = MARKERS if settings.data.context_turns else ()
+    tokenizer = build_tokenizer(texts or corpus.train.texts, markers=markers)
     torch.manual_seed(0)
     untrained = LDEBMModel(settings.model_config(tokenizer, corpus.label_names if names is None else names))
     change(untrained)

@@ -59,38 +59,6 @@ def test_bad_arguments(responses, references, options, message):
         embedding_scores(responses, references, VECTORS, **options)
 
 
-@pytest.mark.parametrize("header", ["", "4 2\n"])
-def test_text_files_of_both_kinds(tmp_path, header):
-    path = tmp_path / "vectors.txt"
-    path.write_text(header + "a 1 2\né 3 -4e-1\n. . 5 6\na 7 8\n", encoding="utf-8")
-    vectors = load_word_vectors(path)
-    assert vectors.words == {"a": 0, "é": 1, ". .": 2}
-    assert vectors.vectors.tolist() == np.array([[1, 2], [3, -0.4], [5, 6]], dtype=np.float32).tolist()
-    assert load_word_vectors(path, words=["é", "b"]).words == {"é": 0}
-    with pytest.raises(ValueError, match="holds no vector of the words asked for"):
-        load_word_vectors(path, words=["b"])
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"a 1 2\nb 1\n", "line 2: a word and 2 numbers expected, got 'b 1"),
-        (b"a 1 2\nb x 1\n", "line 2: could not convert"),
-        (b"", "holds no vector"),
-        (b"a 1\xff\n", "must be a text file of word vectors"),
-    ],
-)
-def test_files_that_are_no_vectors(tmp_path, content, message):
-    path = tmp_path / "vectors.txt"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        load_word_vectors(path)
-    with pytest.raises(FileNotFoundError, match="no word vectors: looked for .*none.txt"):
-        load_word_vectors(tmp_path / "none.txt")
-    with pytest.raises(ValueError, match=r"vectors must have shape \(1, size\), a row per word, got \(2, 3\)"):
-        WordVectors({"a": 0}, np.zeros((2, 3)))
-
-
 def test_trained_vectors_bring_words_of_the_same_contexts_together():
     """Cats and dogs meet the same words, stones others; a word seen once has no vector."""
     texts = ["the cat eats food", "the dog eats food", "a cat sleeps well", "a dog sleeps well"] * 3

@@ -20,14 +20,14 @@ def recipe(tmp_path):
     return write
 
 
-def test_defaults_are_the_published_optimiser_and_clustering():
+def test_defaults_are_the_published_optimiser_and_clusters_of_means():
     settings = load_settings([])
     assert settings == Settings()
     assert settings.model["preset"] in PRESETS
     assert (settings.training.learning_rate, settings.training.prior_learning_rate) == (1e-3, 1e-4)
     assert (settings.training.max_grad_norm, settings.training.prior_max_grad_norm) == (0.5, 10)
     assert settings.clustering == ClusteringSettings(
-        True, "whitened", num_components=3, normalize=True, num_iterations=20, seed=2021, balanced_resampling=True
+        True, "mean", normalize=False, num_iterations=20, seed=2021, balanced_resampling=True
     )
 
 

@@ -11,7 +11,7 @@ from transformers import AutoModel
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL, PointSplit
 from ldebm_hf.training import Settings, evaluation, loop
-from ldebm_hf.training.settings import PUBLISHED_POINT_STD
+from ldebm_hf.training.fitted_settings import PUBLISHED_POINT_STD
 
 TWO_COMPONENTS = {"num_components": 2, "normalize": False}
 RUN = {

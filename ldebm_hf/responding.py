@@ -1,0 +1,117 @@
+"""Answers in a dialogue, from the turns as plain strings to the responses as such."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
+
+
+class LDEBMResponseMixin:
+    """`respond` for a model with contexts, `generate` and `symbol_ids`."""
+
+    def respond(
+        self,
+        turns: Sequence[str | Mapping[str, str]],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+        one_per_symbol: bool = False,
+        num_samples: int | None = None,
+        role: str | None = None,
+        guidance_scale: float | None = None,
+        num_langevin_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        **generation_kwargs: Any,
+    ) -> list[str] | dict[str, str]:
+        """
+        What could be said next in a dialogue: a latent from the prior in its context, decoded greedily by default.
+
+        ```python
+        >>> model.respond(["Where are you going?", "To the supermarket."], tokenizer)
+        ["what do you want to buy ?"]
+        >>> model.respond(turns, tokenizer, one_per_symbol=True)
+        {"question": "what do you want to buy ?", "inform": "i will go with you ."}
+        ```
+
+        Args:
+            turns (`Sequence[str]`): What was said, the oldest first; or messages of a chat,
+                `{"role": "user", "content": "…"}`. The last `config.context_turns` are read, where the beginning
+                counts as one before the first; without any turn a response opens the dialogue.
+            tokenizer (`PreTrainedTokenizerBase`): The model's. Turns are cut to its length.
+            class_labels (*optional*): Symbol per response, by id or name, as in [`generate`].
+            one_per_symbol (`bool`, *optional*, defaults to `False`): A response for each symbol instead.
+            num_samples (`int`, *optional*): Number of responses; defaults to one per entry of `class_labels`, else 1.
+            role (`str`, *optional*): Who answers, `"user"` or `"assistant"`; defaults to who did not speak last. Only
+                for models with `config.speaker_markers`. Turns without a role, or the marker `<usr>` or `<sys>` at
+                their beginning, are by both in turn, the first by the user.
+            guidance_scale, num_langevin_steps, generator, generation_kwargs: As in [`generate`].
+
+        Returns:
+            `list[str]`: the responses; with `one_per_symbol` a `dict` of one for each symbol's name.
+
+        Raises:
+            ValueError: For a model without contexts or in training mode; for a turn that is empty or no string, and an
+                unknown role or symbol; for both `class_labels` or `num_samples` and `one_per_symbol`.
+        """
+        config = self.config
+        if not config.context_size:
+            raise ValueError("respond needs a model with contexts, got one with context_size=0")
+        if self.training:
+            raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+        if one_per_symbol:
+            if class_labels is not None or num_samples is not None:
+                raise ValueError("one_per_symbol=True takes neither class_labels nor num_samples")
+            class_labels = list(range(config.num_labels))
+        if role is not None and role not in ROLE_MARKERS:
+            raise ValueError(f"role must be one of {', '.join(ROLE_MARKERS)}, got {role!r}")
+        said, last = _read_turns(turns)
+        if config.speaker_markers == "none":
+            said = [text for _, text in said]
+        else:
+            said = [marked(text, speaker) for speaker, text in said]
+        context = encode_contexts([context_of(said, config.context_turns)], tokenizer, self.device)
+        if config.speaker_markers == "all":
+            role = role or ("assistant" if last == "user" else "user")
+            start = [config.decoder_start_token_id, tokenizer.convert_tokens_to_ids(ROLE_MARKERS[role])]
+            number = num_samples or (1 if class_labels is None else len(self.symbol_ids(class_labels)))
+            generation_kwargs["decoder_input_ids"] = torch.tensor([start] * number, device=self.device)
+        elif role is not None:
+            raise ValueError(f"role needs a model whose responses have speaker markers, got {role!r}")
+        ids = self.generate(
+            **context,
+            class_labels=class_labels,
+            num_samples=num_samples,
+            guidance_scale=guidance_scale,
+            num_langevin_steps=num_langevin_steps,
+            generator=generator,
+            **generation_kwargs,
+        )
+        responses = [without_marker(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        if one_per_symbol:
+            return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
+        return responses
+
+
+def _read_turns(turns: Sequence[str | Mapping[str, str]]) -> tuple[list[tuple[str, str]], str]:
+    """Role and text of every turn, and the last one's role (of no turn: the assistant's, so that the user begins)."""
+    if isinstance(turns, str | Mapping):
+        raise ValueError(f"turns must be a list of strings or messages, got {turns!r}")
+    read, role = [], "assistant"
+    for place, turn in enumerate(turns):
+        role = "assistant" if role == "user" else "user"
+        if isinstance(turn, Mapping):
+            if turn.get("role") not in ROLE_MARKERS or "content" not in turn:
+                roles = " or ".join(map(repr, ROLE_MARKERS))
+                raise ValueError(f"turns[{place}] must have a role, {roles}, and content, got {dict(turn)!r}")
+            role, turn = turn["role"], turn["content"]
+        if not isinstance(turn, str):
+            raise ValueError(f"turns[{place}] must be a string, got {turn!r}")
+        role = role_of(turn) or role
+        text = " ".join(without_marker(turn).split())
+        if not text:
+            raise ValueError(f"turns[{place}] must hold a word, got {turn!r}")
+        read.append((role, text))
+    return read, role

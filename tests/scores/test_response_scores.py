@@ -1,0 +1,77 @@
+"""Responses of a model to the contexts of a split, and their scores."""
+
+import numpy as np
+import pytest
+from tiny_models import tiny_model
+
+from ldebm_hf import build_tokenizer
+from ldebm_hf.data import NO_LABEL, Corpus, Split
+from ldebm_hf.dialogue_turns import MARKERS
+from ldebm_hf.scores import WordVectors
+from ldebm_hf.scores.checkpoints import reading_scores
+from ldebm_hf.scores.responses import WrittenResponses, response_scores, write_responses
+
+TEXTS = ["<sys> are you going", "<usr> where", "<sys> today you are"]
+CONTEXTS = [("<d>", "<usr> where"), ("<d>",), ("<usr> going", "<sys> going", "<usr> you")]
+OF_CONTEXTS = {"context_size": 6, "context_hidden_size": 5, "context_turns": 3}
+
+
+def split_of(count=3) -> Split:
+    texts, contexts = TEXTS * count, CONTEXTS * count
+    return Split(texts[:count], [NO_LABEL] * count, {"kind": [i % 2 for i in range(count)]}, contexts[:count])
+
+
+def tokenizer():
+    return build_tokenizer(["where are you going today"], markers=MARKERS, max_length=8)
+
+
+def test_every_context_gets_a_response():
+    model, split = tiny_model(**OF_CONTEXTS), split_of()
+    model.generation_config.max_new_tokens = 8
+    written = write_responses(model, tokenizer(), split, batch_size=2)
+    assert written.references == split.texts and written.contexts == split.contexts
+    assert len(written.responses) == len(written.reconstructions) == 3
+    assert written == write_responses(model, tokenizer(), split, batch_size=2)
+    scores = response_scores(written)
+    assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
+
+
+def test_a_language_model_responds_too():
+    model = tiny_model("rnn_lm", **OF_CONTEXTS)
+    written = write_responses(model, tokenizer(), split_of())
+    assert written.reconstructions == [] and written == write_responses(model, tokenizer(), split_of())
+
+
+def test_markers_count_in_the_published_protocol_alone():
+    references = [f"<{'usr' if i % 2 else 'sys'}> a{i} b{i} c{i} d{i} e{i}" for i in range(20)]
+    same = response_scores(WrittenResponses([()] * 20, references, references, references))
+    assert same["bleu"] == same["bleu_with_markers"] == same["reconstruction_bleu"] == pytest.approx(100)
+    assert same["bleu_chance"] < 30 and same["distinct_texts"] == 1
+    swapped = [text.replace("<usr>", "<x>").replace("<sys>", "<usr>").replace("<x>", "<sys>") for text in references]
+    wrong = response_scores(WrittenResponses([()] * 20, references, swapped, []))
+    assert wrong["bleu"] == pytest.approx(100) and wrong["bleu_with_markers"] < 90
+    assert "reconstruction_bleu" not in wrong
+
+
+def test_likeness_of_words_is_that_of_what_was_written_without_markers():
+    vectors = WordVectors({"a": 0, "b": 1}, np.array([[1, 0], [0, 1]], dtype=np.float32))
+    references = ["<usr> a a", "<sys> b"] * 6
+    same = response_scores(WrittenResponses([()] * 12, references, references, []), vectors)
+    assert same["embedding_average"] == same["embedding_extrema"] == same["embedding_greedy"] == pytest.approx(1)
+    assert same["embedding_average_chance"] < 0.8 and same["embedding_num_pairs"] == 12
+    assert same["embedding_coverage"] == 1
+    unknown = response_scores(WrittenResponses([()] * 12, references, ["<usr> c", "<unk>"] * 6, []), vectors)
+    assert not [name for name in unknown if name.startswith("embedding")]
+
+
+def test_symbols_are_read_in_their_contexts():
+    corpus = Corpus("talk", split_of(12), split_of(6), attribute_names={"kind": ["even", "odd"]})
+    scores = reading_scores(tiny_model(**OF_CONTEXTS), tokenizer(), corpus)
+    assert "kind_homogeneity" in scores and "mutual_information" in scores
+
+
+def test_what_has_no_contexts_is_refused():
+    with pytest.raises(ValueError, match="need a split with contexts"):
+        write_responses(tiny_model(**OF_CONTEXTS), tokenizer(), Split(["a"], [NO_LABEL]))
+    with pytest.raises(ValueError, match="need a model with contexts"):
+        write_responses(tiny_model(), tokenizer(), split_of())
