@@ -27,6 +27,7 @@ from ldebm_hf.explanation import Explanation
 from ldebm_hf.report import make_report, write_report
 from ldebm_hf.text_table import text_table
 from ldebm_hf.training.atomic import write_text
+from ldebm_hf.training.publishing import CARD, write_card
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 from ldebm_hf.training.settings import DataSettings
 
@@ -116,6 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     files = write_report(report, output)
     if options.names or options.auto_names:
         save_names(Path(options.checkpoint, "config.json"), model.config.id2label)
+    if Path(options.checkpoint, CARD).is_file():
+        write_card(Path(options.checkpoint))
     print_symbols(explanation)
     print(f"\nWrote {files[0]} and {files[1]}. Next:")
     if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():

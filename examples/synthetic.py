@@ -27,6 +27,7 @@ from transformers.utils.logging import disable_progress_bar
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS, PointSplit
 from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols
+from ldebm_hf.run_record import read_metrics
 from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
 from ldebm_hf.scores.points import NUM_STDS
 from ldebm_hf.studies import (
@@ -40,7 +41,6 @@ from ldebm_hf.studies import (
     in_brackets,
     merge,
     parse_changes,
-    read_metrics,
     read_recipe,
     spread,
     table,

@@ -15,7 +15,8 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
+from ldebm_hf.studies import TimedTrainer
+from ldebm_hf.training import DivergenceError, LostProcessError, assemble, load_settings
 
 NEXT = {
     "text": ("generate.py", " --num_samples 5"),
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     config = model.config
 
     # 3. Train, or go on where an interrupted run stopped.
-    trainer = Trainer(model, tokenizer, corpus, settings)
+    trainer = TimedTrainer(model, tokenizer, corpus, settings)
     unit = corpus.validation.unit
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.train()
 
     # 4. Where things are, and what to try next.
-    trainer.say(f"The best model is in {training.output_dir}, with metrics.jsonl and curves.png. Next:")
+    trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     trainer.say(f"  python examples/{script} {training.output_dir}{options}")
     if config.has_symbols and settings.modality == "text":

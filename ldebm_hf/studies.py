@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 from tqdm.auto import tqdm
 
+from .run_record import read_metrics
 from .training import DivergenceError, Settings, Trainer
 from .training.atomic import write_text
 
@@ -160,13 +161,6 @@ class TimedTrainer(Trainer):
 def now() -> np.ndarray:
     """Seconds of this process's CPU time and of the wall's."""
     return np.array([time.process_time(), time.perf_counter()])
-
-
-def read_metrics(run: Path, split: str) -> list[dict]:
-    """The lines of a split in a run's `metrics.jsonl`."""
-    file = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-    return [line for line in lines if line["split"] == split]
 
 
 def finish_here(runs: Sequence[StudyRun], train_and_score: Callable[[StudyRun], Scores], title: str) -> dict:

@@ -15,10 +15,12 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+
+from ldebm_hf.hub_upload import hub_errors_explained, names_in, open_repository
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_CHECKPOINT = "synthetic_intents"
+OF_A_NEW_SPACE = {".gitattributes", "README.md"}
 CHECKPOINT_FILES = (
     "config.json",
     "generation_config.json",
@@ -59,15 +61,26 @@ def assemble(folder: Path, checkpoint: str | None = None) -> None:
 
 
 def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: bool = False) -> str:
-    """Create the Space if there is none, and make its files those of the folder; returns its address."""
+    """
+    Create the Space if there is none, and make its files those of the folder; returns its address.
+
+    Raises:
+        ValueError: If the Space holds something else, or is public where a private one is asked for.
+        PermissionError, ConnectionError, FileNotFoundError: As in `hub_errors_explained`.
+    """
     hub = HfApi()
-    address = hub.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-    if checkpoint is not None and not Path(checkpoint).is_dir():
-        hub.add_space_variable(repo_id, "LDEBM_CHECKPOINT", checkpoint)
-    hub.upload_folder(
-        repo_id=repo_id, repo_type="space", folder_path=folder, commit_message="Upload the page", delete_patterns="*"
-    )
-    return str(address)
+    with hub_errors_explained(repo_id):
+        space = open_repository(hub, repo_id, private=private, repo_type="space", space_sdk="gradio")
+        names = names_in(space)
+        if names - OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
+            raise ValueError(f"{space.id!r} holds another page, which this one would replace: choose another name")
+        if checkpoint is not None and not Path(checkpoint).is_dir():
+            hub.add_space_variable(space.id, "LDEBM_CHECKPOINT", checkpoint)
+        hub.upload_folder(
+            repo_id=space.id, repo_type="space", folder_path=folder, commit_message="Upload the page",
+            delete_patterns="*",
+        )  # fmt: skip
+    return f"{hub.endpoint}/spaces/{space.id}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,5 +103,5 @@ def main(arguments: list[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError, HfHubHTTPError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -1,12 +1,10 @@
 """The saved folder loads bit-identically, also without the package, in half precision, and with tensors missing."""
 
 import copy
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from clean_processes import run_clean
 from safetensors.torch import load_file, save_file
 from tiny_models import DIFFUSION_PRESETS
 from torch import nn
@@ -265,18 +263,6 @@ def test_missing_linear_weight_is_drawn_as_torch_does(folder, model, tmp_path, p
 
 # ------------------------------------------------------------------------------------------------- without the package
 
-NOT_INSTALLED = """
-import sys
-
-class NotInstalled:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] == "ldebm_hf":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, NotInstalled)
-"""
-
 TEXTS_WITHOUT_THE_PACKAGE = """
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -336,19 +322,6 @@ torch.save(outputs, results)
 """
 
 
-def run_without_the_package(script, tmp_path, *arguments):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", NOT_INSTALLED + script, *map(str, arguments)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-
-
 @torch.no_grad()
 def test_model_of_points_works_where_the_package_is_not_installed(tmp_path):
     model = tiny_model("dgm_vae_i", modality="point", point_center=[10.0, -3.0], point_scale=2.0).eval()
@@ -356,7 +329,7 @@ def test_model_of_points_works_where_the_package_is_not_installed(tmp_path):
     folder, inputs, results = (tmp_path / name for name in ("saved", "inputs.pt", "results.pt"))
     model.save_pretrained(folder)
     torch.save(points, inputs)
-    run_without_the_package(POINTS_WITHOUT_THE_PACKAGE, tmp_path, folder, inputs, results)
+    run_clean(POINTS_WITHOUT_THE_PACKAGE, tmp_path, folder, inputs, results, package=False)
     expected = [
         model(points=points, generator=seeded()).loss,
         model.infer_symbols(points=points),
@@ -369,7 +342,7 @@ def test_model_of_points_works_where_the_package_is_not_installed(tmp_path):
 @pytest.mark.parametrize("model", ["consistent", "gm_vae"], indirect=True)
 def test_folder_works_where_the_package_is_not_installed(model, folder, batch, tmp_path):
     again, results = tmp_path / "again", tmp_path / "results.pt"
-    run_without_the_package(TEXTS_WITHOUT_THE_PACKAGE, tmp_path, folder, again, results)
+    run_clean(TEXTS_WITHOUT_THE_PACKAGE, tmp_path, folder, again, results, package=False)
     loss, symbols, samples, texts, *rest = torch.load(results)
     here = behaviour(model, batch)
     assert torch.equal(loss, model(**batch, generator=seeded()).loss)

@@ -23,14 +23,6 @@ LOSS_TERMS = (
     "energy_positive",
     "energy_negative",
 )
-GREATER_IS_BETTER = {
-    "mutual_information",
-    "symbol_accuracy",
-    "matched_accuracy",
-    "v_measure",
-    "symbol_usage_entropy",
-    "symbols_used",
-}
 NUM_PRIOR_SAMPLES = 1000
 
 

@@ -16,6 +16,7 @@ from ..clustering import Clusters, balanced_order, check_clustering
 from ..data import Corpus, StreamedSplit
 from ..modeling_ldebm import LDEBMModel
 from ..plots import plot_validation_curves
+from ..run_record import greater_is_better
 from .annealing import kl_scale
 from .batches import (
     Batch,
@@ -30,7 +31,7 @@ from .batches import (
 )
 from .checkpoints import WRITE_ERRORS, CheckpointStore
 from .dialogue_batches import DialogueExamples
-from .evaluation import GREATER_IS_BETTER, Evaluator, loss_terms
+from .evaluation import Evaluator, loss_terms
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
@@ -38,6 +39,7 @@ from .output_folder import OutputFolder
 from .parts import InMemoryExamples, Part, StreamedTexts, TrainingExamples
 from .processes import average_running_statistics, lost_process_explained, process_group_options
 from .progress import Progress
+from .publishing import check_push, publish, run_facts, write_facts
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
 from .symbols import fit_clusters, needs_clusters, posterior_means, stability
@@ -76,6 +78,7 @@ class Trainer:
         self.folder = OutputFolder(training.output_dir)
         if training.resume is None and not training.overwrite_output_dir:
             self.folder.refuse_earlier_run()
+        check_push(training)
         self.accelerator = Accelerator(
             mixed_precision=training.mixed_precision,
             step_scheduler_with_optimizer=False,
@@ -86,8 +89,8 @@ class Trainer:
         )
 
         if self.config.prior == "diffusion":
-            dtype = getattr(torch, training.sampler_dtype)
-            model.prior.optimize_sampler(compile=training.compile_sampler, dtype=dtype)
+            sampler = {"compile": training.compile_sampler, "dtype": getattr(torch, training.sampler_dtype)}
+            model.prior.optimize_sampler(**sampler)
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
         self.examples: TrainingExamples
@@ -142,6 +145,7 @@ class Trainer:
             self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
         )
         self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
+        self.facts = run_facts(corpus, model, self.accelerator)
         self.recorder = StepRecorder(self.accelerator, training.max_energy)
 
     def train(self) -> dict[str, float]:
@@ -166,6 +170,7 @@ class Trainer:
                     progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
                 self._save_checkpoint()
             self._finish()
+        self.accelerator.on_main_process(publish)(self.training, self.say)
         return values
 
     def say(self, text: str) -> None:
@@ -195,6 +200,7 @@ class Trainer:
         self.metrics.start(self.progress.step, self.settings)
         if self.accelerator.is_main_process:
             self.settings.save(self.folder.settings)
+            write_facts(self.folder.facts, self.facts)
 
     def _train_epoch(self) -> None:
         """What is left of the running epoch, or of the run."""
@@ -359,10 +365,8 @@ class Trainer:
                 raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
         self.metrics.write(progress.step, progress.step / self.steps_per_epoch, "validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
-        metric, greater = values[training.metric_for_best_model], training.greater_is_better
-        if greater is None:
-            greater = training.metric_for_best_model in GREATER_IS_BETTER
-        best = progress.best_metric
+        metric, best = values[training.metric_for_best_model], progress.best_metric
+        greater = greater_is_better(training.metric_for_best_model, training.greater_is_better)
         is_best = best is None or (metric > best if greater else metric < best)
         progress.record_validation(is_best and self._save_best(), metric, training.early_stopping_patience)
         return values

@@ -1,24 +1,28 @@
 """The folder of a run: what lies where, and which of it belongs to an earlier run."""
 
+import filecmp
 import shutil
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_NAME
 
+from ..run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
 from .atomic import copy_file, replace_folder, restore_folder
 
 
 class OutputFolder:
-    """Paths of `settings.yaml`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` below `path`.
+    """Paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` below `path`.
 
     At the end of a run `path` holds the best model itself too.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.settings = self.path / "settings.yaml"
-        self.metrics = self.path / "metrics.jsonl"
-        self.curves = self.path / "curves.png"
+        self.settings = self.path / SETTINGS
+        self.facts = self.path / FACTS
+        self.metrics = self.path / METRICS
+        self.curves = self.path / CURVES
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
 
@@ -52,6 +56,13 @@ class OutputFolder:
         replace_folder(self.best, write)
 
     def publish_best(self) -> None:
-        """Copy the best model's files into the folder itself, so that `from_pretrained` finds them there."""
+        """Copy the best model's files into the folder itself, so that `from_pretrained` finds them there.
+
+        What scripts found out about another model that was there goes.
+        """
+        weights = [folder / SAFE_WEIGHTS_NAME for folder in (self.path, self.best)]
+        if all(file.exists() for file in weights) and not filecmp.cmp(*weights, shallow=False):
+            for name in ABOUT_THE_MODEL:
+                (self.path / name).unlink(missing_ok=True)
         for file in self.best.iterdir():
             copy_file(file, self.path / file.name)

@@ -182,6 +182,10 @@ class TrainingSettings:
     early_stopping_patience: int | None = setting(
         None, "stop after so many validations without a new best", at_least=1
     )
+    push_to_hub: bool = setting(False, "push the best model, its record and its card to the Hub when training ends")
+    hub_model_id: str | None = setting(None, "repository to push to; none: your own, called like output_dir")
+    hub_private_repo: bool = setting(True, "whether only you see that repository")
+    hub_revision: str | None = setting(None, "tag for what is pushed")
     report_to: str = setting("none", "Accelerate trackers beside metrics.jsonl, e.g. tensorboard,wandb")
     ddp_timeout: float = setting(1800, "seconds after which a silent process counts as lost", above=0)
     max_energy: float = setting(1e6, "stop when a mean energy is larger than this", above=0)
@@ -275,6 +279,7 @@ class Settings:
         """Write a recipe that starts this run anew, from the beginning."""
         values = self.to_dict()
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
+        values["training"] |= {"push_to_hub": False, "hub_model_id": None, "hub_revision": None}  # whoever starts it
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def differences_to_preset(self) -> list[tuple[str, Any, Any]]:
