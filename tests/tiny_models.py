@@ -23,7 +23,7 @@ TINY_SIZES = {
 
 def tiny_model(preset="consistent", **settings) -> LDEBMModel:
     """A model that varies its words and ends some texts: by its seed, torch's initialisation, a strong recurrence."""
-    torch.manual_seed(9)
+    torch.manual_seed(2)
     settings = {**TINY_SIZES, "uniform_init_range": None, **settings}
     model = LDEBMModel(LDEBMConfig.from_preset(preset, **settings)).eval()
     with torch.no_grad():
