@@ -12,6 +12,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from . import text_clusters
+from .atomic import write_text
 from .data import Corpus
 from .few_label_study import (
     GIVEN_VECTORS,
@@ -31,7 +32,6 @@ from .scores.reading import agreement_scores
 from .scores.responses import response_scores, write_responses
 from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
-from .training.atomic import write_text
 from .word_vectors import load_word_vectors
 
 SENTENCES = "sentences.json"
