@@ -2,6 +2,7 @@
 
     python examples/evaluate.py outputs/daily_dialog
     python examples/evaluate.py outputs/yelp --judge outputs/judge --language_model outputs/lm --guidance_scales 1,4,16
+    python examples/evaluate.py outputs/mine --text_clusters kmeans_tfidf,kmeans_lsa,density_clusters
     python examples/evaluate.py --config examples/tables/table1.yaml --data_dir data/ptb --num_samples 4000
     python examples/evaluate.py --config examples/tables/table3.yaml --data_dir data/daily_dialog --seeds 0,1,2
     python examples/evaluate.py --config examples/tables/table7.yaml --data_dir data/yelp --rows ldebm
@@ -36,11 +37,13 @@ from ldebm_hf.scores.checkpoints import control_scores, reading_scores
 from ldebm_hf.studies import StudyRun, finish_here, finish_in_processes, merge, parse_changes
 from ldebm_hf.table_report import write_report
 from ldebm_hf.table_runs import (
+    WAYS_TO_CLUSTER,
     ScoringOptions,
     check_split,
     chosen_names,
     load_for_scoring,
     score_responses,
+    text_cluster_scores,
     train_and_score,
     train_shared_language_models,
 )
@@ -185,6 +188,9 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     rows = {folder.name: {"0": scores}}
     rows = real_texts(rows) | rows | other_ways(rows[folder.name])
+    for name in options.text_clusters:
+        of_clusters = text_cluster_scores(name, corpus, model.config.num_labels, options.split, options.seeds[0])
+        rows[name] = {"0": of_clusters}
     print(score_table(rows))
     write_text(folder / "evaluation.json", json.dumps(scores, indent=1))
     print(f"\nall scores: {folder / 'evaluation.json'}")
@@ -217,6 +223,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--guidance_scales", type=numbers(float), help="to be tried besides the model's own")
     parser.add_argument("--min_label_probability", type=float, help="try control with rejection too (generate.py)")
     parser.add_argument("--num_samples", type=int, help="sentences per class, or of a generation table in all")
+    parser.add_argument(
+        "--text_clusters", type=names, default=[], help=f"score beside a checkpoint: {','.join(WAYS_TO_CLUSTER)}"
+    )
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/tables"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread")

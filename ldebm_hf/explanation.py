@@ -133,7 +133,8 @@ class LDEBMExplanationMixin:
             batch_size (`int`, *optional*, defaults to 256): Texts to read or write at a time.
             generator (`torch.Generator`, *optional*): Source of the noise of the texts written.
             show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
-            generation_kwargs: As in [`generate`]: `guidance_scale`, decoding options.
+            generation_kwargs: As in [`generate`]: `guidance_scale`, decoding options. The unknown word is not written
+                unless `suppress_tokens` says otherwise.
 
         Returns:
             [`Explanation`]
@@ -165,8 +166,9 @@ class LDEBMExplanationMixin:
         members = [np.flatnonzero(assignments == symbol) for symbol in range(self.config.num_labels)]
         words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
         suggested = short_names([[item.word for item in own] for own in words], [len(own) > 0 for own in members])
+        options = {"suppress_tokens": [self.config.unk_token_id], **generation_kwargs}
         generated = self._write_symbols(
-            tokenizer, num_samples, batch_size, generator, show_progress, generation_kwargs, contexts
+            tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
         )
         symbols = [
             SymbolExplanation(

@@ -33,6 +33,7 @@ from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
 from .word_vectors import load_word_vectors, train_vectors_by_neighbours
 
+WAYS_TO_CLUSTER = ("kmeans_tfidf", "kmeans_lsa", "density_clusters")
 SENTENCES = "sentences.json"
 """In a run's folder what its model wrote, by title."""
 NUM_KEPT_SAMPLES = 100
@@ -110,7 +111,9 @@ def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str
 def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) -> Scores:
     """The scores of one of a table's runs, after training what it lacks. What its model writes stays in its folder."""
     if run.model in plan.text_clusters:
-        return _score_text_clusters(run, options.split)
+        corpus = run.settings.load_corpus()
+        num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
+        return text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed)
     if run.model in plan.text_baselines:
         corpus = run.settings.load_corpus()
         of_labels = (plan.label_counts, run.seed, options.word_vectors)
@@ -192,10 +195,23 @@ def score_responses(
     return response_scores(written, vectors, seed=seed), {"responses (what was said)": shown}
 
 
-def _score_text_clusters(run: StudyRun, split: str) -> Scores:
-    """Symbols by a way of clustering texts that needs no model of ours."""
-    corpus = run.settings.load_corpus()
-    num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
-    cluster = getattr(text_clusters, run.model)
-    symbols = cluster(corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=run.seed)
-    return agreement_scores(symbols, classes_of(corpus, split), seed=run.seed)
+def text_cluster_scores(
+    name: str, corpus: Corpus, num_symbols: int, split: str = "validation", seed: int = 0
+) -> dict[str, float]:
+    """
+    Scores of symbols by a way of clustering texts that needs no model of ours, against all classes of a corpus.
+
+    Args:
+        name (`str`): a function of `ldebm_hf.text_clusters`, one of [`WAYS_TO_CLUSTER`].
+        corpus (`Corpus`): its training texts are clustered, and those of the split assigned.
+        num_symbols (`int`): number of clusters.
+        split (`str`, *optional*, defaults to `"validation"`), seed (`int`, *optional*, defaults to 0).
+
+    Raises:
+        ValueError: no such way of clustering.
+    """
+    if name not in WAYS_TO_CLUSTER:
+        raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
+    cluster = getattr(text_clusters, name)
+    symbols = cluster(corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=seed)
+    return agreement_scores(symbols, classes_of(corpus, split), seed=seed)

@@ -114,17 +114,21 @@ def test_every_prior_with_symbols_explains(tokenizer, preset):
 
 
 def test_texts_are_written_for_their_symbol_and_with_the_options(tokenizer, monkeypatch):
-    model, calls = of_texts(tokenizer), []
+    model, calls, unknown = of_texts(tokenizer), [], []
     word = tokenizer.convert_tokens_to_ids("rain")
 
-    def generate(class_labels, generator, guidance_scale):
+    def generate(class_labels, generator, guidance_scale, suppress_tokens):
         calls.append((list(class_labels), guidance_scale))
+        unknown.append(suppress_tokens)
         return torch.tensor([[2] + [word] * label + [3] for label in [0] * len(class_labels)])
 
     monkeypatch.setattr(model, "generate", generate)
     explanation = model.explain(TEXTS, tokenizer, num_samples=3, batch_size=4, guidance_scale=2.0)
     assert calls == [([0, 0, 0, 1], 2.0), ([1, 1, 2, 2], 2.0), ([2], 2.0)]
     assert all(len(symbol.generated) == 3 for symbol in explanation.symbols)
+    assert unknown == [[model.config.unk_token_id]] * 3
+    model.explain(TEXTS, tokenizer, num_samples=1, guidance_scale=2.0, suppress_tokens=None)
+    assert unknown[-1] is None
 
 
 @pytest.mark.parametrize(
