@@ -68,7 +68,7 @@ def integral(model, log_prior) -> torch.Tensor:
 
 @torch.no_grad()
 def test_fitted_proposals_reach_tails_that_are_heavier_than_theirs():
-    """The first text's posterior has a kurtosis of 8. A Gaussian fitted to it alone spreads by 0.5 over these seeds."""
+    """The first text's posterior has a kurtosis of 8. A fitted Gaussian alone spreads by 0.5 over the seeds."""
     model = tiny_model("vae", latent_size=1, **CONTEXTS)
     settings = LikelihoodSettings(num_posterior_samples=500, num_fitting_rounds=2)
     estimates = [estimate_log_likelihood(model, settings, generator=seeded(seed), **TEXTS) for seed in range(8)]
