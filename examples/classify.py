@@ -25,10 +25,10 @@ from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.atomic import write_text
 from ldebm_hf.data.files import read_table
 from ldebm_hf.data.tables import column_of, require_text
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
-from ldebm_hf.training.atomic import write_text
 
 RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
+from ldebm_hf.atomic import write_text
 from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
 from ldebm_hf.plots import plot_guidance
@@ -47,7 +48,6 @@ from ldebm_hf.table_runs import (
     train_shared_language_models,
 )
 from ldebm_hf.training import Settings
-from ldebm_hf.training.atomic import write_text
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 
 EXAMPLES = Path(__file__).parent

@@ -25,6 +25,7 @@ import yaml
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.atomic import replace_folder, write_text
 from ldebm_hf.data import POINT_DISTRIBUTIONS, PointSplit
 from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols
 from ldebm_hf.run_record import read_metrics
@@ -46,7 +47,6 @@ from ldebm_hf.studies import (
     table,
 )
 from ldebm_hf.training import Settings, assemble
-from ldebm_hf.training.atomic import replace_folder, write_text
 
 RECIPES = Path(__file__).parent / "recipes"
 

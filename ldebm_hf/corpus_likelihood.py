@@ -12,13 +12,13 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from .atomic import write_text
 from .diffusion_likelihood import Annealing, prepare_annealing
 from .importance_weights import LikelihoodEstimate
 from .likelihood import LikelihoodSettings, estimate_log_likelihood
 from .modeling_ldebm import LDEBMModel
 from .published_likelihood import published_log_likelihood, require_published
 from .resumable import ResumableFile, chunk_generator, model_digest
-from .training.atomic import write_text
 
 SHORTEST_TEXT = 3  # tokens: the beginning, one word, and the end
 LEAST_EFFECTIVE = 10

@@ -24,7 +24,7 @@ from .few_label_baselines import (
 from .modeling_ldebm import LDEBMModel
 from .scores.classification import classification_scores
 from .scores.reading import read_texts
-from .word_vectors import load_word_vectors, train_word_vectors
+from .word_vectors import load_word_vectors, train_vectors_by_texts
 
 GIVEN_VECTORS = "given_vectors"
 """The baseline that needs a file of word vectors."""
@@ -34,7 +34,7 @@ MAX_VECTOR_SIZE = 300
 def in_domain_vectors(train_texts: Sequence[str]) -> Baseline:
     """Averages of word vectors that the training texts themselves gave; of 300 numbers, fewer for few texts."""
     size = max(1, min(MAX_VECTOR_SIZE, len(train_texts) // 10))
-    return vector_regression(train_texts, train_word_vectors(train_texts, size))
+    return vector_regression(train_texts, train_vectors_by_texts(train_texts, size))
 
 
 TEXT_BASELINES: dict[str, Callable[[Sequence[str]], Baseline]] = {

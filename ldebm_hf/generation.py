@@ -49,7 +49,6 @@ PLAIN_WRITING = {
     "num_return_sequences": 1,
     "return_dict_in_generate": False,
     "streamer": None,
-    "decoder_input_ids": None,
 }
 """What goes with rejection: one text for each row, and nothing about it but its tokens."""
 
@@ -238,7 +237,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError(f"generate takes one of {inputs}, latents and class_labels/num_samples, got {asked}")
         if min_label_probability is not None:
             self._require_plain_writing(class_labels, generation_config, generation_kwargs)
-            given = {"class_labels": self.symbol_ids(class_labels), **context}
+            starts = generation_kwargs.pop("decoder_input_ids", None)
+            given = {"class_labels": self.symbol_ids(class_labels), "decoder_input_ids": starts, **context}
             _, of_rows = _for_each_row(num_samples, **given)
             steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
             options = {"generation_config": generation_config, "generator": generator, **steering, **generation_kwargs}

@@ -17,6 +17,7 @@ FIRST_WIDENING = 1.3  # of the encoder's standard deviations, by which a proposa
 WIDENING = 1.1  # of the fitted ones: weights need a proposal that is wider than the posterior
 LEAST_FITTED = 25  # samples of a round
 FITTED_SHARE = 0.2  # of a round's samples that its tempered weights leave as effective
+UNFITTED_SHARE = 0.1  # of samples that still come from the first proposal, for tails that a fitted one does not reach
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ def estimate_log_likelihood(
 ) -> LikelihoodEstimate:
     r"""
     log 1/S Σ_s p(x|z_s) p(z_s) / r(z_s), z_s ~ r(z): in expectation a lower bound on log p(x) that grows with S (Burda
-    et al., ICLR 2016), for every prior. r is the encoder's q(z|x), or a Gaussian that earlier samples chose for being
-    closer to the posterior p(z|x); the bound is as valid with it. Without a latent it is log p(x) itself.
+    et al., ICLR 2016), for every prior. r is the encoder's q(z|x), or nine parts of a Gaussian that earlier samples
+    chose for being closer to the posterior p(z|x) and one part of q(z|x), widened, which bounds the weights where the
+    posterior has heavier tails than that Gaussian (a defensive mixture: Hesterberg, 1995); the bound is as valid with
+    it. Without a latent it is log p(x) itself.
 
     The diffusion prior's p(z) is itself estimated, as `diffusion_likelihood` says, from below (`lower`) and from above
     (`upper`); for all other priors the two agree, for a single level but for its one normaliser.
@@ -103,12 +106,13 @@ def estimate_log_likelihood(
         inputs = {**inputs, "lengths": text_lengths(inputs["input_ids"], mask, model.config.pad_token_id)}
     draw = partial(_draw, model, settings, class_labels, annealing, generator, inputs)
 
-    num_samples = settings.num_posterior_samples if model.config.total_latent_size else 1
+    num_samples, proposals = settings.num_posterior_samples if model.config.total_latent_size else 1, [proposal]
     if model.config.gaussian_size and settings.num_fitting_rounds:
-        proposal = _widen(proposal, FIRST_WIDENING)
+        wide = _widen(proposal, FIRST_WIDENING)
+        proposals = [wide]
         for _ in range(settings.num_fitting_rounds):
-            proposal = _fit(proposal, draw(proposal, num_samples // 2))
-    samples = draw(proposal, num_samples)
+            proposals = [_fit(wide, draw(proposals, num_samples // 2)), wide]
+    samples = draw(proposals, num_samples)
     if samples.paths is None:
         estimate = LikelihoodEstimate.from_exact_weights(samples.log_factors + samples.log_prior)
         return estimate if model.config.total_latent_size else replace(estimate, effective_samples=None)
@@ -134,7 +138,7 @@ def importance_weighted_bound(
 class _Samples:
     """
     Args:
-        latents (`torch.Tensor` of shape `(batch_size, S, total_latent_size)`): z_s of a proposal r.
+        latents (`torch.Tensor` of shape `(batch_size, S, total_latent_size)`): z_s of a proposal r, or a mixture's.
         log_factors (`torch.Tensor` of shape `(batch_size, S)`): log p(x|z) / r(z), or log p(x|z) p(y|z) / r(z).
         log_prior (`torch.Tensor` of shape `(batch_size, S)`): log p(z); of the diffusion prior a guess.
         paths ([`DiffusionPaths`], *optional*): Its paths.
@@ -147,20 +151,34 @@ class _Samples:
 
 
 def _draw(
-    model, settings, class_labels, annealing, generator, inputs, proposal: Posterior, num_samples: int
+    model, settings, class_labels, annealing, generator, inputs, proposals: list[Posterior], num_samples: int
 ) -> _Samples:
-    """Samples of a proposal, weighed."""
-    proposals = _repeat(proposal, num_samples)
-    latents = proposals.sample(generator, relaxed=False)
+    """Samples of a proposal, or of a mixture of one with a second that has `UNFITTED_SHARE` of them; weighed."""
+    counts = [num_samples]
+    if len(proposals) > 1:
+        num_unfitted = max(1, round(UNFITTED_SHARE * num_samples))
+        counts = [num_samples - num_unfitted, num_unfitted]
+    parts = [
+        _repeat(proposal, count).sample(generator, relaxed=False).unflatten(0, (-1, count))
+        for proposal, count in zip(proposals, counts, strict=True)
+    ]
+    latents = torch.cat(parts, 1).flatten(0, 1)
+    log_densities = [
+        _repeat(proposal, num_samples).log_prob(latents) + math.log(count / num_samples)
+        for proposal, count in zip(proposals, counts, strict=True)
+    ]
     log_factors = _conditional_log_likelihood(model, latents, num_samples, settings.memory_budget, inputs)
-    log_factors -= proposals.log_prob(latents)
+    log_factors -= torch.stack(log_densities).logsumexp(0)
+    context = proposals[0].context
+    if context is not None:
+        context = context.repeat_interleave(num_samples, 0)
     if class_labels is not None:
-        log_symbols = model.prior.symbol_logits(latents, context=proposals.context).log_softmax(-1)
+        log_symbols = model.prior.symbol_logits(latents, context=context).log_softmax(-1)
         log_factors += log_symbols.gather(1, class_labels.repeat_interleave(num_samples)[:, None])[:, 0]
     if annealing is None:
-        paths, log_prior = None, model.prior.log_prob(latents, proposals.context)
+        paths, log_prior = None, model.prior.log_prob(latents, context)
     else:
-        paths = draw_paths(model.prior, annealing, latents, generator, proposals.context)
+        paths = draw_paths(model.prior, annealing, latents, generator, context)
         log_prior = paths.guessed_log_prior
     rows = (values.unflatten(0, (-1, num_samples)) for values in (latents, log_factors, log_prior))
     return _Samples(*rows, paths)

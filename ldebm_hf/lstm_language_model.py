@@ -7,7 +7,6 @@ does; the models of this package, which read sentences one by one, are something
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
+
+from .atomic import write_file
 
 END, UNKNOWN = "<eos>", "<unk>"
 IGNORED = -100
@@ -223,11 +224,10 @@ def words_of(*corpora: Sequence[str]) -> set[str]:
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], description: dict[str, str]) -> None:
-    """Write a safetensors file by way of a temporary one beside it."""
+    """Write a safetensors file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=description)
-    os.replace(temporary, path)
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_file(path, lambda temporary: save_file(tensors, temporary, metadata=description))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

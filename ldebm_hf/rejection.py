@@ -24,7 +24,7 @@ def written_as_read(
         min_label_probability (`float`): Between 0 and 1. A row that does not come up to it in [`MAX_ATTEMPTS`]
             attempts keeps its best one, and a warning says how many rows did.
         of_rows (`dict[str, torch.Tensor]`): For each row its symbol, `class_labels` `(n,)`, and what there is of a
-            context, `context_input_ids` and `context_attention_mask`.
+            context, `context_input_ids` and `context_attention_mask`, and of its first tokens, `decoder_input_ids`.
         generation_kwargs: As in [`~LDEBMModel.generate`].
 
     Returns:
@@ -44,6 +44,7 @@ def written_as_read(
         asked = {name: rows.to(rejected.device)[rejected] for name, rows in of_rows.items()}
         token_ids = model.generate(**asked, **generation_kwargs)
         wanted, lengths = asked.pop("class_labels"), _lengths(token_ids, ends)
+        asked.pop("decoder_input_ids", None)
         read = model.infer_symbols(token_ids, lengths=lengths, **asked).gather(1, wanted[:, None]).squeeze(1)
         for row, text, length, probability in zip(rejected.tolist(), token_ids, lengths, read.tolist(), strict=True):
             if probability > best[row]:

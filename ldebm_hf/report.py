@@ -30,9 +30,9 @@ from typing import Any, Literal
 import jinja2
 import numpy as np
 
+from .atomic import write_text
 from .explanation import Explanation
 from .latent_map import PrincipalPlane
-from .training.atomic import write_text
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]

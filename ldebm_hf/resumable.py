@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from .training.atomic import flush, write_text
+from .atomic import flush, write_text
 
 
 class ResumableFile:

@@ -19,9 +19,9 @@ import numpy as np
 import yaml
 from tqdm.auto import tqdm
 
+from .atomic import write_text
 from .run_record import read_metrics
 from .training import DivergenceError, Settings, Trainer
-from .training.atomic import write_text
 
 Changes = dict[str, dict[str, Any]]
 """`{section: {setting: value}}`"""

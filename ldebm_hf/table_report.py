@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .atomic import write_text
 from .generation_study import likelihood_scores
 from .paper_tables import PaperTable, curve_points, guidance_sweep, other_ways, real_texts
 from .plots import plot_guidance, plot_tradeoff
 from .score_columns import score_table
 from .studies import Scores, StudyRun, finished
 from .table_runs import SENTENCES
-from .training.atomic import write_text
 
 
 def write_report(

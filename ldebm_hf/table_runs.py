@@ -12,6 +12,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from . import text_clusters
+from .atomic import write_text
 from .data import Corpus
 from .few_label_study import (
     GIVEN_VECTORS,
@@ -25,14 +26,12 @@ from .modeling_ldebm import LDEBMModel
 from .paper_tables import LANGUAGE_MODEL, PaperTable
 from .scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
 from .scores.control import as_known
-from .scores.embeddings import train_word_vectors
 from .scores.judging import load_judge
 from .scores.reading import agreement_scores
 from .scores.responses import response_scores, write_responses
 from .studies import Scores, StudyRun, TimedTrainer
 from .training import assemble
-from .training.atomic import write_text
-from .word_vectors import load_word_vectors
+from .word_vectors import load_word_vectors, train_vectors_by_neighbours
 
 WAYS_TO_CLUSTER = ("kmeans_tfidf", "kmeans_lsa", "density_clusters")
 SENTENCES = "sentences.json"
@@ -187,7 +186,7 @@ def score_responses(
         FileNotFoundError: no such file. ValueError: one without vectors, or none of the model's words.
     """
     if word_vectors is None:
-        vectors = train_word_vectors(as_known(tokenizer, corpus.train.texts), seed=seed)
+        vectors = train_vectors_by_neighbours(as_known(tokenizer, corpus.train.texts), seed=seed)
     else:
         vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
     written = write_responses(model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress)

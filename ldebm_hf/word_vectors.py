@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class WordVectors:
         return sum(word in self.words for word in words) / max(1, len(words))
 
 
+def content_words(text: str) -> list[str]:
+    """The words of a text, at white space, without marks: those that begin with `<` or end with `>`."""
+    return [word for word in text.split() if not word.startswith("<") and not word.endswith(">")]
+
+
 def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
     """
     Word vectors from a text file, GloVe's (`word v1 … vn` a line) or word2vec's (the same behind a line with the two
@@ -94,12 +100,13 @@ def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
     return WordVectors(rows, np.stack(vectors))
 
 
-def train_word_vectors(
+def train_vectors_by_texts(
     texts: Sequence[str], size: int = 300, *, min_count: int = 5, max_words: int = 30_000, seed: int = 0
 ) -> WordVectors:
     """
-    Vectors from which words share texts: the singular vectors of their positive pointwise mutual information, scaled
-    by the square roots of the singular values (Levy et al., TACL 2015). Stop words have none.
+    Word vectors from which words share texts, whatever their order, for topics of texts: the singular vectors of
+    positive pointwise mutual information, scaled by the square roots of the singular values (Levy et al., TACL 2015).
+    Stop words have none.
 
     Args:
         texts (`Sequence[str]`): Short ones, as a whole text is a word's context.
@@ -146,3 +153,54 @@ def positive_information(presence):
     positive = information > 0
     values = information[positive].astype(np.float32)
     return csr_array((values, (rows[positive], columns[positive])), shape=pairs.shape)
+
+
+def train_vectors_by_neighbours(
+    texts: Iterable[str], *, size: int = 100, window: int = 5, min_count: int = 2, seed: int = 0
+) -> WordVectors:
+    """
+    Word vectors from which words stand near each other, stop words among them, for scores of responses without a
+    file: singular vectors of positive pointwise mutual information (Levy, Goldberg and Dagan, TACL 2015; context
+    distribution smoothed by 0.75, singular values to the power ½), by scikit-learn's `TruncatedSVD`.
+
+    Args:
+        texts (`Iterable[str]`): Training texts; their words are [`content_words`].
+        size (`int`, *optional*, defaults to 100): Of a vector; less than the number of words if there are few.
+        window (`int`, *optional*, defaults to 5): Words before and after that make a word's context.
+        min_count (`int`, *optional*, defaults to 2): Rarer words have no vector.
+        seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
+
+    Raises:
+        ValueError: A number below 1, or texts with fewer than three words that are frequent enough.
+    """
+    from scipy.sparse import coo_array
+    from sklearn.decomposition import TruncatedSVD
+
+    for name, value in {"size": size, "window": window, "min_count": min_count}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    documents = [content_words(text) for text in texts]
+    counts = Counter(word for words in documents for word in words)
+    kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+    if len(kept) < 3:
+        raise ValueError(f"texts must have at least 3 words of min_count={min_count}, got {len(kept)}")
+    words = {word: row for row, word in enumerate(kept)}
+    first, second = [], []
+    for document in documents:
+        ids = np.array([words[word] for word in document if word in words], dtype=np.int64)
+        for offset in range(1, min(window, len(ids) - 1) + 1):
+            first += [ids[:-offset], ids[offset:]]
+            second += [ids[offset:], ids[:-offset]]
+    if not first:
+        raise ValueError("texts must have words beside each other, got none")
+    shape = (len(words), len(words))
+    rows, columns = np.concatenate(first), np.concatenate(second)
+    pairs = coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr().tocoo()
+    smoothed = pairs.sum(0) ** 0.75
+    of_word, of_context = pairs.sum(1), smoothed / smoothed.sum()
+    information = np.log(pairs.data / of_word[pairs.row] / of_context[pairs.col])
+    positive = coo_array((np.maximum(information, 0), (pairs.row, pairs.col)), shape=shape).tocsr()
+    decomposition = TruncatedSVD(min(size, len(words) - 1), random_state=seed)
+    projected = decomposition.fit_transform(positive)  # U Σ
+    scale = np.sqrt(np.maximum(decomposition.singular_values_, np.finfo(float).tiny))
+    return WordVectors(words, (projected / scale).astype(np.float32))

@@ -17,7 +17,7 @@ from ldebm_hf.few_label_baselines import (
     tfidf_regression,
     vector_regression,
 )
-from ldebm_hf.word_vectors import train_word_vectors
+from ldebm_hf.word_vectors import train_vectors_by_texts
 
 TOPICS = ["rain wind storm cloud frost sleet", "goal team ball coach league match", "stock share bond fund bank yield"]
 
@@ -37,7 +37,7 @@ def baselines() -> dict[str, Baseline]:
     return {
         "tfidf": tfidf_regression(TEXTS),
         "self-training": self_training(TEXTS),
-        "vectors": vector_regression(TEXTS, train_word_vectors(TEXTS, size=6)),
+        "vectors": vector_regression(TEXTS, train_vectors_by_texts(TEXTS, size=6)),
         "hard EM": hard_em(TEXTS),
     }
 

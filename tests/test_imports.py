@@ -26,6 +26,7 @@ CORE_LAYERS = (
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
+    "atomic",
     "training",
     "data",
     "metrics",

@@ -111,3 +111,19 @@ def test_markers():
     assert without_marker("<usr> a b") == without_marker("<usr> <sys> a b") == "a b"
     assert without_marker("a <usr>") == "a <usr>"
     assert role_of("<sys>") == "assistant" and role_of("") is None and without_marker("<usr>") == ""
+
+
+def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, tokenizer):
+    """Half the rows are written again: they keep the start that says who speaks."""
+    talker, read = model(speaker_markers="all", vocab_size=len(tokenizer)), []
+
+    def infer_symbols(token_ids, lengths, **context):
+        read.append(token_ids[:, 1].tolist())
+        wanted = torch.tensor([0.9, 0.1])[torch.arange(len(token_ids)) % 2] if len(read) == 1 else torch.ones(2)
+        return wanted[:, None].expand(-1, talker.config.num_labels)
+
+    monkeypatch.setattr(talker, "infer_symbols", infer_symbols)
+    asked = {"class_labels": [0, 1, 2, 0], "min_label_probability": 0.5, "max_new_tokens": 4}
+    responses = talker.respond(TURNS, tokenizer, **asked)
+    user = tokenizer.convert_tokens_to_ids("<usr>")
+    assert read == [[user] * 4, [user] * 2] and len(responses) == 4

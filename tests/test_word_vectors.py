@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from ldebm_hf.word_vectors import WordVectors, load_word_vectors, positive_information, train_word_vectors
+from ldebm_hf.scores.embeddings import average_similarity
+from ldebm_hf.word_vectors import (
+    WordVectors,
+    load_word_vectors,
+    positive_information,
+    train_vectors_by_neighbours,
+    train_vectors_by_texts,
+)
 
 
 def write(tmp_path, content):
@@ -68,12 +75,28 @@ def test_words_of_the_same_texts_have_like_vectors():
     rng = np.random.default_rng(0)
     topics = [["rain", "wind", "storm", "cloud"], ["goal", "team", "ball", "coach"]]
     texts = [" ".join(rng.choice(topics[i % 2], 3)) for i in range(200)]
-    vectors = train_word_vectors(texts, size=2)
+    vectors = train_vectors_by_texts(texts, size=2)
     unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
     rain, storm, goal = (unit[vectors.words[word]] for word in ("rain", "storm", "goal"))
     assert rain @ storm > 0.9 > 0.5 > rain @ goal
-    assert np.array_equal(train_word_vectors(texts, size=2).vectors, vectors.vectors)
+    assert np.array_equal(train_vectors_by_texts(texts, size=2).vectors, vectors.vectors)
     with pytest.raises(ValueError, match="size must be less than the number of words, 8, got 8"):
-        train_word_vectors(texts, size=8)
+        train_vectors_by_texts(texts, size=8)
     with pytest.raises(ValueError, match="texts hold no word that 900 of them have"):
-        train_word_vectors(texts, size=2, min_count=900)
+        train_vectors_by_texts(texts, size=2, min_count=900)
+
+
+def test_trained_vectors_bring_words_of_the_same_contexts_together():
+    """Cats and dogs meet the same words, stones others; a word seen once has no vector."""
+    texts = ["the cat eats food", "the dog eats food", "a cat sleeps well", "a dog sleeps well"] * 3
+    texts += ["stones fall down hills", "rocks fall down hills"] * 3 + ["<sys> rare"]
+    vectors = train_vectors_by_neighbours(texts, size=6)
+    assert "rare" not in vectors.words and "<sys>" not in vectors.words and vectors.vectors.shape[1] == 6
+    cat, dog, stones = (vectors.of([word]) for word in ("cat", "dog", "stones"))
+    assert average_similarity(cat, dog) > 0.99 and average_similarity(cat, stones) < 0.1
+    again = train_vectors_by_neighbours(texts, size=6)
+    assert np.array_equal(vectors.vectors, again.vectors)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        train_vectors_by_neighbours(texts, size=0)
+    with pytest.raises(ValueError, match="at least 3 words of min_count=2, got 0"):
+        train_vectors_by_neighbours(["a b c"])

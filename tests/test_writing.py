@@ -18,8 +18,7 @@ from killed_processes import run_or_kill
 from pyarrow import parquet
 from tiny_models import seeded, tiny_model
 
-from ldebm_hf import build_tokenizer, generation, resumable, writing
-from ldebm_hf.training import atomic
+from ldebm_hf import atomic, build_tokenizer, generation, resumable, writing
 from ldebm_hf.writing import write_samples
 
 REQUEST = {"num_samples": 90, "batch_size": 8, "max_new_tokens": 12, "show_progress": False}

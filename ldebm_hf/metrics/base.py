@@ -10,7 +10,13 @@ import datasets
 import evaluate
 
 from ldebm_hf.lstm_language_model import LanguageModelSettings
-from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors, symbol_scores, train_word_vectors
+from ldebm_hf.scores import (
+    WordVectors,
+    embedding_scores,
+    load_word_vectors,
+    symbol_scores,
+    train_vectors_by_neighbours,
+)
 
 
 class ScoreMetric(evaluate.Metric, ABC):
@@ -85,7 +91,7 @@ class EmbeddingMetric(ScoreMetric):
             got = "neither" if vectors is None else "both"
             raise ValueError(f"vectors, or training_texts to train them on, must be given, got {got}")
         if training_texts is not None:
-            vectors = train_word_vectors(training_texts, seed=seed)
+            vectors = train_vectors_by_neighbours(training_texts, seed=seed)
         elif not isinstance(vectors, WordVectors):
             vectors = load_word_vectors(vectors)
         scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))

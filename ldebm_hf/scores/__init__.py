@@ -1,11 +1,11 @@
 """Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
 
-from ..word_vectors import WordVectors, load_word_vectors
+from ..word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
 from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
-from .embeddings import EmbeddingScores, embedding_scores, train_word_vectors
+from .embeddings import EmbeddingScores, embedding_scores
 from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .modes import ModeScores, mode_scores
 from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
@@ -56,6 +56,6 @@ __all__ = [
     "symbol_usage",
     "topic_coherence",
     "topic_diversity",
-    "train_word_vectors",
+    "train_vectors_by_neighbours",
     "word_divergence",
 ]

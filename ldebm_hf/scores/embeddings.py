@@ -5,13 +5,12 @@ only scores with the same vectors, and look at the coverage first. Any two texts
 scores: see the chance level.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..word_vectors import WordVectors
+from ..word_vectors import WordVectors, content_words
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,6 @@ class EmbeddingScores:
     greedy_chance_std: float
     coverage: float
     num_pairs: int
-
-
-def content_words(text: str) -> list[str]:
-    """The words of a text, at white space, without marks: those that begin with `<` or end with `>`."""
-    return [word for word in text.split() if not word.startswith("<") and not word.endswith(">")]
 
 
 def average_similarity(first: np.ndarray, second: np.ndarray) -> float:
@@ -85,7 +79,7 @@ def embedding_scores(
     Args:
         responses (`Sequence[str]`), references (`Sequence[str]`): One each per pair; words are what stands between
             white space, in the case that the vectors' words are in.
-        vectors ([`WordVectors`]): Of `load_word_vectors` or [`train_word_vectors`].
+        vectors ([`WordVectors`]): Of `load_word_vectors` or `train_vectors_by_neighbours`.
         num_shuffles (`int`, *optional*, defaults to 5): Random assignments for the chance level.
         seed (`int`, *optional*, defaults to 0): Of those.
 
@@ -116,57 +110,6 @@ def embedding_scores(
         scores[f"{name}_chance"], scores[f"{name}_chance_std"] = float(np.mean(by_chance)), float(np.std(by_chance))
     coverage = sum(map(len, known)) / max(sum(map(len, words)), 1)
     return EmbeddingScores(**scores, coverage=coverage, num_pairs=len(pairs))
-
-
-def train_word_vectors(
-    texts: Iterable[str], *, size: int = 100, window: int = 5, min_count: int = 2, seed: int = 0
-) -> WordVectors:
-    """
-    Word vectors from texts alone, for want of a file: singular vectors of positive pointwise mutual information (Levy,
-    Goldberg and Dagan, TACL 2015; context distribution smoothed by 0.75, singular values to the power ½), by
-    scikit-learn's `TruncatedSVD`.
-
-    Args:
-        texts (`Iterable[str]`): Training texts; words at white space, without marks.
-        size (`int`, *optional*, defaults to 100): Of a vector; less than the number of words if there are few.
-        window (`int`, *optional*, defaults to 5): Words before and after that make a word's context.
-        min_count (`int`, *optional*, defaults to 2): Rarer words have no vector.
-        seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
-
-    Raises:
-        ValueError: A number below 1, or texts with fewer than three words that are frequent enough.
-    """
-    from scipy.sparse import coo_array
-    from sklearn.decomposition import TruncatedSVD
-
-    for name, value in {"size": size, "window": window, "min_count": min_count}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    documents = [content_words(text) for text in texts]
-    counts = Counter(word for words in documents for word in words)
-    kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
-    if len(kept) < 3:
-        raise ValueError(f"texts must have at least 3 words of min_count={min_count}, got {len(kept)}")
-    words = {word: row for row, word in enumerate(kept)}
-    first, second = [], []
-    for document in documents:
-        ids = np.array([words[word] for word in document if word in words], dtype=np.int64)
-        for offset in range(1, min(window, len(ids) - 1) + 1):
-            first += [ids[:-offset], ids[offset:]]
-            second += [ids[offset:], ids[:-offset]]
-    if not first:
-        raise ValueError("texts must have words beside each other, got none")
-    shape = (len(words), len(words))
-    rows, columns = np.concatenate(first), np.concatenate(second)
-    pairs = coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr().tocoo()
-    smoothed = pairs.sum(0) ** 0.75
-    of_word, of_context = pairs.sum(1), smoothed / smoothed.sum()
-    information = np.log(pairs.data / of_word[pairs.row] / of_context[pairs.col])
-    positive = coo_array((np.maximum(information, 0), (pairs.row, pairs.col)), shape=shape).tocsr()
-    decomposition = TruncatedSVD(min(size, len(words) - 1), random_state=seed)
-    projected = decomposition.fit_transform(positive)  # U Σ
-    scale = np.sqrt(np.maximum(decomposition.singular_values_, np.finfo(float).tiny))
-    return WordVectors(words, (projected / scale).astype(np.float32))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..dialogue_turns import encode_contexts, without_marker
-from .embeddings import content_words, embedding_scores
+from ..word_vectors import content_words
+from .embeddings import embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share
 
 if TYPE_CHECKING:

@@ -39,6 +39,7 @@ def reverse_perplexity(
     Raises:
         ValueError: Fewer than two samples, or no real text.
     """
+    _require_texts("real_texts", real_texts)
     vocabulary = words_of(samples, real_texts) if vocabulary is None else vocabulary
     return stream_perplexity(language_model_of(samples, settings, vocabulary=vocabulary, **options), real_texts)
 
@@ -61,6 +62,7 @@ def forward_perplexity(
     Raises:
         ValueError: Fewer than two training texts, or no sample.
     """
+    _require_texts("samples", samples)
     return stream_perplexity(language_model_of(training_texts, settings, **options), samples)
 
 
@@ -79,9 +81,14 @@ def stream_perplexity(model: LSTMLanguageModel, texts: Sequence[str]) -> Perplex
     Raises:
         ValueError: No texts.
     """
-    if isinstance(texts, str) or not len(texts):
-        raise ValueError(f"texts must be a list of at least one string, got {texts!r}")
+    _require_texts("texts", texts)
     stream = model.encode(texts)
     nats, num_tokens = model.nats(stream), len(stream) - 1
     num_unknown = int((stream == model.places[UNKNOWN]).sum())
     return PerplexityScores(math.exp(nats / num_tokens), nats / len(texts), num_tokens, num_unknown)
+
+
+def _require_texts(name: str, texts: Sequence[str]) -> None:
+    """Before hours of training, not after them."""
+    if isinstance(texts, str) or not len(texts):
+        raise ValueError(f"{name} must be a list of at least one string, got {texts!r}")

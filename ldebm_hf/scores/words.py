@@ -36,7 +36,7 @@ def word_divergence(texts: Iterable[str], training_texts: Iterable[str]) -> Word
         texts (`Iterable[str]`), training_texts (`Iterable[str]`): words between white space, at least one each.
 
     Raises:
-        ValueError: no word in one of them.
+        ValueError: no word in one of them, or a single string.
     """
     ours, theirs = _count(texts, "texts"), _count(training_texts, "training_texts")
     total, their_total = ours.total(), theirs.total()
@@ -56,6 +56,8 @@ def word_divergence(texts: Iterable[str], training_texts: Iterable[str]) -> Word
 
 
 def _count(texts: Iterable[str], name: str) -> Counter[str]:
+    if isinstance(texts, str):
+        raise ValueError(f"{name} must be a list of strings, got {texts!r}")
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text.split())

@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from huggingface_hub import HfApi
 
+from ..atomic import write_text
 from ..configuration_ldebm import LDEBMConfig
 from ..data import Corpus
 from ..hub_upload import (
@@ -29,7 +30,6 @@ from ..hub_upload import (
 from ..model_card import is_untouched, model_card, sealed
 from ..modeling_ldebm import LDEBMModel
 from ..run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
-from .atomic import write_text
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)

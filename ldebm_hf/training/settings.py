@@ -15,13 +15,13 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
+from ..atomic import write_text
 from ..clustering import ClusteringSettings
 from ..configuration_ldebm import PRESETS, LDEBMConfig
 from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
 from ..dialogue_turns import MARKERS
 from ..document_tokenization import build_document_tokenizer
 from ..tokenization import build_tokenizer
-from .atomic import write_text
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 

@@ -1,9 +1,9 @@
-"""Embedding metrics by hand, on vectors of two numbers; reading and training word vectors."""
+"""Embedding metrics by hand, on vectors of two numbers, and on real ones."""
 
 import numpy as np
 import pytest
 
-from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors, train_word_vectors
+from ldebm_hf.scores import WordVectors, embedding_scores, load_word_vectors
 from ldebm_hf.scores.embeddings import average_similarity, extrema_similarity, greedy_similarity
 
 VECTORS = WordVectors(
@@ -57,22 +57,6 @@ def test_chance_is_the_mean_over_shuffles():
 def test_bad_arguments(responses, references, options, message):
     with pytest.raises(ValueError, match=message):
         embedding_scores(responses, references, VECTORS, **options)
-
-
-def test_trained_vectors_bring_words_of_the_same_contexts_together():
-    """Cats and dogs meet the same words, stones others; a word seen once has no vector."""
-    texts = ["the cat eats food", "the dog eats food", "a cat sleeps well", "a dog sleeps well"] * 3
-    texts += ["stones fall down hills", "rocks fall down hills"] * 3 + ["<sys> rare"]
-    vectors = train_word_vectors(texts, size=6)
-    assert "rare" not in vectors.words and "<sys>" not in vectors.words and vectors.vectors.shape[1] == 6
-    cat, dog, stones = (vectors.of([word]) for word in ("cat", "dog", "stones"))
-    assert average_similarity(cat, dog) > 0.99 and average_similarity(cat, stones) < 0.1
-    again = train_word_vectors(texts, size=6)
-    assert np.array_equal(vectors.vectors, again.vectors)
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
-        train_word_vectors(texts, size=0)
-    with pytest.raises(ValueError, match="at least 3 words of min_count=2, got 0"):
-        train_word_vectors(["a b c"])
 
 
 def test_real_vectors_and_responses(data_dir):

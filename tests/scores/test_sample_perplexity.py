@@ -57,3 +57,11 @@ def test_the_last_texts_choose_the_epoch(monkeypatch):
         language_model_of(["one"])
     with pytest.raises(ValueError, match="at least one string"):
         stream_perplexity(LSTMLanguageModel(["a"]), [])
+
+
+def test_nothing_to_score_is_refused_before_the_training(monkeypatch):
+    monkeypatch.setattr("ldebm_hf.scores.sample_perplexity.train_language_model", None)
+    with pytest.raises(ValueError, match="real_texts must be a list of at least one string"):
+        reverse_perplexity(GOOD, [])
+    with pytest.raises(ValueError, match="samples must be a list of at least one string, got 'a x'"):
+        forward_perplexity("a x", TRAINING)

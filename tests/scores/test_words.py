@@ -31,6 +31,8 @@ def test_new_words_cost_nothing_as_published_and_something_smoothed():
 def test_texts_without_words_are_refused(texts, training_texts, name):
     with pytest.raises(ValueError, match=f"^{name} must have at least one word"):
         word_divergence(texts, training_texts)
+    with pytest.raises(ValueError, match="texts must be a list of strings, got 'a b'"):
+        word_divergence("a b", ["a"])
 
 
 def test_real_held_out_sentences_have_the_published_order_of_magnitude(data_dir):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ldebm_hf.training import atomic
+from ldebm_hf import atomic
 
 
 def write_one(folder):
@@ -67,3 +67,16 @@ def test_failed_copy_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         atomic.copy_file(source, target)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a"
+    atomic.write_file(path, lambda temporary: temporary.write_bytes(b"old"))
+
+    def fail(temporary):
+        temporary.write_bytes(b"ha")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        atomic.write_file(path, fail)
+    assert path.read_bytes() == b"old" and [other.name for other in tmp_path.iterdir()] == ["a"]

@@ -6,23 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file by way of a temporary one beside it."""
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Make a file by calling `write` with the name of a temporary one beside it; on an error the old one stays."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    flush(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) by way of a temporary one beside it."""
+    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file by way of a temporary one beside the target."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        shutil.copyfile(source, temporary)
-        flush(temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(target, lambda temporary: shutil.copyfile(source, temporary))
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
