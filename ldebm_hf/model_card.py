@@ -67,6 +67,7 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         curves=f"{pictures}{CURVES}" if (record.folder / CURVES).is_file() else "",
         symbols=symbols[:SYMBOLS_SHOWN],
         explained=bool(record.symbols),
+        explained_by=record.explained_by,
         named=named,
         num_unnamed=config.num_labels - len(named),
         num_symbols=config.num_labels,
@@ -209,10 +210,10 @@ def _shown_name(symbol: int, name: str, suggested: str) -> str:
 def _shown_settings(record: RunRecord) -> dict[str, dict[str, Any]]:
     """The settings without what is only about the machine of the run: no card shows anybody's folders."""
     hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "hub_model_id"}
-    places = {"source", "validation_file"}
+    places, hub_id = {"source", "validation_file"}, record.facts.get("corpus", {}).get("hub_id")
     return {
         section: {
-            name: public_name(value) if name in places and value else value
+            name: public_name(value, hub_id) if name in places and value else value
             for name, value in entries.items()
             if name not in hidden
         }
