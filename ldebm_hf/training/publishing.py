@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from ..hub_upload import (
     refuse_other_model,
     upload_model,
 )
-from ..model_card import is_untouched, model_card, sealed
+from ..model_card import is_untouched, model_card, public_settings, sealed
 from ..modeling_ldebm import LDEBMModel
 from ..run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
 from .atomic import write_text
@@ -46,7 +47,7 @@ PUSHED = (
 )
 """What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts.
 
-Files go as they are; `settings.yaml` names folders of this machine."""
+Files go as they are, but for `settings.yaml`, which there names no folders of this machine."""
 
 
 def run_facts(corpus: Corpus, source: str, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
@@ -146,8 +147,20 @@ def push(
         refuse_other_model(hub, repository, LDEBMConfig.model_type)
         if not write_card(folder, repository.id):
             logger.warning("%s was edited by hand and is pushed as it is", folder / CARD)
-        upload_model(hub, repository.id, folder, PUSHED, tag=revision, message="Upload model and record of its run")
+        with TemporaryDirectory() as staged:
+            _stage(folder, Path(staged), record)
+            message = "Upload model and record of its run"
+            upload_model(hub, repository.id, Path(staged), PUSHED, tag=revision, message=message)
     return f"{hub.endpoint}/{repository.id}"
+
+
+def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
+    """Put into an empty folder what the Hub shall get of a run's; large files are not copied."""
+    for file in folder.resolve().iterdir():
+        if file.is_file() and file.name != SETTINGS:
+            (staged / file.name).symlink_to(file)
+    if settings := public_settings(record):
+        (staged / SETTINGS).write_text(settings, encoding="utf-8")
 
 
 def push_command(training: TrainingSettings) -> list[str]:
