@@ -206,7 +206,7 @@ def _shown_name(symbol: int, name: str, suggested: str) -> str:
 
 
 def public_settings(record: RunRecord) -> str:
-    """`settings.yaml` without what is only about the machine of the run, such as folders; empty where there is none."""
+    """`settings.yaml` without what is only about the machine of the run, such as folders; empty without one."""
     hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "push_to_hub", "hub_model_id",
               "hub_private_repo", "hub_revision"}  # fmt: skip
     places, hub_id = {"source", "validation_file"}, record.facts.get("corpus", {}).get("hub_id")
