@@ -10,7 +10,8 @@
 
 A checkpoint is scored on the corpus that its `settings.yaml` names (or `--data`, as in examples/train.py): what it
 reads (reconstructions, symbols against the corpus's classes and attributes, with chance levels), what it answers if it
-has contexts and, with a judge, how well it writes for a class. `evaluation.json` beside it holds every score.
+has contexts and, with a judge, how well it writes for a class. `evaluation.json` beside it holds every score
+(`evaluation.test.json` of the test split, `-changed` with `--set`).
 
 A table has rows that differ in a few settings of one recipe. Every run is in `--output_dir`/TABLE/row/seed, and the
 same command goes on after an interruption. It prints a Markdown table of means and standard deviations over seeds
@@ -32,6 +33,7 @@ from ldebm_hf.atomic import write_text
 from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
 from ldebm_hf.plots import plot_guidance
+from ldebm_hf.run_record import EVALUATION, scores_file
 from ldebm_hf.score_columns import score_table
 from ldebm_hf.scores.checkpoints import control_scores, reading_scores
 from ldebm_hf.studies import StudyRun, finish_here, finish_in_processes, merge, parse_changes
@@ -192,8 +194,9 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         of_clusters = text_cluster_scores(name, corpus, model.config.num_labels, options.split, options.seeds[0])
         rows[name] = {"0": of_clusters}
     print(score_table(rows))
-    write_text(folder / "evaluation.json", json.dumps(scores, indent=1))
-    print(f"\nall scores: {folder / 'evaluation.json'}")
+    file = folder / scores_file(EVALUATION, options.split + ("-changed" if options.set else ""))
+    write_text(file, json.dumps(scores, indent=1))
+    print(f"\nall scores: {file}")
     points = guidance_sweep(rows[folder.name])
     if points:
         print("\n" + score_table(points))

@@ -25,6 +25,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.corpus_likelihood import CorpusLikelihood, write_likelihood
 from ldebm_hf.likelihood import LikelihoodSettings
+from ldebm_hf.run_record import LIKELIHOOD, scores_file
 from ldebm_hf.training import load_settings
 
 
@@ -47,7 +48,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--chunk_size", type=int, default=8, help="examples at a time (default 8)")
     parser.add_argument("--published", action="store_true", help="compute the published estimator's number, too")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output_file", type=Path, help="default: likelihood.json in the checkpoint's folder")
+    parser.add_argument("--output_file", type=Path, help="default: likelihood[.test].json in the checkpoint's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace it, or another request under way")
     return parser.parse_args(arguments)
 
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     data = (split.texts if is_text else split.points)[: options.max_examples]
 
     # 2. The estimate, chunk by chunk.
-    output_file = options.output_file or options.checkpoint / "likelihood.json"
+    output_file = options.output_file or options.checkpoint / scores_file(LIKELIHOOD, options.split)
     summary = write_likelihood(
         model,
         data,

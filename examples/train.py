@@ -10,6 +10,7 @@
 `--help` lists every setting. Everything the run writes is in `--output_dir`.
 """
 
+import shlex
 import signal
 import sys
 
@@ -54,9 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     # 4. Where things are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
-    trainer.say(f"  python examples/{script} {training.output_dir}{options}")
+    folder = shlex.quote(training.output_dir)
+    trainer.say(f"  python examples/{script} {folder}{options}")
     if config.has_symbols and settings.modality == "text":
-        trainer.say(f"  python examples/explain.py {training.output_dir}")
+        trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 

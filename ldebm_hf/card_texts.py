@@ -14,14 +14,14 @@ HUB_LICENSE = re.compile(r"[a-z][a-z0-9.-]*")
 
 
 def is_on_hub(source: str) -> bool:
-    """Whether a source of data that the package does not know is a Hub id, and no file or folder."""
+    """Whether a source of data that the package does not know is a Hub id, and no file or folder, where it is read."""
     is_file = Path(source).suffix.lower() in FILE_TYPES
     return HUB_ID.fullmatch(source) is not None and not is_file and not Path(source).exists()
 
 
-def public_name(source: str) -> str:
-    """A source without the folders of the machine that it is on."""
-    return source if source in ORIGINS or is_on_hub(source) else Path(source).name
+def public_name(source: str, hub_id: str | None) -> str:
+    """A source without the folders of the machine that it is on; `hub_id` is what the run read from the Hub."""
+    return source if source in ORIGINS or source == hub_id else Path(source).name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Origin:
     def of(cls, record: RunRecord) -> Origin:
         """What the settings and the run's facts say."""
         source = record.setting("data.source", "")
-        said = record.facts.get("corpus", {}).get("license", "unknown")
+        corpus = record.facts.get("corpus", {})
+        said, hub_id = corpus.get("license", "unknown"), corpus.get("hub_id")
         if known := ORIGINS.get(source):
             fields = (known.title, known.description, known.license, known.bias, known.language, known.hub_id)
             return cls(source, *fields, is_known=True)
@@ -59,9 +60,9 @@ class Origin:
             return cls("unknown", "data that were not recorded", "", said, None, None, None, is_known=False)
         license = said if HUB_LICENSE.fullmatch(said) and said != "unknown" else f"unknown ({said})"
         license = "unknown" if said == "unknown" else license
-        name, on_hub = public_name(source), is_on_hub(source)
-        description = f"{'a data set of the Hub' if on_hub else 'a file or folder'} that the user of the package chose"
-        return cls(name, name, description, license, None, None, source if on_hub else None, is_known=False)
+        name = public_name(source, hub_id)
+        description = ("a data set of the Hub, " if hub_id else "") + "chosen by the user of the package"
+        return cls(name, name, description, license, None, None, hub_id, is_known=False)
 
     @property
     def license_fields(self) -> dict[str, str]:
@@ -89,7 +90,7 @@ def risks_of(record: RunRecord, origin: Origin) -> list[str]:
             "personal matters may come back in what the model writes, and in which symbol it gives to a text."
         )
     risks.append(
-        f"The model knows {config.vocab_size:,} words, of its training texts alone; any other word is unknown to it"
+        f"The model's vocabulary has {config.vocab_size:,} entries; any other word is unknown to it"
         + (f", and {unit}s are cut to {length} tokens." if (length := record.setting("data.max_length")) else ".")
     )
     if unit == "text":
@@ -110,7 +111,7 @@ def risks_of(record: RunRecord, origin: Origin) -> list[str]:
             "so on texts unlike the training texts. It must not decide anything about a person."
         )
     risks.append(
-        "It is an object of research of a few million parameters at most, not an assistant: it must not be used for "
-        "advice (medical, legal, financial), for judging, profiling or imitating persons, or where an error does harm."
+        "It is an object of research, not an assistant: it must not be used for advice (medical, legal, financial), "
+        "for judging, profiling or imitating persons, or where an error does harm."
     )
     return risks

@@ -171,6 +171,8 @@ class Explorer:
         """The text behind a place of the map."""
         self._require_map()
         low, high = self.map.limits
+        margin = 0.01 * (high - low)  # a place at the edge may come back with its digits rounded
+        low, high = low - margin, high + margin
         place = tuple(
             real_number(name, value, float(low[axis]), float(high[axis]))
             for axis, (name, value) in enumerate([("x", x), ("y", y)])

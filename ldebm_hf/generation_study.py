@@ -19,6 +19,7 @@ from .data import Corpus
 from .lstm_language_model import LanguageModelSettings, LSTMLanguageModel, words_of
 from .modeling_ldebm import LDEBMModel
 from .resumable import model_digest
+from .run_record import LIKELIHOOD, scores_file
 from .scores.control import as_known, text_scores
 from .scores.reading import information_scores, read_texts, reconstruction_scores
 from .scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
@@ -27,7 +28,6 @@ from .scores.words import word_divergence
 from .studies import Scores
 from .writing import write_samples
 
-LIKELIHOOD_FILE = "likelihood.json"
 """In a run's folder, as examples/likelihood.py writes it."""
 
 
@@ -189,9 +189,9 @@ def draw_samples(
     return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
 
 
-def likelihood_scores(folder: Path) -> Scores:
-    """Negative log-likelihoods of a run whose likelihood was estimated, else none: `nll`, and `nll_published`."""
-    file = folder / LIKELIHOOD_FILE
+def likelihood_scores(folder: Path, split: str) -> Scores:
+    """Negative log-likelihoods of a run that were estimated on a split, else none: `nll`, and `nll_published`."""
+    file = folder / scores_file(LIKELIHOOD, split)
     if not file.is_file():
         return {}
     summary = json.loads(file.read_text("utf-8"))["summary"]

@@ -67,15 +67,14 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         curves=f"{pictures}{CURVES}" if (record.folder / CURVES).is_file() else "",
         symbols=symbols[:SYMBOLS_SHOWN],
         explained=bool(record.symbols),
+        explained_by=record.explained_by,
         named=named,
         num_unnamed=config.num_labels - len(named),
         num_symbols=config.num_labels,
         num_left_out=max(0, len(symbols) - SYMBOLS_SHOWN) if record.symbols or named else 0,
         risks=risks_of(record, origin),
         num_steps=record.num_steps,
-        settings=yaml.safe_dump(_shown_settings(record), sort_keys=False, allow_unicode=True).rstrip()
-        if record.settings
-        else "",
+        settings=public_settings(record).rstrip(),
         environment=facts.get("environment", {}),
         transformers_version=config.transformers_version,
         cost=_cost(record),
@@ -206,18 +205,20 @@ def _shown_name(symbol: int, name: str, suggested: str) -> str:
     return f"*{suggested}*" if name == f"LABEL_{symbol}" else name
 
 
-def _shown_settings(record: RunRecord) -> dict[str, dict[str, Any]]:
-    """The settings without what is only about the machine of the run: no card shows anybody's folders."""
-    hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "hub_model_id"}
-    places = {"source", "validation_file"}
-    return {
+def public_settings(record: RunRecord) -> str:
+    """`settings.yaml` without what is only about the machine of the run, such as folders; empty without one."""
+    hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "push_to_hub", "hub_model_id",
+              "hub_private_repo", "hub_revision"}  # fmt: skip
+    places, hub_id = {"source", "validation_file"}, record.facts.get("corpus", {}).get("hub_id")
+    shown = {
         section: {
-            name: public_name(value) if name in places and value else value
+            name: public_name(value, hub_id) if name in places and value else value
             for name, value in entries.items()
             if name not in hidden
         }
         for section, entries in record.settings.items()
     }
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True) if shown else ""
 
 
 def _cost(record: RunRecord) -> str:

@@ -14,8 +14,8 @@ from .configuration_ldebm import LDEBMConfig
 
 FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluation.json", "likelihood.json"
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
-ABOUT_THE_MODEL = (EVALUATION, LIKELIHOOD, REPORT, "report.html", "guidance.png")
-"""Files that scripts write about a finished model, and that are wrong about another one."""
+ABOUT_THE_MODEL = ("evaluation*.json", "likelihood*.json", REPORT, "report.html", "guidance.png")
+"""Files that scripts write about a finished model, and that are wrong about another one, as patterns."""
 GREATER_IS_BETTER = {
     "mutual_information",
     "symbol_accuracy",
@@ -25,6 +25,18 @@ GREATER_IS_BETTER = {
     "symbols_used",
 }
 """Of the validation values in `metrics.jsonl`; of the others less is better."""
+
+
+def scores_file(name: str, data: str) -> str:
+    """
+    What a file of scores is called beside a model.
+
+    Args:
+        name (`str`): `EVALUATION` or `LIKELIHOOD`, whose scores the model card says are of the run's validation split.
+        data (`str`): What was scored: `"validation"`, or other data, whose scores get a file of their own.
+    """
+    file = Path(name)
+    return name if data == "validation" else f"{file.stem}.{data}{file.suffix}"
 
 
 def greater_is_better(name: str, setting: bool | None) -> bool:
@@ -64,6 +76,7 @@ class RunRecord:
         evaluation (`dict[str, float]`): what `examples/evaluate.py` found.
         likelihood (`dict`): the summary of what `examples/likelihood.py` found.
         symbols (`list[dict]`): of the report of `examples/explain.py`, by id.
+        explained_by (`str`): the texts of that report: a corpus and its split.
     """
 
     folder: Path
@@ -73,6 +86,7 @@ class RunRecord:
     evaluation: dict[str, float]
     likelihood: dict[str, Any]
     symbols: list[dict[str, Any]]
+    explained_by: str
 
     @classmethod
     def read(cls, folder: str | Path) -> RunRecord:
@@ -86,7 +100,8 @@ class RunRecord:
             found = f"one of model_type {config.get('model_type')!r}" if config else "no config.json"
             raise ValueError(f"folder must hold a model of ldebm_hf, and {str(folder)!r} has {found}")
         settings = folder / SETTINGS
-        symbols = _json(folder / REPORT).get("symbols", [])
+        report = _json(folder / REPORT)
+        symbols = report.get("symbols", [])
         return cls(
             folder,
             LDEBMConfig.from_dict(config),
@@ -95,6 +110,7 @@ class RunRecord:
             _json(folder / EVALUATION),
             _json(folder / LIKELIHOOD).get("summary", {}),
             symbols if len(symbols) == len(config.get("id2label", {})) else [],
+            report.get("details", {}).get("texts", ""),
         )
 
     def setting(self, name: str, default: Any = None) -> Any:

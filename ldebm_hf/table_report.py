@@ -48,7 +48,7 @@ def write_report(
     for run in runs if plan.measure == "generation" else []:
         of_seeds = scores.get(run.model, {})
         if str(run.seed) in of_seeds:
-            of_seeds[str(run.seed)] |= likelihood_scores(run.folder)
+            of_seeds[str(run.seed)] |= likelihood_scores(run.folder, run.scored_with["split"])
     folder, name = output_dir / plan.study, "table" if plan.study == plan.name else plan.name
     rows = {f"{row} (paper)": {"paper": values} for row, values in plan.published.items()}
     rows |= real_texts(scores)

@@ -93,6 +93,9 @@ def test_decoding_at_a_place_and_between_texts(explorer):
     found = explorer.decode_at(float(x), float(y))
     ids = explorer.model.generate(latents=torch.tensor(explorer.map.latent_at(x, y)[None], dtype=torch.float32))
     assert found.text == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)[0]
+    low, high = explorer.map.limits
+    for corner in (low, high):  # as a page rounds them
+        explorer.decode_at(*(float(np.sign(value) * np.ceil(abs(value) * 1000) / 1000) for value in corner))
     steps = explorer.interpolate(TEXTS[0], TEXTS[-1], 5)
     assert [step.share for step in steps] == [0, 0.25, 0.5, 0.75, 1]
     assert steps[0].text == explorer.read(TEXTS[0]).reconstruction

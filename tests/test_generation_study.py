@@ -92,9 +92,10 @@ def test_as_many_more_samples_choose_the_epoch_as_published():
 
 
 def test_likelihoods_are_read_where_they_were_estimated(tmp_path):
-    assert likelihood_scores(tmp_path) == {}
+    assert likelihood_scores(tmp_path, "validation") == {}
     summary = {"lower": -90.5, "published": None}
     (tmp_path / "likelihood.json").write_text(json.dumps({"summary": summary}))
-    assert likelihood_scores(tmp_path) == {"nll": 90.5}
+    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5}
     (tmp_path / "likelihood.json").write_text(json.dumps({"summary": summary | {"published": -80.0}}))
-    assert likelihood_scores(tmp_path) == {"nll": 90.5, "nll_published": 80.0}
+    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5, "nll_published": 80.0}
+    assert likelihood_scores(tmp_path, "test") == {}, "that is of the validation split"

@@ -8,11 +8,13 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from tiny_models import TINY_SIZES
+from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_tokenizer
 from ldebm_hf.data.origins import ORIGINS
 from ldebm_hf.model_card import is_untouched, model_card, sealed
 from ldebm_hf.run_record import RunRecord
+from ldebm_hf.training.saved_runs import settings_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXTS = ["good bread and fruit", "bad weather and rain", "neither bread nor rain"]
@@ -101,7 +103,7 @@ def test_record_of_a_run_is_in_its_card(tmp_path):
     card = card_of(folder, place="me/texts", pictures="run/")
     for said in (
         "12,345 parameters, 3 symbols, a latent of 4 numbers",
-        "My.csv: a file or folder that the user of the package chose.",
+        "My.csv: chosen by the user of the package.",
         "Licence of the data: mit.",
         "| train | 3,000 | 30 |",
         "30 training texts had a label, which their symbol was learned from; the others' by clustering of latents.",
@@ -146,8 +148,10 @@ def test_symbols_with_words_and_examples(tmp_path):
          "words": [{"word": "<unk>", "score": 1, "count": 2}, {"word": "bread", "score": 1, "count": 2}]}
         for i, share, examples in ((0, 0.25, ["we like\nbread"]), (1, 0.75, ["rain"]), (2, 0.0, []))
     ]  # fmt: skip
-    write(folder, "report.json", {"symbols": symbols})
-    rows = [line for line in card_of(folder).text.splitlines() if line.startswith(("| 0 ", "| 1 ", "| 2 "))]
+    write(folder, "report.json", {"symbols": symbols, "details": {"texts": "x, train"}})
+    text = card_of(folder).text
+    assert "By share of the texts (x, train) that have them" in text
+    rows = [line for line in text.splitlines() if line.startswith(("| 0 ", "| 1 ", "| 2 "))]
     assert rows == [
         r"| 1 | *suggestion 1* | 75.0% | \<unk\> bread | rain |",
         r"| 0 | good \| best | 25.0% | \<unk\> bread | we like bread |",
@@ -169,9 +173,8 @@ def test_symbols_without_report(tmp_path):
         ("daily_dialog", None, "Licence of the data: cc-by-nc-sa-4.0.", {"license": "cc-by-nc-sa-4.0"}),
         ("ptb", None, "Licence of the data: LDC User Agreement", {"license": "other"}),
         ("my.csv", "the user's own data", "the data: unknown (the user's own data).", {"license": "unknown"}),
-        ("me/data", "cc0-1.0", "Licence of the data: cc0-1.0.", {"license": "cc0-1.0", "datasets": ["me/data"]}),
-        ("me/data.v2", "unknown", "Licence of the data: unknown.", {"license": "unknown", "datasets": ["me/data.v2"]}),
-        ("/home/me/data", "mit", "Data: a file or folder", {"license": "mit"}),
+        ("me/data", "cc0-1.0", "Licence of the data: cc0-1.0.", {"license": "cc0-1.0"}),
+        ("/home/me/data", "mit", "Data: chosen by the user", {"license": "mit"}),
     ],
 )
 def test_terms_of_the_data(tmp_path, source, said, license, front):
@@ -184,6 +187,18 @@ def test_terms_of_the_data(tmp_path, source, said, license, front):
     data = card.data.to_dict()
     assert {name: data[name] for name in front} == front
     assert (data.get("license_name") is not None) == (front["license"] == "other")
+
+
+def test_data_are_of_the_hub_where_the_run_read_them_there(tmp_path):
+    """A name alone may be that of a folder, which is not where the card is written."""
+    folder = save(tmp_path / "run")
+    (folder / "settings.yaml").write_text("data: {source: me/data.v2}")
+    for hub_id in (None, "me/data.v2"):
+        write(folder, "run.json", {"corpus": {"license": "unknown", "hub_id": hub_id}})
+        card = card_of(folder)
+        assert ("huggingface.co/datasets/me/data.v2" in card.text) == (hub_id is not None)
+        assert card.data.to_dict().get("datasets") == (hub_id and [hub_id])
+        assert ("source: me/data.v2" in card.text) == (hub_id is not None), "no card shows anybody's folders"
 
 
 def test_every_known_source_says_what_is_one_sided_about_it():
@@ -204,3 +219,13 @@ def test_card_at_the_top_is_that_of_the_shipped_checkpoint(monkeypatch):
     folder = Path("spaces_app", "synthetic_intents")
     card = sealed(model_card(RunRecord.read(folder), pictures=f"{folder.as_posix()}/"))
     assert Path("MODEL_CARD.md").read_text("utf-8") == card, f"examples/push_to_hub.py {folder} --card MODEL_CARD.md"
+
+
+def test_settings_of_the_shipped_checkpoint_are_those_it_was_trained_with():
+    """What its settings leave out must not be another default by now: the card gives them as the run's."""
+    folder = REPOSITORY / "spaces_app" / "synthetic_intents"
+    config = LDEBMConfig.from_pretrained(folder)
+    names = [config.id2label[symbol] for symbol in range(config.num_labels)]
+    made = settings_of(str(folder)).model_config(AutoTokenizer.from_pretrained(folder), names)
+    different = [name for name in LDEBMConfig.__annotations__ if getattr(made, name) != getattr(config, name)]
+    assert different == []

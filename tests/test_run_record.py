@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ldebm_hf import LDEBMConfig
-from ldebm_hf.run_record import RunRecord, greater_is_better, read_metrics
+from ldebm_hf.run_record import EVALUATION, RunRecord, greater_is_better, read_metrics, scores_file
 
 
 def write_lines(folder, *lines: tuple[int, str, dict]) -> None:
@@ -53,6 +53,14 @@ def test_cost_is_the_clocks_or_that_of_the_steps(folder):
     write_lines(folder, *steps, *clock)
     cost = RunRecord.read(folder).cost
     assert (cost.wall_seconds, cost.cpu_seconds) == (28.0, 42.0)
+
+
+def test_scores_of_other_data_are_not_the_records(folder):
+    for data, bleu in (("test", 1.0), ("validation-changed", 2.0)):
+        (folder / scores_file(EVALUATION, data)).write_text(json.dumps({"bleu": bleu}))
+    assert (folder / "evaluation.test.json").exists() and RunRecord.read(folder).evaluation == {}
+    (folder / scores_file(EVALUATION, "validation")).write_text('{"bleu": 3.0}')
+    assert RunRecord.read(folder).evaluation == {"bleu": 3.0}
 
 
 def test_symbols_of_another_model_are_left_out(folder):

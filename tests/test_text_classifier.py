@@ -1,12 +1,10 @@
 """The classifier against torch's own GRU, padding, saving and loading, and a task it must learn."""
 
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from clean_processes import run_clean
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
@@ -143,14 +141,6 @@ def test_missing_tensors_are_drawn_and_no_other_is_touched(tmp_path):
 
 WITHOUT_THE_PACKAGE = """
 import sys
-
-class NotInstalled:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] == "ldebm_hf":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, NotInstalled)
 import torch
 from transformers import AutoModelForSequenceClassification
 
@@ -166,11 +156,7 @@ def test_folder_works_where_the_package_is_not_installed(tmp_path):
     folder, inputs, results = (tmp_path / name for name in ("saved", "inputs.pt", "results.pt"))
     model.save_pretrained(folder)
     torch.save(INPUT_IDS, inputs)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", WITHOUT_THE_PACKAGE, str(folder), str(inputs), str(results)]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    run_clean(WITHOUT_THE_PACKAGE, tmp_path, folder, inputs, results, package=False)
     torch.testing.assert_close(torch.load(results), model(INPUT_IDS).logits)
 
 

@@ -204,7 +204,8 @@ def load_stream(
     else:
         splits = _open_hub(source, data_dir)
     json_lines = suffix == ".jsonl"
-    train = TextStream(splits["train"], source, text_column, label_column, json_lines=json_lines)
+    name = Path(source).name if is_file else source  # notes are published with a model, and tell nobody's folders
+    train = TextStream(splits["train"], name, text_column, label_column, json_lines=json_lines)
     held_out = next((splits[name] for name in VALIDATION_NAMES if name in splits), None)
     if validation_file is not None:
         notes: list[str] = []
@@ -216,15 +217,15 @@ def load_stream(
         texts, labels = cleaner.clean(texts, labels)
         if not texts:
             raise ValueError(f"validation_file {validation_file} holds no text")
-        notes += cleaner.notes(str(validation_file))
-        notes.append(f"validation: all texts of {validation_file}")
+        notes += cleaner.notes(Path(validation_file).name)
+        notes.append(f"validation: all texts of {Path(validation_file).name}")
     else:
         if held_out is None:
             held_out, train.skipped = train.dataset, validation_size
         place = "the training texts, which are not trained on" if train.skipped else "the validation split"
         notes = [f"validation: the first {validation_size:,} of {place}"]
-        held_out, name = held_out.take(validation_size), f"{source} (validation)"
-        first = TextStream(held_out, name, text_column, label_column, json_lines=json_lines)
+        held_out = held_out.take(validation_size)
+        first = TextStream(held_out, f"{name} (validation)", text_column, label_column, json_lines=json_lines)
         texts, labels = [], []
         for window_texts, window_labels in first.windows():
             texts += window_texts

@@ -105,6 +105,7 @@ class CheckpointStore:
             shutil.rmtree(final)
         os.replace(temporary, final)
         flush(self.folder)
+        self.last_good = final  # already, since the other processes may be lost before they have answered
         until_now = [path for path in self.paths() if path.name <= final.name]
         for path in until_now[: -self.limit]:
             removed = self.folder / f".{path.name}.tmp"

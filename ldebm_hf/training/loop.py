@@ -145,7 +145,7 @@ class Trainer:
             self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
         )
         self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
-        self.facts = run_facts(corpus, model, self.accelerator)
+        self.facts = run_facts(corpus, settings.data.source, model, self.accelerator)
         self.recorder = StepRecorder(self.accelerator, training.max_energy)
 
     def train(self) -> dict[str, float]:

@@ -62,7 +62,7 @@ class OutputFolder:
         """
         weights = [folder / SAFE_WEIGHTS_NAME for folder in (self.path, self.best)]
         if all(file.exists() for file in weights) and not filecmp.cmp(*weights, shallow=False):
-            for name in ABOUT_THE_MODEL:
-                (self.path / name).unlink(missing_ok=True)
+            for file in (file for pattern in ABOUT_THE_MODEL for file in self.path.glob(pattern)):
+                file.unlink(missing_ok=True)
         for file in self.best.iterdir():
             copy_file(file, self.path / file.name)

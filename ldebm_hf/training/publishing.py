@@ -10,13 +10,16 @@ import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from huggingface_hub import HfApi
+from huggingface_hub.utils import validate_repo_id
 
 from ..atomic import write_text
+from ..card_texts import is_on_hub
 from ..configuration_ldebm import LDEBMConfig
 from ..data import Corpus
 from ..hub_upload import (
@@ -27,7 +30,7 @@ from ..hub_upload import (
     refuse_other_model,
     upload_model,
 )
-from ..model_card import is_untouched, model_card, sealed
+from ..model_card import is_untouched, model_card, public_settings, sealed
 from ..modeling_ldebm import LDEBMModel
 from ..run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
 from .settings import TrainingSettings
@@ -44,19 +47,23 @@ PUSHED = (
 )
 """What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts.
 
-Files go as they are; `settings.yaml` names folders of this machine."""
+Files go as they are, but for `settings.yaml`, which there names no folders of this machine."""
 
 
-def run_facts(corpus: Corpus, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
+def run_facts(corpus: Corpus, source: str, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
     """What is known when a run starts and is nowhere else in its folder, as `run.json` has it.
 
-    `corpus` with `name`, `license`, `notes` and by split `size` and `labelled`; `parameters`; `environment` by
-    package; `hardware` with `device`, `processes` and `threads`.
+    `corpus` with `name`, `license`, `hub_id` (`None` for data from elsewhere), `notes` and by split `size` and
+    `labelled`; `parameters`; `environment` by package; `hardware` with `device`, `processes` and `threads`.
+
+    Args:
+        source (`str`): Where the corpus was read from, `data.source` of the settings.
     """
+    facts = {"name": corpus.name, "license": corpus.license, "hub_id": source if is_on_hub(source) else None}
     splits = {name: {"size": len(split), "labelled": split.num_labelled} for name, split in corpus.splits.items()}
     device = accelerator.device
     return {
-        "corpus": {"name": corpus.name, "license": corpus.license, "splits": splits, "notes": list(corpus.notes)},
+        "corpus": facts | {"splits": splits, "notes": list(corpus.notes)},
         "parameters": model.num_parameters(),
         "environment": {"python": platform.python_version(), "platform": platform.platform()} | _versions(),
         "hardware": {
@@ -140,8 +147,20 @@ def push(
         refuse_other_model(hub, repository, LDEBMConfig.model_type)
         if not write_card(folder, repository.id):
             logger.warning("%s was edited by hand and is pushed as it is", folder / CARD)
-        upload_model(hub, repository.id, folder, PUSHED, tag=revision, message="Upload model and record of its run")
+        with TemporaryDirectory() as staged:
+            _stage(folder, Path(staged), record)
+            message = "Upload model and record of its run"
+            upload_model(hub, repository.id, Path(staged), PUSHED, tag=revision, message=message)
     return f"{hub.endpoint}/{repository.id}"
+
+
+def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
+    """Put into an empty folder what the Hub shall get of a run's; large files are not copied."""
+    for file in folder.resolve().iterdir():
+        if file.is_file() and file.name != SETTINGS:
+            (staged / file.name).symlink_to(file)
+    if settings := public_settings(record):
+        (staged / SETTINGS).write_text(settings, encoding="utf-8")
 
 
 def push_command(training: TrainingSettings) -> list[str]:
@@ -160,12 +179,19 @@ def check_push(training: TrainingSettings) -> None:
     """Find out before training whether it can be pushed; a Hub that cannot be reached now may be there at the end.
 
     Raises:
+        ValueError: a name that no repository can have, or a revision that cannot be one.
         PermissionError: there is no token, or one that the Hub does not know.
     """
     if not training.push_to_hub:
         return
+    name = hub_name(training)
     try:
-        check_token(hub_name(training))
+        validate_repo_id(name)
+    except ValueError as error:
+        raise ValueError(f"hub_model_id (default: the name of output_dir) cannot be {name!r}: {error}") from error
+    check_tag(training.hub_revision)
+    try:
+        check_token(name)
     except ConnectionError as error:
         logger.warning("%s; it will be tried again when training has ended", error)
 
@@ -176,8 +202,8 @@ def publish(training: TrainingSettings, say: Callable[[str], None]) -> None:
     try:
         if not write_card(folder):
             say(f"{folder / CARD} was edited by hand and stays as it is")
-    except (OSError, ValueError) as error:
-        logger.warning("could not write the model card: %s", error)
+    except Exception as error:  # the model is finished and in its place, whatever is odd about the rest of the folder
+        logger.warning("could not write the model card: %r", error)
     if not training.push_to_hub:
         return
     private, revision = training.hub_private_repo, training.hub_revision

@@ -89,6 +89,8 @@ def test_validation_file_is_read_into_memory(tmp_path):
     corpus = load_stream(source, label_column="label", validation_file=held_out)
     assert (corpus.validation.texts, corpus.validation.labels) == (["one more"], [1])
     assert corpus.label_names == ["food", "game", "rain"] and len(corpus.train) == 100
+    assert "validation: all texts of validation.jsonl" in corpus.notes
+    assert not any(str(tmp_path) in note for note in corpus.notes), "notes are published with a model"
 
 
 def test_what_is_not_there_is_named(tmp_path):

@@ -45,6 +45,8 @@ def test_both_sides_are_printed_and_every_figure_is_written(likelihood, checkpoi
     with pytest.raises(FileExistsError):
         likelihood.main([str(checkpoint), *QUICK])
     (checkpoint / "likelihood.json").unlink()
+    likelihood.main([str(checkpoint), *QUICK, "--split", "test", "--num_annealed_samples", "2"])
+    assert not (checkpoint / "likelihood.json").exists() and (checkpoint / "likelihood.test.json").exists()
 
 
 def test_points(likelihood, tmp_path, capsys):

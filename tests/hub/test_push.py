@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard, constants
+
+from ldebm_hf.training import Settings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "push_to_hub.py"
 
@@ -25,6 +28,9 @@ def refusal(monkeypatch, *arguments: object) -> str:
 
 
 def test_everything_of_the_model_and_nothing_else_is_pushed(hub, folder, monkeypatch, capsys):
+    Settings.from_dict({"data": {"source": "/home/me/secret/my.csv", "data_dir": "/home/me"}}).save(
+        folder / "settings.yaml"
+    )
     push(monkeypatch, folder, "me/texts", "--revision", "v1")
     assert capsys.readouterr().out == f"{hub.address}/me/texts\n"
     repository = hub.repositories["models", "me/texts"]
@@ -32,11 +38,13 @@ def test_everything_of_the_model_and_nothing_else_is_pushed(hub, folder, monkeyp
     assert {"config.json", "model.safetensors", "tokenizer.json", "modeling_ldebm.py", "README.md"} <= names
     assert {"settings.yaml", "metrics.jsonl", "curves.png"} <= names
     assert not any("/" in name for name in names) and "private.csv" not in names
+    assert not any(b"/home/me" in content for content in repository.files.values()), "nobody's folders"
+    assert yaml.safe_load(repository.files["settings.yaml"])["data"]["source"] == "my.csv"
     assert repository.files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     assert repository.private and repository.refs["v1"] == repository.refs["main"]
 
     card = ModelCard(repository.files["README.md"].decode())
-    assert card.data.model_name == "texts" and card.data.license == "apache-2.0"
+    assert card.data.model_name == "texts" and card.data.license == "unknown"
     scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert scores == {"reconstruction_loss": 9.5, "v_measure": 0.25}
     assert 'AutoModel.from_pretrained("me/texts", trust_remote_code=True)' in card.text

@@ -45,7 +45,8 @@ def test_run_is_pushed_with_its_card(hub, tmp_path, monkeypatch, capsys):
     assert facts["corpus"]["splits"]["train"] == {"size": 40, "labelled": 40}
     assert facts["parameters"] == LDEBMModel.from_pretrained(tmp_path / "my_run").num_parameters()
     assert "| torch |" in card.text and "CPU seconds" in card.text and "Every training text had a label" in card.text
-    assert b"push_to_hub: false" in repository.files["settings.yaml"], "nobody else pushes by these settings"
+    settings = repository.files["settings.yaml"]
+    assert b"hub" not in settings and str(tmp_path).encode() not in settings, "nobody else pushes by these settings"
 
 
 def test_failed_push_loses_nothing_and_says_how_to_go_on(hub, tmp_path, monkeypatch, capsys):
@@ -69,10 +70,34 @@ def test_token_is_tried_before_training(hub, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], r"hub_model_id \(default: the name of output_dir\) cannot be 'my run'"),
+        (["--hub_model_id", "me/texts", "--hub_revision", "main"], "revision must be"),
+    ],
+)
+def test_names_are_tried_before_training(hub, tmp_path, monkeypatch, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        train(monkeypatch, tmp_path / "my run", "--push_to_hub", "true", *arguments)
+    assert not (tmp_path / "my run").exists()
+
+
+def test_odd_files_in_the_folder_cost_the_card_and_not_the_run(tmp_path, monkeypatch, capsys, caplog):
+    folder = tmp_path / "my run"
+    folder.mkdir()
+    (folder / "likelihood.json").write_text('{"summary": {"unknown": 1}}')
+    train(monkeypatch, folder)
+    assert "could not write the model card" in caplog.text and not (folder / "README.md").exists()
+    assert LDEBMModel.from_pretrained(folder).config.latent_size == 4
+    assert f"python examples/generate.py '{folder}' --num_samples 5" in capsys.readouterr().out
+
+
 def test_run_that_is_not_pushed_has_a_card_too(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     train(monkeypatch, folder)
     assert f'from_pretrained("{folder}"' in (folder / "README.md").read_text("utf-8")
-    (folder / "evaluation.json").write_text('{"bleu": 1.0}')
+    for name in ("evaluation.json", "evaluation.test.json"):
+        (folder / name).write_text('{"bleu": 1.0}')
     train(monkeypatch, folder, "--overwrite_output_dir", "true", "--seed", "5")
-    assert not (folder / "evaluation.json").exists(), "that was about another model"
+    assert not any(folder.glob("evaluation*")), "that was about another model"

@@ -47,6 +47,21 @@ def test_only_the_newest_are_kept(store):
     assert store.latest() == store.last_good == store.folder / "step-00000115"
 
 
+def test_checkpoint_counts_as_soon_as_it_is_in_place(store, monkeypatch):
+    """Where the other processes are lost while they tell how they did, the run goes on from it all the same."""
+    done = []
+
+    def lose_the_others(problems):
+        if done:
+            raise RuntimeError("gloo/transport: connection closed")
+        return done.append(problems) or problems
+
+    monkeypatch.setattr("ldebm_hf.training.checkpoints.gather_object", lose_the_others)
+    with pytest.raises(RuntimeError):
+        store.save(5)
+    assert store.last_good == store.latest() == store.folder / "step-00000005"
+
+
 def test_loading_brings_the_weights_back(store):
     (model,) = store.accelerator._models
     before = model.weight.detach().clone()
