@@ -70,7 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "classification_weight": 2.0,
         "entropy_threshold": None,
         "encoder_head_activation": True,
-        "normalize_posterior": True,
+        "normalize_posterior": None,  # with this prior
         "uniform_init_range": None,
     },
 }

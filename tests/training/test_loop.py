@@ -289,8 +289,8 @@ def test_bar_values_are_logged_against_clusters_or_labels(tmp_path):
 
 def test_too_many_components_are_refused_before_training(tmp_path):
     with pytest.raises(ValueError, match="clustering.num_components=9 must not be more than latent_size=4"):
-        tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"num_components": 9})
-    tiny_trainer(tmp_path, tiny_corpus(labels="all"), clustering={"num_components": 9})
+        tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"features": "whitened", "num_components": 9})
+    tiny_trainer(tmp_path, tiny_corpus(labels="all"), clustering={"features": "whitened", "num_components": 9})
 
 
 def test_missing_faiss_is_told_before_training_and_only_where_it_is_needed(tmp_path, monkeypatch):

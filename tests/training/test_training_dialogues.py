@@ -68,6 +68,7 @@ def test_a_run_is_resumed_to_the_same_weights(tmp_path, preset):
 
 def test_the_context_is_used_and_the_saved_model_responds(tmp_path):
     settings = {"kl_weight": 0.1, "dropout": 0.0, "embedding_size": 24, "decoder_hidden_size": 24}
+    settings["normalize_posterior"] = False  # a latent of fixed scale would say what the context does
     trainer = dialogue_trainer(tmp_path / "run", settings, num_train_epochs=20, learning_rate=0.01)
     trainer.train()
     loaded, tokenizer = LDEBMModel.from_pretrained(tmp_path / "run"), AutoTokenizer.from_pretrained(tmp_path / "run")

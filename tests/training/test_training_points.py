@@ -81,7 +81,7 @@ def test_unlabelled_points_get_clusters_of_posterior_means_in_corpus_order(tmp_p
 
 def test_too_many_components_for_the_latent_are_refused(tmp_path):
     with pytest.raises(ValueError, match="clustering.num_components=3 must not be more than latent_size=2"):
-        tiny_trainer(tmp_path, tiny_points(labels="no"))
+        tiny_trainer(tmp_path, tiny_points(labels="no"), clustering={"features": "whitened"})
 
 
 def test_sample_distance_is_that_of_generated_points_to_the_validation_points(tmp_path, monkeypatch):

@@ -33,6 +33,7 @@ TINY_POINT_MODEL = {
 NOISELESS_MODEL = {
     "preset": "consistent",
     "base_level_noise": False,
+    "normalize_posterior": False,
     "symbol_levels": "first",
     "dropout": 0,
     "energy_spectral_norm": False,
