@@ -129,5 +129,7 @@ class PosteriorHeads(nn.Module):
         norm = self.normalization
         if len(mean) > 1:
             return norm(mean)
-        # A batch of one has no variance, in training neither.
+        # A batch of one has no variance, in training neither. It counts, as another process's larger batch does.
+        if norm.training:
+            norm.num_batches_tracked.add_(1)
         return nn.functional.batch_norm(mean, norm.running_mean, norm.running_var, eps=norm.eps)

@@ -119,7 +119,7 @@ def test_divergence_ends_with_one_line_and_an_exit_code(arguments, tmp_path):
         (["--data", "nowhere.csv"], "nowhere.csv"),
         (["--num_symbols", "1"], "more than num_symbols=1"),
         (["--num_symbols", "99"], "fewer than num_symbols=99"),
-        (["--num_components", "9"], "num_components=9 must not be more than latent_size=4"),
+        (["--features", "whitened", "--num_components", "9"], "num_components=9 must not be more than latent_size=4"),
         (["--dropout", "2"], "dropout must be"),
         (["--metric_for_best_model", "bleu"], "metric_for_best_model must"),
         (["--resume", "nowhere"], "there is no such folder"),

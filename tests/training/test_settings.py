@@ -183,6 +183,8 @@ def test_symbols_are_named_after_the_classes(model, label_names, id2label):
 def test_preset_reaches_the_configuration(preset):
     config = Settings(model={"preset": preset, "langevin_steps": 3}).model_config(build_tokenizer(["a b"]))
     expected = PRESETS[preset] | {"langevin_steps": 3}
+    if expected.get("normalize_posterior", False) is None:  # as goes with the prior
+        expected["normalize_posterior"] = True
     assert {name: getattr(config, name) for name in expected} == expected
 
 

@@ -149,4 +149,5 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
     assert first.keys() == second.keys()
-    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert different == [], different
