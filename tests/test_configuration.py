@@ -166,7 +166,17 @@ def test_presets_set_the_same_fields_and_the_default_is_consistent():
     assert set(DIFFUSION_PRESETS) == {"published", "consistent"}
     for preset, values in PRESETS.items():
         config = LDEBMConfig.from_preset(preset)
-        assert {name: getattr(config, name) for name in values} == values
+        decided = {name: value for name, value in values.items() if value is not None or name != "normalize_posterior"}
+        assert {name: getattr(config, name) for name in decided} == decided
+
+
+def test_latents_have_a_fixed_scale_with_the_diffusion_prior_unless_a_setting_says_otherwise():
+    for prior, expected in (("diffusion", True), ("gaussian", False), ("discrete", False), ("none", False)):
+        for preset in ("consistent", None):
+            made = LDEBMConfig(prior=prior) if preset is None else LDEBMConfig.from_preset(preset, prior=prior)
+            assert made.normalize_posterior is expected
+    assert LDEBMConfig(normalize_posterior=False).normalize_posterior is False
+    assert LDEBMConfig(prior="gaussian", normalize_posterior=True).normalize_posterior is True
 
 
 @pytest.mark.parametrize(
