@@ -177,6 +177,8 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         raise FileNotFoundError(f"no settings.yaml in {folder}, which would name the corpus that it is scored on")
     corpus = Settings.from_dict(merge(settings.to_dict(), changes_of(options))).load_corpus()
     check_split(corpus, options.split)
+    of_clusters = (corpus, model.config.num_labels, options.split, options.seeds[0])
+    clusters = {name: {"0": text_cluster_scores(name, *of_clusters)} for name in options.text_clusters}
     common = {"split": options.split, "seed": options.seeds[0], "show_progress": True}
     scores = reading_scores(model, tokenizer, corpus, **common) if model.config.prior != "none" else {}
     if model.config.context_size:
@@ -189,10 +191,7 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500, ways)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     rows = {folder.name: {"0": scores}}
-    rows = real_texts(rows) | rows | other_ways(rows[folder.name])
-    for name in options.text_clusters:
-        of_clusters = text_cluster_scores(name, corpus, model.config.num_labels, options.split, options.seeds[0])
-        rows[name] = {"0": of_clusters}
+    rows = real_texts(rows) | rows | other_ways(rows[folder.name]) | clusters
     print(score_table(rows))
     file = folder / scores_file(EVALUATION, options.split + ("-changed" if options.set else ""))
     write_text(file, json.dumps(scores, indent=1))
