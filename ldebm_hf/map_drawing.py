@@ -89,7 +89,9 @@ def draw_reverse_diffusion(found: ReverseDiffusion, latent_map: LatentMap, names
         note = " (noise)" if number == 0 else " (data)" if level == 0 else ""
         panel.set_title(f"level {level}{note}", fontsize=11)
     for symbol in () if found.symbols is None else dict.fromkeys(found.symbols.tolist()):
-        x, y = np.median(found.places[-1][found.symbols == symbol], axis=0)
+        x, y = center + np.clip(
+            np.median(found.places[-1][found.symbols == symbol], axis=0) - center, -0.7 * half, 0.7 * half
+        )  # a name that begins in its panel
         _write_name(panel, x, y, names[symbol], colors[symbol])
     return _pixels(figure)
 

@@ -100,6 +100,13 @@ def make_report(
     }
 
 
+def without_texts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report that quotes no text that was read, for texts whose terms forbid to hand them on; written ones stay."""
+    points = [[*place, ""] for *place, _ in report["map"]["points"]]
+    symbols = [symbol | {"closest": []} for symbol in report["symbols"]]
+    return {**report, "map": report["map"] | {"points": points}, "symbols": symbols}
+
+
 def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Path]:
     """Write a report as HTML to `path` and as JSON beside it; each file appears whole or not at all.
 

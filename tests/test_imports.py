@@ -63,6 +63,7 @@ OUTER_LAYER = {
     "topics",
     "word_vectors",
     "report",
+    "small_copies",
     "latent_map",
     "map_drawing",
     "exploration",
