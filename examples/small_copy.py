@@ -4,10 +4,10 @@
     python examples/small_copy.py outputs/yelp spaces_app/yelp_sentiment --data_dir data/yelp --judge outputs/judge \\
         --language_model outputs/lm --card MODEL_CARD.md --examples "the soup was cold ." "what a lovely place !"
 
-Weights are stored in bfloat16, those of the prior in float32, and `from_pretrained` computes in float32. The copy itself
-is then scored by examples/evaluate.py and explained by examples/explain.py on the validation split of the data that its
-settings name, its report without any of their texts, and a model card is made of it all. In `spaces_app` it is the page's
-checkpoint if it is the only one there.
+Weights are stored in bfloat16, those of the prior in float32, and `from_pretrained` computes in float32. The copy
+itself is then scored by examples/evaluate.py and explained by examples/explain.py on the validation split of the data
+that its settings name, its report without any of their texts, and a model card is made of it all. In `spaces_app` it
+is the page's checkpoint if it is the only one there.
 """
 
 import argparse

@@ -33,6 +33,7 @@ import numpy as np
 from .atomic import write_text
 from .explanation import Explanation
 from .latent_map import PrincipalPlane
+from .page_templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]
@@ -175,17 +176,8 @@ def _color(hue: float, luminance: float) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{share:.1%}"
-    environment.filters["shown_name"] = _shown_name
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment.get_template("report_template.html")
+    filters = {"percent": "{:.1%}".format, "shown_name": _shown_name, "thousands": "{:,}".format}
+    return load_template("report_template.html", filters, autoescape=True)
 
 
 def _distribution(classes: Sequence[str | None]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import torch
-from shipped import SHIPPED
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
 from ldebm_hf.exploration import Explorer
 from ldebm_hf.prior_comparison import PriorComparison
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 HERE = Path(__file__).resolve().parent
 QUEUE_SIZE = 64
@@ -62,7 +62,7 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
         priors (`str` or `Path`, *optional*): Folder with a folder of models of points for each data set; defaults to
             `LDEBM_PRIORS`, and that to the one beside this file. Where there is none, the page does without.
     """
-    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(SHIPPED)
+    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     explorer = Explorer.from_checkpoint(checkpoint, device=device)

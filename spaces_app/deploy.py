@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from shipped import SHIPPED
 
 from ldebm_hf.exploration import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
 from ldebm_hf.hub_upload import hub_errors_explained, names_in, open_repository
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 HERE = Path(__file__).resolve().parent
 OF_A_NEW_SPACE = {".gitattributes", "README.md"}
@@ -56,7 +56,7 @@ def assemble(folder: Path, checkpoint: str | None = None) -> None:
     if checkpoint is not None and Path(checkpoint).is_dir():
         if not Path(checkpoint, "model.safetensors").is_file():
             raise ValueError(f"checkpoint must hold a model.safetensors, and {checkpoint} does not")
-        shutil.rmtree(folder / SHIPPED.name)
+        shutil.rmtree(shipped_checkpoint(folder))
         place = folder / Path(checkpoint).resolve().name  # which the page shows as its name
         if place.exists():
             raise ValueError(f"checkpoint must be called other than {place.name!r}, as a part of the page is")
@@ -76,7 +76,7 @@ def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: b
     """
     hub = HfApi()
     with hub_errors_explained(repo_id):
-        space = open_repository(hub, repo_id, private=private, repo_type="space", space_sdk="gradio")
+        space = open_repository(hub, repo_id, private=private or None, repo_type="space", space_sdk="gradio")
         names = names_in(space)
         if names - OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
             raise ValueError(f"{space.id!r} holds another page, which this one would replace: choose another name")

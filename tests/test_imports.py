@@ -63,6 +63,8 @@ OUTER_LAYER = {
     "topics",
     "word_vectors",
     "report",
+    "page_templates",
+    "hub_licenses",
     "small_copies",
     "latent_map",
     "map_drawing",

@@ -11,22 +11,8 @@ ENDPOINTS = {"/write", "/read", "/decode_at", "/interpolate", "/reverse_diffusio
 
 
 @pytest.fixture(scope="module")
-def app(space_on_path):
-    import app
-
-    return app
-
-
-@pytest.fixture(scope="module")
-def page(app, checkpoint, priors):
-    return app.build(checkpoint, priors)
-
-
-@pytest.fixture(scope="module")
-def visitor(app, page):
-    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **app.LAUNCH_OPTIONS)
-    yield client.Client(address, verbose=False)
-    page.close()
+def visitor(address):
+    return client.Client(address, verbose=False)
 
 
 def tabs_of(page) -> list[str]:

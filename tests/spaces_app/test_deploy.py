@@ -14,11 +14,14 @@ from safetensors import safe_open
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.report import read_report
 from ldebm_hf.run_record import RunRecord
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 READ_NAMES = """
-from shipped import SHIPPED
+from pathlib import Path
 from ldebm_hf import exploration
-print(exploration.__file__, SHIPPED.name, *exploration.Explorer.from_checkpoint(SHIPPED).names.values())
+from ldebm_hf.training.saved_runs import shipped_checkpoint
+shipped = shipped_checkpoint(Path.cwd())
+print(exploration.__file__, shipped.name, *exploration.Explorer.from_checkpoint(shipped).names.values())
 """
 SPACE = Path(__file__).parents[2] / "spaces_app"
 
@@ -31,15 +34,14 @@ def deploy(space_on_path):
 
 
 @pytest.fixture(scope="module")
-def shipped(deploy) -> Path:
-    return deploy.SHIPPED
+def shipped() -> Path:
+    return shipped_checkpoint(SPACE)
 
 
 def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     deploy.main(["--output_dir", str(tmp_path / "space")])
     names = {path.name for path in (tmp_path / "space").iterdir()}
-    modules = {"app.py", "tabs.py", "shipped.py"}
-    assert names == modules | {"README.md", "requirements.txt", "ldebm_hf", shipped.name, "priors"}
+    assert names == {"app.py", "tabs.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
     environment = {"PYTHONPATH": str(tmp_path / "space"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", READ_NAMES]
     run = subprocess.run(command, cwd=tmp_path / "space", env=environment, capture_output=True, text=True)
