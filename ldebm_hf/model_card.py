@@ -25,8 +25,7 @@ OF_WRITING = {"distinct_2": ("distinct-2 %", 100), "self_bleu": ("self-BLEU", 1)
               "copied": ("copied %", 100)}  # fmt: skip
 """What is shown of sentences written for classes, besides how many have theirs: titles and units."""
 SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
-HALF = ("bfloat16", "float16")
-NAMES_OF_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 TASKS = {
     "text": ("text-generation", "Text generation"),
     "document": ("text-classification", "Text classification"),
@@ -144,15 +143,15 @@ def _summary(record: RunRecord, origin: Origin) -> str:
 
 
 def _stored(record: RunRecord) -> str:
-    """How large the file of weights is, where some of them are in half precision."""
+    """How large the file of weights is, unless all of them are in float32."""
     file = record.folder / "model.safetensors"
     if not file.is_file():
         return ""
     with safe_open(file, "numpy") as weights:
-        types = {NAMES_OF_TYPES.get(weights.get_slice(name).get_dtype(), "others") for name in weights.keys()}
-    half = types & set(HALF)
+        codes = {weights.get_slice(name).get_dtype() for name in weights.keys()}
+    types = sorted(name for code, name in FLOATING_TYPES.items() if code in codes)
     size = file.stat().st_size / 1e6
-    return f"Weights are stored in {' and '.join(sorted(types))}: {size:.1f} MB." if half else ""
+    return "" if types == ["float32"] else f"Weights are stored in {' and '.join(types)}: {size:.1f} MB."
 
 
 def _teaching(record: RunRecord) -> str:

@@ -59,11 +59,11 @@ def test_written_texts_are_those_of_generate(explorer):
 
 
 def test_what_the_model_reads_otherwise_is_written_again(explorer):
-    options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.9}
+    options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.4}
     options |= {"suppress_tokens": [explorer.model.config.unk_token_id]}
     ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(0))
     name = explorer.names[2]
-    written = explorer.write([name], 6, temperature=1.5, min_label_probability=0.9)
+    written = explorer.write([name], 6, temperature=1.5, min_label_probability=0.4)
     assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert written != explorer.write([name], 6, temperature=1.5)
     assert len(explorer.write([], 2, min_label_probability=0.9)) == 2, "nothing was asked for"

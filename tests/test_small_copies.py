@@ -62,7 +62,7 @@ def test_model_is_the_same_but_for_rounding(run, tmp_path, dtype, digits):
     with safe_open(tmp_path / "copy" / "model.safetensors", "pt") as weights:
         stored = {name: weights.get_tensor(name).dtype for name in weights.keys()}
     assert all((kind == torch.float32) == name.startswith("prior.") for name, kind in stored.items())
-    assert set(stored.values()) == {torch.float32, getattr(torch, dtype)}
+    assert set(stored.values()) - {torch.int64} == {torch.float32, getattr(torch, dtype)}, "counts stay whole"
     whole, copy = LDEBMModel.from_pretrained(run), LDEBMModel.from_pretrained(tmp_path / "copy")
     assert copy.dtype == torch.float32
     for (name, one), other in zip(whole.named_parameters(), copy.parameters(), strict=True):
