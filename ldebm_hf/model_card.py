@@ -24,6 +24,8 @@ AGREEMENT = ("homogeneity", "completeness", "v_measure", "adjusted_rand")
 OF_WRITING = {"distinct_2": ("distinct-2 %", 100), "self_bleu": ("self-BLEU", 1), "perplexity": ("perplexity", 1),
               "copied": ("copied %", 100)}  # fmt: skip
 """What is shown of sentences written for classes, besides how many have theirs: titles and units."""
+ASIDE = ("_chance", "_std_error", "@")
+"""In names of scores that stand beside others, or are of other ways of writing."""
 SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
 FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 TASKS = {
@@ -181,7 +183,7 @@ def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict
     other = {
         name: value
         for name, value in finite.items()
-        if name not in names and "_chance" not in name and "@" not in name and not name.startswith((*aside, *again))
+        if name not in names and not any(part in name for part in ASIDE) and not name.startswith((*aside, *again))
     }
     if shown and "accuracy" in finite:
         other = {name: value for name, value in other.items() if f"real_{name}" not in finite}  # in a table of its own
