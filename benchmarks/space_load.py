@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+PATIENCE = 600  # seconds that a visitor waits, as a browser does, which gives up on no answer by itself
 PAGE = Path(__file__).parents[1] / "spaces_app" / "app.py"
 REQUESTS = {
     "/write": lambda symbols: {"symbols": symbols, "num_sentences": 5, "temperature": 0.8},
@@ -72,8 +73,9 @@ def visit(address: str, visitors: int, seconds: float) -> tuple[dict[str, list[f
     """Seconds that each answer took, by what was asked, and what went wrong; all ask until the time is over."""
     from gradio_client import Client
 
-    clients = [Client(address, verbose=False) for _ in range(visitors)]
-    offered = clients[0].view_api(return_format="dict")["named_endpoints"]
+    patient = {"timeout": PATIENCE}
+    clients = [Client(address, verbose=False, httpx_kwargs=patient) for _ in range(visitors)]
+    offered = clients[0].view_api(return_format="dict", print_info=False)["named_endpoints"]
     parameters = offered["/write"]["parameters"]
     symbols = next(one["parameter_default"] for one in parameters if one["parameter_name"] == "symbols")
     done, failures, end = {name: [] for name in REQUESTS if name in offered}, [], time.monotonic() + seconds
