@@ -48,7 +48,7 @@ def draw_map(
             panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=6)
     if mark is not None:
         for size, color in ((330, "white"), (260, "black")):
-            panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=4)
+            panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=7)  # above names
     _draw_names(panel, latent_map, names)
     return _pixels(figure)
 

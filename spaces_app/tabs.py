@@ -24,6 +24,7 @@ except ImportError:
 
 
 MISFORTUNE = "Something went wrong here, and it is not your fault. It has been noted; please try something else."
+TABLE_HEIGHT = 900  # pixels: two symbols at all levels without scrolling
 SEED_HELP = "The same seed gives the same answer again; change it for others."
 
 
@@ -292,7 +293,8 @@ def table_of(headers: list[str], label: str) -> gr.Dataframe:
     """A table whose first column holds texts; on a narrow screen one scrolls to the others."""
     others = 45 // (len(headers) - 1)
     widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
-    return gr.Dataframe(headers=headers, column_widths=widths, label=label, interactive=False, wrap=True)
+    options = {"interactive": False, "wrap": True, "max_height": TABLE_HEIGHT}
+    return gr.Dataframe(headers=headers, column_widths=widths, label=label, **options)
 
 
 def neighbour_table() -> gr.Dataframe:
