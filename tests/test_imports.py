@@ -31,6 +31,7 @@ OUTER_LAYER = {
     "data",
     "metrics",
     "clustering",
+    "latent_semantics",
     "tokenization",
     "document_tokenization",
     "likelihood",
