@@ -52,6 +52,17 @@ def test_symbols_have_the_words_that_the_generator_writes(tokenizer):
     assert topics == [words.split() for words in TOPICS]
 
 
+def test_explanations_of_documents_have_the_words_written(tokenizer, texts):
+    model = model_that_writes(tokenizer)
+    explanation = model.explain(texts, tokenizer, num_samples=4, generator=seeded())
+    assert explanation.modality == "document"
+    assert [symbol.generated for symbol in explanation.symbols] == [words.split() for words in TOPICS]
+    assert sum(symbol.num_texts for symbol in explanation.symbols) == len(texts)
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    assert explanation.assignments.tolist() == model.infer_symbols(**batch).argmax(-1).tolist()
+    assert [symbol.generated for symbol in model.explain(texts, tokenizer, num_samples=0).symbols] == [[], []]
+
+
 def test_relevance_weighs_frequent_words_against_telling_ones(tokenizer):
     model = model_that_writes(tokenizer)
     counts = torch.ones(len(tokenizer))
