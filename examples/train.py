@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
     trainer.say(f"  python examples/{script} {folder}{options}")
-    if config.has_symbols and settings.modality == "text":
+    if config.has_symbols and settings.modality != "point":
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 

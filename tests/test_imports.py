@@ -22,7 +22,7 @@ CORE_LAYERS = (
     {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
     {"encoders", "decoders", "generation", "rejection", "modalities", "classification", "explanation", "completion"}
-    | {"context", "responding"},
+    | {"context", "responding", "topic_words"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {

@@ -123,7 +123,8 @@ class Trainer:
             batch_size=training.per_device_eval_batch_size,
             seed=training.seed,
         )
-        self.evaluator.check_metric(training.metric_for_best_model)
+        self.settings = settings = self.evaluator.with_metric(settings)
+        self.training = training = settings.training
 
         self.steps_per_epoch = math.ceil(len(self.examples) / step_size)
         by_epochs = training.num_train_epochs * self.steps_per_epoch
@@ -364,8 +365,8 @@ class Trainer:
                 raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
         self.metrics.write(progress.step, progress.step / self.steps_per_epoch, "validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
-        metric, best = values[training.metric_for_best_model], progress.best_metric
-        greater = greater_is_better(training.metric_for_best_model, training.greater_is_better)
+        name, best = training.metric_for_best_model, progress.best_metric
+        metric, greater = values[name], greater_is_better(name, training.greater_is_better)
         is_best = best is None or (metric > best if greater else metric < best)
         progress.record_validation(is_best and self._save_best(), metric, training.early_stopping_patience)
         return values
