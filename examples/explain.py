@@ -198,10 +198,10 @@ def topics_beside_lda(
 ) -> dict[str, Any] | None:
     """Scores of what a model of documents writes for the symbols that have texts; none without two words."""
     topics = [symbol.generated for symbol in explanation.symbols if symbol.num_texts]
-    if explanation.modality != "document" or len(topics[0]) < 2 or not len(corpus.validation):
+    if explanation.modality != "document" or len(topics[0]) < 2:
         return None
-    train = at_most(split_of(corpus, "train"), options.max_texts, options.seed)
-    return compare_with_lda(topics, train.texts, corpus.validation.texts, tokenizer, seed=options.seed)
+    train, both = (at_most(split_of(corpus, name), options.max_texts, options.seed) for name in ("train", "all"))
+    return compare_with_lda(topics, train.texts, both.texts, tokenizer, seed=options.seed)
 
 
 def suggestions(explanation: Explanation) -> dict[int, str]:
@@ -250,7 +250,7 @@ def print_topic_scores(topics: dict[str, Any]) -> None:
     own, lda = (f"{topics[name]['coherence']:.3f}, {topics[name]['diversity']:.0%}" for name in ("own", "lda"))
     print(
         f"{topics['num_words']} words written per symbol: coherence (NPMI) and share of different words {own}; "
-        f"of LDA {lda}; on {topics['num_texts']:,} held-out texts"
+        f"of LDA {lda}; on {topics['num_texts']:,} texts"
     )
 
 

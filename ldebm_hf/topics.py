@@ -91,29 +91,30 @@ def topic_scores(
 def compare_with_lda(
     topics: Sequence[Sequence[str]],
     train_texts: Sequence[str],
-    held_out_texts: Sequence[str],
+    texts: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     *,
     seed: int = 0,
 ) -> dict[str, Any]:
     """
-    Topics beside as many of LDA with as many words, fitted on the training texts, all scored on held-out ones.
+    Topics beside as many of LDA with as many words, fitted on the training texts.
 
     Args:
         topics (`Sequence[Sequence[str]]`): At least one, of the same number of words each.
-        train_texts (`Sequence[str]`), held_out_texts (`Sequence[str]`): Raw texts.
+        train_texts (`Sequence[str]`): What LDA is fitted on.
+        texts (`Sequence[str]`): What all are scored on. Of a few hundred texts, none has most pairs of rarer words.
         tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`; its vocabulary is LDA's.
         seed (`int`, *optional*, defaults to 0): LDA's.
 
     Returns:
-        `dict`: `num_words` of a topic, `num_texts` that were held out, and, as [`topic_scores`] returns them, `own`
-        and `lda`, the latter with its `words`.
+        `dict`: `num_words` of a topic, `num_texts` that all are scored on, and, as [`topic_scores`] returns them,
+        `own` and `lda`, the latter with its `words`.
     """
     num_words = len(topics[0])
     of_lda = lda_topics(train_texts, tokenizer, len(topics), num_words=num_words, seed=seed)
     return {
         "num_words": num_words,
-        "num_texts": len(held_out_texts),
-        "own": topic_scores(topics, held_out_texts, tokenizer),
-        "lda": {"words": of_lda, **topic_scores(of_lda, held_out_texts, tokenizer)},
+        "num_texts": len(texts),
+        "own": topic_scores(topics, texts, tokenizer),
+        "lda": {"words": of_lda, **topic_scores(of_lda, texts, tokenizer)},
     }

@@ -51,7 +51,9 @@ def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
 
 
 def test_words_start_near_those_that_they_share_texts_with(tmp_path):
-    model, tokenizer, corpus = assemble(settings_of(tmp_path, initial_words="cooccurrence"))
+    settings = settings_of(tmp_path, initial_words="cooccurrence")
+    settings.model["document_encoder_layers"] = 1
+    model, tokenizer, corpus = assemble(settings)
     layer, odd = model.encoder.words, assemble(settings_of(tmp_path))[0].encoder.words
     size = len(corpus.train) // 10
     assert 2 * size < layer.weight.shape[1]
@@ -65,9 +67,8 @@ def test_words_start_near_those_that_they_share_texts_with(tmp_path):
     scores = layer(batch["input_ids"], word_counts(**batch, config=model.config))[:, :size]
     assert scores.std().item() == pytest.approx(1, abs=1e-5)
     means = model.encode(**batch).posterior_mean
-    expected = torch.nn.functional.batch_norm(scores[:, : means.shape[1]], None, None, training=True)  # as latents are
-    torch.testing.assert_close(means, expected)
-    again = assemble(settings_of(tmp_path, initial_words="cooccurrence"))[0]
+    torch.testing.assert_close(means, scores[:, : means.shape[1]])
+    again = assemble(settings)[0]
     assert torch.equal(again.encoder.words.weight, layer.weight)
 
 
