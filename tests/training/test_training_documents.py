@@ -51,14 +51,15 @@ def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
 
 
 def test_words_start_near_those_that_they_share_texts_with(tmp_path):
-    settings = settings_of(tmp_path, initial_words="cooccurrence")
-    settings.model["document_encoder_layers"] = 1
+    settings, at_random = settings_of(tmp_path, initial_words="cooccurrence"), settings_of(tmp_path)
+    for each in (settings, at_random):
+        each.model["document_encoder_layers"] = 1
     model, tokenizer, corpus = assemble(settings)
-    layer, odd = model.encoder.words, assemble(settings_of(tmp_path))[0].encoder.words
+    layer, other_layer = model.encoder.words, assemble(at_random)[0].encoder.words
     size = len(corpus.train) // 10
     assert 2 * size < layer.weight.shape[1]
     torch.testing.assert_close(layer.weight[:, size : 2 * size], -layer.weight[:, :size])
-    assert torch.equal(layer.weight[:, 2 * size :], odd.weight[:, 2 * size :])
+    assert torch.equal(layer.weight[:, 2 * size :], other_layer.weight[:, 2 * size :])
     cold, wet, goal = (layer.weight[tokenizer.convert_tokens_to_ids(word), :size] for word in ("cold", "wet", "goal"))
     similar, other = (torch.cosine_similarity(cold, word, dim=0) for word in (wet, goal))
     assert similar > 0.5 > 0 > other
