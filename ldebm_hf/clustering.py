@@ -18,10 +18,7 @@ class ClusteringSettings:
     )
     features: Literal["whitened", "mean", "words"] = field(
         default="mean",
-        metadata={
-            "help": '"mean": posterior means; "whitened": PCA-whitened ones (published); "words": latent semantic '
-            "analysis of the words, the same in every epoch"
-        },
+        metadata={"help": '"mean": posterior means; "whitened": PCA-whitened (published); "words": LSA'},
     )
     num_components: int = field(
         default=3,

@@ -147,7 +147,7 @@ class TrainingSettings:
     per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
     labelled_batch_size: int = setting(
-        0, "labelled examples drawn for every step, if there are any; 0: as in the batches", at_least=0
+        0, "labelled examples for every step, if there are any; 0: as in the batches", at_least=0
     )
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
@@ -176,7 +176,7 @@ class TrainingSettings:
     compile_sampler: bool = setting(False, "run the sampler through torch.compile; where that fails, without it")
     sampler_dtype: Literal["float32", "bfloat16"] = setting("float32", "precision of the energy inside the sampler")
     initial_words: Literal["random", "cooccurrence"] = setting(
-        "random", "where an encoder of documents starts; cooccurrence: words near those that they share texts with"
+        "random", "documents' first word vectors; cooccurrence: of words that share texts"
     )
     seed: int = setting(0, "seed of initialisation, order and noise", at_least=0)
     logging_steps: int = setting(10, "steps between log lines", at_least=1)
@@ -184,7 +184,7 @@ class TrainingSettings:
     save_total_limit: int = setting(2, "checkpoints to keep", at_least=1)
     metric_for_best_model: str | None = setting(
         "reconstruction_loss",
-        "what selects the best model in validation; none: classification_loss with labels, else reconstruction_loss",
+        "what selects the model; none: cross-entropy of labels, or reconstruction",
     )
     greater_is_better: bool | None = setting(None, "none: known from the value's name")
     early_stopping_patience: int | None = setting(

@@ -53,7 +53,7 @@ def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
 def test_words_start_near_those_that_they_share_texts_with(tmp_path):
     settings, at_random = settings_of(tmp_path, initial_words="cooccurrence"), settings_of(tmp_path)
     for each in (settings, at_random):
-        each.model["document_encoder_layers"] = 1
+        each.model |= {"document_encoder_layers": 1, "normalize_posterior": False}
     model, tokenizer, corpus = assemble(settings)
     layer, other_layer = model.encoder.words, assemble(at_random)[0].encoder.words
     size = len(corpus.train) // 10
