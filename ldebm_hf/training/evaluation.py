@@ -61,8 +61,9 @@ class Evaluator:
 
     def with_metric(self, settings: Settings) -> Settings:
         """
-        The settings with the score that selects a model: by default the accuracy where symbols mean labels, else the
-        reconstruction loss. ValueError for what is no score of this model on this split.
+        The settings with the score that selects a model: by default the cross-entropy of labels where symbols mean
+        them (of a few, accuracies are often the same), else the reconstruction loss. ValueError for what is no score
+        of this model on this split.
         """
         name = settings.training.metric_for_best_model
         names = self._terms()
@@ -74,7 +75,7 @@ class Evaluator:
         names += ["prior_distance"] if self.config.prior != "none" else []
         names += ["sample_distance"] if self.config.modality == "point" else []
         if name is None:
-            name = "symbol_accuracy" if "symbol_accuracy" in names else "reconstruction_loss"
+            name = "classification_loss" if "classification_loss" in names else "reconstruction_loss"
         if name not in names:
             raise ValueError(
                 f"metric_for_best_model must, for this model and corpus, be one of {', '.join(names)}; got {name!r}"

@@ -184,7 +184,7 @@ class TrainingSettings:
     save_total_limit: int = setting(2, "checkpoints to keep", at_least=1)
     metric_for_best_model: str | None = setting(
         "reconstruction_loss",
-        "validation value that selects the best model; none: symbol_accuracy with labels, else reconstruction_loss",
+        "what selects the best model in validation; none: classification_loss with labels, else reconstruction_loss",
     )
     greater_is_better: bool | None = setting(None, "none: known from the value's name")
     early_stopping_patience: int | None = setting(

@@ -71,6 +71,20 @@ def test_words_start_near_those_that_they_share_texts_with(tmp_path):
     assert torch.equal(again.encoder.words.weight, layer.weight)
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"), [("some", "classification_loss"), ("no", "reconstruction_loss")]
+)
+def test_what_selects_a_model_by_default(tmp_path, labels, expected):
+    corpus = tiny_corpus(labels=labels)
+    trainer = tiny_trainer(
+        tmp_path, corpus, DOCUMENTS, {"enabled": False}, labelled_batch_size=4, metric_for_best_model=None
+    )
+    assert trainer.settings.training.metric_for_best_model == expected
+    trainer.train()
+    saved = yaml.safe_load((tmp_path / "settings.yaml").read_text())
+    assert saved["training"]["metric_for_best_model"] == expected
+
+
 def test_initial_words_are_about_documents():
     with pytest.raises(ValueError, match="initial_words=cooccurrence needs model.modality=document"):
         Settings.from_dict({"training": {"initial_words": "cooccurrence"}})
