@@ -187,7 +187,8 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     if options.judge is not None:
         ways = {}
         if options.min_label_probability is not None:
-            ways["as read"] = {"min_label_probability": options.min_label_probability}
+            as_read = {"min_label_probability": options.min_label_probability}
+            ways = {"as read": as_read, "as read, words drawn": as_read | {"do_sample": True}}
         control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500, ways)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     rows = {folder.name: {"0": scores}}
