@@ -27,7 +27,9 @@ space: $(INSTALLED)  ## start the page of spaces_app on this machine (SPACE_OPTI
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check .
 
-test: lint  ## ruff, then all tests
+test: lint  ## ruff, then all tests; those of the page where gradio (and for a browser Playwright and Chromium) are to be had
+	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
+		echo "The page's packages cannot be installed here: its tests are skipped." >&2
 	$(BIN)/python -m pytest -q
 
 bench: $(INSTALLED)  ## compare speeds with the published style; prints a table of ratios, writes outputs/bench.json

@@ -16,6 +16,7 @@ word.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +30,9 @@ from ldebm_hf.atomic import write_text
 from ldebm_hf.ngrams import NgramModel
 from ldebm_hf.scores import mask_positions, recovery_scores
 from ldebm_hf.text_table import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
+from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 
+SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
 FRACTIONS = (0.15, 0.3, 0.5)
 NUM_MARKS = 4  # <pad>, <unk>, <s>, </s>
 NUM_SHOWN = 3
@@ -40,7 +42,7 @@ OF_EVALUATION = ("language_model", "num_texts", "fractions", "output_file")
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="folder or Hub id")
+    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: the one that comes with the page")
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--text", nargs="+", help="texts with <mask> or <span>")
     task.add_argument("--evaluate", action="store_true", help="mask words of validation texts, count what comes back")
@@ -66,6 +68,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
     model, tokenizer = load(options.checkpoint)
     if options.text:
         print_completions(model, tokenizer, options)

@@ -92,7 +92,7 @@ def make_table(options: argparse.Namespace) -> None:
     runs = [run_of(name, seed) for seed in options.seeds for name in names]
     check_split(runs[0].settings.load_corpus(), options.split)
     finish = partial(train_and_score, plan=plan, options=scoring)
-    if plan.measure == "control" and not options.train_only:
+    if plan.measure == "control":
         if scoring.language_model is None and plan.language_model:
             of_language = run_of(LANGUAGE_MODEL, 0)
             of_language.finish(finish)
@@ -187,7 +187,8 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     if options.judge is not None:
         ways = {}
         if options.min_label_probability is not None:
-            ways["as read"] = {"min_label_probability": options.min_label_probability}
+            as_read = {"min_label_probability": options.min_label_probability}
+            ways = {"as read": as_read, "as read, words drawn": as_read | {"do_sample": True}}
         control = scoring_options(options).control(options.guidance_scales or [], options.num_samples or 500, ways)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     rows = {folder.name: {"0": scores}}

@@ -27,7 +27,7 @@ from ldebm_hf import LDEBMModel
 from ldebm_hf.atomic import write_text
 from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.explanation import Explanation
-from ldebm_hf.report import make_report, write_report
+from ldebm_hf.report import make_report, without_texts, write_report
 from ldebm_hf.text_table import text_table
 from ldebm_hf.topics import compare_with_lda
 from ldebm_hf.training.publishing import CARD, write_card
@@ -56,6 +56,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num_texts", type=int, default=5, help="closest texts per symbol (default 5)")
     parser.add_argument("--num_samples", type=int, help="sentences (5) or words of documents (10) per symbol")
     parser.add_argument("--guidance_scale", type=float, help="how much these insist on it; default: the model's")
+    parser.add_argument("--min_label_probability", type=float, help="write again what the model reads so with less")
+    parser.add_argument("--no_texts", action="store_true", help="quote no texts of the data, to give the report away")
     parser.add_argument("--words", choices=("log_odds", "ctfidf"), default="log_odds", help="how words are scored")
     parser.add_argument("--projection", choices=("pca", "umap"), default="pca", help="of the map; umap: umap-learn")
     parser.add_argument("--names", nargs="+", help="names to give: a JSON file, or SYMBOL=NAME ...")
@@ -89,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     split = at_most(split_of(corpus, chosen), options.max_texts, options.seed)
 
     # 2. What the symbols are about.
-    guidance = {} if options.guidance_scale is None else {"guidance_scale": options.guidance_scale}
+    given = {name: getattr(options, name) for name in ("guidance_scale", "min_label_probability")}
     explanation = model.explain(
         split.texts,
         tokenizer,
@@ -101,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
         batch_size=options.batch_size,
         generator=torch.Generator().manual_seed(options.seed),
         show_progress=True,
-        **guidance,
+        **{name: value for name, value in given.items() if value is not None},
     )
     if options.auto_names:
         model.name_symbols(suggestions(explanation))
@@ -119,6 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
         projection=options.projection,
         seed=options.seed,
     )
+    if options.no_texts:
+        report = without_texts(report)
     output = options.output or Path(options.checkpoint if Path(options.checkpoint).is_dir() else "", "report.html")
     files = write_report(report, output)
     if options.names or options.auto_names:

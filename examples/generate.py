@@ -1,5 +1,6 @@
 """Write sentences with a trained model: for its symbols, from the prior, or again from given text.
 
+    python examples/generate.py                               # with the checkpoint that comes with the page
     python examples/generate.py outputs/demo                                     # some for every symbol
     python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
     python examples/generate.py outputs/demo --min_label_probability 0.9         # none that the model reads otherwise
@@ -17,8 +18,10 @@ same command is given again.
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
+from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer
@@ -26,15 +29,16 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.text_table import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
+from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 from ldebm_hf.writing import write_samples
 
+SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
 FILE_OPTIONS = ("batch_size", "overwrite")  # of --output_file
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="folder or Hub id")
+    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: the one that comes with the page")
     parser.add_argument(
         "--class_labels", nargs="+", help="names or ids of symbols; default: all, but none for --output_file"
     )
@@ -68,6 +72,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
     find_checkpoint(options.checkpoint)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     if model.config.modality == "point":

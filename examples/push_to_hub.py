@@ -3,7 +3,7 @@
     hf auth login                                                        # once, with a token that may write
     python examples/push_to_hub.py outputs/demo me/requests              # private
     python examples/push_to_hub.py outputs/demo me/requests --public --revision v1
-    python examples/push_to_hub.py spaces_app/synthetic_intents --card MODEL_CARD.md       # only the card, into a file
+    python examples/push_to_hub.py outputs/demo --card card.md                             # only the card, into a file
 
 Whoever may read the repository loads it by `AutoModel.from_pretrained("me/requests", trust_remote_code=True)`, with
 `revision="v1"` as it was then. A push that was cut goes on with the same command. The card, README.md, is made anew

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from .data import FILE_TYPES, HUB_ID
 from .data.origins import ORIGINS
+from .hub_licenses import HUB_LICENSES
 from .run_record import RunRecord
-
-HUB_LICENSE = re.compile(r"[a-z][a-z0-9.-]*")
 
 
 def is_on_hub(source: str) -> bool:
@@ -58,8 +57,7 @@ class Origin:
             return cls(source, *fields, is_known=True)
         if not source:
             return cls("unknown", "data that were not recorded", "", said, None, None, None, is_known=False)
-        license = said if HUB_LICENSE.fullmatch(said) and said != "unknown" else f"unknown ({said})"
-        license = "unknown" if said == "unknown" else license
+        license = said if said in HUB_LICENSES or said == "unknown" else f"unknown ({said})"
         name = public_name(source, hub_id)
         description = ("a data set of the Hub, " if hub_id else "") + "chosen by the user of the package"
         return cls(name, name, description, license, None, None, hub_id, is_known=False)
@@ -67,7 +65,7 @@ class Origin:
     @property
     def license_fields(self) -> dict[str, str]:
         """As the front matter of a card has it: an id that the Hub knows, or `other` with the terms' name."""
-        if HUB_LICENSE.fullmatch(self.license):
+        if self.license in HUB_LICENSES:
             return {"license": self.license}
         if not self.is_known:
             return {"license": "unknown"}

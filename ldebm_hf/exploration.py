@@ -23,7 +23,11 @@ from .training.saved_runs import find_checkpoint, settings_of
 ONE_AT_A_TIME = threading.RLock()
 """Held while a model computes: cached weights (`parametrize.cached`) and `generate`'s seed are the process's."""
 NUM_MAP_TEXTS = 1500
-CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", "texts.txt"]
+NUM_EXAMPLES = 4
+GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES = "texts.txt", "written.txt", "examples.txt"
+"""What a checkpoint may bring, one text a line: real ones or ones that it wrote for the map, and some to try first."""
+WRITTEN = "texts that the model wrote itself"
+CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES]
 
 
 class Explorer:
@@ -36,6 +40,7 @@ class Explorer:
         model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): Of texts, in evaluation mode.
         texts (`Sequence[str]`): Those on the map, at least two; of a model without a latent none are read.
         origin (`str`, *optional*, defaults to `"texts"`): What they are, for the reader.
+        examples (`Sequence[str]`, *optional*): To be tried first; default the first texts of the map.
         limits ([`Limits`], *optional*): The most that is allowed.
     """
 
@@ -45,6 +50,7 @@ class Explorer:
         tokenizer: PreTrainedTokenizerBase,
         texts: Sequence[str],
         origin: str = "texts",
+        examples: Sequence[str] = (),
         limits: Limits | None = None,
     ):
         _require_plain_texts("model", model.config)
@@ -62,6 +68,8 @@ class Explorer:
                     self.names[symbol] = suggested
         elif self.has_latent:
             self.map = LatentMap.of(texts, self._latents(texts))
+        own = self.map.texts[:NUM_EXAMPLES] if self.map else []
+        self.examples = list(examples)[:NUM_EXAMPLES] or own
 
     @classmethod
     def from_checkpoint(
@@ -76,8 +84,9 @@ class Explorer:
         """
         The explorer of a folder or Hub id, its map computed on the CPU.
 
-        On the map are the texts in its `texts.txt`, one per line; else training texts of the corpus that its
-        `settings.yaml` names; else texts that the model writes.
+        On the map are the texts in its `texts.txt`, one per line; else those in its `written.txt`, which the model
+        wrote; else training texts of the corpus that its `settings.yaml` names; else texts that the model writes now.
+        `examples.txt` has texts to be tried first.
 
         Raises:
             FileNotFoundError: If there is no such checkpoint.
@@ -92,10 +101,8 @@ class Explorer:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         texts, origin = texts_of(folder, num_texts)
         if len(texts) < 2:
-            generator = torch.Generator(model.device).manual_seed(0)
-            ids = model.generate(num_samples=num_texts, generator=generator)
-            texts, origin = tokenizer.batch_decode(ids, skip_special_tokens=True), "texts that the model wrote itself"
-        explorer = cls(model, tokenizer, texts, origin, limits)
+            texts, origin = written_texts(model, tokenizer, num_texts), WRITTEN
+        explorer = cls(model, tokenizer, texts, origin, _lines(folder / EXAMPLES), limits)
         model.to(device)  # last, because on a shared GPU nothing may be computed before a request has it
         return explorer
 
@@ -128,20 +135,25 @@ class Explorer:
         num_sentences: int = 5,
         guidance_scale: float | None = None,
         temperature: float = 0.0,
+        min_label_probability: float = 0.0,
         seed: int = 0,
     ) -> list[WrittenText]:
         """Sentences, for each of the symbols or, without any, from the whole prior; at temperature 0 the likeliest
-        words of each latent, above it draws."""
+        words of each latent, above it draws. Those in which the model reads the symbol with less than
+        `min_label_probability` are written again, some times over."""
         limits = self.limits
         count = whole_number("number of sentences", num_sentences, 1, limits.sentences)
         warmth = real_number("temperature", temperature, 0.0, limits.temperature)
+        least = real_number("least probability", min_label_probability, 0.0, 1.0)
         generator = self._generator(seed)
         ids = self._symbol_ids(symbols)
         asked = [symbol for symbol in ids for _ in range(count)]
         options = {"class_labels": asked} if asked else {"num_samples": count}
         if warmth > 0:
             options |= {"do_sample": True, "temperature": warmth}
-        options |= self._guidance(guidance_scale, bool(asked))
+        if least > 0 and asked:
+            options["min_label_probability"] = least
+        options |= self._guidance(guidance_scale, bool(asked)) | _known_words(self.model)
         with ONE_AT_A_TIME:
             written = self.model.generate(generator=generator, **options)
             texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
@@ -316,7 +328,8 @@ class Explorer:
         return np.concatenate(means)
 
     def _decode(self, latents: torch.Tensor) -> list[str]:
-        ids = self.model.generate(latents=latents.to(self.model.device), do_sample=False)
+        latents = latents.to(self.model.device)
+        ids = self.model.generate(latents=latents, do_sample=False, **_known_words(self.model))
         return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
     def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
@@ -335,10 +348,10 @@ class Explorer:
 
 def texts_of(folder: Path, number: int, seed: int = 0) -> tuple[list[str], str]:
     """At most so many texts that a checkpoint brings or names, and what they are; none if it does neither."""
-    listed = folder / "texts.txt"
-    if listed.is_file():
-        texts = [line for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if texts := _lines(folder / GIVEN_TEXTS):
         return _some(texts, number, seed), "texts that come with the checkpoint"
+    if texts := _lines(folder / WRITTEN_TEXTS):
+        return _some(texts, number, seed), WRITTEN
     try:
         settings = settings_of(str(folder))
         if settings is None or settings.data.streaming:
@@ -349,6 +362,24 @@ def texts_of(folder: Path, number: int, seed: int = 0) -> tuple[list[str], str]:
     source = settings.data.source
     origin = "a built-in synthetic corpus" if source == "synthetic" else Path(source).name
     return _some(texts, number, seed), f"training texts of {origin}"
+
+
+def written_texts(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, number: int, seed: int = 0) -> list[str]:
+    """So many texts that a model writes from its whole prior."""
+    generator = torch.Generator(model.device).manual_seed(seed)
+    ids = model.generate(num_samples=number, generator=generator, **_known_words(model))
+    return tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text file that are not empty; none without the file."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [line for line in lines if line.strip()]
+
+
+def _known_words(model: LDEBMModel) -> dict[str, list[int]]:
+    """Arguments of `generate` by which the unknown word, which says nothing to a reader, is not written."""
+    return {"suppress_tokens": [model.config.unk_token_id]}
 
 
 def _some(texts: list[str], number: int, seed: int) -> list[str]:

@@ -62,7 +62,7 @@ def _explanation(error: Exception, repo_id: str) -> OSError:
 
 
 def check_token(repo_id: str, token: str | None = None) -> None:
-    """Ask the Hub who the token belongs to, before any work is done.
+    """Ask the Hub whose the token is and whether it may write anything, before any work is done.
 
     Raises:
         PermissionError, ConnectionError: as in [`hub_errors_explained`].
@@ -70,29 +70,34 @@ def check_token(repo_id: str, token: str | None = None) -> None:
     if (token or get_token()) is None:
         raise PermissionError("there is no token for the Hub: `hf auth login` stores one, or set HF_TOKEN")
     with hub_errors_explained(repo_id):
-        HfApi(token=token).whoami()
+        role = HfApi(token=token).whoami().get("auth", {}).get("accessToken", {}).get("role")
+    if role == "read":  # a fine-grained one may write here or there, which only the repository knows
+        raise PermissionError("the token may only read: `hf auth login` stores another one, of the role `write`")
 
 
 def open_repository(
-    hub: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", **options: str
+    hub: HfApi, repo_id: str, *, private: bool | None, repo_type: str = "model", **options: str
 ) -> ModelInfo | SpaceInfo:
     """The repository, created where there is none.
 
     Args:
         hub (`HfApi`): Which knows the token.
         repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token.
-        private (`bool`): Whether only its owner may see it. A private one that exists stays private in either case.
+        private (`bool`, *optional*): Whether only its owner may see it; `None` makes a new one public and takes one
+            that exists as it is.
         repo_type (`str`, *optional*, defaults to `"model"`), options: As for `HfApi.create_repo`.
 
     Raises:
-        ValueError: no such name is possible, or the repository exists and is public where a private one is asked for.
+        ValueError: no such name is possible, or the repository exists and is public where a private one is asked for,
+            or private where a public one is.
     """
-    place = hub.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+    place = hub.create_repo(repo_id, repo_type=repo_type, private=bool(private), exist_ok=True, **options)
     info = hub.repo_info(place.repo_id, repo_type=repo_type)
-    if private and not info.private:
+    if private is not None and bool(info.private) != private:
+        found, asked = ("public", "private") if private else ("private", "public")
         raise ValueError(
-            f"{info.id!r} exists and is public, and a private repository was asked for: choose another name, or say "
-            "that it shall be public"
+            f"{info.id!r} exists and is {found}, and a {asked} repository was asked for: choose another name, change "
+            f"it in the repository's settings on the Hub, or say that it shall be {found}"
         )
     return info
 

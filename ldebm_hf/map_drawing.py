@@ -48,7 +48,7 @@ def draw_map(
             panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=6)
     if mark is not None:
         for size, color in ((330, "white"), (260, "black")):
-            panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=4)
+            panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=7)  # above names
     _draw_names(panel, latent_map, names)
     return _pixels(figure)
 
@@ -89,7 +89,9 @@ def draw_reverse_diffusion(found: ReverseDiffusion, latent_map: LatentMap, names
         note = " (noise)" if number == 0 else " (data)" if level == 0 else ""
         panel.set_title(f"level {level}{note}", fontsize=11)
     for symbol in () if found.symbols is None else dict.fromkeys(found.symbols.tolist()):
-        x, y = np.median(found.places[-1][found.symbols == symbol], axis=0)
+        x, y = center + np.clip(
+            np.median(found.places[-1][found.symbols == symbol], axis=0) - center, -0.7 * half, 0.7 * half
+        )  # a name that begins in its panel
         _write_name(panel, x, y, names[symbol], colors[symbol])
     return _pixels(figure)
 

@@ -7,19 +7,27 @@ import json
 import math
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from safetensors import safe_open
 
 from .card_texts import Origin, public_name, risks_of
+from .page_templates import load_template
 from .run_record import CURVES, RunRecord
 
 SYMBOLS_SHOWN = 50
+FEW_SYMBOLS, EXAMPLES_OF_FEW = 12, 3
 AGREEMENT = ("homogeneity", "completeness", "v_measure", "adjusted_rand")
+OF_WRITING = {"distinct_2": ("distinct-2 %", 100), "self_bleu": ("self-BLEU", 1), "perplexity": ("perplexity", 1),
+              "copied": ("copied %", 100)}  # fmt: skip
+"""What is shown of sentences written for classes, besides how many have theirs: titles and units."""
+ASIDE = ("_chance", "_std_error", "@")
+"""In names of scores that stand beside others, or are of other ways of writing."""
 SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
+FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 TASKS = {
     "text": ("text-generation", "Text generation"),
     "document": ("text-classification", "Text classification"),
@@ -62,6 +70,7 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         best=record.best,
         best_by=record.setting("training.metric_for_best_model", "reconstruction_loss"),
         agreement=agreement,
+        writing=_writing(record.evaluation),
         evaluation=other,
         likelihood=record.likelihood,
         curves=f"{pictures}{CURVES}" if (record.folder / CURVES).is_file() else "",
@@ -131,7 +140,20 @@ def _summary(record: RunRecord, origin: Origin) -> str:
     parts = [f"{parameters:,} parameters"] if parameters else []
     parts += [f"{config.num_labels} symbols"] if config.has_symbols else []
     parts += [f"a latent of {config.total_latent_size} numbers"] if config.prior != "none" else []
-    return f"A {kind} of {config.modality}s: {', '.join(parts)}. Trained on: {origin.title}."
+    text = f"A {kind} of {config.modality}s: {', '.join(parts)}. Trained on: {origin.title}."
+    return f"{text} {stored}" if (stored := _stored(record)) else text
+
+
+def _stored(record: RunRecord) -> str:
+    """How large the file of weights is, unless all of them are in float32."""
+    file = record.folder / "model.safetensors"
+    if not file.is_file():
+        return ""
+    with safe_open(file, "numpy") as weights:
+        codes = {weights.get_slice(name).get_dtype() for name in weights.keys()}
+    types = sorted(name for code, name in FLOATING_TYPES.items() if code in codes)
+    size = file.stat().st_size / 1e6
+    return "" if types == ["float32"] else f"Weights are stored in {' and '.join(types)}: {size:.1f} MB."
 
 
 def _teaching(record: RunRecord) -> str:
@@ -161,8 +183,10 @@ def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict
     other = {
         name: value
         for name, value in finite.items()
-        if name not in names and "_chance" not in name and "@" not in name and not name.startswith((*aside, *again))
+        if name not in names and not any(part in name for part in ASIDE) and not name.startswith((*aside, *again))
     }
+    if shown and "accuracy" in finite:
+        other = {name: value for name, value in other.items() if f"real_{name}" not in finite}  # in a table of its own
     if not shown:
         return {name: finite[name] for name in names if name in finite}, other
 
@@ -183,18 +207,41 @@ def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict
     return rows, other
 
 
+def _writing(scores: dict[str, float]) -> dict[str, list[str]]:
+    """Rows of what was scored of sentences written for classes, by way of writing, below a row `""` of titles."""
+    if scores.get("accuracy") is None:
+        return {}
+    classes = [name for name in scores if name.startswith("accuracy_") and f"{name}_std_error" in scores]
+    columns = {"accuracy": ("as asked %", 100)}
+    columns |= {name: (f"{_words(name.removeprefix('accuracy_'))} %", 100) for name in classes}
+    columns |= {name: column for name, column in OF_WRITING.items() if name in scores}
+    suffixes = dict.fromkeys(name.partition("@")[2] for name in scores if name.startswith("accuracy@"))
+    ways = {"real held-out texts": ("real_", ""), "likeliest words": ("", "")}
+    ways |= {_way(suffix): ("", f"@{suffix}") for suffix in suffixes}
+    rows = {"": [title for title, _ in columns.values()]}
+    for way, (before, after) in ways.items():
+        values = [(scores.get(f"{before}{name}{after}"), unit) for name, (_, unit) in columns.items()]
+        rows[way] = ["" if value is None else _number(unit * value) for value, unit in values]
+    return rows
+
+
+def _way(suffix: str) -> str:
+    return f"guidance {suffix}" if suffix.replace(".", "", 1).isdigit() else suffix
+
+
 def _symbols(record: RunRecord) -> list[dict[str, Any]]:
     """What is known of every symbol; the most frequent first, where that is known."""
     names = record.config.id2label
     if not record.symbols:
         return [{"id": symbol, "name": name} for symbol, name in names.items()]
+    num_examples = EXAMPLES_OF_FEW if len(record.symbols) <= FEW_SYMBOLS else 1
     symbols = [
         {
             "id": symbol["id"],
             "name": _shown_name(symbol["id"], names[symbol["id"]], symbol["suggested_name"]),
             "share": symbol["share"],
             "words": [word["word"] for word in symbol["words"][:8]],
-            "example": symbol["generated"][0] if symbol["generated"] else "",
+            "examples": symbol["generated"][:num_examples],
         }
         for symbol in record.symbols
     ]
@@ -239,16 +286,8 @@ def _cost(record: RunRecord) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=False,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"words": _words, "cell": _cell, "capitalized": _capitalized, "number": _number}
-    environment.filters["literal"] = lambda text: json.dumps(text, ensure_ascii=False)
-    return environment.get_template("model_card_template.md")
+    filters = {"words": _words, "cell": _cell, "capitalized": _capitalized, "number": _number, "literal": _literal}
+    return load_template("model_card_template.md", filters, autoescape=False)
 
 
 def _words(name: str) -> str:
@@ -262,6 +301,10 @@ def _capitalized(text: str) -> str:
 def _cell(text: object) -> str:
     """Text in a table of Markdown, as it stands: no pipe ends its cell, no tag or mark is taken for one."""
     return re.sub(r"([\\|`<>\[\]])", r"\\\1", " ".join(str(text).split()))
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _number(value: float) -> str:

@@ -36,6 +36,7 @@ import numpy as np
 from .atomic import write_text
 from .explanation import Explanation
 from .latent_map import PrincipalPlane
+from .page_templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]
@@ -107,6 +108,13 @@ def make_report(
     }
 
 
+def without_texts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report that quotes no text that was read, for texts whose terms forbid to hand them on; written ones stay."""
+    points = [[*place, ""] for *place, _ in report["map"]["points"]]
+    symbols = [symbol | {"closest": []} for symbol in report["symbols"]]
+    return {**report, "map": report["map"] | {"points": points}, "symbols": symbols}
+
+
 def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Path]:
     """Write a report as HTML to `path` and as JSON beside it; each file appears whole or not at all.
 
@@ -175,17 +183,8 @@ def _color(hue: float, luminance: float) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{share:.1%}"
-    environment.filters["shown_name"] = _shown_name
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment.get_template("report_template.html")
+    filters = {"percent": "{:.1%}".format, "shown_name": _shown_name, "thousands": "{:,}".format}
+    return load_template("report_template.html", filters, autoescape=True)
 
 
 def _distribution(classes: Sequence[str | None]) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab
 
 from ldebm_hf.exploration import Explorer
 from ldebm_hf.prior_comparison import PriorComparison
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 HERE = Path(__file__).resolve().parent
-DEFAULT_CHECKPOINT = HERE / "synthetic_intents"
 QUEUE_SIZE = 64
+FEW_SYMBOLS = 12
 # On a narrow screen tables keep columns that can be read, and are scrolled.
 STYLE = """
 #page { max-width: 1180px; margin: auto; }
@@ -61,7 +62,7 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
         priors (`str` or `Path`, *optional*): Folder with a folder of models of points for each data set; defaults to
             `LDEBM_PRIORS`, and that to the one beside this file. Where there is none, the page does without.
     """
-    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(DEFAULT_CHECKPOINT)
+    checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     explorer = Explorer.from_checkpoint(checkpoint, device=device)
@@ -72,11 +73,10 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
 def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of models that are loaded; tabs for what the checkpoint cannot do are left out."""
     with gr.Blocks(title="Latent diffusion energy-based models of text", elem_id="page") as demo:
-        count = len(explorer.names)
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
-                symbols=f"It has {count} symbols." if count else "Its prior has no symbols.",
+                symbols=told(list(explorer.names.values())),
                 num_texts=len(explorer.map.texts) if explorer.map else 0,
                 origin=explorer.origin,
             )
@@ -98,6 +98,14 @@ def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str
                 with gr.Tab("Compare priors", id="priors"):
                     priors_tab(comparisons)
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
+
+
+def told(names: list[str]) -> str:
+    """How many symbols there are, and which if they are few."""
+    if not names:
+        return "Its prior has no symbols."
+    which = f": {', '.join(names)}" if 1 < len(names) <= FEW_SYMBOLS else ""
+    return f"It has {len(names)} symbol{'s' if len(names) > 1 else ''}{which}."
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ldebm_hf.exploration import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
 from ldebm_hf.hub_upload import hub_errors_explained, names_in, open_repository
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 HERE = Path(__file__).resolve().parent
-DEFAULT_CHECKPOINT = "synthetic_intents"
 OF_A_NEW_SPACE = {".gitattributes", "README.md"}
 CHECKPOINT_FILES = (
     "config.json",
@@ -28,7 +29,9 @@ CHECKPOINT_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "settings.yaml",
-    "texts.txt",
+    GIVEN_TEXTS,
+    WRITTEN_TEXTS,
+    EXAMPLES,
 )
 
 
@@ -38,11 +41,12 @@ def assemble(folder: Path, checkpoint: str | None = None) -> None:
 
     Args:
         folder (`Path`): To write into.
-        checkpoint (`str`, *optional*): A folder, whose files then stand in for the checkpoint that comes with the
-            page. A Hub id leaves that one in place.
+        checkpoint (`str`, *optional*): A folder, which then stands in for the checkpoint that comes with the page. A
+            Hub id leaves that one in place.
 
     Raises:
-        ValueError: If the folder holds something, or a checkpoint folder no model.
+        ValueError: If the folder holds something, or a checkpoint folder no model or has the name of a part of the
+            page.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"output_dir must be new or empty, and {folder} holds something")
@@ -52,8 +56,10 @@ def assemble(folder: Path, checkpoint: str | None = None) -> None:
     if checkpoint is not None and Path(checkpoint).is_dir():
         if not Path(checkpoint, "model.safetensors").is_file():
             raise ValueError(f"checkpoint must hold a model.safetensors, and {checkpoint} does not")
-        place = folder / DEFAULT_CHECKPOINT
-        shutil.rmtree(place)
+        shutil.rmtree(shipped_checkpoint(folder))
+        place = folder / Path(checkpoint).resolve().name  # which the page shows as its name
+        if place.exists():
+            raise ValueError(f"checkpoint must be called other than {place.name!r}, as a part of the page is")
         place.mkdir()
         for name in CHECKPOINT_FILES:
             if Path(checkpoint, name).is_file():
@@ -70,7 +76,7 @@ def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: b
     """
     hub = HfApi()
     with hub_errors_explained(repo_id):
-        space = open_repository(hub, repo_id, private=private, repo_type="space", space_sdk="gradio")
+        space = open_repository(hub, repo_id, private=private or None, repo_type="space", space_sdk="gradio")
         names = names_in(space)
         if names - OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
             raise ValueError(f"{space.id!r} holds another page, which this one would replace: choose another name")

@@ -24,6 +24,7 @@ except ImportError:
 
 
 MISFORTUNE = "Something went wrong here, and it is not your fault. It has been noted; please try something else."
+TABLE_HEIGHT = 900  # pixels: two symbols at all levels without scrolling
 SEED_HELP = "The same seed gives the same answer again; change it for others."
 
 
@@ -31,8 +32,9 @@ def writing_tab(explorer: Explorer) -> None:
     limits = explorer.limits
 
     @answering
-    def write(symbols, num_sentences, guidance_scale, temperature, seed):
-        written = explorer.write(symbols, num_sentences, guidance_scale, temperature, seed)
+    def write(symbols, num_sentences, guidance_scale, temperature, min_label_probability, seed):
+        options = (guidance_scale, temperature, min_label_probability, seed)
+        written = explorer.write(symbols, num_sentences, *options)
         rows = [[one.text, one.asked or "–", one.read or "–", percent(one.probability)] for one in written]
         asked = [one for one in written if one.asked]
         hits = sum(one.asked == one.read for one in asked)
@@ -47,12 +49,16 @@ def writing_tab(explorer: Explorer) -> None:
             temperature = gr.Slider(
                 0, limits.temperature, 0, step=0.1, label="Temperature", info="0: the likeliest words of each latent."
             )
+            least = gr.Slider(
+                0, 1, 0.9, step=0.05, label="Read as asked for", visible=explorer.has_symbols,
+                info="What the model reads so with less probability is written again; 0: nothing is.",
+            )  # fmt: skip
             seed = seed_number()
             button = gr.Button("Write", variant="primary")
         with gr.Column(scale=2, min_width=320):
             table = table_of(["sentence", "asked for", "model reads", "sure"], "Sentences")
             note = gr.Markdown()
-    inputs = [symbols, number, guidance, temperature, seed]
+    inputs = [symbols, number, guidance, temperature, least, seed]
     on_request(button.click, write, inputs, [table, note], "write", "Sentences, for symbols or from the whole prior.")
 
 
@@ -65,7 +71,7 @@ def reading_tab(explorer: Explorer) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            text = text_box(explorer, "Your text", explorer.map.texts[0])
+            text = text_box(explorer, "Your text", explorer.examples[0])
             button = gr.Button("Read", variant="primary")
             notes = gr.Markdown()
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
@@ -74,7 +80,7 @@ def reading_tab(explorer: Explorer) -> None:
             base = draw_map(explorer.map, explorer.names)
             picture = picture_of("Where it is (★)", "Map of latents with the text's place", value=base)
             neighbours = neighbour_table()
-    gr.Examples([[example] for example in explorer.map.texts[1:4]], [text], cache_examples=False)
+    gr.Examples([[example] for example in explorer.examples], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
                "Symbol probabilities of a text, the text from its latent again, neighbours, map, notes.")  # fmt: skip
 
@@ -114,8 +120,8 @@ def map_tab(explorer: Explorer) -> None:
             neighbours = neighbour_table()
     gr.Markdown("### From one text to another")
     with gr.Row():
-        first = text_box(explorer, "Text A", explorer.map.texts[0])
-        second = text_box(explorer, "Text B", explorer.map.texts[1])
+        first = text_box(explorer, "Text A", explorer.examples[0])
+        second = text_box(explorer, "Text B", explorer.examples[-1])
     steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
     walk = gr.Button("Go from A to B", variant="primary")
     way = table_of(["sentence", "symbol", "way"], "On the way")
@@ -164,7 +170,7 @@ def completion_tab(explorer: Explorer) -> None:
         found = explorer.complete(text, symbol, num_completions, guidance_scale, seed)
         return [[shown(one), one.symbol or "–", f"{one.score:.2f}"] for one in found]
 
-    examples = with_gaps(explorer.map.texts if explorer.map else [])
+    examples = with_gaps([*explorer.examples, *(explorer.map.texts if explorer.map else [])])
     with gr.Row():
         with gr.Column(min_width=280):
             text = text_box(explorer, "A text with gaps", examples[0])
@@ -287,7 +293,8 @@ def table_of(headers: list[str], label: str) -> gr.Dataframe:
     """A table whose first column holds texts; on a narrow screen one scrolls to the others."""
     others = 45 // (len(headers) - 1)
     widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
-    return gr.Dataframe(headers=headers, column_widths=widths, label=label, interactive=False, wrap=True)
+    options = {"interactive": False, "wrap": True, "max_height": TABLE_HEIGHT}
+    return gr.Dataframe(headers=headers, column_widths=widths, label=label, **options)
 
 
 def neighbour_table() -> gr.Dataframe:

@@ -48,15 +48,25 @@ def explorer():
 
 def test_written_texts_are_those_of_generate(explorer):
     written = explorer.write(["food"], num_sentences=3, guidance_scale=2.0, seed=5)
-    ids = explorer.model.generate(
-        class_labels=[0] * 3, guidance_scale=2.0, generator=torch.Generator().manual_seed(5)
-    )
+    options = {"class_labels": [0] * 3, "guidance_scale": 2.0, "suppress_tokens": [explorer.model.config.unk_token_id]}
+    ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(5))
     assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert {one.asked for one in written} == {"food"}
     batch = explorer.tokenizer([written[0].text], return_tensors="pt")
     share, symbol = explorer.model.infer_symbols(**batch)[0].max(-1)
     assert written[0].read == explorer.names[int(symbol)]
     assert written[0].probability == pytest.approx(float(share), abs=1e-5)
+
+
+def test_what_the_model_reads_otherwise_is_written_again(explorer):
+    options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.4}
+    options |= {"suppress_tokens": [explorer.model.config.unk_token_id]}
+    ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(0))
+    name = explorer.names[2]
+    written = explorer.write([name], 6, temperature=1.5, min_label_probability=0.4)
+    assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    assert written != explorer.write([name], 6, temperature=1.5)
+    assert len(explorer.write([], 2, min_label_probability=0.9)) == 2, "nothing was asked for"
 
 
 def test_several_symbols_and_none(explorer):
@@ -91,7 +101,8 @@ def test_what_is_not_read_is_said(explorer):
 def test_decoding_at_a_place_and_between_texts(explorer):
     x, y = explorer.map.places[0]
     found = explorer.decode_at(float(x), float(y))
-    ids = explorer.model.generate(latents=torch.tensor(explorer.map.latent_at(x, y)[None], dtype=torch.float32))
+    latent = torch.tensor(explorer.map.latent_at(x, y)[None], dtype=torch.float32)
+    ids = explorer.model.generate(latents=latent, suppress_tokens=[explorer.model.config.unk_token_id])
     assert found.text == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)[0]
     low, high = explorer.map.limits
     for corner in (low, high):  # as a page rounds them
@@ -111,7 +122,7 @@ def test_reverse_diffusion_is_the_models_trajectory(explorer):
     assert found.places.shape == (explorer.model.config.num_levels + 1, 3, 2)
     np.testing.assert_allclose(found.places[-1], explorer.map.plane.project(states[-1].numpy()), atol=1e-5)
     assert [len(texts) for texts in found.texts] == [1] * len(states)
-    last = explorer.model.generate(latents=states[-1, :1])
+    last = explorer.model.generate(latents=states[-1, :1], suppress_tokens=[explorer.model.config.unk_token_id])
     assert found.texts[-1] == explorer.tokenizer.batch_decode(last, skip_special_tokens=True)
 
 
@@ -128,6 +139,7 @@ def test_completions_keep_what_is_there(explorer):
         (lambda e: e.write(["food"], 21), "number of sentences must be a whole number from 1 to 20, and not 21"),
         (lambda e: e.write([], 2.5), "whole number from 1 to 20, and not 2.5"),
         (lambda e: e.write([], None), "whole number from 1 to 20, and not empty"),
+        (lambda e: e.write(["food"], 2, min_label_probability=1.5), "least probability must be a number from 0 to 1"),
         (lambda e: e.write([], 2, temperature=math.nan), "temperature must be a number from 0 to 2, and not nan"),
         (lambda e: e.write(["food"], 2, guidance_scale=99), "guidance must be a number from 0 to 20"),
         (lambda e: e.write([], 2, seed=-1), "seed must be a whole number from 0"),
@@ -214,7 +226,12 @@ def test_checkpoint_brings_its_texts_or_writes_some(explorer, tmp_path):
     (tmp_path / "model" / "texts.txt").write_text("we eat bread\n\nyou like bread\n", encoding="utf-8")
     given = Explorer.from_checkpoint(checkpoint)
     assert given.map.texts == ["we eat bread", "you like bread"]
-    assert given.origin == "texts that come with the checkpoint"
+    assert given.origin == "texts that come with the checkpoint" and given.examples == given.map.texts
+    (tmp_path / "model" / "texts.txt").rename(tmp_path / "model" / "written.txt")
+    (tmp_path / "model" / "examples.txt").write_text("they like red fruit\n", encoding="utf-8")
+    written = Explorer.from_checkpoint(checkpoint)
+    assert written.map.texts == given.map.texts and written.origin == "texts that the model wrote itself"
+    assert written.examples == ["they like red fruit"]
 
 
 def test_no_checkpoint_and_one_of_points(tmp_path):

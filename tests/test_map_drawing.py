@@ -24,6 +24,14 @@ def test_pixel_shows_the_place_that_is_marked_there(latent_map):
         assert rows.mean() == pytest.approx(row, abs=3)
 
 
+def test_mark_is_seen_where_a_name_is(latent_map):
+    middle = np.median(latent_map.places[latent_map.symbols == 0], axis=0)
+    marked = draw_map(latent_map, {0: "a long name", 1: "b"}, mark=tuple(middle))
+    low, high = latent_map.limits
+    column, row = ((middle - low) / (high - low) * MAP_PIXELS).astype(int)
+    assert (marked[MAP_PIXELS - row, column] < 30).all(), "black, as the star's middle is"
+
+
 def test_corners_and_what_lies_outside(latent_map):
     low, high = latent_map.limits
     assert place_of_pixel(latent_map, 0, MAP_PIXELS) == pytest.approx(tuple(low))

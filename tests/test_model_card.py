@@ -14,7 +14,7 @@ from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_to
 from ldebm_hf.data.origins import ORIGINS
 from ldebm_hf.model_card import is_untouched, model_card, sealed
 from ldebm_hf.run_record import RunRecord
-from ldebm_hf.training.saved_runs import settings_of
+from ldebm_hf.training.saved_runs import settings_of, shipped_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXTS = ["good bread and fruit", "bad weather and rain", "neither bread nor rain"]
@@ -141,12 +141,41 @@ def test_scores_in_both_protocols(tmp_path):
                       "log_likelihood_lower_bound": -18.9}  # fmt: skip
 
 
+def test_sentences_written_for_classes_by_way(tmp_path):
+    folder = save(tmp_path / "run")
+    plain = {"accuracy": 0.91, "accuracy_std_error": 0.01, "accuracy_chance": 0.5, "accuracy_good": 0.84,
+             "accuracy_good_std_error": 0.01, "distinct_2": 0.22, "self_bleu": 36.1, "copied": 0.06, "empty": 0.0}
+    scores = {f"real_{name}": value / 2 for name, value in plain.items()} | plain
+    scores |= {f"{name}@as read": value for name, value in plain.items()} | {"accuracy@0.5": 0.7, "bleu": 17.5}
+    write(folder, "evaluation.json", scores)
+    card = card_of(folder)
+    starts = ("| | as", "| real", "| likeliest", "| guidance", "| as")
+    table = [line for line in card.text.splitlines() if line.startswith(starts)]
+    assert table == [
+        "| | as asked % | good % | distinct-2 % | self-BLEU | copied % |",
+        "| real held-out texts | 45.5 | 42 | 11 | 18.05 | 3 |",
+        "| likeliest words | 91 | 84 | 22 | 36.1 | 6 |",
+        "| as read | 91 | 84 | 22 | 36.1 | 6 |",
+        "| guidance 0.5 | 70 |  |  |  |  |",
+    ]
+    assert "| bleu | 17.5 |" in card.text and "| accuracy |" not in card.text
+    assert "`min_label_probability` of `generate`" in card.text
+    assert {result.metric_type for result in card.data.eval_results} >= {"accuracy", "bleu"}
+
+
+def test_half_precision_is_said(tmp_path):
+    folder = save(tmp_path / "run")
+    assert "Weights are stored" not in card_of(folder).text
+    LDEBMModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    assert "Weights are stored in bfloat16 and float32: 0.0 MB." in card_of(folder).text
+
+
 def test_symbols_with_words_and_examples(tmp_path):
     folder = save(tmp_path / "run", id2label={0: "good | best", 1: "LABEL_1", 2: "bad"})
     symbols = [
         {"id": i, "name": "", "suggested_name": f"suggestion {i}", "share": share, "generated": examples,
          "words": [{"word": "<unk>", "score": 1, "count": 2}, {"word": "bread", "score": 1, "count": 2}]}
-        for i, share, examples in ((0, 0.25, ["we like\nbread"]), (1, 0.75, ["rain"]), (2, 0.0, []))
+        for i, share, examples in ((0, 0.25, ["we like\nbread", "a | b"]), (1, 0.75, ["rain"]), (2, 0.0, []))
     ]  # fmt: skip
     write(folder, "report.json", {"symbols": symbols, "details": {"texts": "x, train"}})
     text = card_of(folder).text
@@ -154,7 +183,7 @@ def test_symbols_with_words_and_examples(tmp_path):
     rows = [line for line in text.splitlines() if line.startswith(("| 0 ", "| 1 ", "| 2 "))]
     assert rows == [
         r"| 1 | *suggestion 1* | 75.0% | \<unk\> bread | rain |",
-        r"| 0 | good \| best | 25.0% | \<unk\> bread | we like bread |",
+        r"| 0 | good \| best | 25.0% | \<unk\> bread | we like bread<br>a \| b |",
         r"| 2 | bad | 0.0% | \<unk\> bread |  |",
     ]
 
@@ -175,6 +204,7 @@ def test_symbols_without_report(tmp_path):
         ("my.csv", "the user's own data", "the data: unknown (the user's own data).", {"license": "unknown"}),
         ("me/data", "cc0-1.0", "Licence of the data: cc0-1.0.", {"license": "cc0-1.0"}),
         ("/home/me/data", "mit", "Data: chosen by the user", {"license": "mit"}),
+        ("me/data", "proprietary", "the data: unknown (proprietary).", {"license": "unknown"}),
     ],
 )
 def test_terms_of_the_data(tmp_path, source, said, license, front):
@@ -216,14 +246,14 @@ def test_edited_cards_are_told_from_made_ones(tmp_path):
 
 def test_card_at_the_top_is_that_of_the_shipped_checkpoint(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    folder = Path("spaces_app", "synthetic_intents")
+    folder = shipped_checkpoint(Path("spaces_app"))
     card = sealed(model_card(RunRecord.read(folder), pictures=f"{folder.as_posix()}/"))
     assert Path("MODEL_CARD.md").read_text("utf-8") == card, f"examples/push_to_hub.py {folder} --card MODEL_CARD.md"
 
 
 def test_settings_of_the_shipped_checkpoint_are_those_it_was_trained_with():
     """What its settings leave out must not be another default by now: the card gives them as the run's."""
-    folder = REPOSITORY / "spaces_app" / "synthetic_intents"
+    folder = shipped_checkpoint(REPOSITORY / "spaces_app")
     config = LDEBMConfig.from_pretrained(folder)
     names = [config.id2label[symbol] for symbol in range(config.num_labels)]
     made = settings_of(str(folder)).model_config(AutoTokenizer.from_pretrained(folder), names)

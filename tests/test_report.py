@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ldebm_hf.explanation import DistinctiveWord, Explanation, SymbolExplanation
-from ldebm_hf.report import make_report, read_report, render_html, symbol_colors, write_report
+from ldebm_hf.report import make_report, read_report, render_html, symbol_colors, without_texts, write_report
 
 NASTY = '</script><script>alert("1")</script><b onclick=x> & \'"{{ 7 * 7 }}'
 TOPICS = ["rain", "rain", "sun", None, "sun"]
@@ -73,6 +73,14 @@ def test_shares_of_classes_leave_out_what_is_unknown(report):
     assert first == {"known": 2, "shares": {"rain": 1.0}} and second == {"known": 0, "shares": {}}
     assert third == {"known": 2, "shares": {"sun": 1.0}}
     assert make_report(explanation(), attributes={"topic": [None] * 5})["attributes"] == {}
+
+
+def test_without_texts_that_were_read(report):
+    given_away = without_texts(report)
+    assert not any(text in json.dumps([given_away["symbols"], given_away["map"]]) for text in ("one", "three", "four"))
+    assert given_away["symbols"][0]["generated"] == report["symbols"][0]["generated"]
+    assert [point[:3] for point in given_away["map"]["points"]] == [point[:3] for point in report["map"]["points"]]
+    assert report["symbols"][0]["closest"] and "written &amp; so on" in render_html(given_away)
 
 
 def test_figures_are_the_explanations(report):

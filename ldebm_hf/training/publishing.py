@@ -99,12 +99,16 @@ def write_card(folder: Path, place: str | None = None, file: Path | None = None)
         ValueError: the folder holds no model of this package.
     """
     file = file or folder / CARD
-    if file.is_file() and not is_untouched(file.read_text("utf-8")):
+    if _is_edited(file):
         return False
     pictures = os.path.relpath(folder, file.parent)
     card = model_card(RunRecord.read(folder), place, "" if pictures == "." else f"{Path(pictures).as_posix()}/")
     write_text(file, sealed(card))
     return True
+
+
+def _is_edited(card: Path) -> bool:
+    return card.is_file() and not is_untouched(card.read_text("utf-8"))
 
 
 def push(
@@ -126,8 +130,8 @@ def push(
         `str`: The address of the repository.
 
     Raises:
-        ValueError: a folder without a model or its code; a repository that is public where a private one is asked for,
-            or holds something else; a revision that names another state.
+        ValueError: a folder without a model or its code; a repository that is public where a private one is asked for
+            or the other way round, or that holds something else; a revision that names another state.
         PermissionError, ConnectionError, FileNotFoundError: as in [`hub_errors_explained`].
     """
     folder = Path(folder)
@@ -145,12 +149,16 @@ def push(
     with hub_errors_explained(repo_id):
         repository = open_repository(hub, repo_id, private=private)
         refuse_other_model(hub, repository, LDEBMConfig.model_type)
-        if not write_card(folder, repository.id):
+        if is_edited := _is_edited(folder / CARD):
             logger.warning("%s was edited by hand and is pushed as it is", folder / CARD)
         with TemporaryDirectory() as staged:
             _stage(folder, Path(staged), record)
+            if not is_edited:
+                Path(staged, CARD).unlink(missing_ok=True)  # a link to the folder's own
+                Path(staged, CARD).write_text(sealed(model_card(record, repository.id)), encoding="utf-8")
             message = "Upload model and record of its run"
             upload_model(hub, repository.id, Path(staged), PUSHED, tag=revision, message=message)
+        write_card(folder, repository.id)  # names the Hub's repository once the model is there
     return f"{hub.endpoint}/{repository.id}"
 
 

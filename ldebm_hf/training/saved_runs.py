@@ -23,6 +23,14 @@ def find_checkpoint(checkpoint: str) -> None:
         raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
 
 
+def shipped_checkpoint(folder: Path) -> Path:
+    """The checkpoint that comes with a page: the folder in the page's own that holds a model."""
+    models = sorted(folder.glob("*/model.safetensors"))
+    if not models:
+        raise FileNotFoundError(f"no checkpoint comes with {folder}: name one")
+    return models[0].parent
+
+
 def settings_of(checkpoint: str) -> Settings | None:
     """The settings that a local checkpoint was trained with, if they are beside it."""
     recipe = Path(checkpoint, "settings.yaml")

@@ -64,6 +64,15 @@ def test_training_texts_are_explained_beside_the_checkpoint(explain, checkpoint,
     assert Path(checkpoint, "config.json").read_bytes() == before
 
 
+def test_report_to_be_given_away_quotes_no_texts(explain, checkpoint, corpus, capsys):
+    explain.main([checkpoint, *QUICK, "--no_texts", "--min_label_probability", "0.01"])
+    report = read_report(Path(checkpoint, "report.json"))
+    quoted = Path(checkpoint, "report.json").read_text() + Path(checkpoint, "report.html").read_text()
+    assert not any(text in quoted for text in corpus.train.texts) and len(report["map"]["points"]) == 60
+    used = [symbol for symbol in report["symbols"] if symbol["num_texts"]]
+    assert used and all(len(symbol["generated"]) == 1 for symbol in used)
+
+
 def test_same_seed_same_report(explain, checkpoint, tmp_path, capsys):
     reports = []
     for seed in ("1", "1", "2"):

@@ -12,6 +12,7 @@ from untrained import SIZES, load_script, save_untrained
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import load_corpus
 from ldebm_hf.training import Settings
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 from ldebm_hf.training.settings import DataSettings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "generate.py"
@@ -39,6 +40,13 @@ def test_every_symbol_is_written_for_and_judged_twice(generate, checkpoint, corp
     assert [row.split()[0] for row in rows] == [name for name in corpus.label_names for _ in range(2)]
     assert "model reads: as asked for in" in printed and "held-out check: as asked for in" in printed
     assert corpus.validation.texts[0] in printed and "->" in printed
+
+
+def test_checkpoint_of_the_page_is_the_default(generate, capsys):
+    names = LDEBMConfig.from_pretrained(shipped_checkpoint(generate.SPACE)).id2label.values()
+    generate.main(["--num_samples", "1"])
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0].strip() for line in printed if line.split("  ")[0].strip() in names] == list(names)
 
 
 def test_chosen_symbols_by_name_and_id(generate, checkpoint, capsys):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
 
-TOKENS = {"hf_me": "me", "hf_other": "other"}
+TOKENS = {"hf_me": "me", "hf_other": "other", "hf_reader": "me"}
+READERS = {"hf_reader"}
 LARGE = ("*.safetensors", "*.png", "*.bin")
 REPOSITORY = r"/api/(?P<kind>models|spaces)/(?P<name>[^/]+/[^/]+)"
 FILE_OF_REPOSITORY = r"/(?P<space>spaces/)?(?P<name>[^/]+/[^/]+)"
@@ -133,15 +134,18 @@ class Handler(BaseHTTPRequestHandler):
     # Who asks, and for what.
 
     @property
+    def token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    @property
     def user(self) -> str | None:
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token and token not in TOKENS:
+        if self.token and self.token not in TOKENS:
             raise Refused(401, "Invalid credentials in Authorization header")
-        return TOKENS.get(token)
+        return TOKENS.get(self.token)
 
     def repository(self, kind: str, name: str, write: bool = False) -> Repository:
         repository = self.server.repositories.get((kind, name))
-        is_own = self.user == name.partition("/")[0]
+        is_own = self.user == name.partition("/")[0] and not (write and self.token in READERS)
         if repository is None or (repository.private and not is_own):
             raise Refused(404, "Repository not found", "RepoNotFound")
         if write and not is_own:
@@ -159,12 +163,13 @@ class Handler(BaseHTTPRequestHandler):
     def whoami(self) -> None:
         if self.user is None:
             raise Refused(401, "Invalid username or password.")
-        self.answer({"name": self.user, "type": "user", "orgs": []})
+        access = {"displayName": "a token", "role": "read" if self.token in READERS else "write"}
+        self.answer({"name": self.user, "type": "user", "orgs": [], "auth": {"accessToken": access}})
 
     def create(self) -> None:
         asked = json.loads(self.body)
         owner = asked["organization"] or self.user
-        if self.user is None or owner != self.user:
+        if self.user is None or owner != self.user or self.token in READERS:
             raise Refused(401 if self.user is None else 403, f"You don't have the rights to create {owner}'s repos")
         kind, name = asked["type"] + "s", f"{owner}/{asked['name']}"
         prefix = "spaces/" if kind == "spaces" else ""

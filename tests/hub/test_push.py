@@ -69,8 +69,10 @@ def test_cut_push_says_so_and_the_same_command_goes_on(hub, folder, monkeypatch)
     assert "the connection to" in said and "the same command goes on where it stopped" in said
     repository = hub.repositories["models", "me/texts"]
     assert set(repository.files) == {".gitattributes"} and len(hub.uploads) == 1, "all of it, or nothing"
+    assert not (folder / "README.md").exists(), "no card says that the model is on the Hub before it is"
     hub.uploads_before_cut = None
     push(monkeypatch, folder, "me/texts")
+    assert 'from_pretrained("me/texts"' in (folder / "README.md").read_text("utf-8")
     assert {"model.safetensors", "curves.png", "README.md"} <= set(repository.files)
     assert len(hub.uploads) == 2 and len(set(hub.uploads)) == 2, "what had arrived was not sent again"
 
@@ -89,6 +91,7 @@ def test_tokens_and_places(hub, folder, monkeypatch):
     assert "may not write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts")
     hub.create("models", "other/texts")
     assert "may not write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts", "--public")
+    assert "the token may only read" in refusal(monkeypatch, folder, "me/texts", "--token", "hf_reader")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no token"))
     assert "there is no token for the Hub" in refusal(monkeypatch, folder, "me/texts")
@@ -100,6 +103,11 @@ def test_repositories_that_are_there_already(hub, folder, monkeypatch):
     assert "'me/open' exists and is public" in refusal(monkeypatch, folder, "me/open")
     push(monkeypatch, folder, "me/open", "--public")
     assert "model.safetensors" in open_one.files
+    hidden = hub.create("models", "me/hidden", private=True)
+    assert "'me/hidden' exists and is private, and a public" in refusal(monkeypatch, folder, "me/hidden", "--public")
+    assert len(hidden.commits) == 1
+    push(monkeypatch, folder, "me/hidden")
+    assert "model.safetensors" in hidden.files
     taken = hub.create("models", "me/taken", private=True, files={"config.json": b'{"model_type": "bert"}'})
     assert "'me/taken' holds another model, of model_type 'bert'" in refusal(monkeypatch, folder, "me/taken")
     assert len(taken.commits) == 1

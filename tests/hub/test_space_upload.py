@@ -39,10 +39,12 @@ def test_own_checkpoint_and_what_an_earlier_page_had(hub, folder, monkeypatch):
     space.commit(space.files | {"ldebm_hf/removed.py": b"of an earlier version"})
     deploy(monkeypatch, "--repo_id", "me/page", "--checkpoint", folder)
     assert "ldebm_hf/removed.py" not in space.files and ".gitattributes" in space.files
-    weights = [content for name, content in space.files.items() if name.endswith("s/model.safetensors")]
-    assert weights[0] == (folder / "model.safetensors").read_bytes()
-    deploy(monkeypatch, "--repo_id", "me/page", "--checkpoint", "me/texts")
-    assert space.variables == {"LDEBM_CHECKPOINT": "me/texts"}
+    weights = {name for name in space.files if name.count("/") == 1 and name.endswith("/model.safetensors")}
+    assert weights == {f"{folder.name}/model.safetensors"}, "the page shows the one that there is"
+    assert space.files[weights.pop()] == (folder / "model.safetensors").read_bytes()
+    space.private = True
+    deploy(monkeypatch, "--repo_id", "me/page", "--checkpoint", "me/texts")  # the page stays private
+    assert space.private and space.variables == {"LDEBM_CHECKPOINT": "me/texts"}
 
 
 def test_refusals(hub, monkeypatch):

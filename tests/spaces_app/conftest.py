@@ -1,4 +1,4 @@
-"""The Space's modules, as its own folder sees them, and a page of an untrained model."""
+"""The Space's modules, as its own folder sees them, and a page of an untrained model, started."""
 
 import sys
 from pathlib import Path
@@ -40,3 +40,23 @@ def priors(tmp_path_factory) -> Path:
     config = LDEBMConfig.from_preset("vae", modality="point", latent_size=2, point_hidden_size=8)
     LDEBMModel(config).save_pretrained(folder / "gaussians" / "vae")
     return folder
+
+
+@pytest.fixture(scope="session")
+def app(space_on_path):
+    pytest.importorskip("gradio")
+    import app
+
+    return app
+
+
+@pytest.fixture(scope="session")
+def page(app, checkpoint, priors):
+    return app.build(checkpoint, priors)
+
+
+@pytest.fixture(scope="session")
+def address(app, page):
+    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **app.LAUNCH_OPTIONS)
+    yield address
+    page.close()

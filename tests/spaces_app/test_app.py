@@ -11,22 +11,8 @@ ENDPOINTS = {"/write", "/read", "/decode_at", "/interpolate", "/reverse_diffusio
 
 
 @pytest.fixture(scope="module")
-def app(space_on_path):
-    import app
-
-    return app
-
-
-@pytest.fixture(scope="module")
-def page(app, checkpoint, priors):
-    return app.build(checkpoint, priors)
-
-
-@pytest.fixture(scope="module")
-def visitor(app, page):
-    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **app.LAUNCH_OPTIONS)
-    yield client.Client(address, verbose=False)
-    page.close()
+def visitor(address):
+    return client.Client(address, verbose=False)
 
 
 def tabs_of(page) -> list[str]:
@@ -58,11 +44,11 @@ def rows(table) -> list[list]:
 
 
 def test_write(visitor):
-    table, note = visitor.predict(["food", "drink"], 2, 4, 0, 0, api_name="/write")
+    table, note = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert [row[1] for row in rows(table)] == ["food", "food", "drink", "drink"]
     hits = sum(row[1] == row[2] for row in rows(table))
     assert note == f"The model reads back what was asked for in {hits} of 4 sentences."
-    again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, api_name="/write")
+    again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert again == table
 
 
@@ -101,12 +87,13 @@ def test_compare_priors(visitor):
 @pytest.mark.parametrize(
     ("arguments", "name", "said"),
     [
+        ((["food"], 2, 4, 0, 7, 0), "/write", "maximum|least probability"),
         (("",), "/read", "Please write something"),
         (("a" * 500,), "/read", "400 characters"),
         (("we like bread", "", 2, 4, 0), "/complete", "Write <mask> for a missing word"),
         ((1e9, 0), "/decode_at", "x must be a number from"),
-        (([], 2, 4, 0, -3), "/write", "seed|minimum"),
-        ((["weather"], 2, 4, 0, 0), "/write", "weather"),
+        (([], 2, 4, 0, 0, -3), "/write", "seed|minimum"),
+        ((["weather"], 2, 4, 0, 0, 0), "/write", "weather"),
     ],
 )
 def test_bad_requests_get_a_sentence(visitor, arguments, name, said):
@@ -133,7 +120,7 @@ def test_visitors_at_once_get_their_own_answers(visitor):
     asked = [(symbol, seed) for symbol in ("food", "drink") for seed in range(4)]
 
     def write(symbol, seed, own):
-        return own.predict([symbol], 2, 4, 1, seed, api_name="/write")[0]["data"]
+        return own.predict([symbol], 2, 4, 1, 0, seed, api_name="/write")[0]["data"]
 
     alone = [write(*one, visitor) for one in asked]
     with ThreadPoolExecutor(len(asked)) as pool:

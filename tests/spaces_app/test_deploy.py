@@ -1,16 +1,27 @@
 """The folder of the Space: complete, runnable by itself, without what it does not need."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors import safe_open
+
+from ldebm_hf import LDEBMConfig
+from ldebm_hf.report import read_report
+from ldebm_hf.run_record import RunRecord
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 READ_NAMES = """
+from pathlib import Path
 from ldebm_hf import exploration
-print(exploration.__file__, len(exploration.Explorer.from_checkpoint("synthetic_intents").names))
+from ldebm_hf.training.saved_runs import shipped_checkpoint
+shipped = shipped_checkpoint(Path.cwd())
+print(exploration.__file__, shipped.name, *exploration.Explorer.from_checkpoint(shipped).names.values())
 """
 SPACE = Path(__file__).parents[2] / "spaces_app"
 
@@ -22,26 +33,47 @@ def deploy(space_on_path):
     return deploy
 
 
-def test_folder_runs_without_the_repository(deploy, tmp_path):
+@pytest.fixture(scope="module")
+def shipped() -> Path:
+    return shipped_checkpoint(SPACE)
+
+
+def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     deploy.main(["--output_dir", str(tmp_path / "space")])
     names = {path.name for path in (tmp_path / "space").iterdir()}
-    assert {"app.py", "tabs.py", "README.md", "requirements.txt", "ldebm_hf", "synthetic_intents", "priors"} == names
+    assert names == {"app.py", "tabs.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
     environment = {"PYTHONPATH": str(tmp_path / "space"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", READ_NAMES]
     run = subprocess.run(command, cwd=tmp_path / "space", env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    place, number = run.stdout.split()
-    assert place.startswith(str(tmp_path)) and number == "8"
+    place, name, *symbols = run.stdout.split()
+    assert place.startswith(str(tmp_path)) and name == shipped.name
+    assert symbols == list(LDEBMConfig.from_pretrained(shipped).id2label.values())
 
 
-def test_own_checkpoint_takes_the_place_of_the_shipped_one(deploy, checkpoint, tmp_path):
+def test_shipped_checkpoint_is_small_and_brings_no_texts_of_others(shipped):
+    assert [place.parent for place in SPACE.glob("*/model.safetensors")] == [shipped]
+    assert (shipped / "model.safetensors").stat().st_size <= 16e6
+    with safe_open(shipped / "model.safetensors", "pt") as weights:
+        prior = {weights.get_tensor(name).dtype for name in weights.keys() if name.startswith("prior.")}
+    assert prior == {torch.float32}
+    record = RunRecord.read(shipped)
+    assert record.settings and record.evaluation and record.symbols
+    report = read_report(shipped / "report.json")
+    if record.setting("data.source") != "synthetic":
+        assert not any(symbol["closest"] for symbol in report["symbols"])
+        assert not any(text for *_, text in report["map"]["points"])
+
+
+def test_own_checkpoint_takes_the_place_of_the_shipped_one(deploy, shipped, checkpoint, tmp_path):
     deploy.assemble(tmp_path / "space", checkpoint)
-    shipped = tmp_path / "space" / "synthetic_intents"
-    assert (shipped / "model.safetensors").read_bytes() == Path(checkpoint, "model.safetensors").read_bytes()
-    assert (shipped / "texts.txt").is_file() and not (shipped / "settings.yaml").exists()
+    own = tmp_path / "space" / Path(checkpoint).name
+    assert (own / "model.safetensors").read_bytes() == Path(checkpoint, "model.safetensors").read_bytes()
+    assert (own / "texts.txt").is_file() and not (own / "settings.yaml").exists()
+    assert not (tmp_path / "space" / shipped.name).exists()
 
 
-def test_bad_folders(deploy, tmp_path):
+def test_bad_folders(deploy, checkpoint, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ValueError, match="output_dir must be new or empty"):
@@ -49,6 +81,9 @@ def test_bad_folders(deploy, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="checkpoint must hold a model.safetensors"):
         deploy.assemble(tmp_path / "space", str(tmp_path / "empty"))
+    shutil.copytree(checkpoint, tmp_path / "priors")
+    with pytest.raises(ValueError, match="checkpoint must be called other than 'priors'"):
+        deploy.assemble(tmp_path / "other", str(tmp_path / "priors"))
 
 
 def test_front_matter_and_requirements():

@@ -1,0 +1,123 @@
+"""The page in headless Chromium: every tab used as a person would, by mouse and keyboard, on two sizes of screen."""
+
+import re
+import shutil
+
+import pytest
+
+pytest.importorskip("gradio")
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+LONG = 60_000  # milliseconds that an answer may take on a busy machine
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page on a screen of some size; what goes wrong in it fails the test, and nothing else is asked."""
+    opened, wrong = [], []
+
+    def opens(screen):
+        view = browser.new_page(viewport=screen)
+        view.set_default_timeout(LONG)
+        view.route("**/*", lambda route: route.continue_() if route.request.url.startswith(address) else route.abort())
+        view.on("pageerror", lambda error: wrong.append(str(error)))
+        view.goto(address)
+        view.get_by_role("tab", name="Write", exact=True).wait_for()
+        opened.append(view)
+        return view
+
+    yield opens
+    for view in opened:
+        view.close()
+    assert not wrong
+
+
+def shown(locator):
+    return playwright.expect(locator.locator("visible=true").first)
+
+
+def open_tab(view, name):
+    tab = view.get_by_role("tab", name=name, exact=True)
+    if tab.locator("visible=true").count() == 0:  # where there is no room, tabs are in a menu
+        view.locator(".overflow-menu button").first.click()
+        view.get_by_role("button", name=name, exact=True).or_(view.get_by_text(name, exact=True)).last.click()
+    else:
+        tab.click()
+
+
+def press(view, name):
+    view.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
+
+
+def box(view, label):
+    return view.get_by_label(label, exact=True).locator("visible=true").first
+
+
+@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_tab_answers_and_fits_the_screen(visit, screen):
+    view = visit(screen)
+    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    press(view, "Write")
+    shown(view.get_by_text("The model reads back what was asked for in")).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+    open_tab(view, "Read a text")
+    box(view, "Your text").fill("we sell zebras")
+    press(view, "Read")
+    shown(view.get_by_text("does not know 1 of the 3 words: zebras")).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+    open_tab(view, "Latent map")
+    picture = view.locator("#map img").first
+    picture.click(position={"x": 60, "y": 60})
+    shown(view.get_by_label("Written there")).to_have_value(re.compile(r"\[(food|drink)\]$"), timeout=LONG)
+    assert float(box(view, "x").input_value()) != 0
+    press(view, "Go from A to B")
+    shown(view.get_by_text("100%", exact=True)).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+    open_tab(view, "Reverse diffusion")
+    press(view, "Diffuse")
+    shown(view.get_by_text("6 (noise)")).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+    open_tab(view, "Complete")
+    box(view, "A text with gaps").fill("we <mask> bread")
+    press(view, "Complete")
+    shown(view.get_by_text("*", exact=False).filter(has_text="bread")).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+    open_tab(view, "Compare priors")
+    press(view, "Draw")
+    shown(view.get_by_text("standard normal (VAE)")).to_be_visible(timeout=LONG)
+    assert view.evaluate(fits)
+
+
+def test_keyboard_alone(visit):
+    view = visit(WIDE)
+    keys = view.keyboard
+    view.get_by_role("tab", name="Write", exact=True).focus()
+    keys.press("Tab")
+    keys.press("Enter")
+    open_by_key = view.get_by_role("tab", name="Read a text", exact=True)
+    playwright.expect(open_by_key).to_have_attribute("aria-selected", "true")
+    box(view, "Your text").focus()
+    keys.press("Control+A")
+    keys.type("they sell red zebras")
+    keys.press("Shift+Enter")
+    shown(view.get_by_text("does not know 1 of the 4 words: zebras")).to_be_visible(timeout=LONG)
+
+
+def test_mistake_is_told_in_a_sentence(visit):
+    view = visit(WIDE)
+    open_tab(view, "Read a text")
+    box(view, "Your text").fill("")
+    press(view, "Read")
+    shown(view.get_by_text("Please write something")).to_be_visible(timeout=LONG)
+    assert "Traceback" not in view.content()
