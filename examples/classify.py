@@ -21,13 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.atomic import write_text
+from ldebm_hf.data import NO_LABEL, Corpus
 from ldebm_hf.data.files import read_table
 from ldebm_hf.data.tables import column_of, require_text
+from ldebm_hf.scores.checkpoints import naming_scores
+from ldebm_hf.scores.reading import read_texts
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
 
 RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
@@ -68,10 +71,14 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"note: {note}")
 
     # 1. A model, trained if need be.
+    corpus = None
     if not is_model(options.checkpoint):
-        train(options, of_training)
+        corpus = train(options, of_training)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+
+    if corpus is not None:
+        print_held_out_scores(model, tokenizer, corpus)
 
     # 2. Names for the texts.
     if options.text:
@@ -88,7 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(texts):,} texts named in {options.output_file}")
 
 
-def train(options: argparse.Namespace, of_training: list[str]) -> None:
+def train(options: argparse.Namespace, of_training: list[str]) -> Corpus:
+    """Train a model in the folder of the checkpoint, and return what it was trained and selected on."""
     if options.input_file is None or options.label_column is None:
         raise FileNotFoundError(
             f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and --label_column"
@@ -102,6 +110,20 @@ def train(options: argparse.Namespace, of_training: list[str]) -> None:
         trainer.say(f"note: {note}")
     trainer.say(f"{corpus.train.num_labelled:,} of {len(corpus.train):,} training texts have a label")
     trainer.train()
+    return corpus
+
+
+def print_held_out_scores(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> None:
+    held_out = corpus.validation.select([i for i, label in enumerate(corpus.validation.labels) if label != NO_LABEL])
+    if not len(held_out):
+        return
+    probabilities = read_texts(model, tokenizer, held_out.texts, reconstruct=False).probabilities
+    scores = naming_scores(probabilities, model.config.id2label, corpus, held_out)
+    if scores:
+        print(
+            f"{len(held_out):,} held-out texts with a label, by which the model was selected: "
+            f"{scores['label_accuracy']:.1%} right, probabilities off by {scores['calibration_error']:.1%} (ECE)"
+        )
 
 
 def is_model(checkpoint: str) -> bool:

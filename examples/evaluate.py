@@ -92,7 +92,7 @@ def make_table(options: argparse.Namespace) -> None:
     runs = [run_of(name, seed) for seed in options.seeds for name in names]
     check_split(runs[0].settings.load_corpus(), options.split)
     finish = partial(train_and_score, plan=plan, options=scoring)
-    if plan.measure == "control" and not options.train_only:
+    if plan.measure == "control":
         if scoring.language_model is None and plan.language_model:
             of_language = run_of(LANGUAGE_MODEL, 0)
             of_language.finish(finish)

@@ -6,7 +6,8 @@
     python examples/explain.py someone/model --data my.csv --text_column body --attribute_columns topic,author
 
 Each symbol has its share of the texts, the words that set it apart, the sentences that the model is surest have it,
-sentences that it writes for it, and a suggested name. Labels and attributes of the texts, if there are any, are shown
+sentences that it writes for it, and a suggested name. A model of documents writes words, and these are scored beside
+topics of LDA. Labels and attributes of the texts, if there are any, are shown
 beside it; nothing is learned from them. Names that are given go into the checkpoint's config.json, and from then on
 `generate(class_labels="refund request")` takes them.
 """
@@ -16,10 +17,11 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.atomic import write_text
@@ -27,6 +29,7 @@ from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.explanation import Explanation
 from ldebm_hf.report import make_report, without_texts, write_report
 from ldebm_hf.text_table import text_table
+from ldebm_hf.topics import compare_with_lda
 from ldebm_hf.training.publishing import CARD, write_card
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 from ldebm_hf.training.settings import DataSettings
@@ -51,7 +54,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--max_texts", type=int, default=20000, help="of more, so many at random (default 20000)")
     parser.add_argument("--num_words", type=int, default=10, help="words per symbol (default 10)")
     parser.add_argument("--num_texts", type=int, default=5, help="closest texts per symbol (default 5)")
-    parser.add_argument("--num_samples", type=int, default=5, help="sentences to write per symbol (default 5)")
+    parser.add_argument("--num_samples", type=int, help="sentences (5) or words of documents (10) per symbol")
     parser.add_argument("--guidance_scale", type=float, help="how much these insist on it; default: the model's")
     parser.add_argument("--min_label_probability", type=float, help="write again what the model reads so with less")
     parser.add_argument("--no_texts", action="store_true", help="quote no texts of the data, to give the report away")
@@ -106,12 +109,15 @@ def main(arguments: list[str] | None = None) -> None:
         model.name_symbols(suggestions(explanation))
         explanation = renamed(explanation, model.config.id2label)
 
+    topics = topics_beside_lda(explanation, corpus, tokenizer, options)
+
     # 3. The report, and the names for good.
     report = make_report(
         explanation,
         title=f"Symbols of {options.checkpoint}",
         details={"texts": f"{corpus.name}, {chosen}", "terms of the data": corpus.license},
         attributes=known_classes(corpus, split),
+        topics=topics,
         projection=options.projection,
         seed=options.seed,
     )
@@ -124,10 +130,15 @@ def main(arguments: list[str] | None = None) -> None:
     if Path(options.checkpoint, CARD).is_file():
         write_card(Path(options.checkpoint))
     print_symbols(explanation)
+    if topics:
+        print_topic_scores(topics)
     print(f"\nWrote {files[0]} and {files[1]}. Next:")
     if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():
         print(f"  python examples/explain.py {options.checkpoint} --names 0='a name of yours'   # or --auto_names")
     some = max(explanation.symbols, key=lambda symbol: symbol.num_texts)
+    if explanation.modality == "document":
+        print(f'  python examples/classify.py {options.checkpoint} --text "a text of your own"')
+        return
     script = "respond.py" if model.config.context_size else "generate.py"
     print(f"  python examples/{script} {options.checkpoint} --class_labels {some.name!r} --num_samples 10")
 
@@ -186,6 +197,17 @@ def known_classes(corpus: Corpus, split: Split) -> dict[str, list[str | None]]:
     }
 
 
+def topics_beside_lda(
+    explanation: Explanation, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, options: argparse.Namespace
+) -> dict[str, Any] | None:
+    """Scores of what a model of documents writes for the symbols that have texts; none without two words."""
+    topics = [symbol.generated for symbol in explanation.symbols if symbol.num_texts]
+    if explanation.modality != "document" or len(topics[0]) < 2:
+        return None
+    train, both = (at_most(split_of(corpus, name), options.max_texts, options.seed) for name in ("train", "all"))
+    return compare_with_lda(topics, train.texts, both.texts, tokenizer, seed=options.seed)
+
+
 def suggestions(explanation: Explanation) -> dict[int, str]:
     """The suggested names of the symbols that have texts and no name of their own yet."""
     taken = {symbol.name for symbol in explanation.symbols}
@@ -212,17 +234,28 @@ def save_names(config: Path, names: dict[int, str]) -> None:
 def print_symbols(explanation: Explanation) -> None:
     symbols = sorted(explanation.symbols, key=lambda symbol: -symbol.num_texts)
     sure = ["-" if symbol.confidence is None else f"{symbol.confidence:.0%}" for symbol in symbols]
+    words = [[item.word for item in symbol.words] for symbol in symbols]
+    if explanation.modality == "document" and symbols[0].generated:
+        words = [symbol.generated for symbol in symbols]
     columns = {
         "symbol": [str(symbol.id) for symbol in symbols],
         "name": [symbol.name for symbol in symbols],
         "share": [f"{symbol.share:.1%}" for symbol in symbols],
         "sure": sure,
         "suggested name": [symbol.suggested_name for symbol in symbols],
-        "words": [" ".join(item.word for item in symbol.words[:NUM_WORDS_PRINTED]) for symbol in symbols],
+        "words": [" ".join(own[:NUM_WORDS_PRINTED]) for own in words],
     }
     print(text_table(columns))
     used = f"{explanation.num_used} of {len(symbols)} symbols used"
     print(f"\n{len(explanation.texts):,} texts, {used}, entropy {explanation.usage_entropy:.2f} nats")
+
+
+def print_topic_scores(topics: dict[str, Any]) -> None:
+    own, lda = (f"{topics[name]['coherence']:.3f}, {topics[name]['diversity']:.0%}" for name in ("own", "lda"))
+    print(
+        f"{topics['num_words']} words written per symbol: coherence (NPMI) and share of different words {own}; "
+        f"of LDA {lda}; on {topics['num_texts']:,} texts"
+    )
 
 
 if __name__ == "__main__":

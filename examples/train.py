@@ -42,6 +42,12 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
+    if tokenizer is not None:
+        max_length = settings.data.max_length
+        cut = float((trainer.train_set.lengths >= max_length).mean())
+        if cut > 0.01:
+            trainer.say(f"  note: {cut:.0%} of the training {unit}s fill data.max_length={max_length} tokens, "
+                        "and what they have beyond is cut off")
     if config.has_symbols:
         labelled = corpus.train.num_labelled
         rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
@@ -57,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
     trainer.say(f"  python examples/{script} {folder}{options}")
-    if config.has_symbols and settings.modality == "text":
+    if config.has_symbols and settings.modality != "point":
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 

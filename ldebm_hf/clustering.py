@@ -1,4 +1,5 @@
-"""Geometric clustering: pseudo-labels from where a text's posterior mean lies. The only file that imports faiss."""
+"""Geometric clustering: pseudo-labels from where a text's features lie, its posterior mean for one. The only file that
+imports faiss."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -15,9 +16,9 @@ class ClusteringSettings:
         default=None,
         metadata={"help": 'cluster unlabelled texts (false: "w/o GC"); none: with the diffusion prior'},
     )
-    features: Literal["whitened", "mean"] = field(
+    features: Literal["whitened", "mean", "words"] = field(
         default="mean",
-        metadata={"help": '"mean": posterior means; "whitened": PCA-whitened ones (published)'},
+        metadata={"help": '"mean": posterior means; "whitened": PCA-whitened (published); "words": LSA'},
     )
     num_components: int = field(
         default=3,
@@ -45,12 +46,12 @@ class ClusteringSettings:
 
 @dataclass
 class Clusters:
-    """K-means centroids in a space of features of posterior means.
+    """K-means centroids in a space of features of posterior means, or of vectors of another origin.
 
     Features are `means @ projection.T + offset`, scaled to unit length if `normalize`.
 
     Args:
-        projection (`np.ndarray` of shape `(num_features, latent_size)`), offset (`np.ndarray` of shape
+        projection (`np.ndarray` of shape `(num_features, size)`), offset (`np.ndarray` of shape
             `(num_features,)`), centroids (`np.ndarray` of shape `(num_symbols, num_features)`): float32.
         normalize (`bool`): whether features lie on the unit sphere.
     """
@@ -71,8 +72,8 @@ class Clusters:
         """K-means, after PCA-whitening and projection to the unit sphere if the settings say so.
 
         Args:
-            means (`np.ndarray` of shape `(n, latent_size)`): posterior means, finite; always in the same order,
-                because K-means picks its initial centroids by index.
+            means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, finite; always in the same
+                order, because K-means picks its initial centroids by index.
             num_symbols (`int`): K, at most n.
             previous (`np.ndarray` of shape `(n,)`, *optional*): the texts' clusters of the last epoch. With
                 `initialization="previous"` cluster k starts where the texts of last epoch's cluster k lie now (last

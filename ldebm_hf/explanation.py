@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from .dialogue_turns import encode_contexts
 from .distinctive_words import WORD_SCORES, WordScore, short_names, telling_words, top_words
+from .topic_words import symbol_topics
 
 NUM_NAMING_WORDS = 50
 """Of so many words a name is made; most of the first ones may be stop words."""
@@ -40,7 +41,7 @@ class SymbolExplanation:
         confidence (`float`, *optional*): Their mean probability p(y|x) of the symbol; `None` without any.
         words (`list[DistinctiveWord]`): What sets them apart, the most telling first.
         closest (`list[str]`): Different ones of them with the highest p(y|x), the highest first.
-        generated (`list[str]`): Texts written for the symbol.
+        generated (`list[str]`): Texts written for the symbol; by a model of documents words, the most relevant first.
     """
 
     id: int
@@ -65,6 +66,7 @@ class Explanation:
         log_odds (`np.ndarray` of shape `(num_texts,)`): log p/(1 - p) of those symbols' p = p(y|x), which still tells
             apart what rounds to 1.
         latents (`np.ndarray` of shape `(num_texts, total_latent_size)`): Posterior means, of codes probabilities.
+        modality (`str`): What the model is of, `"text"` or `"document"`.
     """
 
     symbols: list[SymbolExplanation]
@@ -73,6 +75,7 @@ class Explanation:
     assignments: np.ndarray
     log_odds: np.ndarray
     latents: np.ndarray
+    modality: str = "text"
 
     @property
     def num_used(self) -> int:
@@ -107,7 +110,7 @@ class LDEBMExplanationMixin:
         contexts: Sequence[Sequence[str]] | None = None,
         num_words: int = 10,
         num_texts: int = 5,
-        num_samples: int = 5,
+        num_samples: int | None = None,
         word_score: WordScore = "log_odds",
         batch_size: int = 256,
         generator: torch.Generator | None = None,
@@ -127,14 +130,16 @@ class LDEBMExplanationMixin:
                 marked as `ldebm_hf.data` marks them. Texts are then written in contexts evenly spaced among these.
             num_words (`int`, *optional*, defaults to 10): Words per symbol at most, those above 0.
             num_texts (`int`, *optional*, defaults to 5): Real texts per symbol at most.
-            num_samples (`int`, *optional*, defaults to 5): Texts to write per symbol; 0 writes none.
+            num_samples (`int`, *optional*): Texts to write per symbol, by default 5; for a model of documents words,
+                by default 10. 0 writes none.
             word_score (`str`, *optional*, defaults to `"log_odds"`): `"log_odds"` (z-scores against the other symbols;
                 Monroe et al., 2008) or `"ctfidf"` (c-TF-IDF, without stop words; Grootendorst, 2022).
             batch_size (`int`, *optional*, defaults to 256): Texts to read or write at a time.
             generator (`torch.Generator`, *optional*): Source of the noise of the texts written.
             show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
             generation_kwargs: As in [`generate`]: `guidance_scale`, decoding options. The unknown word is not written
-                unless `suppress_tokens` says otherwise.
+                unless `suppress_tokens` says otherwise. For a model of documents as in
+                [`~ldebm_hf.topic_words.symbol_topics`].
 
         Returns:
             [`Explanation`]
@@ -144,14 +149,17 @@ class LDEBMExplanationMixin:
                 a number or `word_score` that is not allowed.
         """
         self.require_symbols()
-        if self.config.modality != "text":
-            raise ValueError(f"explain reads texts and cannot be asked of a model of {self.config.modality}s")
+        if self.config.modality == "point":
+            raise ValueError("explain reads texts and cannot be asked of a model of points")
         if self.training:
             raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
         if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
         if word_score not in WORD_SCORES:
             raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
+        of_documents = self.config.modality == "document"
+        if num_samples is None:
+            num_samples = 10 if of_documents else 5
         numbers = {"num_words": num_words, "num_texts": num_texts, "num_samples": num_samples}
         for name, value in {**numbers, "batch_size": batch_size}.items():
             least = 1 if name == "batch_size" else 0
@@ -166,10 +174,14 @@ class LDEBMExplanationMixin:
         members = [np.flatnonzero(assignments == symbol) for symbol in range(self.config.num_labels)]
         words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
         suggested = short_names([[item.word for item in own] for own in words], [len(own) > 0 for own in members])
-        options = {"suppress_tokens": [self.config.unk_token_id], **generation_kwargs}
-        generated = self._write_symbols(
-            tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
-        )
+        if of_documents and num_samples:
+            options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
+            generated = symbol_topics(self, tokenizer, **options)
+        else:
+            options = {"suppress_tokens": [self.config.unk_token_id], **generation_kwargs}
+            generated = self._write_symbols(
+                tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
+            )
         symbols = [
             SymbolExplanation(
                 id=symbol,
@@ -184,7 +196,7 @@ class LDEBMExplanationMixin:
             )
             for symbol, own in enumerate(members)
         ]
-        return Explanation(symbols, word_score, texts, assignments, log_odds, latents)
+        return Explanation(symbols, word_score, texts, assignments, log_odds, latents, self.config.modality)
 
     def name_symbols(self, names: Mapping[int | str, str] | Sequence[str]) -> None:
         """

@@ -136,6 +136,9 @@ class PaperTable:
         recipe = read_recipe(recipes / f"{self.recipe}.yaml")
         if "preset" in of_row.get("model", {}):
             recipe["model"] = {name: value for name, value in recipe["model"].items() if name in ARCHITECTURE}
+        if row in self.text_baselines:  # which go by the texts and labels alone, whatever models learn from them
+            changes = {section: values for section, values in merge(recipe, changes).items() if section == "data"}
+            recipe = {}
         return StudyRun.of(name, seed, folder / self.study / name / str(seed), merge(recipe, of_row, changes))
 
     def by_row(self, scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:

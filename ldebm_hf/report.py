@@ -10,6 +10,9 @@ The JSON file is an object with
     usage_entropy      of the symbols' shares, in nats; at most log num_symbols
     confidence         mean probability of the texts' likeliest symbols
     word_score         "log_odds" or "ctfidf"
+    modality           "text" or "document": what `generated` holds, texts or words
+    topics             null, or of documents {num_words, num_texts, own, lda}: coherence and diversity of the words
+                       that the symbols write, beside LDA's (`ldebm_hf.topics.compare_with_lda`)
     attributes         {attribute: {known, shares}}: texts for which it is known, and {class: share of those}
     map                {projection, explained, points}: "pca" or "umap"; the two components' shares of the variance
                        (null for umap); and a sample of texts as [x, y, symbol, beginning of the text]
@@ -52,6 +55,7 @@ def make_report(
     title: str = "Symbols",
     details: Mapping[str, str] | None = None,
     attributes: Mapping[str, Sequence[str | None]] | None = None,
+    topics: Mapping[str, Any] | None = None,
     projection: Projection = "pca",
     max_points: int = 3000,
     seed: int = 0,
@@ -63,6 +67,7 @@ def make_report(
         title (`str`, *optional*, defaults to `"Symbols"`), details (`Mapping[str, str]`, *optional*): of the report.
         attributes (`Mapping[str, Sequence[str | None]]`, *optional*): what is known of the texts, by the attribute's
             name: one class name per text, in step with `explanation.texts`, `None` where unknown.
+        topics (`Mapping[str, Any]`, *optional*): of documents what `compare_with_lda` returns.
         projection (`str`, *optional*, defaults to `"pca"`): of the latents to the plane: `"pca"`, or `"umap"`, which
             needs umap-learn and is fitted to the texts on the map alone.
         max_points (`int`, *optional*, defaults to 3000): texts on the map; of more, so many at random.
@@ -91,6 +96,8 @@ def make_report(
         "usage_entropy": explanation.usage_entropy,
         "confidence": explanation.confidence,
         "word_score": explanation.word_score,
+        "modality": explanation.modality,
+        "topics": None if topics is None else dict(topics),
         "attributes": {name: _distribution(classes) for name, classes in known.items()},
         "map": _latent_map(explanation, projection, max_points, seed),
         "symbols": [

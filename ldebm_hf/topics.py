@@ -1,67 +1,14 @@
-"""Topics as lists of words: what a model of documents writes for a symbol, and what LDA finds."""
+"""Topics as lists of words: those of LDA, and how good any are, as what a model's symbols write."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .bag_of_words import marks
-from .modeling_ldebm import LDEBMModel
-
-
-@torch.no_grad()
-def symbol_topics(
-    model: LDEBMModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    num_words: int = 10,
-    relevance: float = 0.6,
-    num_samples: int = 500,
-    guidance_scale: float | None = None,
-    generator: torch.Generator | None = None,
-) -> list[list[str]]:
-    """
-    The words that the generator writes for each symbol y, the most relevant first.
-
-    p(w|y) is the mean of p(w|z) over samples of the prior for y; a word's relevance is
-    λ log p(w|y) + (1 - λ) log p(w|y)/p(w) (Sievert and Shirley, 2014), p(w) being its frequency in the training
-    corpus.
-
-    Args:
-        model ([`LDEBMModel`]): Of documents, in evaluation mode.
-        tokenizer (`PreTrainedTokenizerBase`): The model's.
-        num_words (`int`, *optional*, defaults to 10): Words per symbol.
-        relevance (`float`, *optional*, defaults to 0.6): λ, from 0 (words that set a symbol apart, rare ones first)
-            to 1 (its most frequent words).
-        num_samples (`int`, *optional*, defaults to 500): Latents per symbol.
-        guidance_scale (`float`, *optional*), generator (`torch.Generator`, *optional*): As in `model.sample_latents`.
-
-    Returns:
-        `list[list[str]]`: by symbol.
-
-    Raises:
-        ValueError: For a model that is not of documents, without symbols or in training mode, and a number that is not
-            allowed.
-    """
-    if model.config.modality != "document":
-        raise ValueError(f"symbol_topics needs a model of documents, got one of {model.config.modality}s")
-    model.require_symbols()
-    if model.training:
-        raise ValueError("model must be in evaluation mode: call model.eval()")
-    _check_relevance(relevance)
-    no_words = torch.tensor(marks(model.config), device=model.device)
-    if not 1 <= num_words <= model.config.vocab_size - len(no_words):
-        raise ValueError(f"num_words must be 1 to {model.config.vocab_size - len(no_words)}, got {num_words}")
-    frequency = model.decoder.background.log_softmax(-1)
-    topics = []
-    for symbol in range(model.config.num_labels):
-        options = {} if guidance_scale is None else {"guidance_scale": guidance_scale}
-        latents = model.sample_latents(num_samples, class_labels=symbol, generator=generator, **options)
-        total = sum(model.decoder(part).softmax(-1).sum(0) for part in latents.split(100))
-        scores = _relevance((total / num_samples).log(), frequency, relevance).index_fill(0, no_words, -torch.inf)
-        topics.append(tokenizer.convert_ids_to_tokens(scores.topk(num_words).indices.tolist()))
-    return topics
+from .scores.topics import topic_coherence, topic_diversity
+from .topic_words import check_relevance, relevances
 
 
 def lda_topics(
@@ -76,7 +23,7 @@ def lda_topics(
 ) -> list[list[str]]:
     """
     Topics by latent Dirichlet allocation (Blei et al., 2003; online variational Bayes of scikit-learn) on the words of
-    a document tokenizer, ranked as in [`symbol_topics`].
+    a document tokenizer, ranked as in [`~ldebm_hf.topic_words.symbol_topics`].
 
     Args:
         texts (`Sequence[str]`): What is fitted.
@@ -87,7 +34,7 @@ def lda_topics(
     """
     from sklearn.decomposition import LatentDirichletAllocation
 
-    _check_relevance(relevance)
+    check_relevance(relevance)
     counts = count_matrix(texts, tokenizer)
     lda = LatentDirichletAllocation(num_topics, learning_method="online", max_iter=max_iter, random_state=seed)
     components = lda.fit(counts).components_
@@ -96,7 +43,7 @@ def lda_topics(
         frequency = torch.from_numpy(np.log(np.asarray(counts.sum(0)).ravel() / counts.sum()))
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     never = torch.isneginf(frequency)
-    scores = [_relevance(row, frequency, relevance).masked_fill(never, -torch.inf) for row in of_topics]
+    scores = [relevances(row, frequency, relevance).masked_fill(never, -torch.inf) for row in of_topics]
     return [[words[i] for i in row.topk(num_words).indices.tolist()] for row in scores]
 
 
@@ -117,10 +64,57 @@ def count_matrix(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase):
     return counts
 
 
-def _relevance(log_probability: torch.Tensor, log_frequency: torch.Tensor, relevance: float) -> torch.Tensor:
-    return log_probability - (1 - relevance) * log_frequency
+def topic_scores(
+    topics: Sequence[Sequence[str]], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """
+    How well the words of topics go together in texts, and how much the topics differ.
+
+    Args:
+        topics (`Sequence[Sequence[str]]`): Top words of each.
+        texts (`Sequence[str]`): Those that no topic was fitted on tell most.
+        tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`.
+
+    Returns:
+        `dict`: `coherence`, the mean of `coherence_of_topics` (NPMI), and `diversity`.
+    """
+    words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    documents = ([words[i] for i in row] for row in tokenizer(list(texts), truncation=True)["input_ids"])
+    coherence = topic_coherence(topics, documents)
+    return {
+        "coherence": float(coherence.mean()),
+        "diversity": topic_diversity(topics),
+        "coherence_of_topics": coherence.tolist(),
+    }
 
 
-def _check_relevance(relevance: float) -> None:
-    if not 0 <= relevance <= 1:
-        raise ValueError(f"relevance must be between 0 and 1, got {relevance}")
+def compare_with_lda(
+    topics: Sequence[Sequence[str]],
+    train_texts: Sequence[str],
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """
+    Topics beside as many of LDA with as many words, fitted on the training texts.
+
+    Args:
+        topics (`Sequence[Sequence[str]]`): At least one, of the same number of words each.
+        train_texts (`Sequence[str]`): What LDA is fitted on.
+        texts (`Sequence[str]`): What all are scored on. Of a few hundred texts, none has most pairs of rarer words.
+        tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`; its vocabulary is LDA's.
+        seed (`int`, *optional*, defaults to 0): LDA's.
+
+    Returns:
+        `dict`: `num_words` of a topic, `num_texts` that all are scored on, and, as [`topic_scores`] returns them,
+        `own` and `lda`, the latter with its `words`.
+    """
+    num_words = len(topics[0])
+    of_lda = lda_topics(train_texts, tokenizer, len(topics), num_words=num_words, seed=seed)
+    return {
+        "num_words": num_words,
+        "num_texts": len(texts),
+        "own": topic_scores(topics, texts, tokenizer),
+        "lda": {"words": of_lda, **topic_scores(of_lda, texts, tokenizer)},
+    }

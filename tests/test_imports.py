@@ -22,7 +22,7 @@ CORE_LAYERS = (
     {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},
     {"encoders", "decoders", "generation", "rejection", "modalities", "classification", "explanation", "completion"}
-    | {"context", "responding"},
+    | {"context", "responding", "topic_words"},
     {"modeling_ldebm"},
 )
 OUTER_LAYER = {
@@ -31,6 +31,7 @@ OUTER_LAYER = {
     "data",
     "metrics",
     "clustering",
+    "latent_semantics",
     "tokenization",
     "document_tokenization",
     "likelihood",

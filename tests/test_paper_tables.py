@@ -68,6 +68,9 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
     assert names == ["ours/200", "ours/500", "vae", "hard_em"] and plan.runs_of("ours/200") == ["ours/200"]
     data = [plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {}).settings.data for name in names]
     assert [(of_run.label_count, of_run.label_seed) for of_run in data] == [(200, 3), (500, 3), (None, 0), (None, 0)]
+    of_baseline = plan.run("hard_em", 3, EXAMPLES / "recipes", tmp_path, {"data": {"data_dir": "d"}}).settings
+    assert of_baseline.data.source == "agnews" and of_baseline.data.data_dir == "d"
+    assert set(of_baseline.model) == {"preset"}, "models may change, its scores stay"
     rows = plan.by_row({"ours/200": {"3": {"a": 1.0}}, "ours/500": {"3": {"b": 2.0}}, "vae": {"3": {"a": 3.0}}})
     assert rows == {"ours": {"3": {"a": 1.0, "b": 2.0}}, "vae": {"3": {"a": 3.0}}}
 

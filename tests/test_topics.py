@@ -9,7 +9,8 @@ from torch import nn
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
 from ldebm_hf.scores import topic_coherence, topic_diversity
-from ldebm_hf.topics import count_matrix, lda_topics, symbol_topics
+from ldebm_hf.topic_words import symbol_topics
+from ldebm_hf.topics import compare_with_lda, count_matrix, lda_topics, topic_scores
 
 TOPICS = ["rain wind storm cloud", "goal team ball coach"]
 
@@ -51,6 +52,17 @@ def test_symbols_have_the_words_that_the_generator_writes(tokenizer):
     assert topics == [words.split() for words in TOPICS]
 
 
+def test_explanations_of_documents_have_the_words_written(tokenizer, texts):
+    model = model_that_writes(tokenizer)
+    explanation = model.explain(texts, tokenizer, num_samples=4, generator=seeded())
+    assert explanation.modality == "document"
+    assert [symbol.generated for symbol in explanation.symbols] == [words.split() for words in TOPICS]
+    assert sum(symbol.num_texts for symbol in explanation.symbols) == len(texts)
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    assert explanation.assignments.tolist() == model.infer_symbols(**batch).argmax(-1).tolist()
+    assert [symbol.generated for symbol in model.explain(texts, tokenizer, num_samples=0).symbols] == [[], []]
+
+
 def test_relevance_weighs_frequent_words_against_telling_ones(tokenizer):
     model = model_that_writes(tokenizer)
     counts = torch.ones(len(tokenizer))
@@ -69,6 +81,19 @@ def test_lda_finds_plain_topics(texts, tokenizer):
     assert topic_diversity(topics) == 1
     mixed = [["rain", "goal", "wind", "team"]]
     assert topic_coherence(topics, words).min() > 0.1 > topic_coherence(mixed, words).max()
+
+
+def test_topics_beside_those_of_lda(texts, tokenizer):
+    mixed = [["rain", "goal", "wind", "team"], ["storm", "ball", "cloud", "coach"]]
+    held_out, words = texts[200:], [text.split() for text in texts[200:]]
+    compared = compare_with_lda(mixed, texts[:200], held_out, tokenizer, seed=1)
+    assert (compared["num_words"], compared["num_texts"]) == (4, 100)
+    assert compared["own"]["coherence_of_topics"] == pytest.approx(topic_coherence(mixed, words).tolist())
+    assert compared["own"]["coherence"] == pytest.approx(topic_coherence(mixed, words).mean())
+    lda = compared["lda"]
+    assert lda["words"] == lda_topics(texts[:200], tokenizer, 2, num_words=4, seed=1)
+    assert lda["coherence"] > 0.1 > compared["own"]["coherence"] and lda["diversity"] == 1
+    assert topic_scores([["rain", "wind"], ["rain", "storm"]], ["Rain, wind!"], tokenizer)["diversity"] == 0.75
 
 
 def test_counts_are_those_of_words_alone(tokenizer):

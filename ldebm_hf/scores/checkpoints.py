@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.schema import NO_LABEL
+from .classification import classification_scores
 from .control import accuracy_scores, as_known, text_scores, write_for_classes
 from .reading import agreement_scores, information_scores, latent_clusters, read_texts, reconstruction_scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ..data import Corpus
+    from ..data import Corpus, Split
     from ..modeling_ldebm import LDEBMModel
     from .judging import Judge
 
@@ -32,7 +34,8 @@ def reading_scores(
     """What a model reads in a split: reconstructions and symbols, these against all classes that the corpus knows.
 
     Besides the model's own symbols there are those of K-means of its posterior means (`kmeans_…`), fitted on the
-    training texts; for a model without symbols they stand for its own.
+    training texts; for a model without symbols they stand for its own. Where symbols have the names of the corpus's
+    labels there are [`naming_scores`], too.
 
     Args:
         model ([`LDEBMModel`]): one with a latent, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
@@ -55,10 +58,30 @@ def reading_scores(
         scores |= information_scores(reading)
         symbols, sampled = reading.probabilities.argmax(1), reading.sampled_probabilities.argmax(1)
         scores |= agreement_scores(symbols, classes, published_symbols=sampled, seed=seed)
+        scores |= naming_scores(reading.probabilities, model.config.id2label, corpus, held_out)
     else:
         scores |= agreement_scores(clusters, classes, seed=seed)
     of_clusters = agreement_scores(clusters, classes, seed=seed)
     return scores | {f"kmeans_{name}": value for name, value in of_clusters.items()}
+
+
+def naming_scores(
+    probabilities: np.ndarray, names: Mapping[int, str], corpus: Corpus, held_out: Split
+) -> dict[str, float]:
+    """
+    Whether symbols that are called like the corpus's labels name these: `label_accuracy`, and `calibration_error`, how
+    far their probabilities are from being right so often. Nothing where some label has no symbol of its name.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(n, num_symbols)`): p(y|x) of the texts of `held_out`.
+        names (`Mapping[int, str]`): of the symbols.
+    """
+    symbols = {name: symbol for symbol, name in names.items()}
+    if not held_out.num_labelled or not set(corpus.label_names) <= symbols.keys():
+        return {}
+    true = [symbols[corpus.label_names[label]] if label >= 0 else NO_LABEL for label in held_out.labels]
+    found = classification_scores(probabilities, np.array(true))
+    return {"label_accuracy": found.accuracy, "calibration_error": found.calibration_error}
 
 
 def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:

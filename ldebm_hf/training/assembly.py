@@ -7,8 +7,9 @@ import numpy as np
 from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Corpus, check_corpus
+from ..data import Corpus, StreamedSplit, check_corpus
 from ..modeling_ldebm import LDEBMModel
+from .initial_words import set_words_by_cooccurrence
 from .settings import Settings
 
 
@@ -35,6 +36,9 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
         model.generation_config.max_new_tokens = settings.data.max_length
     elif settings.modality == "document":
         model.decoder.set_background(count_tokens(tokenizer, corpus.train.texts))
+        if settings.training.initial_words == "cooccurrence":
+            texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedSplit) else corpus.train.texts
+            set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
     return model, tokenizer, corpus
 
 

@@ -1,6 +1,6 @@
 """Scores of a model on a held-out split: every loss term, the symbols it infers, and how well its prior fits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ..configuration_ldebm import LDEBMConfig
 from ..scores.distances import energy_distance
 from .batches import Batch, Examples, model_inputs, to_device
 from .randomness import Purpose, generator, seed_noise
+from .settings import Settings
 
 LOSS_TERMS = (
     "loss",
@@ -58,8 +59,13 @@ class Evaluator:
     batch_size: int
     seed: int
 
-    def check_metric(self, name: str) -> None:
-        """Raise ValueError if `name` is no score of this model on this split."""
+    def with_metric(self, settings: Settings) -> Settings:
+        """
+        The settings with the score that selects a model: by default the cross-entropy of labels where symbols mean
+        them (of a few, accuracies are often the same), else the reconstruction loss. ValueError for what is no score
+        of this model on this split.
+        """
+        name = settings.training.metric_for_best_model
         names = self._terms()
         if self.config.has_symbols:
             names += ["symbol_usage_entropy", "symbols_used"]
@@ -68,10 +74,13 @@ class Evaluator:
                 names += ["v_measure"] if _v_measure_score() else []
         names += ["prior_distance"] if self.config.prior != "none" else []
         names += ["sample_distance"] if self.config.modality == "point" else []
+        if name is None:
+            name = "classification_loss" if "classification_loss" in names else "reconstruction_loss"
         if name not in names:
             raise ValueError(
                 f"metric_for_best_model must, for this model and corpus, be one of {', '.join(names)}; got {name!r}"
             )
+        return replace(settings, training=replace(settings.training, metric_for_best_model=name))
 
     def _terms(self) -> list[str]:
         """The loss terms; cross-entropy only where symbols can be compared with labels."""

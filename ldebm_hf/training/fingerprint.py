@@ -15,6 +15,7 @@ MAY_CHANGE = {
     "hub_model_id",
     "hub_private_repo",
     "hub_revision",
+    "initial_words",  # a resumed run does not begin anew
     "logging_steps",
     "max_energy",
     "max_steps",

@@ -18,23 +18,22 @@ class LabelledStream:
 
     Args:
         labels (`np.ndarray` of shape `(n,)`): Class ids of all examples, negative where unknown.
-        batch_size (`int`): Examples for a step; with 0 there is no such stream.
+        batch_size (`int`): Examples for a step; with 0, or without any label, there is no such stream.
         config (`LDEBMConfig`): The model's.
         seed (`int`), process (`int`): Of the run, and which of its processes this is.
 
     Raises:
-        ValueError: No label is known, or the model's prior has no symbols.
+        ValueError: The model's prior has no symbols.
     """
 
     def __init__(self, labels: np.ndarray, batch_size: int, config: LDEBMConfig, *, seed: int, process: int):
         self.labelled = np.flatnonzero(labels >= 0)
-        self.batch_size, self.seed, self.process = batch_size, seed, process
+        self.batch_size = batch_size if len(self.labelled) else 0
+        self.seed, self.process = seed, process
         if batch_size and not config.has_symbols:
             raise ValueError(
                 f"training.labelled_batch_size={batch_size} teaches symbols, and prior={config.prior!r} has none"
             )
-        if batch_size and not len(self.labelled):
-            raise ValueError(f"training.labelled_batch_size={batch_size} needs labelled examples, got none")
 
     def batches(self, split: Examples, first_step: int, num_steps: int) -> Iterable[Batch]:
         """The batches of `num_steps` steps from `first_step` on; none where there is no such stream."""

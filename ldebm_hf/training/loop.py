@@ -42,7 +42,7 @@ from .progress import Progress
 from .publishing import check_push, publish, run_facts, write_facts
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
-from .symbols import fit_clusters, needs_clusters, posterior_means, stability
+from .symbols import fit_clusters, needs_clusters, posterior_means, semantics_to_cluster, stability
 from .tracking import DivergenceError, MetricsLog, StepRecorder
 
 logger = logging.getLogger(__name__)
@@ -108,18 +108,14 @@ class Trainer:
         self.some_labels_known = corpus.train.num_labelled > 0
         if settings.clustering.enabled and not self.config.has_symbols:
             raise ValueError(f"clustering.enabled=true gives symbols, and prior={self.config.prior!r} has none")
-        self.labelled_stream = LabelledStream(
-            self.train_set.labels,
-            training.labelled_batch_size,
-            self.config,
-            seed=training.seed,
-            process=self.accelerator.process_index,
-        )
-        self.clusters_are_needed = self.config.has_symbols and needs_clusters(
-            self.train_set.labels, settings.clustering
-        )
+        noise = {"seed": training.seed, "process": self.accelerator.process_index}
+        labels, size = self.train_set.labels, training.labelled_batch_size
+        self.labelled_stream = LabelledStream(labels, size, self.config, **noise)
+        self.semantics = None
+        self.clusters_are_needed = self.config.has_symbols and needs_clusters(labels, settings.clustering)
         if self.clusters_are_needed:
             check_clustering(settings.clustering, self.config.total_latent_size)
+            self.semantics = semantics_to_cluster(self.train_set, tokenizer, settings.clustering)
         self.evaluator = Evaluator(
             self._examples_of(corpus.validation),
             self.config,
@@ -127,7 +123,8 @@ class Trainer:
             batch_size=training.per_device_eval_batch_size,
             seed=training.seed,
         )
-        self.evaluator.check_metric(training.metric_for_best_model)
+        self.settings = settings = self.evaluator.with_metric(settings)
+        self.training = training = settings.training
 
         self.steps_per_epoch = math.ceil(len(self.examples) / step_size)
         by_epochs = training.num_train_epochs * self.steps_per_epoch
@@ -292,7 +289,10 @@ class Trainer:
         hits = (output.symbol_logits.argmax(-1) == labels).float().mean()
         return {"classification_loss": output.classification_loss.detach(), "hits": hits, "scored": hits.new_ones(())}
 
-    def _posterior_means(self, split: Examples) -> np.ndarray:
+    def _features(self, split: Examples) -> np.ndarray:
+        """What is clustered, `(n, size)`."""
+        if self.semantics is not None:
+            return self.semantics.of(split.token_ids)
         means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
         if not np.isfinite(means).all():
             value = float(means[~np.isfinite(means)][0])
@@ -304,9 +304,9 @@ class Trainer:
         if not self.clusters_are_needed:
             return
         labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
-        means = self._posterior_means(self.train_set)
+        features = self._features(self.train_set)
         previous = progress.assignments.numpy() if len(progress.assignments) else None
-        clusters, assignments = fit_clusters(means, labels, previous, self.config.num_labels, settings)
+        clusters, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
         progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assignments)
         values = {"clusters_used": float(len(np.unique(assignments)))}
         if previous is not None:
@@ -315,11 +315,11 @@ class Trainer:
         self.metrics.write(progress.step + 1, progress.epoch, "clustering", values)
 
     def _assign(self, split: Examples) -> torch.Tensor:
-        """Every example's cluster `(n,)`: as clustered, or in a stream by the posterior means that texts have now."""
+        """Every example's cluster `(n,)`: as clustered, or in a stream by the features that texts have now."""
         if split is self.train_set or not self.progress.clusters:
             return self.progress.assignments
         clusters = Clusters.from_state_dict(self.progress.clusters)
-        return torch.from_numpy(clusters.assign(self._posterior_means(split)))
+        return torch.from_numpy(clusters.assign(self._features(split)))
 
     def _symbols(self, split: Examples, assignments: torch.Tensor) -> np.ndarray:
         """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
@@ -365,8 +365,8 @@ class Trainer:
                 raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
         self.metrics.write(progress.step, progress.step / self.steps_per_epoch, "validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
-        metric, best = values[training.metric_for_best_model], progress.best_metric
-        greater = greater_is_better(training.metric_for_best_model, training.greater_is_better)
+        name, best = training.metric_for_best_model, progress.best_metric
+        metric, greater = values[name], greater_is_better(name, training.greater_is_better)
         is_best = best is None or (metric > best if greater else metric < best)
         progress.record_validation(is_best and self._save_best(), metric, training.early_stopping_patience)
         return values

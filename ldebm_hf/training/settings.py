@@ -146,7 +146,9 @@ class TrainingSettings:
     max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
     per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
     per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
-    labelled_batch_size: int = setting(0, "labelled examples drawn for every step; 0: as in the batches", at_least=0)
+    labelled_batch_size: int = setting(
+        0, "labelled examples for every step, if there are any; 0: as in the batches", at_least=0
+    )
     gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
     group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
     dataloader_num_workers: int | None = setting(
@@ -173,11 +175,17 @@ class TrainingSettings:
     )
     compile_sampler: bool = setting(False, "run the sampler through torch.compile; where that fails, without it")
     sampler_dtype: Literal["float32", "bfloat16"] = setting("float32", "precision of the energy inside the sampler")
+    initial_words: Literal["random", "cooccurrence"] = setting(
+        "random", "documents' first word vectors; cooccurrence: of words that share texts"
+    )
     seed: int = setting(0, "seed of initialisation, order and noise", at_least=0)
     logging_steps: int = setting(10, "steps between log lines", at_least=1)
     save_steps: int = setting(500, "steps between checkpoints; there is one after every epoch too", at_least=1)
     save_total_limit: int = setting(2, "checkpoints to keep", at_least=1)
-    metric_for_best_model: str = setting("reconstruction_loss", "validation value that selects the best model")
+    metric_for_best_model: str | None = setting(
+        "reconstruction_loss",
+        "what selects the model; none: cross-entropy of labels, or reconstruction",
+    )
     greater_is_better: bool | None = setting(None, "none: known from the value's name")
     early_stopping_patience: int | None = setting(
         None, "stop after so many validations without a new best", at_least=1
@@ -229,6 +237,8 @@ class Settings:
                 setattr(self.data, name, value)
         if self.data.stop_words != known["data.stop_words"].default and self.modality != "document":
             raise ValueError(f"data.stop_words={self.data.stop_words} needs model.modality=document")
+        if self.training.initial_words != "random" and self.modality != "document":
+            raise ValueError(f"training.initial_words={self.training.initial_words} needs model.modality=document")
         if self.data.context_turns and not self.model.get("context_size"):
             raise ValueError(f"data.context_turns={self.data.context_turns} needs model.context_size of at least 1")
         if self.model.get("context_size") and not self.data.context_turns:
@@ -251,6 +261,8 @@ class Settings:
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
         if self.modality == "point":
+            if self.clustering.features == "words":
+                raise ValueError("clustering.features=words is for texts and cannot be used with model.modality=point")
             for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("data", "titles"),
                          ("data", "min_words"), ("training", "group_by_length"))  # fmt: skip
             for section, name in for_texts:

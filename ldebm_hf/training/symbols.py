@@ -1,4 +1,5 @@
-"""The symbol of every training example for an epoch: its label if known, else the cluster of its posterior mean."""
+"""The symbol of every training example for an epoch: its label if known, else the cluster of its posterior mean, or of
+its words."""
 
 import numpy as np
 import torch
@@ -7,12 +8,24 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from ..clustering import ClusteringSettings, Clusters, matching_names
+from ..latent_semantics import LatentSemantics
 from .batches import Examples, model_inputs, to_device
 
 
 def needs_clusters(labels: np.ndarray, settings: ClusteringSettings) -> bool:
     """Whether some example has no label and clustering may give it a symbol."""
     return settings.enabled and bool((labels < 0).any())
+
+
+def semantics_to_cluster(sample: Examples, tokenizer, settings: ClusteringSettings) -> LatentSemantics | None:
+    """What `features="words"` clusters, fitted on training texts or a stream's sample of them; else `None`.
+
+    Raises:
+        ValueError: too few texts or words for it.
+    """
+    if settings.features != "words":
+        return None
+    return LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
 
 
 def fit_clusters(
@@ -25,7 +38,7 @@ def fit_clusters(
     """Cluster examples; name the clusters after last epoch's if the settings say so, and after labels that are known.
 
     Args:
-        means (`np.ndarray` of shape `(n, latent_size)`): posterior means in corpus order.
+        means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order.
         labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They decide over `previous`.
         previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the last epoch.
 

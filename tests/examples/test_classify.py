@@ -1,7 +1,10 @@
 """examples/classify.py as a user calls it."""
 
+import contextlib
 import csv
+import io
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -37,7 +40,10 @@ def folder(tmp_path_factory, run) -> Path:
         rows.append(f'{i},"{chosen}, item {i}",{kind if i % 12 < 2 else ""}')
     (folder / "mine.csv").write_text("\n".join(rows) + "\n")
     settings = [f"--{name}={value}" for name, value in TINY.items()]
-    run(command(folder, "named.csv") + ["--label_column", "kind", *settings])
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run(command(folder, "named.csv") + ["--label_column", "kind", *settings])
+    (folder / "printed.txt").write_text(printed.getvalue())
     return folder
 
 
@@ -53,6 +59,13 @@ def test_one_command_names_a_table_with_few_labels(folder):
     assert [row["id"] for row in rows] == [str(i) for i in range(96)] and rows[0]["body"].endswith("item 0")
     right = [row["predicted_label"] == list(WORDS)[i % 2] for i, row in enumerate(rows)]
     assert sum(right) > 90 and all(0.5 <= float(row["predicted_score"]) <= 1 for row in rows)
+
+
+def test_training_says_how_good_its_names_are(folder):
+    printed = (folder / "printed.txt").read_text()
+    found = re.search(r"(\d+) held-out texts .* ([\d.]+)% right.* ([\d.]+)% \(ECE\)", printed)
+    count, accuracy, error = map(float, found.groups())
+    assert 0 < count < 16 and accuracy == 100 and 0 <= error < 50
 
 
 def test_a_trained_model_is_used_as_it_is(folder, run, capsys):

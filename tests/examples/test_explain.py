@@ -9,10 +9,10 @@ import pytest
 import torch
 import untrained
 
-from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
 from ldebm_hf.data import load_corpus
 from ldebm_hf.report import read_report
-from ldebm_hf.training.settings import DataSettings
+from ldebm_hf.training.settings import DataSettings, Settings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "explain.py"
 QUICK = ["--max_texts", "60", "--num_samples", "1"]
@@ -143,6 +143,33 @@ def test_texts_of_a_file_with_classes(explain, checkpoint, tmp_path, capsys):
     assert report["num_texts"] == 20 and report["details"]["texts"] == "my, all"
     assert report["attributes"]["label"] == {"known": 20, "shares": {"a": 0.5, "b": 0.5}}
     assert report["attributes"]["author"] == {"known": 3, "shares": {"x": 1.0}}
+
+
+def test_documents_have_words_beside_those_of_lda(explain, corpus, tmp_path, capsys):
+    rows = ["body"] + [f"{'cold wet windy storm' if i % 2 else 'ball goal team coach'} item {i}" for i in range(80)]
+    (tmp_path / "my.csv").write_text("\n".join(rows))
+    settings = Settings(
+        data=DataSettings(source=str(tmp_path / "my.csv"), text_column="body"),
+        model=untrained.SIZES | {"modality": "document", "document_hidden_size": 8, "num_symbols": 3},
+    )
+    tokenizer = build_document_tokenizer(rows[1:])
+    model = LDEBMModel(settings.model_config(tokenizer))
+    spread_latents(model)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "model")
+    settings.save(tmp_path / "model" / "settings.yaml")
+    explain.main([str(tmp_path / "model"), "--num_samples", "4"])
+    report = read_report(tmp_path / "model" / "report.json")
+    words = set("cold wet windy storm ball goal team coach item".split())
+    assert report["modality"] == "document" and report["topics"]["num_words"] == 4
+    for symbol in report["symbols"]:
+        assert len(symbol["generated"]) == 4 and set(symbol["generated"]) <= words
+    assert len(report["topics"]["own"]["coherence_of_topics"]) == report["num_used"] == len(
+        report["topics"]["lda"]["words"]
+    )
+    assert ", ".join(report["symbols"][0]["generated"]) in (tmp_path / "model" / "report.html").read_text()
+    printed = capsys.readouterr().out
+    assert "coherence (NPMI)" in printed and "classify.py" in printed
 
 
 def test_hidden_labels_are_shown_all_the_same(explain, corpus, tmp_path, capsys):

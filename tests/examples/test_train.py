@@ -131,6 +131,12 @@ def test_mistakes_are_one_line_before_training_starts(arguments, monkeypatch, ex
     assert str(stop.value).startswith("error: ") and "\n" not in str(stop.value)
 
 
+@pytest.mark.parametrize(("max_length", "said"), [(6, True), (8, False)])  # 5 words with <s> and </s> are 7 tokens
+def test_texts_that_are_cut_are_counted(arguments, monkeypatch, capsys, max_length, said):
+    run_here(monkeypatch, *arguments, "--max_steps", "1", "--max_length", str(max_length))
+    assert ("100% of the training texts fill data.max_length=6 tokens" in capsys.readouterr().out) is said
+
+
 def test_help_names_the_settings(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         run_here(monkeypatch, "--help")

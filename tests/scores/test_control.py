@@ -6,7 +6,7 @@ import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
-from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
+from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, naming_scores, reading_scores
 from ldebm_hf.scores.control import accuracy_scores, as_known, text_scores, write_for_classes
 
 CLASSES = ["food", "weather"]
@@ -89,6 +89,16 @@ def test_control_has_real_texts_beside_it_and_every_guidance_scale(tokenizer, co
     assert {name.partition("@")[2] for name in scores} == {"", "1", "8"}
     assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0
     assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 2, "weather": 2}
+
+
+def test_symbols_called_like_labels_are_scored_as_names(corpus):
+    held_out = Split(["a"] * 4, [0, 1, 1, -100])
+    probabilities = np.array([[0.1, 0.9], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    first, second = corpus.label_names
+    scores = naming_scores(probabilities, {0: second, 1: first}, corpus, held_out)
+    assert scores == pytest.approx({"label_accuracy": 2 / 3, "calibration_error": (0.1 + 0.8 + 0.4) / 3})
+    assert naming_scores(probabilities, {0: first, 1: "LABEL_1"}, corpus, held_out) == {}
+    assert naming_scores(probabilities, {0: first, 1: second}, corpus, Split(["a"], [-100])) == {}
 
 
 def test_reading_is_scored_against_labels_or_attributes(tokenizer, corpus):

@@ -49,9 +49,14 @@ def test_labels_count_in_one_stream_alone():
     assert list(stream(0).batches(None, 0, 5)) == []
 
 
+def test_no_stream_without_labels():
+    none = stream(labels=np.full(4, -100))
+    assert list(none.batches(None, 0, 5)) == []
+    symbols = np.array([2, 0, 1, 1])
+    assert none.others(np.full(4, -100), symbols) is symbols
+
+
 def test_what_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="labelled_batch_size=5 needs labelled examples, got none"):
-        stream(labels=np.full(4, -100))
     with pytest.raises(ValueError, match="labelled_batch_size=5 teaches symbols, and prior='gaussian' has none"):
         stream(config=LDEBMConfig.from_preset("vae"))
     with pytest.raises(ValueError, match="labelled_batch_size draws from all examples and cannot be used with stream"):

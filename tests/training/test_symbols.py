@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from tiny_runs import tiny_corpus, tiny_trainer
+from sklearn.metrics import homogeneity_score
+from tiny_runs import tiny_corpus, tiny_stream, tiny_texts, tiny_trainer
 
 from ldebm_hf.clustering import ClusteringSettings
 from ldebm_hf.training.symbols import fit_clusters, stability
@@ -79,3 +80,19 @@ def test_run_reports_how_many_texts_keep_their_symbol(tmp_path, clustering):
         6: {"clusters_used": 3, "cluster_stability": 1},
         11: {"clusters_used": 3, "cluster_stability": 1},
     }
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_words_give_the_same_clusters_in_every_epoch(tmp_path, streaming):
+    """However the model moves; texts of topics without a word in common fall into a cluster per topic."""
+    corpus = tiny_corpus(labels="no")
+    topics = [label for _, label in tiny_texts(40, 1)]
+    if streaming:
+        corpus = tiny_stream(tmp_path, corpus)
+    trainer = tiny_trainer(tmp_path / "run", corpus, clustering={"features": "words"}, num_train_epochs=3)
+    trainer.train()
+    lines = [json.loads(line) for line in trainer.folder.metrics.read_text().splitlines()]
+    stable = [line["values"].get("cluster_stability") for line in lines if line["split"] == "clustering"]
+    assert stable == [None, 1, 1]
+    if not streaming:
+        assert homogeneity_score(topics, trainer.progress.assignments) > 0.9

@@ -7,6 +7,7 @@ from tiny_runs import TINY_MODEL, tiny_corpus, tiny_trainer
 from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMModel, build_document_tokenizer
+from ldebm_hf.bag_of_words import word_counts
 from ldebm_hf.training import Settings, Trainer, assemble
 from ldebm_hf.training.assembly import count_tokens
 
@@ -47,6 +48,48 @@ def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
     found = loaded.classify(["A STORM: cold & wet", "The team scores a goal"], tokenizer)
     assert [result["label"] for result in found] == ["b", "a"]
     assert isinstance(AutoModel.from_pretrained(tmp_path / "run"), LDEBMModel)
+
+
+def test_words_start_near_those_that_they_share_texts_with(tmp_path):
+    settings, at_random = settings_of(tmp_path, initial_words="cooccurrence"), settings_of(tmp_path)
+    for each in (settings, at_random):
+        each.model |= {"document_encoder_layers": 1, "normalize_posterior": False}
+    model, tokenizer, corpus = assemble(settings)
+    layer, other_layer = model.encoder.words, assemble(at_random)[0].encoder.words
+    size = len(corpus.train) // 10
+    assert 2 * size < layer.weight.shape[1]
+    torch.testing.assert_close(layer.weight[:, size : 2 * size], -layer.weight[:, :size])
+    assert torch.equal(layer.weight[:, 2 * size :], other_layer.weight[:, 2 * size :])
+    cold, wet, goal = (layer.weight[tokenizer.convert_tokens_to_ids(word), :size] for word in ("cold", "wet", "goal"))
+    similar, other = (torch.cosine_similarity(cold, word, dim=0) for word in (wet, goal))
+    assert similar > 0.5 > 0 > other
+    assert not layer.weight[tokenizer.pad_token_id, : 2 * size].any()
+    batch = tokenizer(corpus.train.texts, return_tensors="pt", padding=True)
+    scores = layer(batch["input_ids"], word_counts(**batch, config=model.config))[:, :size]
+    assert scores.std().item() == pytest.approx(1, abs=1e-5)
+    means = model.encode(**batch).posterior_mean
+    torch.testing.assert_close(means, scores[:, : means.shape[1]])
+    again = assemble(settings)[0]
+    assert torch.equal(again.encoder.words.weight, layer.weight)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [("some", "classification_loss"), ("no", "reconstruction_loss")]
+)
+def test_what_selects_a_model_by_default(tmp_path, labels, expected):
+    corpus = tiny_corpus(labels=labels)
+    trainer = tiny_trainer(
+        tmp_path, corpus, DOCUMENTS, {"enabled": False}, labelled_batch_size=4, metric_for_best_model=None
+    )
+    assert trainer.settings.training.metric_for_best_model == expected
+    trainer.train()
+    saved = yaml.safe_load((tmp_path / "settings.yaml").read_text())
+    assert saved["training"]["metric_for_best_model"] == expected
+
+
+def test_initial_words_are_about_documents():
+    with pytest.raises(ValueError, match="initial_words=cooccurrence needs model.modality=document"):
+        Settings.from_dict({"training": {"initial_words": "cooccurrence"}})
 
 
 def test_symbols_without_any_label(tmp_path):

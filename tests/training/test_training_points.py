@@ -141,11 +141,14 @@ def test_points_that_are_all_the_same_are_refused():
         Settings(model={"modality": "point"}).model_config(points=np.ones((5, 2)))
 
 
-@pytest.mark.parametrize("name", ["data.streaming", "training.group_by_length"])
-def test_what_is_for_texts_is_refused(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data.streaming", True), ("training.group_by_length", True), ("clustering.features", "words")],
+)
+def test_what_is_for_texts_is_refused(name, value):
     section, short = name.split(".")
-    with pytest.raises(ValueError, match=f"{name} is for texts and cannot be used with model.modality=point"):
-        Settings.from_dict({"model": {"modality": "point"}, section: {short: True}})
+    with pytest.raises(ValueError, match=f"{name}.* is for texts and cannot be used with model.modality=point"):
+        Settings.from_dict({"model": {"modality": "point"}, section: {short: value}})
 
 
 def test_modality_decides_what_is_loaded(tmp_path):
