@@ -231,7 +231,7 @@ def _way(suffix: str) -> str:
 
 def _symbols(record: RunRecord) -> list[dict[str, Any]]:
     """What is known of every symbol; the most frequent first, where that is known."""
-    names = record.config.id2label
+    names, of_documents = record.config.id2label, record.config.modality == "document"  # which write words
     if not record.symbols:
         return [{"id": symbol, "name": name} for symbol, name in names.items()]
     num_examples = EXAMPLES_OF_FEW if len(record.symbols) <= FEW_SYMBOLS else 1
@@ -241,7 +241,7 @@ def _symbols(record: RunRecord) -> list[dict[str, Any]]:
             "name": _shown_name(symbol["id"], names[symbol["id"]], symbol["suggested_name"]),
             "share": symbol["share"],
             "words": [word["word"] for word in symbol["words"][:8]],
-            "examples": symbol["generated"][:num_examples],
+            "examples": [", ".join(symbol["generated"])] if of_documents else symbol["generated"][:num_examples],
         }
         for symbol in record.symbols
     ]

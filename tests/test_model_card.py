@@ -170,6 +170,18 @@ def test_half_precision_is_said(tmp_path):
     assert "Weights are stored in bfloat16 and float32: 0.0 MB." in card_of(folder).text
 
 
+def test_symbols_of_documents_have_the_words_that_they_write(tmp_path):
+    folder = save(tmp_path, **DOCUMENT)
+    names = LDEBMConfig.from_pretrained(folder).id2label
+    symbols = [
+        {"id": i, "name": "", "suggested_name": f"suggestion {i}", "share": 1 / len(names),
+         "words": [], "generated": ["rain", "wind"]}
+        for i in names
+    ]  # fmt: skip
+    write(folder, "report.json", {"symbols": symbols})
+    assert str(card_of(folder)).count("| rain, wind |") == len(names)
+
+
 def test_symbols_with_words_and_examples(tmp_path):
     folder = save(tmp_path / "run", id2label={0: "good | best", 1: "LABEL_1", 2: "bad"})
     symbols = [
