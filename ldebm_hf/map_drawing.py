@@ -43,9 +43,9 @@ def draw_map(
     _draw_texts(panel, latent_map, names)
     if path:
         style = {"color": "black", "linewidth": 1.5, "marker": "o", "markersize": 6, "markerfacecolor": "white"}
-        panel.plot(*np.transpose(path), zorder=4, **style)
+        panel.plot(*np.transpose(path), zorder=6, **style)
         for letter, end in (("A", path[0]), ("B", path[-1])):
-            panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=6)
+            panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=7)
     if mark is not None:
         for size, color in ((330, "white"), (260, "black")):
             panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=7)  # above names
