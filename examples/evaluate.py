@@ -35,7 +35,7 @@ from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, ot
 from ldebm_hf.plots import plot_guidance
 from ldebm_hf.run_record import EVALUATION, scores_file
 from ldebm_hf.score_columns import score_table
-from ldebm_hf.scores.checkpoints import control_scores, reading_scores
+from ldebm_hf.scores.checkpoints import classes_of, control_scores, reading_scores
 from ldebm_hf.studies import StudyRun, finish_here, finish_in_processes, merge, parse_changes
 from ldebm_hf.table_report import write_report
 from ldebm_hf.table_runs import (
@@ -177,6 +177,11 @@ def score_checkpoint(options: argparse.Namespace) -> None:
         raise FileNotFoundError(f"no settings.yaml in {folder}, which would name the corpus that it is scored on")
     corpus = Settings.from_dict(merge(settings.to_dict(), changes_of(options))).load_corpus()
     check_split(corpus, options.split)
+    if options.text_clusters and not classes_of(corpus, options.split):
+        raise ValueError(
+            f"text_clusters are compared with classes, and no {options.split} text of {corpus.name} has any: "
+            "--set data.attribute_columns=COLUMN names a column of them"
+        )
     of_clusters = (corpus, model.config.num_labels, options.split, options.seeds[0])
     clusters = {name: {"0": text_cluster_scores(name, *of_clusters)} for name in options.text_clusters}
     common = {"split": options.split, "seed": options.seeds[0], "show_progress": True}
@@ -197,6 +202,10 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     file = folder / scores_file(EVALUATION, options.split + ("-changed" if options.set else ""))
     write_text(file, json.dumps(scores, indent=1))
     print(f"\nall scores: {file}")
+    if clusters:
+        file = folder / scores_file("text_clusters.json", options.split)
+        write_text(file, json.dumps({name: rows["0"] for name, rows in clusters.items()}, indent=1))
+        print(f"of the clusters: {file}")
     points = guidance_sweep(rows[folder.name])
     if points:
         print("\n" + score_table(points))

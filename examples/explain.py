@@ -248,6 +248,12 @@ def print_symbols(explanation: Explanation) -> None:
     print(text_table(columns))
     used = f"{explanation.num_used} of {len(symbols)} symbols used"
     print(f"\n{len(explanation.texts):,} texts, {used}, entropy {explanation.usage_entropy:.2f} nats")
+    if explanation.num_used == 1 < len(symbols):
+        print(
+            "One symbol has all texts, so it says nothing about them. Train for more steps, with a larger "
+            "classification_weight, with clusters (--clustering.enabled true) or those of words "
+            "(--clustering.features words)."
+        )
 
 
 def print_topic_scores(topics: dict[str, Any]) -> None:

@@ -39,11 +39,12 @@ def kmeans_lsa(
     """K-means on latent semantic analysis: TF-IDF vectors, projected to their main directions and scaled to length 1.
 
     Args:
-        num_components (`int`, *optional*, defaults to 100): directions; fewer than texts and than different words.
+        num_components (`int`, *optional*, defaults to 100): directions at most; fewer where there are no more texts or
+            different words.
         train_texts, texts, num_clusters, seed: as in [`kmeans_tfidf`], which also tells what is returned.
 
     Raises:
-        ValueError: as there, or too many components.
+        ValueError: as there, no component, or only one text or word.
     """
     return _kmeans(*_lsa(train_texts, texts, num_components, seed), num_clusters, seed)
 
@@ -133,12 +134,13 @@ def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, 
     from sklearn.preprocessing import Normalizer
 
     train_vectors, vectors = _tfidf(train_texts, texts)
-    if not 1 <= num_components < min(train_vectors.shape):
+    most = min(train_vectors.shape) - 1
+    if num_components < 1 or most < 1:
         raise ValueError(
             f"num_components must be at least 1 and less than the {train_vectors.shape[0]} training texts and their "
             f"{train_vectors.shape[1]} different words, got {num_components}"
         )
-    project = make_pipeline(TruncatedSVD(num_components, random_state=seed), Normalizer(copy=False))
+    project = make_pipeline(TruncatedSVD(min(num_components, most), random_state=seed), Normalizer(copy=False))
     return project.fit_transform(train_vectors), project.transform(vectors)
 
 

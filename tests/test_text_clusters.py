@@ -115,11 +115,17 @@ def test_umap_reduces_where_it_is_installed(monkeypatch):
         density_clusters(TRAIN, TEXTS, num_components=6, use_umap=True)
 
 
+def test_few_words_have_fewer_directions():
+    """By default up to 100, and these texts have fewer different words."""
+    assert v_measure_score(TOPICS, kmeans_lsa(TRAIN, TEXTS, NUM_TOPICS)) > 0.95
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: kmeans_tfidf(["a", "b"], ["a"], 3), "num_clusters must be 1 to the number .* 2, got 3"),
-        (lambda: kmeans_lsa(TRAIN, TEXTS, 0), "num_components must be at least 1 and less than"),
+        (lambda: kmeans_lsa(["a", "b"], ["a"], 1, num_components=0), "num_components must be at least 1 .* got 0"),
+        (lambda: kmeans_lsa(["a b"], ["a"], 1), "less than the 1 training texts"),
         (lambda: kmeans_lsa(TRAIN, TEXTS, 0, num_components=5), "num_clusters must be .* got 0"),
         (lambda: density_clusters(TRAIN, TEXTS, 401), "num_clusters must be .* got 401"),
         (lambda: density_clusters(TRAIN, TEXTS, min_cluster_size=1), "min_cluster_size must be 2 to .* got 1"),

@@ -85,9 +85,10 @@ def naming_scores(
 
 
 def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:
-    """The class ids of a split's texts by attribute, and as `label` if they have labels."""
+    """The class ids of a split's texts by attribute, and as `label` if they have labels that no attribute repeats."""
     held_out = corpus.splits[split]
-    labels = {"label": held_out.labels} if held_out.num_labelled and not held_out.attributes else {}
+    repeated = any(list(ids) == list(held_out.labels) for ids in held_out.attributes.values())
+    labels = {"label": held_out.labels} if held_out.num_labelled and not repeated else {}
     return labels | held_out.attributes
 
 

@@ -199,6 +199,8 @@ def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, c
     assert float(rows[5][homogeneity].split()[0]) > 0.2, "K-means finds the intents of the built-in corpus"
     scores = json.loads((run / "evaluation.json").read_text())
     assert {"bleu", "label_homogeneity", "accuracy", "accuracy@2", "accuracy@as read", "real_accuracy"} <= set(scores)
+    clusters = json.loads((run / "text_clusters.json").read_text())
+    assert clusters["kmeans_tfidf"]["label_homogeneity"] > 0.2
     with pytest.raises(ValueError, match="text_clusters must be of kmeans_tfidf, .*got 'nonsense'"):
         evaluate.main([str(run), "--text_clusters", "nonsense"])
 

@@ -1,5 +1,7 @@
 """Sentences for classes, and the scores beside their accuracy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,12 +103,14 @@ def test_symbols_called_like_labels_are_scored_as_names(corpus):
     assert naming_scores(probabilities, {0: first, 1: second}, corpus, Split(["a"], [-100])) == {}
 
 
-def test_reading_is_scored_against_labels_or_attributes(tokenizer, corpus):
+def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
     pytest.importorskip("faiss")
     assert classes_of(corpus, "validation") == {"label": [0, 1] * 3}
     scores = reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
     assert {"bleu", "mutual_information", "label_homogeneity", "kmeans_label_homogeneity"} <= set(scores)
+    repeated = Split(VALIDATION, corpus.validation.labels, {"kind": [0, 1] * 3})
+    assert classes_of(replace(corpus, validation=repeated), "validation") == {"kind": [0, 1] * 3}
     corpus.validation = Split(VALIDATION, corpus.validation.labels, {"warm": [0, 0, 0, 0, 1, 1]})
     scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
     assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
-    assert "mutual_information" not in scores and "label_homogeneity" not in scores
+    assert "mutual_information" not in scores and "label_homogeneity" in scores
