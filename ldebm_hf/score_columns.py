@@ -38,6 +38,7 @@ PLAIN_COLUMNS = {
     "copied": ("copied %", 100),
     "words_per_text": ("words", 1),
     "accuracy": ("as asked for %", 100),
+    "read_as_asked": ("by its own reading %", 100),
     "label_accuracy": ("right label %", 100),
     "calibration_error": ("ECE %", 100),
 }

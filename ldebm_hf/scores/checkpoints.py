@@ -126,7 +126,8 @@ def control_scores(
     """Whether sentences written for a class have it, next to how varied, new and likely they are.
 
     The same scores of as many real texts of the split have the prefix `real_`, and those at a guidance scale g or
-    of a way of writing the suffix `@g` or `@way`.
+    of a way of writing the suffix `@g` or `@way`. `read_as_asked` is the share in which the model itself reads the
+    class: what a way of writing that goes by its own reading (`min_label_probability`) has to write again.
 
     Returns:
         The scores, and the sentences by class of greedy search at the model's own guidance scale.
@@ -135,9 +136,12 @@ def control_scores(
     known_training_texts = as_known(tokenizer, corpus.train.texts)
 
     def scores_of(texts: list[str], asked: np.ndarray) -> dict[str, float]:
-        return accuracy_scores(settings.judge, texts, classes, asked) | text_scores(
-            texts, known_training_texts, settings.language_model, seed
-        )
+        read = [found["label"] for found in model.classify(texts, tokenizer)]
+        return {
+            **accuracy_scores(settings.judge, texts, classes, asked),
+            "read_as_asked": float(np.mean(np.asarray(read) == np.asarray(classes)[asked])),
+            **text_scores(texts, known_training_texts, settings.language_model, seed),
+        }
 
     real, real_classes = _real_texts(corpus.splits[split], len(classes), settings.num_samples, seed)
     scores = {f"real_{name}": value for name, value in scores_of(as_known(tokenizer, real), real_classes).items()}

@@ -85,12 +85,15 @@ def test_perplexity_of_a_language_model_that_knows_nothing_is_the_vocabulary(tok
 
 
 def test_control_has_real_texts_beside_it_and_every_guidance_scale(tokenizer, corpus):
-    settings = ControlSettings(WordJudge(), num_samples=2, guidance_scales=[1, 8])
-    scores, sentences = control_scores(model_for(tokenizer), tokenizer, corpus, settings)
+    settings, model = ControlSettings(WordJudge(), num_samples=3, guidance_scales=[1, 8]), model_for(tokenizer)
+    scores, sentences = control_scores(model, tokenizer, corpus, settings)
     assert scores["real_accuracy"] == 1 and scores["real_copied"] == 0
     assert {name.partition("@")[2] for name in scores} == {"", "1", "8"}
+    read = [found["label"] for found in model.classify(as_known(tokenizer, VALIDATION), tokenizer)]
+    right = [name == CLASSES[label] for name, label in zip(read, corpus.validation.labels, strict=True)]
+    assert scores["real_read_as_asked"] == pytest.approx(np.mean(right))
     assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0
-    assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 2, "weather": 2}
+    assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 3, "weather": 3}
 
 
 def test_symbols_called_like_labels_are_scored_as_names(corpus):
