@@ -199,11 +199,12 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     rows = {folder.name: {"0": scores}}
     rows = real_texts(rows) | rows | other_ways(rows[folder.name]) | clusters
     print(score_table(rows))
-    file = folder / scores_file(EVALUATION, options.split + ("-changed" if options.set else ""))
+    data = options.split + ("-changed" if options.set else "")
+    file = folder / scores_file(EVALUATION, data)
     write_text(file, json.dumps(scores, indent=1))
     print(f"\nall scores: {file}")
     if clusters:
-        file = folder / scores_file("text_clusters.json", options.split)
+        file = folder / scores_file("text_clusters.json", data)
         write_text(file, json.dumps({name: rows["0"] for name, rows in clusters.items()}, indent=1))
         print(f"of the clusters: {file}")
     points = guidance_sweep(rows[folder.name])

@@ -28,8 +28,6 @@ from .scores.words import word_divergence
 from .studies import Scores
 from .writing import write_samples
 
-"""In a run's folder, as examples/likelihood.py writes it."""
-
 
 @dataclass(frozen=True)
 class GenerationSettings:

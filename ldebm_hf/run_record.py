@@ -14,7 +14,8 @@ from .configuration_ldebm import LDEBMConfig
 
 FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluation.json", "likelihood.json"
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
-ABOUT_THE_MODEL = ("evaluation*.json", "likelihood*.json", REPORT, "report.html", "guidance.png")
+SCORES = ("evaluation*.json", "likelihood*.json", "text_clusters*.json")
+ABOUT_THE_MODEL = (*SCORES, REPORT, "report.html", "guidance.png")
 """Files that scripts write about a finished model, and that are wrong about another one, as patterns."""
 GREATER_IS_BETTER = {
     "mutual_information",

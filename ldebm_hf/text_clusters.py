@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .latent_semantics import main_directions
+
 WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
 """A question mark says much about a sentence, and scikit-learn's default drops it."""
 DENSITY_COMPONENTS = 5
@@ -129,18 +131,13 @@ def _check_texts(train_texts: Sequence[str], texts: Sequence[str]) -> None:
 
 def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, seed: int):
     """Latent semantic analysis of both, scaled to length 1: `(len(train_texts), num_components)` and likewise."""
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import Normalizer
-
     train_vectors, vectors = _tfidf(train_texts, texts)
-    most = min(train_vectors.shape) - 1
-    if num_components < 1 or most < 1:
+    if num_components < 1 or min(train_vectors.shape) < 2:
         raise ValueError(
             f"num_components must be at least 1 and less than the {train_vectors.shape[0]} training texts and their "
             f"{train_vectors.shape[1]} different words, got {num_components}"
         )
-    project = make_pipeline(TruncatedSVD(min(num_components, most), random_state=seed), Normalizer(copy=False))
+    project = main_directions(train_vectors.shape, num_components, seed)
     return project.fit_transform(train_vectors), project.transform(vectors)
 
 

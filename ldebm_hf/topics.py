@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .latent_semantics import count_rows
 from .scores.topics import topic_coherence, topic_diversity
 from .topic_words import check_relevance, relevances
 
@@ -49,17 +50,11 @@ def lda_topics(
 
 def count_matrix(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase):
     """Counts of words, a sparse matrix `(len(texts), len(tokenizer))`; special tokens and `<unk>` are not counted."""
-    from scipy.sparse import csr_array
-
-    rows = tokenizer(list(texts), truncation=True)["input_ids"]
-    columns = np.concatenate(rows)
-    starts = np.cumsum([0, *map(len, rows)])
-    counts = csr_array((np.ones(len(columns)), columns, starts), shape=(len(rows), len(tokenizer)))
+    counts = count_rows(tokenizer(list(texts), truncation=True)["input_ids"], len(tokenizer))
     special = [*tokenizer.all_special_ids, tokenizer.convert_tokens_to_ids("<unk>")]
     is_word = np.ones(len(tokenizer))
     is_word[special] = 0
     counts = (counts * is_word).tocsr()
-    counts.sum_duplicates()
     counts.eliminate_zeros()
     return counts
 

@@ -108,9 +108,9 @@ class Trainer:
         self.some_labels_known = corpus.train.num_labelled > 0
         if settings.clustering.enabled and not self.config.has_symbols:
             raise ValueError(f"clustering.enabled=true gives symbols, and prior={self.config.prior!r} has none")
-        noise = {"seed": training.seed, "process": self.accelerator.process_index}
+        draws = {"seed": training.seed, "process": self.accelerator.process_index}
         labels, size = self.train_set.labels, training.labelled_batch_size
-        self.labelled_stream = LabelledStream(labels, size, self.config, **noise)
+        self.labelled_stream = LabelledStream(labels, size, self.config, **draws)
         self.semantics = None
         self.clusters_are_needed = self.config.has_symbols and needs_clusters(labels, settings.clustering)
         if self.clusters_are_needed:
