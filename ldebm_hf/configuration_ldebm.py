@@ -50,7 +50,8 @@ class LDEBMConfig(PreTrainedConfig):
             batches (Zhu et al., ACL 2020). It fixes the latent's scale, which otherwise grows while an energy is
             blunter than the latents' distribution.
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published
-            text experiments do; `None` keeps torch's own initialisation.
+            text experiments do; `None` keeps torch's own initialisation, but for the vectors of words, which are drawn
+            from N(0, 4/d), d being their length: torch's unit normal ones cost a text model its first epochs.
 
         context_size (`int`, *optional*, defaults to 0): Size of the vector that stands for the context, the turns of
             a dialogue before a text, on which posterior, prior and decoder of a text model then depend (published:

@@ -73,7 +73,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def _init_parameters(self, module: nn.Module):
         bound = self.config.uniform_init_range
         if bound is None and not parametrize.is_parametrized(module):
-            module.reset_parameters()
+            if isinstance(module, nn.Embedding):  # with torch's, unit normal, ones, words drown the latent at first
+                init.normal_(module.weight, std=2 * module.embedding_dim**-0.5)
+            else:
+                module.reset_parameters()
             return
         if bound is None:
             bound = module.in_features**-0.5  # as `reset_parameters`, which does not reach behind the spectral norm

@@ -1,6 +1,7 @@
 """Text models that run in milliseconds, and what they are tested with."""
 
 import torch
+from torch import nn
 from transformers import LogitsProcessor, StoppingCriteria
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
@@ -22,13 +23,16 @@ TINY_SIZES = {
 
 
 def tiny_model(preset="consistent", **settings) -> LDEBMModel:
-    """A model that varies its words and ends some texts: by its seed, torch's initialisation, a strong recurrence."""
+    """A model that varies its words and ends some texts: by its seed, long vectors of words, a strong recurrence."""
     torch.manual_seed(2)
     settings = {**TINY_SIZES, "uniform_init_range": None, **settings}
     model = LDEBMModel(LDEBMConfig.from_preset(preset, **settings)).eval()
     with torch.no_grad():
         for parameter in model.decoder.rnn.parameters():
             parameter.mul_(4)
+        if settings["uniform_init_range"] is None:
+            for embedding in (module for module in model.modules() if isinstance(module, nn.Embedding)):
+                embedding.weight.mul_(embedding.embedding_dim**0.5 / 2)
     return model
 
 
