@@ -7,12 +7,15 @@ divergence that new words add to.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from .data import Corpus
@@ -26,7 +29,10 @@ from .scores.sample_perplexity import VALIDATION_SHARE, language_model_of, rever
 from .scores.text import corpus_bleu
 from .scores.words import word_divergence
 from .studies import Scores
-from .writing import write_samples
+from .writing import SET_HERE, write_samples
+
+TRAINING_TEXTS = "training_texts"
+"""As `latents` of a way of writing: a draw of the posterior of each of as many training texts."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,26 @@ class GenerationSettings:
             reverse perplexity learns from; 3,000 in 40,000 more choose its epoch.
         language_model ([`LanguageModelSettings`], *optional*): Of the language models in both directions; defaults to
             the published ones, for a GPU.
+        ways (`dict[str, dict]`, *optional*): By name, other ways of writing that are judged likewise: arguments of
+            [`~LDEBMModel.generate`], and `latents: training_texts` for latents of training texts in place of the
+            prior's. They tell apart what the prior's latents and the search for words cost.
 
     Raises:
-        ValueError: Fewer than two samples.
+        ValueError: Fewer than two samples, or a way with other latents, with symbols, or with what is set here.
     """
 
     num_samples: int = 40_000
     language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be at least 2, got {self.num_samples}")
+        for way, options in self.ways.items():
+            refused = (SET_HERE | {"num_samples", "class_labels"}) & options.keys()
+            if refused or options.get("latents", TRAINING_TEXTS) != TRAINING_TEXTS:
+                allowed = f"options of generate and latents: {TRAINING_TEXTS}"
+                raise ValueError(f"ways must have {allowed}, got {options} for {way!r}")
 
     @property
     def num_drawn(self) -> int:
@@ -106,7 +121,7 @@ def generation_scores(
     shared_folder: Path,
     seed: int = 0,
     show_progress: bool = False,
-) -> tuple[Scores, list[str]]:
+) -> tuple[Scores, dict[str, list[str]]]:
     """
     All scores of what a model writes, and the same of real held-out texts with the prefix `real_`.
 
@@ -115,39 +130,44 @@ def generation_scores(
     ([`text_scores`]), `word_kl_same_size` and `word_kl_smoothed` are of as many samples as there are held-out texts,
     `perplexity` is theirs under a language model of the training texts. Of real texts, `bleu` is that of another
     held-out text in a text's place, and `reverse_perplexity` that by as many training texts as there are samples.
+    Scores of another way of writing have `@` and its name at the end; a model without latents writes in one way.
 
     Args:
         model ([`LDEBMModel`]): Of texts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): Its own.
         real ([`RealTexts`]): In the tokenizer's words.
         settings ([`GenerationSettings`]).
-        folder (`Path`): Where the samples and their language model are kept: a killed call goes on with them.
+        folder (`Path`): Where the samples and their language models are kept: a killed call goes on with them.
         shared_folder (`Path`): Where the language models of real texts are kept.
         seed (`int`, *optional*, defaults to 0): Of samples and draws.
         show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
 
     Returns:
-        The scores, and the samples.
+        The scores, and the samples by way of writing, the first of which is `""`.
     """
     scores: Scores = {}
     if model.config.prior != "none":
         reading = read_texts(model, tokenizer, real.held_out, seed=seed, show_progress=show_progress)
         scores |= reconstruction_scores(reading) | (information_scores(reading) if model.has_symbols else {})
-    samples = draw_samples(model, tokenizer, settings.num_drawn, folder, seed=seed, show_progress=show_progress)
     of_all, of_as_many = real.language_models(settings, shared_folder, show_progress)
-    reverse = reverse_perplexity(
-        samples,
-        real.held_out,
-        settings.language_model,
-        vocabulary=words_of(real.training),
-        folder=folder,
-        show_progress=show_progress,
-    )
-    words = word_divergence(samples[: settings.num_samples], real.training)
     size = min(settings.num_samples, len(real.held_out))
+    common = {"seed": seed, "show_progress": show_progress}
+    judging = {"vocabulary": words_of(real.training), "folder": folder, "show_progress": show_progress}
+    samples = {}
+    for way, options in ({"": {}} | (settings.ways if model.config.prior != "none" else {})).items():
+        decoding = {name: value for name, value in options.items() if name != "latents"}
+        if "latents" in options:
+            decoding["latents"] = training_latents(model, tokenizer, real, settings.num_drawn, **common)
+        drawn = draw_samples(model, tokenizer, settings.num_drawn, folder, **common, **decoding)
+        reverse = reverse_perplexity(drawn, real.held_out, settings.language_model, **judging)
+        of_way = {
+            "reverse_perplexity": reverse.perplexity,
+            "word_kl": word_divergence(drawn[: settings.num_samples], real.training).word_kl,
+            **_scores_of_size(drawn[:size], drawn[:size], real, of_all, seed),
+        }
+        scores |= {f"{name}@{way}" if way else name: value for name, value in of_way.items()}
+        samples[way] = drawn
     chosen = np.random.default_rng(seed).permutation(len(real.held_out))[:size]
     whole, known = ([texts[i] for i in chosen] for texts in (real.held_out, real.known_held_out))
-    scores |= {"reverse_perplexity": reverse.perplexity, "word_kl": words.word_kl}
-    scores |= _scores_of_size(samples[:size], samples[:size], real, of_all, seed)
     of_real = _scores_of_size(whole, known, real, of_all, seed)
     of_real["reverse_perplexity"] = stream_perplexity(of_as_many, real.held_out).perplexity
     of_real["bleu"] = corpus_bleu([*known[1:], known[0]], known)
@@ -173,18 +193,44 @@ def draw_samples(
     num_samples: int,
     folder: Path,
     *,
+    latents: torch.Tensor | None = None,
     seed: int = 0,
     show_progress: bool = False,
+    **decoding,
 ) -> list[str]:
     """
-    Sentences from the prior's latents by greedy search, or of a language model without latents by drawing every word,
-    as published; kept in a file of `folder`, which a killed call goes on with.
+    Sentences from the prior's latents, or those given, by greedy search unless `decoding` says otherwise, or of a
+    language model without latents by drawing every word, as published; kept in a file of `folder`, which a killed call
+    goes on with.
     """
-    decoding = {"do_sample": True, "top_k": 0} if model.config.prior == "none" else {}
-    path = folder / f"samples-{model_digest(model)}-{seed}-{num_samples}.jsonl"
+    if model.config.prior == "none":
+        decoding = {"do_sample": True, "top_k": 0} | decoding
+    way = [f"{name}={value}" for name, value in decoding.items()] + ["given latents"] * (latents is not None)
+    of_way = f"-{hashlib.sha256(', '.join(way).encode()).hexdigest()[:8]}" if way else ""
+    path = folder / f"samples-{model_digest(model)}-{seed}-{num_samples}{of_way}.jsonl"
     if not path.exists():
-        write_samples(model, tokenizer, path, num_samples, seed=seed, show_progress=show_progress, **decoding)
+        options = {"latents": latents, "seed": seed, "show_progress": show_progress, **decoding}
+        write_samples(model, tokenizer, path, num_samples, **options)
     return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+
+
+def training_latents(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    real: RealTexts,
+    num_latents: int,
+    *,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> torch.Tensor:
+    """
+    A draw of q(z|x) for each of `num_latents` training texts in random order, again from the first if they are fewer:
+    `(num_latents, total_latent_size)`.
+    """
+    chosen = np.resize(np.random.default_rng(seed).permutation(len(real.training)), num_latents)
+    texts = [real.training[i] for i in chosen]
+    reading = read_texts(model, tokenizer, texts, reconstruct=False, seed=seed, show_progress=show_progress)
+    return torch.from_numpy(reading.latents)
 
 
 def likelihood_scores(folder: Path, split: str) -> Scores:

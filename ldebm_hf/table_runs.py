@@ -140,7 +140,8 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
         folders = {"folder": run.folder, "shared_folder": shared_folder(run)}
         options_of_run = {**folders, "seed": run.seed, "show_progress": True}
         scores, samples = generation_scores(model, tokenizer, real, plan.generation, **options_of_run)
-        sentences = {"samples": samples[:NUM_KEPT_SAMPLES]}
+        titles = {way: f"samples, {way}" if way else "samples" for way in samples}
+        sentences = {titles[way]: texts[:NUM_KEPT_SAMPLES] for way, texts in samples.items()}
     elif plan.measure == "responses":
         scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, **common)
     else:

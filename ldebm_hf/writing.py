@@ -15,7 +15,7 @@ from .modeling_ldebm import LDEBMModel
 from .resumable import ResumableFile, chunk_generator, model_digest
 
 COLUMNS = ("index", "symbol", "text")
-SET_HERE = {"generator", "input_ids", "inputs", "latents", "num_return_sequences", "return_dict_in_generate"}
+SET_HERE = {"generator", "input_ids", "inputs", "num_return_sequences", "return_dict_in_generate"}
 PARQUET_BLOCK = 2**24  # bytes of JSON that make one row group
 
 
@@ -26,6 +26,7 @@ def write_samples(
     num_samples: int,
     *,
     class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+    latents: torch.Tensor | None = None,
     batch_size: int = 1024,
     seed: int = 0,
     overwrite: bool = False,
@@ -33,7 +34,7 @@ def write_samples(
     **generation_kwargs,
 ) -> None:
     """
-    Write samples of the prior as text into a JSONL or parquet file.
+    Write samples of the prior, or what `latents` say, as text into a JSONL or parquet file.
 
     If the process is killed, the same call goes on where it stopped, and the finished file has the same bytes as that
     of an uninterrupted run on the same machine with as many threads. Records have an `index` from 0 on, the name of
@@ -46,6 +47,8 @@ def write_samples(
         num_samples (`int`): Number of sentences; with symbols, of each of them.
         class_labels (`int`, `str` or a sequence of them, *optional*): Symbols by id or name, written for one after the
             other.
+        latents (`torch.Tensor` of shape `(num_samples, total_latent_size)`, *optional*): What the texts are written
+            from, in place of draws of the prior; not with `class_labels`.
         batch_size (`int`, *optional*, defaults to 1024): Sentences drawn and decoded at a time. Other sizes give other
             sentences.
         seed (`int`, *optional*, defaults to 0): Decides all noise; at least 0.
@@ -64,16 +67,21 @@ def write_samples(
     """
     path = Path(path)
     _check_arguments(path, num_samples, batch_size, seed, generation_kwargs)
+    if latents is not None and (class_labels is not None or len(latents) != num_samples):
+        also = "with class_labels" if class_labels is not None else f"{len(latents)} of them"
+        raise ValueError(f"latents must be num_samples={num_samples} and without class_labels, got {also}")
     symbols = [None] if class_labels is None else model.symbol_ids(class_labels).tolist()
     if not symbols:
         raise ValueError(f"class_labels must name at least one symbol, got {class_labels!r}")
     total = num_samples * len(symbols)
+    given = {} if latents is None else {"the latents": hashlib.sha256(latents.cpu().numpy()).hexdigest()[:16]}
     request = {
         "num_samples": num_samples,
         "class_labels": symbols,
         "batch_size": batch_size,
         "seed": seed,
         **generation_kwargs,
+        **given,
         "the device": model.device.type,
         "the model": model_digest(model),
         "the sampler": _sampler_options(model),
@@ -82,9 +90,12 @@ def write_samples(
 
     def lines(chunk: int, rows: range) -> str:
         asked = [symbols[row // num_samples] for row in rows]
+        if latents is None:
+            source = {"num_samples": len(rows), "class_labels": None if class_labels is None else asked}
+        else:
+            source = {"latents": latents[rows.start : rows.stop]}
         token_ids = model.generate(
-            num_samples=len(rows),
-            class_labels=None if class_labels is None else asked,
+            **source,
             generator=chunk_generator(seed, chunk),
             num_return_sequences=1,
             return_dict_in_generate=False,

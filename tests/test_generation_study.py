@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from ldebm_hf import build_tokenizer, generation_study
@@ -13,9 +14,11 @@ from ldebm_hf.generation_study import (
     draw_samples,
     generation_scores,
     likelihood_scores,
+    training_latents,
 )
 from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores import corpus_bleu, reverse_perplexity
+from ldebm_hf.scores.words import word_divergence
 
 SMALL = LanguageModelSettings(embedding_size=8, hidden_size=8, num_layers=1, num_epochs=1)
 
@@ -50,7 +53,7 @@ def test_samples_that_are_real_texts_score_as_these_do(tokenizer, real, tmp_path
     uncut = RealTexts(real.training, real.held_out, real.training, real.held_out)
     folders = {"folder": tmp_path / "run", "shared_folder": tmp_path / "shared"}
     scores, written = generation_scores(tiny_model(vocab_size=len(tokenizer)), tokenizer, uncut, settings, **folders)
-    assert written == samples
+    assert written == {"": samples}
     for name in ("word_kl_same_size", "word_kl_smoothed", "distinct_1", "distinct_2", "copied", "words_per_text"):
         assert scores[name] == pytest.approx(scores[f"real_{name}"]), name
     assert scores["word_kl"] == scores["word_kl_same_size"]
@@ -64,12 +67,47 @@ def test_samples_that_are_real_texts_score_as_these_do(tokenizer, real, tmp_path
 
 
 def test_a_language_model_is_scored_without_reconstructions(tokenizer, real, tmp_path):
-    settings = GenerationSettings(20, SMALL)
+    settings = GenerationSettings(20, SMALL, ways={"words drawn": {"do_sample": True}})
     folders = {"folder": tmp_path, "shared_folder": tmp_path / "shared"}
     model = tiny_model("rnn_lm", vocab_size=len(tokenizer))
     scores, samples = generation_scores(model, tokenizer, real, settings, **folders)
-    assert "bleu" not in scores and "mutual_information" not in scores and len(samples) == settings.num_drawn == 22
-    assert scores["perplexity"] > 1 < scores["reverse_perplexity"]
+    assert "bleu" not in scores and "mutual_information" not in scores and len(samples[""]) == settings.num_drawn == 22
+    assert scores["perplexity"] > 1 < scores["reverse_perplexity"] and list(samples) == [""]
+
+
+def test_other_ways_of_writing_are_scored_beside_the_published_one(tokenizer, real, tmp_path):
+    drawn, from_texts = {"do_sample": True, "top_k": 0}, {"latents": "training_texts"}
+    settings = GenerationSettings(20, SMALL, ways={"words drawn": drawn, "latents of training texts": from_texts})
+    folders = {"folder": tmp_path / "run", "shared_folder": tmp_path / "shared"}
+    model = tiny_model(vocab_size=len(tokenizer))
+    scores, samples = generation_scores(model, tokenizer, real, settings, **folders)
+    assert list(samples) == ["", *settings.ways] and len({tuple(texts) for texts in samples.values()}) == 3
+    for way, texts in samples.items():
+        suffix = f"@{way}" if way else ""
+        assert scores[f"word_kl{suffix}"] == word_divergence(texts[:20], real.training).word_kl
+        assert scores[f"reverse_perplexity{suffix}"] > 1 < scores[f"perplexity{suffix}"]
+    assert "bleu" in scores and not any(name.startswith(("bleu@", "real_bleu@")) for name in scores)
+    latents = training_latents(model, tokenizer, real, settings.num_drawn)
+    greedy = model.generate(latents=latents)
+    assert samples["latents of training texts"] == tokenizer.batch_decode(greedy, skip_special_tokens=True)
+
+
+def test_latents_of_training_texts_are_draws_of_their_posteriors(tokenizer, real):
+    model = tiny_model("vae", vocab_size=len(tokenizer))
+    with torch.no_grad():
+        for parameter in model.encoder.heads.parameters():
+            parameter.zero_()  # q(z|x) = N(0, I), whatever the text
+    latents = training_latents(model, tokenizer, real, 400, seed=1)
+    assert latents.shape == (400, model.config.latent_size)
+    assert latents.mean().abs() < 4 * latents.numel() ** -0.5
+    assert (latents.std() - 1).abs() < 4 * (2 * latents.numel()) ** -0.5
+    assert torch.equal(latents, training_latents(model, tokenizer, real, 400, seed=1))
+
+
+@pytest.mark.parametrize("options", [{"latents": "prior"}, {"class_labels": "good"}, {"num_samples": 3}])
+def test_ways_of_writing_that_are_no_options_of_generate_are_refused(options):
+    with pytest.raises(ValueError, match="ways must have options of generate and latents: training_texts, got .* for"):
+        GenerationSettings(ways={"w": options})
 
 
 def test_language_models_draw_words_and_others_take_the_likeliest(tokenizer, tmp_path):

@@ -75,6 +75,17 @@ def test_texts_are_those_of_generate(model, tokenizer, tmp_path, monkeypatch):
     assert [record["symbol"] for record in read_lines(tmp_path / "a.jsonl")] == [None] * 5
 
 
+def test_given_latents_are_written_chunk_by_chunk(model, tokenizer, tmp_path):
+    latents = torch.randn(7, model.config.latent_size, generator=seeded(3))
+    options = {"latents": latents, "batch_size": 3, "show_progress": False}
+    write_samples(model, tokenizer, tmp_path / "samples.jsonl", 7, **options)
+    texts = tokenizer.batch_decode(model.generate(latents=latents), skip_special_tokens=True)
+    assert [record["text"] for record in read_lines(tmp_path / "samples.jsonl")] == texts
+    for wrong, got in (({"class_labels": 0}, "with class_labels"), ({"latents": latents[:5]}, "5 of them")):
+        with pytest.raises(ValueError, match=f"latents must be num_samples=7 and without class_labels, got {got}"):
+            write_samples(model, tokenizer, tmp_path / "other.jsonl", 7, **(options | wrong))
+
+
 def test_models_own_settings_do_not_change_the_number_of_texts(tokenizer, tmp_path):
     model = tiny_model()
     model.generation_config.update(do_sample=True, num_return_sequences=3, return_dict_in_generate=True)

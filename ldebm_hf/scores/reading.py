@@ -35,13 +35,15 @@ class Reading:
         means (`np.ndarray` of shape `(n, total_latent_size)`): posterior means.
         probabilities (`np.ndarray` of shape `(n, num_symbols)`, *optional*): p(y|x) as the model infers it, at the
             posterior mean; `None` for a prior without symbols.
-        sampled_probabilities (`np.ndarray` of shape `(n, num_symbols)`, *optional*): p(y|z) of one z ~ q(z|x).
+        latents (`np.ndarray` of shape `(n, total_latent_size)`): one z ~ q(z|x) each.
+        sampled_probabilities (`np.ndarray` of shape `(n, num_symbols)`, *optional*): p(y|z) of that z.
     """
 
     references: list[str]
     reconstructions: list[str]
     means: np.ndarray
     probabilities: np.ndarray | None
+    latents: np.ndarray
     sampled_probabilities: np.ndarray | None
 
 
@@ -80,7 +82,7 @@ def read_texts(
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # texts of like length together: the least padding
     references, reconstructions = [""] * len(texts), [""] * len(texts)
-    means, at_means, sampled = [], [], []
+    means, latents, at_means, sampled = [], [], [], []
     with tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
@@ -95,12 +97,14 @@ def read_texts(
                 batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
             posterior = model.posterior(**batch)
             means.append(posterior.expectation.float().cpu().numpy())
+            drawn = posterior.sample(generator, relaxed=False)
+            latents.append(drawn.float().cpu().numpy())
             if model.has_symbols:
                 at_means.append(model.infer_symbols(**batch).float().cpu().numpy())
                 if posterior.code_logits is not None:
                     logits = posterior.symbol_logits()
                 else:
-                    logits = model.prior.symbol_logits(posterior.sample(generator), context=posterior.context)
+                    logits = model.prior.symbol_logits(drawn, context=posterior.context)
                 sampled.append(logits.softmax(-1).float().cpu().numpy())
             copies = model.generate(**batch) if reconstruct else None
             for row, i in enumerate(indices):
@@ -114,6 +118,7 @@ def read_texts(
         reconstructions if reconstruct else [],
         np.concatenate(means)[back],
         np.concatenate(at_means)[back] if at_means else None,
+        np.concatenate(latents)[back],
         np.concatenate(sampled)[back] if sampled else None,
     )
 

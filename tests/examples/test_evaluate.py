@@ -45,6 +45,7 @@ GENERATION = {
         "rnn_lm": {"model": {"preset": "rnn_lm"}},
     },
     "published": {"ldebm": {"reverse_perplexity": 164.57, "bleu": 11.16, "word_kl": 0.06}},
+    "ways": {"words drawn": {"do_sample": True}},
     "curves": {"LDEBM": ["ldebm", "kl_1"]},
     "curve_setting": "kl_weight",
     "shown_sentences": 3,
@@ -144,7 +145,10 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     text = (folder / "table.md").read_text()
     assert text in capsys.readouterr().out and "ldebm, samples" in text
     lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
-    assert [line[0] for line in lines[2:]] == ["ldebm (paper)", "real held-out texts", "kl_1", "ldebm", "rnn_lm"]
+    assert [line[0] for line in lines[2:]] == [
+        "ldebm (paper)", "real held-out texts", "kl_1", "kl_1, words drawn", "ldebm", "ldebm, words drawn", "rnn_lm"
+    ]  # fmt: skip
+    assert "\nldebm, samples, words drawn\n" in text
     assert lines[0][1:4] == ["rPPL", "BLEU", "wKL"] and lines[2][1:4] == ["165", "11.2", "0.06"]
     assert all(line[1] and line[lines[0].index("wKL, also smoothed")] for line in lines[3:])
     assert lines[-1][2] == "" and f"\nsamples: {evaluate.SMOKE_SAMPLES}\n" in text and "num_epochs 2" in text
@@ -157,13 +161,13 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     evaluate.main(command)
     again = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
     bound = again[0].index("NLL, at most")
-    assert again[-1].pop(bound) == "91.5" and [line.pop(bound) for line in again[:-1]][2:] == [""] * 4
+    assert again[-1].pop(bound) == "91.5" and [line.pop(bound) for line in again[:-1]][2:] == [""] * 6
     assert again == lines
     monkeypatch.undo()
     monkeypatch.setattr(Trainer, "_train_epoch", None)
     evaluate.main([*command, "--rows", "rnn_lm", "--num_samples", "20"])
     assert "\nsamples: 20\n" in (folder / "table.md").read_text(), "scored anew, not trained"
-    (samples,) = (folder / "rnn_lm" / "0").glob("samples-*-22.jsonl")
+    (samples,) = (folder / "rnn_lm" / "0").glob("samples-*-22-*.jsonl")
     assert len(samples.read_text().splitlines()) == 22
 
 

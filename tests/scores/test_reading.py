@@ -77,9 +77,9 @@ def test_what_cannot_be_read_is_said(tokenizer):
 
 def test_reconstruction_scores():
     texts = ["a b c d e", "f g h i j"]
-    perfect = Reading(texts, texts, np.zeros((2, 1)), None, None)
+    perfect = Reading(texts, texts, np.zeros((2, 1)), None, np.zeros((2, 1)), None)
     assert reconstruction_scores(perfect) == {"bleu": pytest.approx(100), "exact": 1.0}
-    half = Reading(texts, ["a b c d e", "x x x x x"], np.zeros((2, 1)), None, None)
+    half = Reading(texts, ["a b c d e", "x x x x x"], np.zeros((2, 1)), None, np.zeros((2, 1)), None)
     # Half of all n-grams of each order match.
     assert reconstruction_scores(half) == {"bleu": pytest.approx(50), "exact": 0.5}
 
@@ -87,7 +87,8 @@ def test_reconstruction_scores():
 def test_information_is_of_samples_and_usage_of_means():
     certain = np.eye(4)[[0, 1, 2, 3] * 5]
     one_symbol = np.eye(4)[[2] * 20]
-    reading = Reading([], [], np.zeros((20, 1)), probabilities=one_symbol, sampled_probabilities=certain)
+    nothing = np.zeros((20, 1))
+    reading = Reading([], [], nothing, probabilities=one_symbol, latents=nothing, sampled_probabilities=certain)
     scores = information_scores(reading)
     assert scores["mutual_information"] == pytest.approx(np.log(4))
     assert scores["symbols_used"] == 1 and scores["dead_symbols"] == 3 and scores["usage_perplexity"] == 1
