@@ -85,11 +85,10 @@ def load(checkpoint: str) -> tuple[LDEBMModel, AutoTokenizer]:
 
 
 def print_completions(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
-    labels = options.class_labels and [int(label) if label.isdecimal() else label for label in options.class_labels]
     completions = model.complete_texts(
         options.text,
         tokenizer,
-        class_labels=labels,
+        class_labels=options.class_labels,
         guidance_scale=options.guidance_scale,
         num_return_sequences=3 if options.num_completions is None else options.num_completions,
         num_chains=options.num_chains,

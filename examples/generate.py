@@ -91,16 +91,14 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("temperature", "guidance_scale", "min_label_probability"):
         if getattr(options, name) is not None:
             decoding[name] = getattr(options, name)
-    known = model.config.label2id
-    names = options.class_labels or (list(known) if model.has_symbols else [])
-    asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]
+    names = options.class_labels or (list(model.config.label2id) if model.has_symbols else [])
     if options.output_file:
         write_samples(
             model,
             tokenizer,
             options.output_file,
             options.num_samples,
-            class_labels=asked_ids if options.class_labels else None,
+            class_labels=options.class_labels,
             seed=options.seed,
             **{name: value for name, value in vars(options).items() if name in FILE_OPTIONS},
             **decoding,
@@ -108,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     symbols = None
     if names and not options.no_symbols:
-        symbols = model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
+        symbols = model.symbol_ids(names).repeat_interleave(options.num_samples)
     token_ids = model.generate(
         class_labels=symbols,
         num_samples=options.num_samples if symbols is None else None,
