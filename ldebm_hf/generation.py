@@ -83,7 +83,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             ValueError: For a name or an id that the model does not have, and if the prior has no symbols.
         """
         self.require_symbols()
-        if hasattr(class_labels, "tolist"):  # a tensor, an array or an array's scalar
+        if hasattr(class_labels, "flatten"):  # a tensor, an array or an array's scalar
             class_labels = class_labels.flatten().tolist()
         elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
             class_labels = [class_labels]

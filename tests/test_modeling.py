@@ -312,6 +312,16 @@ def test_symbols_by_name_and_by_id(class_labels, ids):
     assert symbols.dtype == torch.long and symbols.tolist() == ids
 
 
+@pytest.mark.parametrize("make", ["tuple", "array", "Series", "Index"])
+def test_symbols_in_any_sequence_are_written_for_as_those_of_a_list(make):
+    pandas = pytest.importorskip("pandas")
+    make = {"tuple": tuple, "array": np.array, "Series": pandas.Series, "Index": pandas.Index}[make]
+    for labels in (["good", "neutral"], [2, 0]):
+        expected = tiny_model().generate(class_labels=labels, generator=seeded(), max_new_tokens=4)
+        written = tiny_model().generate(class_labels=make(labels), generator=seeded(), max_new_tokens=4)
+        assert torch.equal(written, expected)
+
+
 def test_a_name_wins_over_an_id_that_is_spelt_alike():
     model = tiny_model()
     model.config.id2label, model.config.label2id = {0: "2", 1: "b", 2: "c"}, {"2": 0, "b": 1, "c": 2}
