@@ -161,7 +161,7 @@ def evaluate(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
 def token_ids(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Of each text its words, as long as the model was trained on, without marks."""
     longest = max(1, tokenizer.model_max_length - 2)
-    return [ids[:longest] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+    return [ids[:longest] for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def fill(model: LDEBMModel, tokenizer, masked: list[list[int]], options: argparse.Namespace) -> list[list[int]]:

@@ -193,7 +193,7 @@ def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[
     if model.config.modality == "point":
         return {"points": torch.as_tensor(data, device=model.device)}
     cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    return dict(tokenizer(list(data), return_tensors="pt", padding=True, **cut).to(model.device))
+    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **cut).to(model.device))
 
 
 def _singly(inputs: dict[str, torch.Tensor]):

@@ -1,6 +1,7 @@
 """The likelihood of a data set in a file: what stands in it, and that a kill changes none of it."""
 
 import json
+import logging
 import math
 from dataclasses import replace
 
@@ -128,6 +129,13 @@ def test_texts_are_cut_only_on_request(tokenizer, tmp_path):
         assert summary.is_trusted and summary.effective_samples is None and summary.lower_error == 0
         counts.append(json.loads(path.read_text())["examples"]["num_tokens"])
     assert counts == [[4, 6, 2, 4, 3, 5], [3, 3, 2, 3, 3, 3]]
+
+
+def test_texts_that_are_not_cut_bring_no_warning(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    short = build_tokenizer(TEXTS, max_length=4)
+    write_likelihood(tiny_model("rnn_lm"), TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=short, **OPTIONS)
+    assert caplog.messages == []
 
 
 def test_points(tmp_path):
