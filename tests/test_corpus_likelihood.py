@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_models import TINY_SIZES, seeded, tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer, corpus_likelihood
+from ldebm_hf import LDEBMConfig, LDEBMModel, annealed_importance, build_tokenizer, corpus_likelihood, likelihood
 from ldebm_hf.corpus_likelihood import write_likelihood
 from ldebm_hf.diffusion_likelihood import Annealing
 from ldebm_hf.likelihood import LikelihoodSettings, estimate_log_likelihood
@@ -114,6 +114,10 @@ def test_another_request_does_not_mix_with_one_under_way(model, tokenizer, tmp_p
             write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS, **change)
     with pytest.raises(ValueError, match="the data was"):
         write_likelihood(model, TEXTS[1:], path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    for module, name in ((likelihood, "WIDENING"), (annealed_importance, "LARGEST_STEP")):
+        with monkeypatch.context() as patch, pytest.raises(ValueError, match=f"not finished: {name} was .* now 0.5"):
+            patch.setattr(module, name, 0.5)
+            write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
     write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, overwrite=True, seed=1, **OPTIONS)
     with pytest.raises(FileExistsError, match="exists already"):
         write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
