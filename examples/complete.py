@@ -85,11 +85,10 @@ def load(checkpoint: str) -> tuple[LDEBMModel, AutoTokenizer]:
 
 
 def print_completions(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
-    labels = options.class_labels and [int(label) if label.isdecimal() else label for label in options.class_labels]
     completions = model.complete_texts(
         options.text,
         tokenizer,
-        class_labels=labels,
+        class_labels=options.class_labels,
         guidance_scale=options.guidance_scale,
         num_return_sequences=3 if options.num_completions is None else options.num_completions,
         num_chains=options.num_chains,
@@ -162,7 +161,7 @@ def evaluate(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
 def token_ids(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Of each text its words, as long as the model was trained on, without marks."""
     longest = max(1, tokenizer.model_max_length - 2)
-    return [ids[:longest] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+    return [ids[:longest] for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def fill(model: LDEBMModel, tokenizer, masked: list[list[int]], options: argparse.Namespace) -> list[list[int]]:

@@ -91,16 +91,14 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("temperature", "guidance_scale", "min_label_probability"):
         if getattr(options, name) is not None:
             decoding[name] = getattr(options, name)
-    known = model.config.label2id
-    names = options.class_labels or (list(known) if model.has_symbols else [])
-    asked_ids = [int(name) if name not in known and name.isdigit() else name for name in names]
+    names = options.class_labels or (list(model.config.label2id) if model.has_symbols else [])
     if options.output_file:
         write_samples(
             model,
             tokenizer,
             options.output_file,
             options.num_samples,
-            class_labels=asked_ids if options.class_labels else None,
+            class_labels=options.class_labels,
             seed=options.seed,
             **{name: value for name, value in vars(options).items() if name in FILE_OPTIONS},
             **decoding,
@@ -108,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     symbols = None
     if names and not options.no_symbols:
-        symbols = model.symbol_ids(asked_ids).repeat_interleave(options.num_samples)
+        symbols = model.symbol_ids(names).repeat_interleave(options.num_samples)
     token_ids = model.generate(
         class_labels=symbols,
         num_samples=options.num_samples if symbols is None else None,
@@ -119,17 +117,21 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 2. The model's own reading of them, and the held-out check's.
     id2label = model.config.id2label
-    asked = ["-"] * len(sentences) if symbols is None else [id2label[symbol] for symbol in symbols.tolist()]
-    columns = {"asked for": asked}
+    asked = [None] * len(sentences) if symbols is None else symbols.tolist()
+    columns = {"asked for": ["-" if symbol is None else id2label[symbol] for symbol in asked]}
+    verdicts: dict[str, list[int | None]] = {}
     if model.has_symbols:
-        columns["model reads"] = read_symbols(model, tokenizer, sentences)
+        verdicts["model reads"] = read_symbols(model, tokenizer, sentences)
+        columns["model reads"] = [id2label[symbol] for symbol in verdicts["model reads"]]
     corpus = training_corpus(options.checkpoint)
     if corpus is not None and corpus.label_names:
-        columns["held-out check"] = held_out_check(corpus, sentences)
+        labels = held_out_check(corpus, sentences)
+        columns["held-out check"] = ["?" if label is None else corpus.label_names[label] for label in labels]
+        verdicts["held-out check"] = symbols_of_labels(labels, corpus, model.config.label2id)
     print(text_table(columns | {"sentence": sentences}))
     if symbols is not None:
-        for judge in list(columns)[1:]:
-            hits = sum(one == other for one, other in zip(asked, columns[judge], strict=True))
+        for judge, read in verdicts.items():
+            hits = sum(one == other for one, other in zip(asked, read, strict=True))
             print(f"{judge}: as asked for in {hits} of {len(asked)}")
     print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
 
@@ -147,9 +149,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
-def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[str]:
+def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[int]:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
-    return [model.config.id2label[symbol] for symbol in model.infer_symbols(**batch).argmax(-1).tolist()]
+    return model.infer_symbols(**batch).argmax(-1).tolist()
 
 
 def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
@@ -179,22 +181,30 @@ def training_corpus(checkpoint: str) -> Corpus | None:
         return None
 
 
-def held_out_check(corpus: Corpus, sentences: list[str]) -> list[str]:
-    """Labels from a logistic regression on words and word pairs, fitted on texts that the model was not trained on."""
+def held_out_check(corpus: Corpus, sentences: list[str]) -> list[int | None]:
+    """Labels from a logistic regression on words and word pairs, fitted on texts that the model was not trained on;
+    `None` where these do not have two labels to tell apart."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     fit_on, score_on = held_out_halves(corpus)
     if len(fit_on.classes) < 2:
-        return ["?"] * len(sentences)
+        return [None] * len(sentences)
     check = make_pipeline(CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
     check.fit(fit_on.texts, fit_on.labels)
     accuracy = check.score(score_on.texts, score_on.labels)
     majority = Counter(score_on.labels).most_common(1)[0][1] / len(score_on)
     print(f"held-out check: fitted on {len(fit_on)} texts, right on {accuracy:.1%} of {len(score_on)} others")
     print(f"(always the commonest label: {majority:.1%})\n")
-    return [corpus.label_names[label] for label in check.predict(sentences)]
+    return check.predict(sentences).tolist()
+
+
+def symbols_of_labels(labels: list[int | None], corpus: Corpus, known: dict[str, int]) -> list[int | None]:
+    """The symbol that each label was taught as, whatever its name is now; of any other label the one of its name."""
+    taught = corpus.train.classes
+    named = {label: known.get(name) for label, name in enumerate(corpus.label_names)}
+    return [label if label in taught else named.get(label) for label in labels]
 
 
 def held_out_halves(corpus: Corpus) -> tuple[Split, Split]:

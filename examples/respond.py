@@ -53,9 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     decoding = {"do_sample": True} if options.do_sample else {}
     if options.guidance_scale is not None:
         decoding["guidance_scale"] = options.guidance_scale
-    asked = {"class_labels": [int(name) if name not in known and name.isdigit() else name for name in names]}
-    if not names:
-        asked = {"num_samples": options.num_samples}
+    asked = {"class_labels": names} if names else {"num_samples": options.num_samples}
 
     for turns, said_next in dialogues(options):
         for turn in turns:

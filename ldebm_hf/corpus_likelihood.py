@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from . import annealed_importance, diffusion_likelihood, langevin, likelihood
 from .atomic import write_text
 from .diffusion_likelihood import Annealing, prepare_annealing
 from .importance_weights import LikelihoodEstimate
@@ -20,6 +21,13 @@ from .modeling_ldebm import LDEBMModel
 from .published_likelihood import published_log_likelihood, require_published
 from .resumable import ResumableFile, chunk_generator, model_digest
 
+DECISIVE_CONSTANTS = {
+    likelihood: ("FIRST_WIDENING", "WIDENING", "FITTED_SHARE", "UNFITTED_SHARE"),
+    diffusion_likelihood: ("PILOT_CHAINS", "GUESS_DRAWS"),
+    annealed_importance: ("LARGEST_STEP", "SMALLEST_STEP", "SOUGHT_ACCEPTANCE"),
+    langevin: ("NOISE_BLOCK",),
+}
+"""By module what no setting says and decides figures all the same; chunks of one file must not differ in it."""
 SHORTEST_TEXT = 3  # tokens: the beginning, one word, and the end
 LEAST_EFFECTIVE = 10
 """Effective samples below which an estimate is not trusted: its standard error is 0.3 nats, or not known at all."""
@@ -138,6 +146,7 @@ def write_likelihood(
         "the device": model.device.type,
         "the model": model_digest(model),
         "the data": _data_digest(data, tokenizer),
+        **{name: getattr(module, name) for module, names in DECISIVE_CONSTANTS.items() for name in names},
     }
     chunks = [range(first, min(first + chunk_size, len(data))) for first in range(0, len(data), chunk_size)]
     file = ResumableFile(path, len(chunks), ".json")
@@ -193,7 +202,7 @@ def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[
     if model.config.modality == "point":
         return {"points": torch.as_tensor(data, device=model.device)}
     cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    return dict(tokenizer(list(data), return_tensors="pt", padding=True, **cut).to(model.device))
+    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **cut).to(model.device))
 
 
 def _singly(inputs: dict[str, torch.Tensor]):

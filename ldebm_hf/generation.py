@@ -76,18 +76,20 @@ class LDEBMGenerationMixin(GenerationMixin):
 
     def symbol_ids(self, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
         """
-        Symbols by id or by name of `config.label2id`, as a `torch.LongTensor` of shape `(n,)` on the model's device.
+        Symbols by name of `config.label2id` or by id, as a `torch.LongTensor` of shape `(n,)` on the model's device.
+        `"6"` is an id, too, unless it is a name.
 
         Raises:
             ValueError: For a name or an id that the model does not have, and if the prior has no symbols.
         """
         self.require_symbols()
-        if hasattr(class_labels, "tolist"):  # a tensor, an array or an array's scalar
+        if hasattr(class_labels, "flatten"):  # a tensor, an array or an array's scalar
             class_labels = class_labels.flatten().tolist()
         elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
             class_labels = [class_labels]
         known = self.config.label2id
-        ids = [known.get(label, label) for label in class_labels]
+        spelt = {str(symbol): symbol for symbol in self.config.id2label}
+        ids = [known.get(label, spelt.get(label, label)) for label in class_labels]
         for label in ids:
             if label not in self.config.id2label:
                 names = ", ".join(repr(name) for name in known)

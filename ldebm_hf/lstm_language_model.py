@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from pathlib import Path
 
 import torch
@@ -52,7 +53,7 @@ class LanguageModelSettings:
             and of its changes from word to word.
 
     Raises:
-        ValueError: A value out of its range.
+        ValueError: A value that is no number, or out of its range.
     """
 
     embedding_size: int = 400
@@ -76,14 +77,15 @@ class LanguageModelSettings:
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
             if field.name.endswith("_dropout"):
-                fits, allowed = 0 <= value < 1, "in [0, 1)"
+                fits, allowed = is_number and 0 <= value < 1, "a number in [0, 1)"
             elif field.name.endswith(("_penalty", "_decay")):
-                fits, allowed = value >= 0, "at least 0"
+                fits, allowed = is_number and value >= 0, "a number of at least 0"
             elif field.type == "int":
-                fits, allowed = isinstance(value, int) and value >= 1, "an int of at least 1"
+                fits, allowed = is_number and isinstance(value, int) and value >= 1, "an int of at least 1"
             else:
-                fits, allowed = value > 0, "above 0"
+                fits, allowed = is_number and value > 0, "a number above 0"
             if not fits:
                 raise ValueError(f"{field.name} must be {allowed}, got {value!r}")
 

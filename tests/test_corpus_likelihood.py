@@ -1,6 +1,7 @@
 """The likelihood of a data set in a file: what stands in it, and that a kill changes none of it."""
 
 import json
+import logging
 import math
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from tiny_models import TINY_SIZES, seeded, tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer, corpus_likelihood
+from ldebm_hf import LDEBMConfig, LDEBMModel, annealed_importance, build_tokenizer, corpus_likelihood, likelihood
 from ldebm_hf.corpus_likelihood import write_likelihood
 from ldebm_hf.diffusion_likelihood import Annealing
 from ldebm_hf.likelihood import LikelihoodSettings, estimate_log_likelihood
@@ -113,6 +114,10 @@ def test_another_request_does_not_mix_with_one_under_way(model, tokenizer, tmp_p
             write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS, **change)
     with pytest.raises(ValueError, match="the data was"):
         write_likelihood(model, TEXTS[1:], path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    for module, name in ((likelihood, "WIDENING"), (annealed_importance, "LARGEST_STEP")):
+        with monkeypatch.context() as patch, pytest.raises(ValueError, match=f"not finished: {name} was .* now 0.5"):
+            patch.setattr(module, name, 0.5)
+            write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
     write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, overwrite=True, seed=1, **OPTIONS)
     with pytest.raises(FileExistsError, match="exists already"):
         write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
@@ -128,6 +133,13 @@ def test_texts_are_cut_only_on_request(tokenizer, tmp_path):
         assert summary.is_trusted and summary.effective_samples is None and summary.lower_error == 0
         counts.append(json.loads(path.read_text())["examples"]["num_tokens"])
     assert counts == [[4, 6, 2, 4, 3, 5], [3, 3, 2, 3, 3, 3]]
+
+
+def test_texts_that_are_not_cut_bring_no_warning(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    short = build_tokenizer(TEXTS, max_length=4)
+    write_likelihood(tiny_model("rnn_lm"), TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=short, **OPTIONS)
+    assert caplog.messages == []
 
 
 def test_points(tmp_path):

@@ -95,9 +95,13 @@ def test_a_saved_model_is_the_same(tmp_path):
     ("settings", "message"),
     [
         ({"num_layers": 0}, "num_layers must be an int of at least 1, got 0"),
-        ({"word_dropout": 1.0}, r"word_dropout must be in \[0, 1\), got 1.0"),
-        ({"change_penalty": -1}, "change_penalty must be at least 0, got -1"),
-        ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
+        ({"num_layers": True}, "num_layers must be an int of at least 1, got True"),
+        ({"word_dropout": 1.0}, r"word_dropout must be a number in \[0, 1\), got 1.0"),
+        ({"hidden_dropout": "a"}, r"hidden_dropout must be a number in \[0, 1\), got 'a'"),
+        ({"change_penalty": -1}, "change_penalty must be a number of at least 0, got -1"),
+        ({"weight_decay": None}, "weight_decay must be a number of at least 0, got None"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, got 0"),
+        ({"learning_rate": "1"}, "learning_rate must be a number above 0, got '1'"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

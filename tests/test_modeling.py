@@ -299,7 +299,8 @@ def test_missing_and_misspelt_input_is_an_error():
         (2, [2]),
         (np.int64(1), [1]),
         (torch.tensor(1), [1]),
-        (["neutral", 0, np.int32(1)], [2, 0, 1]),
+        ("1", [1]),
+        (["neutral", 0, np.int32(1), "2"], [2, 0, 1, 2]),
         (("good", "bad"), [0, 1]),
         (np.array([2, 0]), [2, 0]),
         (torch.tensor([[2], [0]]), [2, 0]),
@@ -311,7 +312,25 @@ def test_symbols_by_name_and_by_id(class_labels, ids):
     assert symbols.dtype == torch.long and symbols.tolist() == ids
 
 
-@pytest.mark.parametrize("unknown", ["goood", 3, -1, -100, np.int64(7), np.array([0, -1]), torch.tensor([9]), 0.5])
+@pytest.mark.parametrize("make", ["tuple", "array", "Series", "Index"])
+def test_symbols_in_any_sequence_are_written_for_as_those_of_a_list(make):
+    pandas = pytest.importorskip("pandas")
+    make = {"tuple": tuple, "array": np.array, "Series": pandas.Series, "Index": pandas.Index}[make]
+    for labels in (["good", "neutral"], [2, 0]):
+        expected = tiny_model().generate(class_labels=labels, generator=seeded(), max_new_tokens=4)
+        written = tiny_model().generate(class_labels=make(labels), generator=seeded(), max_new_tokens=4)
+        assert torch.equal(written, expected)
+
+
+def test_a_name_wins_over_an_id_that_is_spelt_alike():
+    model = tiny_model()
+    model.config.id2label, model.config.label2id = {0: "2", 1: "b", 2: "c"}, {"2": 0, "b": 1, "c": 2}
+    assert model.symbol_ids(["2", 2, "1"]).tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "unknown", ["goood", "3", "-1", 3, -1, -100, np.int64(7), np.array([0, -1]), torch.tensor([9]), 0.5]
+)
 def test_unknown_symbol_is_an_error_that_names_the_known_ones(unknown):
     with pytest.raises(ValueError, match=r"class_labels must be of 0..2 or of 'good', 'bad', 'neutral'; got"):
         tiny_model().sample_latents(class_labels=unknown)

@@ -25,7 +25,8 @@ def attribute_accuracy(
         - `accuracy_NAME`, `accuracy_NAME_std_error` for each label that was asked for: the same of its texts.
 
     Raises:
-        ValueError: not one prediction per reference, no reference known, or a label without a name.
+        ValueError: not one prediction per reference, no reference known, a label without a name, or names by which two
+            of the keys would be the same.
     """
     predictions, references = known_pairs(predictions, references)
     asked_for = np.unique(references)
@@ -36,7 +37,10 @@ def attribute_accuracy(
     scores = _share(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
     for label in asked_for:
         name = label if label_names is None else label_names[label]
-        scores |= _share(right[references == label], f"accuracy_{name}")
+        of_label = _share(right[references == label], f"accuracy_{name}")
+        if taken := scores.keys() & of_label.keys():
+            raise ValueError(f"label_names must leave {min(taken)!r} to another score, got {name!r} for label {label}")
+        scores |= of_label
     return scores
 
 

@@ -49,9 +49,13 @@ def mutual_information(probabilities: np.ndarray) -> MutualInformation:
         probabilities (`np.ndarray` of shape `(n, K)`): p(y|z) of each text; rows that sum to 1.
 
     Raises:
-        ValueError: no rows, or rows that are no probabilities.
+        ValueError: no rows, rows of different lengths, or rows that are no probabilities.
     """
-    probabilities = np.asarray(probabilities, dtype=float)
+    try:
+        probabilities = np.asarray(probabilities, dtype=float)
+    except (TypeError, ValueError) as error:
+        lengths = ", ".join(map(str, sorted({np.size(row) for row in probabilities})))
+        raise ValueError(f"probabilities must be rows of numbers, all of one length, got lengths {lengths}") from error
     if probabilities.ndim != 2 or not probabilities.size:
         raise ValueError(f"probabilities must have shape (n, K) and not be empty, got shape {probabilities.shape}")
     sums = probabilities.sum(1)

@@ -62,7 +62,8 @@ def corpus_perplexity(
     by_length = sorted(texts, key=len, reverse=True)  # for the least padding
     nats, num_tokens, num_unknown = 0.0, 0, 0
     for start in range(0, len(texts), batch_size):
-        batch = tokenizer(by_length[start : start + batch_size], return_tensors="pt", padding=True).to(model.device)
+        part = by_length[start : start + batch_size]
+        batch = tokenizer(part, return_tensors="pt", padding=True, verbose=False).to(model.device)
         latents = torch.zeros(len(batch["input_ids"]), 0, device=model.device)
         nats -= model.conditional_log_likelihood(latents, **batch).double().sum().item()
         num_tokens += int(batch["attention_mask"][:, 1:].sum())

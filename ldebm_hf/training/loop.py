@@ -304,10 +304,15 @@ class Trainer:
         if not self.clusters_are_needed:
             return
         labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
-        features = self._features(self.train_set)
         previous = progress.assignments.numpy() if len(progress.assignments) else None
-        clusters, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
-        progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assignments)
+        # Words are the same in every epoch, and K-means that starts at the same texts finds the same clusters.
+        stay = self.semantics is not None and previous is not None and settings.initialization == "random"
+        if stay:
+            assignments = previous
+        else:
+            features = self._features(self.train_set)
+            clusters, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
+            progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assignments)
         values = {"clusters_used": float(len(np.unique(assignments)))}
         if previous is not None:
             values["cluster_stability"] = stability(assignments, previous, labels)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from untrained import load_script
+from untrained import load_script, save_untrained
 
 from ldebm_hf import build_tokenizer, generation_study, lstm_training, table_runs
 from ldebm_hf.data import load_corpus
 from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.training import Trainer
+from ldebm_hf.training.settings import DataSettings
 
 READING = {
     "title": "Reading of the built-in corpus",
@@ -207,6 +208,16 @@ def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, c
     assert clusters["kmeans_tfidf"]["label_homogeneity"] > 0.2
     with pytest.raises(ValueError, match="text_clusters must be of kmeans_tfidf, .*got 'nonsense'"):
         evaluate.main([str(run), "--text_clusters", "nonsense"])
+
+
+def test_clusters_of_texts_without_classes_are_refused(evaluate, tmp_path):
+    corpus = load_corpus("synthetic")
+    (tmp_path / "texts.txt").write_text("\n".join(corpus.train.texts[:50]))
+    data = DataSettings(source=str(tmp_path / "texts.txt"))
+    folder = save_untrained(tmp_path / "model", corpus, data=data)
+    message = "no validation text of texts has any: --set data.attribute_columns=COLUMN names a column of them$"
+    with pytest.raises(ValueError, match=f"^text_clusters are compared with classes, and {message}"):
+        evaluate.main([folder, "--text_clusters", "kmeans_tfidf"])
 
 
 @pytest.mark.parametrize(

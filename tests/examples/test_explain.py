@@ -172,6 +172,20 @@ def test_documents_have_words_beside_those_of_lda(explain, corpus, tmp_path, cap
     assert "coherence (NPMI)" in printed and "classify.py" in printed
 
 
+def test_advice_where_one_symbol_has_all_texts(explain, corpus, tmp_path, capsys):
+    def same_latent_for_all(model):
+        with torch.no_grad():
+            for parameter in model.encoder.parameters():
+                parameter.zero_()
+
+    explain.main([untrained.save_untrained(tmp_path / "one", corpus, change=same_latent_for_all), *QUICK])
+    printed = capsys.readouterr().out
+    assert "1 of 8 symbols used, entropy 0.00 nats\nOne symbol has all texts, so it says nothing" in printed
+    assert "--clustering.enabled true" in printed and "--clustering.features words" in printed
+    explain.main([save_untrained(tmp_path / "several", corpus, num_symbols=30), *QUICK])
+    assert "One symbol has all texts" not in capsys.readouterr().out
+
+
 def test_hidden_labels_are_shown_all_the_same(explain, corpus, tmp_path, capsys):
     checkpoint = save_untrained(tmp_path / "few", corpus, DataSettings(label_fraction=0.01))
     explain.main([checkpoint, *QUICK])

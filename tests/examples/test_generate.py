@@ -4,6 +4,7 @@ import json
 import runpy
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,24 @@ def test_missing_package_is_one_line(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), checkpoint, "--output_file", str(tmp_path / "a.parquet")])
     with pytest.raises(SystemExit, match="^error: writing .*a.parquet needs pyarrow: pip install pyarrow$"):
         runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def test_renamed_symbols_are_checked_as_what_they_were_taught(generate, checkpoint, tmp_path, capsys):
+    counts = []
+    shutil.copytree(checkpoint, tmp_path / "renamed")
+    model = LDEBMModel.from_pretrained(checkpoint)
+    model.name_symbols([f"name {symbol}" for symbol in range(8)])
+    model.save_pretrained(tmp_path / "renamed")
+    for folder in (checkpoint, tmp_path / "renamed"):
+        generate.main([str(folder), "--num_samples", "4"])
+        counts.append([line for line in capsys.readouterr().out.splitlines() if "as asked for in" in line])
+    assert counts[0] == counts[1] and not counts[0][1].startswith("held-out check: as asked for in 0 ")
+
+
+def test_labels_that_were_not_taught_are_symbols_by_their_name_alone(generate, corpus):
+    few = replace(corpus, train=corpus.train.select([i for i, label in enumerate(corpus.train.labels) if label < 2]))
+    known = {"one": 0, "complaint": 1, "play_music": 2, "LABEL_3": 3}
+    assert generate.symbols_of_labels([0, 1, 2, 3, None], few, known) == [0, 1, None, 2, None]
 
 
 def test_check_is_fitted_on_texts_that_the_model_never_saw(generate, corpus):

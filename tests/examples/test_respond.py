@@ -54,7 +54,7 @@ def test_however_many_turns_and_none(checkpoint, capsys):
     [
         (["--turns", "will it", " "], r"turns\[1\] must hold a word, got ' '"),
         (["--turns", "<usr>"], r"turns\[0\] must hold a word"),
-        (["--turns", "will it", "--class_labels", "3"], "class_labels must be of 0..2 or of .*; got 3"),
+        (["--turns", "will it", "--class_labels", "3"], "class_labels must be of 0..2 or of .*; got '3'"),
         (["--num_contexts", "17"], "--num_contexts must be at most 16, all there are, got 17"),
     ],
 )

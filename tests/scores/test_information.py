@@ -45,6 +45,8 @@ def test_single_precision_probabilities_are_accepted_and_others_refused():
     for wrong in ([0.5, 0.5], [], np.ones((0, 3))):
         with pytest.raises(ValueError, match="shape"):
             mutual_information(wrong)
+    with pytest.raises(ValueError, match="must be rows of numbers, all of one length, got lengths 1, 2$"):
+        mutual_information([[0.5, 0.5], [1.0]])
 
 
 def test_usage_by_hand():

@@ -1,5 +1,6 @@
 """Perplexity of texts: models whose predictions are known, and the sum written out text by text."""
 
+import logging
 import math
 
 import pytest
@@ -44,6 +45,13 @@ def test_likelihood_is_the_product_of_next_token_probabilities(tokenizer):
     scores = corpus_perplexity(model, tokenizer, OTHERS)
     assert scores.nats_per_text == pytest.approx(-total / len(OTHERS), rel=1e-5)
     assert scores.perplexity == pytest.approx(math.exp(-total / scores.num_tokens), rel=1e-5)
+
+
+def test_long_texts_are_scored_whole_and_without_a_warning(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    tokenizer = build_tokenizer(TEXTS, max_length=6)  # its own, as each warns once
+    assert corpus_perplexity(language_model(tokenizer), tokenizer, OTHERS[1:2]).num_tokens == 9
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
