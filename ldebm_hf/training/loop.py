@@ -294,9 +294,9 @@ class Trainer:
         if self.semantics is not None:
             return self.semantics.of(split.token_ids)
         means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
-        if not np.isfinite(means).all():
-            value = float(means[~np.isfinite(means)][0])
-            raise DivergenceError("posterior_mean", self.progress.step, value, self.checkpoints.last_good)
+        wrong = means[~np.isfinite(means)]
+        if len(wrong):
+            raise DivergenceError("posterior_mean", self.progress.step, float(wrong[0]), self.checkpoints.last_good)
         return means
 
     def _cluster(self) -> None:
@@ -305,14 +305,11 @@ class Trainer:
             return
         labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
         previous = progress.assignments.numpy() if len(progress.assignments) else None
-        # Words are the same in every epoch, and K-means that starts at the same texts finds the same clusters.
-        stay = self.semantics is not None and previous is not None and settings.initialization == "random"
-        if stay:
-            assignments = previous
-        else:
-            features = self._features(self.train_set)
-            clusters, assignments = fit_clusters(features, labels, previous, self.config.num_labels, settings)
-            progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assignments)
+        # Words stay what they are, and K-means that starts at the same texts finds the same clusters of them again.
+        if self.semantics is None or previous is None or settings.initialization == "previous":
+            fitted = fit_clusters(self._features(self.train_set), labels, previous, self.config.num_labels, settings)
+            progress.clusters, progress.assignments = fitted[0].state_dict(), torch.from_numpy(fitted[1])
+        assignments = progress.assignments.numpy()
         values = {"clusters_used": float(len(np.unique(assignments)))}
         if previous is not None:
             values["cluster_stability"] = stability(assignments, previous, labels)
@@ -330,8 +327,8 @@ class Trainer:
         """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
         labels, assignments = split.labels, np.asarray(assignments)
         symbols = np.where(labels >= 0, labels, assignments) if len(assignments) else labels
-        score_targets = labels if self.some_labels_known else symbols
-        self.score_targets = torch.from_numpy(score_targets).to(self.accelerator.device)
+        targets = labels if self.some_labels_known else symbols
+        self.score_targets = torch.from_numpy(targets).to(self.accelerator.device)
         return symbols
 
     def _plan(self, split: Examples, symbols: np.ndarray, part: int = 0) -> list[Step]:
