@@ -41,6 +41,7 @@ def end_by_clock(model: LDEBMModel) -> LDEBMModel:
     decoder.initial_state.weight[0, 0] = CLOCK_RATE * LENGTH_SPREAD
     words, end = decoder.embedding.weight, model.config.eos_token_id
     words[:, :2], words[end] = 0, 0
+    words[model.config.pad_token_id, 1] = -1e4  # padding behind the end is no word of the sentence
     words[end, 0] = 1e4
     words[end, 1] = -1e4 * (1 - (1 - CLOCK_RATE) ** MEAN_LENGTH)
     return model

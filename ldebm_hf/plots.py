@@ -190,7 +190,8 @@ def _plot_curves(
 ) -> None:
     """A panel for each score that there is, of which another is drawn: `height` is its name, title and unit.
 
-    Real texts are a star, or a line if they do not have the other score.
+    Real texts are a star, or a line if they do not have the other score. Scores that differ more than a hundredfold
+    are on a logarithmic scale.
     """
     from matplotlib.figure import Figure
 
@@ -202,6 +203,9 @@ def _plot_curves(
     names = [name for name in panels if name in first]
     page = Figure(figsize=(3.4 * len(names), 3), layout="constrained")
     for panel, name in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        scores = [mean(of_seeds, name) for points in (*curves.values(), real) for of_seeds in points.values()]
+        if max(scores) > 100 * min(scores) > 0:
+            panel.set_xscale("log")
         for model, points in curves.items():
             xs = [mean(of_seeds, name) for of_seeds in points.values()]
             ys = [unit * mean(of_seeds, score) for of_seeds in points.values()]

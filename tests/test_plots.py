@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from ldebm_hf import plots
 from ldebm_hf.data import POINT_DISTRIBUTIONS
 from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols, plot_tradeoff, plot_validation_curves
 from ldebm_hf.scores import PointSamples
@@ -128,3 +129,13 @@ def test_tradeoff_has_a_panel_for_every_score_that_there_is(tmp_path):
         assert all((np.abs(half - [31, 119, 180]).sum(-1) < 60).sum() > 50 for half in halves), "a curve in each"
         darkness.append([(half.sum(-1) < 60).sum() for half in halves])
     assert all(line > none for none, line in zip(*darkness, strict=True)), "a dotted line of real texts in each"
+
+
+@pytest.mark.parametrize(("worst", "scale"), [(9_000, "linear"), (11_000, "log")])
+def test_scores_that_differ_a_hundredfold_stand_on_a_logarithmic_scale(tmp_path, monkeypatch, worst, scale):
+    pytest.importorskip("matplotlib")
+    scales = []
+    monkeypatch.setattr(plots, "_save_small", lambda page, *_, **__: scales.extend(a.get_xscale() for a in page.axes))
+    points = {str(bleu): {"0": {"bleu": bleu, "reverse_perplexity": value}} for bleu, value in ((9, 100), (1, worst))}
+    plot_tradeoff({"LDEBM": points}, {}, tmp_path / "curve.png", "kl_weight")
+    assert scales == [scale]
