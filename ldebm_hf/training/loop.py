@@ -160,15 +160,29 @@ class Trainer:
         progress, values = self.progress, {}
         with lost_process_explained(lambda: self.checkpoints.last_good):
             self._start()
-            while progress.step < self.total_steps and not progress.finished:
-                self._train_epoch()
-                values = self._validate()
-                if progress.step_in_epoch == self.steps_per_epoch:
-                    progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
-                self._save_checkpoint()
+            try:
+                while progress.step < self.total_steps and not progress.finished:
+                    self._train_epoch()
+                    values = self._validate()
+                    if progress.step_in_epoch == self.steps_per_epoch:
+                        progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+                    self._save_checkpoint()
+            except DivergenceError:
+                self.leave()
+                raise
             self._finish()
+            self.leave()
         self.accelerator.on_main_process(publish)(self.training, self.say)
         return values
+
+    def leave(self) -> None:
+        """End the group of processes, which all of them do together."""
+        self.accelerator.wait_for_everyone()
+        # Let go of the replica first: as the group's last holder it would end the group with Python's lock held, for
+        # which the group's threads may be waiting (pytorch#56297).
+        self.wrapped_model = self.model
+        self.accelerator.free_memory()
+        self.accelerator.end_training()
 
     def say(self, text: str) -> None:
         """Print a line once, above any progress bar."""
@@ -398,5 +412,3 @@ class Trainer:
                 self.folder.save_best(self.model, self.tokenizer)
             self.folder.publish_best()
             plot_validation_curves(self.folder.metrics, self.folder.curves)
-        self.accelerator.wait_for_everyone()  # a process group must be left together
-        self.accelerator.end_training()

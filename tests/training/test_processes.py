@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import noiseless_run
@@ -66,13 +67,16 @@ def on_two_processes(processes):
             process.join(timeout=120)
             if process.is_alive():
                 process.kill()
+                process.join()
         assert tuple(process.exitcode for process in ranks) == exitcodes
 
     return run
 
 
 def train_and_dump(trainer: Trainer, rank: int) -> None:
+    replica = weakref.ref(trainer.wrapped_model)
     values = trainer.train()
+    assert replica() is None  # else it may end the group with Python's lock held, and wait for a thread that needs it
     dump = {"weights": weights(trainer), "assignments": trainer.progress.assignments, "values": values}
     torch.save(dump, trainer.folder.path / f"rank{rank}.pt")
 
@@ -109,8 +113,7 @@ def dump_features(trainer: Trainer, rank: int) -> None:
     features = loop.posterior_means(trainer.model, trainer.train_set, 8, trainer.accelerator)
     values = trainer.evaluator(trainer.model, trainer.accelerator)
     torch.save({"features": features.tolist(), "values": values}, trainer.folder.path.parent / f"rank{rank}.pt")
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()
+    trainer.leave()
 
 
 def test_clustering_and_validation_do_not_depend_on_how_many_share_them(on_two_processes, tmp_path):
@@ -130,7 +133,6 @@ def diverge_on_one_process(trainer: Trainer, rank: int) -> None:
     trainer.model.register_forward_hook(hook)
     with pytest.raises(DivergenceError, match="step 2: prior_loss is nan"):
         trainer.train()
-    trainer.accelerator.end_training()
 
 
 def test_divergence_on_one_process_stops_all(on_two_processes, tmp_path):
