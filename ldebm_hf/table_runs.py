@@ -143,7 +143,7 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
         titles = {way: f"samples, {way}" if way else "samples" for way in samples}
         sentences = {titles[way]: texts[:NUM_KEPT_SAMPLES] for way, texts in samples.items()}
     elif plan.measure == "responses":
-        scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, **common)
+        scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
     else:
         control = options.control(plan.guidance_scales, plan.num_samples, plan.ways)
         scores, sentences = control_scores(model, tokenizer, corpus, control, **common)
@@ -169,18 +169,22 @@ def score_responses(
     tokenizer: PreTrainedTokenizerBase,
     corpus: Corpus,
     word_vectors: str | Path | None = None,
+    ways: dict[str, dict[str, Any]] | None = None,
     *,
     split: str = "validation",
     seed: int = 0,
     show_progress: bool = False,
 ) -> tuple[Scores, dict[str, list[str]]]:
     """
-    Scores of a model's responses, and these with what they answer.
+    Scores of a model's responses, and these with what they answer, by title.
+
+    Scores of another way of writing have `@` and its name at the end.
 
     Args:
         model ([`LDEBMModel`]): one with contexts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
         corpus (`Corpus`): with contexts as those of its training.
         word_vectors (`str` or `Path`, *optional*): a file of them; default: trained on the corpus's training texts.
+        ways (`dict[str, dict]`, *optional*): by name, arguments of [`~LDEBMModel.generate`] to be tried besides.
         split (`str`), seed (`int`), show_progress (`bool`): as in [`reading_scores`].
 
     Raises:
@@ -190,10 +194,19 @@ def score_responses(
         vectors = train_vectors_by_neighbours(as_known(tokenizer, corpus.train.texts), seed=seed)
     else:
         vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
-    written = write_responses(model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress)
-    answers = zip(written.contexts, written.responses, written.references, strict=True)
-    shown = [f"{' / '.join(context)} → {response} ({reference})" for context, response, reference in answers]
-    return response_scores(written, vectors, seed=seed), {"responses (what was said)": shown}
+    scores, shown = {}, {}
+    for way, decoding in ({"": {}} | (ways or {})).items():
+        written = write_responses(
+            model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress, **decoding
+        )
+        of_way = response_scores(written, vectors, seed=seed)
+        scores |= {f"{name}@{way}" if way else name: value for name, value in of_way.items()}
+        answers = zip(written.contexts, written.responses, written.references, strict=True)
+        title = f"responses, {way}" if way else "responses"
+        shown[f"{title} (what was said)"] = [
+            f"{' / '.join(context)} → {response} ({reference})" for context, response, reference in answers
+        ]
+    return scores, shown
 
 
 def text_cluster_scores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class WrittenResponses:
     Args:
         contexts (`list[tuple[str, ...]]`): what they answer.
         references (`list[str]`): what was said.
-        responses (`list[str]`): from latents of the prior in that context, decoded greedily.
+        responses (`list[str]`): from latents of the prior in that context.
         reconstructions (`list[str]`): from the likeliest latents given the reference; empty for a model without any.
     """
 
@@ -49,6 +49,7 @@ def write_responses(
     batch_size: int = 256,
     seed: int = 0,
     show_progress: bool = False,
+    **decoding: Any,
 ) -> WrittenResponses:
     """Answer every context of a split.
 
@@ -59,6 +60,8 @@ def write_responses(
         batch_size (`int`, *optional*, defaults to 256): contexts at a time.
         seed (`int`, *optional*, defaults to 0): of the prior's samples.
         show_progress (`bool`, *optional*, defaults to `False`): show a progress bar over the texts.
+        decoding: how words are chosen, as [`~LDEBMModel.generate`] takes it; default: greedily, or by what the
+            model's `generation_config` says if it has latents.
 
     Raises:
         ValueError: a split without contexts, or a model that reads none.
@@ -80,10 +83,10 @@ def write_responses(
             ).to(model.device)
             ids = {"references": texts["input_ids"]}
             # A language model says the likeliest thing; as samples of tokens it would be another protocol.
-            options = {} if has_latent else {"do_sample": False}
+            options = ({} if has_latent else {"do_sample": False}) | decoding
             ids["responses"] = model.generate(**context, generator=generator, **options)
             if has_latent:
-                ids["reconstructions"] = model.generate(**texts, **context)
+                ids["reconstructions"] = model.generate(**texts, **context, generator=generator, **options)
             for name, rows in ids.items():
                 decoded = tokenizer.batch_decode(rows, skip_special_tokens=True)
                 for i, text in zip(indices, decoded, strict=True):

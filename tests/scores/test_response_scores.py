@@ -32,6 +32,8 @@ def test_every_context_gets_a_response():
     assert written.references == split.texts and written.contexts == split.contexts
     assert len(written.responses) == len(written.reconstructions) == 3
     assert written == write_responses(model, tokenizer(), split, batch_size=2)
+    drawn, other = (write_responses(model, tokenizer(), split, seed=seed, do_sample=True) for seed in (0, 1))
+    assert drawn == write_responses(model, tokenizer(), split, do_sample=True) and written != drawn != other
     scores = response_scores(written)
     assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
 
