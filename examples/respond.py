@@ -3,6 +3,7 @@
     python examples/respond.py outputs/smd_responses --turns "What's the weather like?" "For which city?"
     python examples/respond.py outputs/smd_responses --turns "Hello" --class_labels 3 17 --guidance_scale 2
     python examples/respond.py outputs/smd_responses --turns "Hello" --no_symbols --num_samples 5
+    python examples/respond.py outputs/smd_responses --turns "Hello" --num_candidates 16 --num_beams 4
     python examples/respond.py outputs/smd_responses --num_contexts 3     # of the dialogues held out
 
 Turns are by the user and the assistant in turn, the user first; `<usr>` or `<sys>` before one says it otherwise.
@@ -29,14 +30,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--class_labels", nargs="+", help="names or ids of symbols; default: all")
     parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
     parser.add_argument("--num_samples", type=int, default=1, help="responses, per symbol if any (default 1)")
+    parser.add_argument("--num_candidates", type=int, default=1, help="write so many for each, keep the most typical")
+    parser.add_argument("--num_beams", type=int, help="of the search for the likeliest words; default: the model's")
     parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
     parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     if options.no_symbols and options.class_labels:
         parser.error("--no_symbols leaves nothing for --class_labels to choose")
-    if options.num_samples < 1 or options.num_contexts < 1:
-        parser.error("--num_samples and --num_contexts must be at least 1")
+    for name in ("num_samples", "num_contexts", "num_candidates", "num_beams"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} must be at least 1, got {value}")
     return options
 
 
@@ -50,9 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     known = model.config.label2id
     names = options.class_labels or (sorted(known, key=known.get) if model.has_symbols else [])
     names = [] if options.no_symbols else [name for name in names for _ in range(options.num_samples)]
-    decoding = {"do_sample": True} if options.do_sample else {}
-    if options.guidance_scale is not None:
-        decoding["guidance_scale"] = options.guidance_scale
+    decoding = {"num_candidates": options.num_candidates} | ({"do_sample": True} if options.do_sample else {})
+    given = {"num_beams": options.num_beams, "guidance_scale": options.guidance_scale}
+    decoding |= {name: value for name, value in given.items() if value is not None}
     asked = {"class_labels": names} if names else {"num_samples": options.num_samples}
 
     for turns, said_next in dialogues(options):

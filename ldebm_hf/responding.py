@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .consensus import consensus
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 
 
@@ -20,6 +21,7 @@ class LDEBMResponseMixin:
         class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
         one_per_symbol: bool = False,
         num_samples: int | None = None,
+        num_candidates: int = 1,
         role: str | None = None,
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
@@ -44,6 +46,8 @@ class LDEBMResponseMixin:
             class_labels (*optional*): Symbol per response, by id or name, as in [`generate`].
             one_per_symbol (`bool`, *optional*, defaults to `False`): A response for each symbol instead.
             num_samples (`int`, *optional*): Number of responses; defaults to one per entry of `class_labels`, else 1.
+            num_candidates (`int`, *optional*, defaults to 1): Write so many for each response, from as many latents,
+                and take the one most like the others ([`~ldebm_hf.consensus.consensus`]).
             role (`str`, *optional*): Who answers, `"user"` or `"assistant"`; defaults to who did not speak last. Only
                 for models with `config.speaker_markers`. Turns without a role, or the marker `<usr>` or `<sys>` at
                 their beginning, are by both in turn, the first by the user.
@@ -54,7 +58,8 @@ class LDEBMResponseMixin:
 
         Raises:
             ValueError: For a model without contexts or in training mode; for a turn that is empty or no string, and an
-                unknown role or symbol; for both `class_labels` or `num_samples` and `one_per_symbol`.
+                unknown role or symbol; for both `class_labels` or `num_samples` and `one_per_symbol`; for
+                `num_candidates` below 1.
         """
         config = self.config
         if not config.context_size:
@@ -65,6 +70,15 @@ class LDEBMResponseMixin:
             if class_labels is not None or num_samples is not None:
                 raise ValueError("one_per_symbol=True takes neither class_labels nor num_samples")
             class_labels = list(range(config.num_labels))
+        if num_candidates < 1:
+            raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
+        symbols = None if class_labels is None else self.symbol_ids(class_labels)
+        number = num_samples
+        if number is None:
+            number = 1 if symbols is None else len(symbols)
+        if symbols is not None and len(symbols) == number:
+            symbols = symbols.repeat_interleave(num_candidates)
+        number *= num_candidates
         if role is not None and role not in ROLE_MARKERS:
             raise ValueError(f"role must be one of {', '.join(ROLE_MARKERS)}, got {role!r}")
         said, last = _read_turns(turns)
@@ -76,20 +90,20 @@ class LDEBMResponseMixin:
         if config.speaker_markers == "all":
             role = role or ("assistant" if last == "user" else "user")
             start = [config.decoder_start_token_id, tokenizer.convert_tokens_to_ids(ROLE_MARKERS[role])]
-            number = num_samples or (1 if class_labels is None else len(self.symbol_ids(class_labels)))
             generation_kwargs["decoder_input_ids"] = torch.tensor([start] * number, device=self.device)
         elif role is not None:
             raise ValueError(f"role needs a model whose responses have speaker markers, got {role!r}")
         ids = self.generate(
             **context,
-            class_labels=class_labels,
-            num_samples=num_samples,
+            class_labels=symbols,
+            num_samples=number,
             guidance_scale=guidance_scale,
             num_langevin_steps=num_langevin_steps,
             generator=generator,
             **generation_kwargs,
         )
-        responses = [without_marker(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        written = [without_marker(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        responses = consensus(written, num_candidates)
         if one_per_symbol:
             return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
         return responses

@@ -17,7 +17,8 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 # Inner layers first; a module may import from its own layer and from those before it, and never in a circle.
 CORE_LAYERS = (
     {"presets", "configuration_ldebm", "noise", "precision", "packing", "recurrent", "codes", "outputs"}
-    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts", "dialogue_turns"},
+    | {"bag_of_words", "distinctive_words", "templates", "template_search", "completion_texts", "dialogue_turns"}
+    | {"consensus"},
     {"diffusion", "energy", "energy_mlp", "langevin", "objective"},
     {"posteriors", "latent_posteriors"},
     {"diffusion_prior", "gaussian_priors", "code_priors", "priors"},

@@ -5,6 +5,7 @@ import torch
 from tiny_models import seeded, tiny_model
 
 from ldebm_hf import build_tokenizer
+from ldebm_hf.consensus import consensus
 from ldebm_hf.dialogue_turns import MARKERS, context_of, role_of, without_marker
 
 WORDS = ["where are you going today"]
@@ -127,3 +128,31 @@ def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, t
     responses = talker.respond(TURNS, tokenizer, **asked)
     user = tokenizer.convert_tokens_to_ids("<usr>")
     assert read == [[user] * 4, [user] * 2] and len(responses) == 4
+
+
+def test_consensus_of_candidates(monkeypatch, tokenizer):
+    talker = model()
+    asked = {}
+
+    def generate(class_labels, num_samples, **options):
+        asked.update(class_labels=class_labels.tolist(), num_samples=num_samples)
+        texts = ["where", "are you going", "are you", "today", "today", "where going"]
+        return tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
+
+    monkeypatch.setattr(talker, "generate", generate)
+    found = talker.respond(TURNS, tokenizer, class_labels=["good", "bad"], num_candidates=3)
+    assert found == ["are you going", "today"]
+    assert asked == {"class_labels": [0, 0, 0, 1, 1, 1], "num_samples": 6}
+    assert talker.respond(TURNS, tokenizer, class_labels="bad", num_samples=2, num_candidates=3) == found
+    assert asked == {"class_labels": [1], "num_samples": 6}
+    with pytest.raises(ValueError, match="num_candidates must be at least 1, got 0"):
+        talker.respond(TURNS, tokenizer, num_candidates=0)
+
+
+def test_likeness_to_the_others_chooses():
+    # n-grams of "a b", "a b c", "c": 3, 6, 1. F of the first two 2 * 3 / 9, of the last two 2 / 7, of the outer 0.
+    assert consensus(["a b", "a b c", "c"], 3) == ["a b c"]  # 1 + 2/3 + 2/7 against 1 + 2/3 and 1 + 2/7
+    assert consensus(["x", "a b", "a b", "", "y z", ""], 3) == ["a b", ""]
+    assert consensus(["b", "a"], 2) == ["b"] and consensus(["b", "a"], 1) == ["b", "a"]
+    with pytest.raises(ValueError, match="divisor of the number of texts, 3, got 2"):
+        consensus(["a", "b", "c"], 2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..consensus import consensus
 from ..dialogue_turns import encode_contexts, without_marker
 from ..word_vectors import content_words
 from .embeddings import embedding_scores
@@ -46,6 +48,7 @@ def write_responses(
     tokenizer: PreTrainedTokenizerBase,
     split: Split,
     *,
+    num_candidates: int = 1,
     batch_size: int = 256,
     seed: int = 0,
     show_progress: bool = False,
@@ -57,15 +60,20 @@ def write_responses(
         model ([`LDEBMModel`]): one with contexts, in evaluation mode.
         tokenizer (`PreTrainedTokenizerBase`): the model's.
         split (`Split`): texts with contexts, made as the model's training texts were.
-        batch_size (`int`, *optional*, defaults to 256): contexts at a time.
+        num_candidates (`int`, *optional*, defaults to 1): as [`~LDEBMModel.respond`] takes it.
+        batch_size (`int`, *optional*, defaults to 256): texts at a time.
         seed (`int`, *optional*, defaults to 0): of the prior's samples.
         show_progress (`bool`, *optional*, defaults to `False`): show a progress bar over the texts.
         decoding: how words are chosen, as [`~LDEBMModel.generate`] takes it; default: greedily, or by what the
             model's `generation_config` says if it has latents.
 
     Raises:
-        ValueError: a split without contexts, or a model that reads none.
+        ValueError: a split without contexts, or a model that reads none; `num_candidates` below 1 or above
+            `batch_size`.
     """
+    if not 1 <= num_candidates <= batch_size:
+        allowed = f"at least 1 and at most batch_size={batch_size}"
+        raise ValueError(f"num_candidates must be {allowed}, got {num_candidates}")
     if split.contexts is None or not model.config.context_size:
         what = "split" if split.contexts is None else "model"
         raise ValueError(f"responses need a {what} with contexts, got one without")
@@ -73,23 +81,25 @@ def write_responses(
     has_latent = model.config.prior != "none"
     number = len(split)
     written = WrittenResponses(split.contexts, [""] * number, [""] * number, [""] * number if has_latent else [])
+    step = batch_size // num_candidates
     order = np.argsort([len(text) for text in split.texts], kind="stable")  # the least padding
+    decoded = partial(tokenizer.batch_decode, skip_special_tokens=True)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
-        for start in range(0, number, batch_size):
-            indices = order[start : start + batch_size].tolist()
+        for start in range(0, number, step):
+            indices = order[start : start + step].tolist()
             context = encode_contexts([split.contexts[i] for i in indices], tokenizer, model.device)
             texts = tokenizer(
                 [split.texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True
             ).to(model.device)
-            ids = {"references": texts["input_ids"]}
             # A language model says the likeliest thing; as samples of tokens it would be another protocol.
-            options = ({} if has_latent else {"do_sample": False}) | decoding
-            ids["responses"] = model.generate(**context, generator=generator, **options)
+            options = {"generator": generator} | ({} if has_latent else {"do_sample": False}) | decoding
+            of_candidates = {name: rows.repeat_interleave(num_candidates, 0) for name, rows in context.items()}
+            candidates = decoded(model.generate(**of_candidates, **options))
+            found = {"references": decoded(texts["input_ids"]), "responses": consensus(candidates, num_candidates)}
             if has_latent:
-                ids["reconstructions"] = model.generate(**texts, **context, generator=generator, **options)
-            for name, rows in ids.items():
-                decoded = tokenizer.batch_decode(rows, skip_special_tokens=True)
-                for i, text in zip(indices, decoded, strict=True):
+                found["reconstructions"] = decoded(model.generate(**texts, **context, **options))
+            for name, of_texts in found.items():
+                for i, text in zip(indices, of_texts, strict=True):
                     getattr(written, name)[i] = text
             bar.update(len(indices))
     return written

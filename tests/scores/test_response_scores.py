@@ -34,6 +34,10 @@ def test_every_context_gets_a_response():
     assert written == write_responses(model, tokenizer(), split, batch_size=2)
     drawn, other = (write_responses(model, tokenizer(), split, seed=seed, do_sample=True) for seed in (0, 1))
     assert drawn == write_responses(model, tokenizer(), split, do_sample=True) and written != drawn != other
+    common = write_responses(model, tokenizer(), split, num_candidates=3, batch_size=6)
+    assert common.reconstructions == written.reconstructions and common.references == split.texts
+    with pytest.raises(ValueError, match="num_candidates must be at least 1 and at most batch_size=2, got 3"):
+        write_responses(model, tokenizer(), split, num_candidates=3, batch_size=2)
     scores = response_scores(written)
     assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
 
