@@ -59,6 +59,10 @@ SMOKE = {
               "energy_hidden_size": 16, "langevin_steps": 2},
     "training": {"num_train_epochs": 1},
 }  # fmt: skip
+AS_PUBLISHED = (
+    "as published: rPPL, BLEU and wKL, the first and the last of all samples; all other scores are of as many samples "
+    "as there are held-out texts, whose row is their floor"
+)
 SMOKE_LABEL_COUNTS = [20, 40]
 SMOKE_SAMPLES = 100
 SMOKE_LANGUAGE_MODEL = LanguageModelSettings(embedding_size=16, hidden_size=16, num_layers=1, num_epochs=2)
@@ -75,17 +79,21 @@ def make_table(options: argparse.Namespace) -> None:
         plan.num_samples, plan.sample_language_model = SMOKE_SAMPLES, SMOKE_LANGUAGE_MODEL
     if options.guidance_scales:
         plan.guidance_scales = options.guidance_scales
-    plan.num_samples = options.num_samples or plan.num_samples
+    if options.num_samples is not None:
+        plan.num_samples = options.num_samples
+    output_dir = options.output_dir / "smoke" if options.smoke else options.output_dir  # not among real runs
     names = chosen_names(plan, options.rows, options.word_vectors)
     changes = merge(SMOKE if options.smoke else {}, changes_of(options))
     scoring = scoring_options(options)
-    scored_with = {"word vectors": scoring.vectors} if plan.measure == "responses" else {}
+    scored_with = {"split": options.split}
+    if plan.measure == "responses":
+        scored_with["word vectors"] = scoring.vectors
     scored_with |= {way: json.dumps(arguments) for way, arguments in plan.ways.items()}
     if plan.measure == "generation":
-        scored_with |= {"split": options.split, **plan.generation.description}
+        scored_with |= plan.generation.description
 
     def run_of(name: str, seed: int) -> StudyRun:
-        run = plan.run(name, seed, EXAMPLES / "recipes", options.output_dir, changes)
+        run = plan.run(name, seed, EXAMPLES / "recipes", output_dir, changes)
         return replace(run, scored_with=scored_with)
 
     # Mistakes are found before any training.
@@ -110,8 +118,10 @@ def make_table(options: argparse.Namespace) -> None:
         kept = [run for run in runs if (run.model, run.seed) not in failures]
         explain = partial(explained, split=options.split)
         notes = [f"{name}: {value}" for name, value in scored_with.items()]
+        if plan.measure == "generation":
+            notes.insert(0, AS_PUBLISHED)
         text = write_report(
-            plan, kept, options.output_dir, shown_seed=options.seeds[0], notes=notes, explain=explain
+            plan, kept, output_dir, shown_seed=options.seeds[0], notes=notes, explain=explain
         )
         print(f"\n{text}" if text else "", end="", flush=True)
     for (row, seed), reason in failures.items():
@@ -243,11 +253,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/tables"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread")
     parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE", help="settings of every run")
-    parser.add_argument("--smoke", action="store_true", help="tiny models on 200 texts: does everything work?")
+    parser.add_argument("--smoke", action="store_true", help="tiny models on 200 texts, in OUTPUT_DIR/smoke")
     parser.add_argument("--train_only", action="store_true", help="train and score, no table")
     options = parser.parse_args(arguments)
     if (options.checkpoint is None) == (options.config is None):
         parser.error("give either a checkpoint or --config")
+    if options.num_samples is not None and options.num_samples < 1:
+        parser.error(f"--num_samples must be at least 1, got {options.num_samples}")
     if not options.seeds or options.jobs < 1:
         parser.error("--seeds needs at least one, and --jobs at least 1")
     return options

@@ -19,13 +19,12 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import torch
 from transformers import AutoTokenizer
 
-from ldebm_hf import LDEBMModel
 from ldebm_hf.corpus_likelihood import CorpusLikelihood, write_likelihood
 from ldebm_hf.likelihood import LikelihoodSettings
 from ldebm_hf.run_record import LIKELIHOOD, scores_file
+from ldebm_hf.table_runs import load_whole
 from ldebm_hf.training import load_settings
 
 
@@ -60,9 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise FileNotFoundError(f"no {recipe}: checkpoint must be the folder of a training run")
 
     # 1. The model, and the data that it was not trained on.
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_whole(options.checkpoint)
     is_text = model.config.modality == "text"
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
+    if model.config.modality == "document":
+        raise ValueError(f"{options.checkpoint} holds a model of documents: likelihoods are of texts and points")
     split = load_settings(["--config", str(recipe)]).load_corpus().splits.get(options.split)
     if split is None:
         raise ValueError(f"--split must be one that the data have, got {options.split!r}")

@@ -95,7 +95,7 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
     one or more.
 
     Raises:
-        ValueError: Without texts, and for one without a mask.
+        ValueError: Without texts, and for one without a mask or with a mark of begin, end or padding.
     """
     if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"texts must be a list of at least one string, got {texts!r:.80}")
@@ -110,7 +110,12 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
             if is_mask:
                 ids.append(vocab_size if part.lower() in WORD_MASKS else vocab_size + 1)
                 continue
-            encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+            encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+            reserved = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+            marks = reserved.intersection(encoded["input_ids"])
+            if marks:
+                names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(marks)))
+                raise ValueError(f"texts must not have the reserved {names}, got {text!r:.80}")
             ids += encoded["input_ids"]
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             unknown += [part[start:end] for token, (start, end) in spans if token == unknown_id]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 MAX_ORDER = 4
 
 
-def consensus(candidates: Sequence[str], num_candidates: int) -> list[str]:
+def consensus(candidates: Sequence[str], num_candidates: int) -> list[int]:
     """
     The least risky of every `num_candidates` texts: that with the largest mean likeness to the others (minimum Bayes
     risk decoding, Kumar and Byrne, NAACL 2004). Likeness is the F-measure of n-grams of one to four words.
@@ -18,7 +18,7 @@ def consensus(candidates: Sequence[str], num_candidates: int) -> list[str]:
         num_candidates (`int`): How many these are.
 
     Returns:
-        `list[str]` of `len(candidates) // num_candidates` texts.
+        `list[int]`: places among `candidates` of `len(candidates) // num_candidates` texts.
 
     Raises:
         ValueError: If `num_candidates` is below 1 or does not divide the number of texts.
@@ -28,10 +28,9 @@ def consensus(candidates: Sequence[str], num_candidates: int) -> list[str]:
         raise ValueError(f"num_candidates must be {expected}, got {num_candidates}")
     chosen = []
     for start in range(0, len(candidates), num_candidates):
-        texts = candidates[start : start + num_candidates]
-        ngrams = [_ngrams(text.split()) for text in texts]
+        ngrams = [_ngrams(text.split()) for text in candidates[start : start + num_candidates]]
         likeness = [sum(_f_measure(of_text, of_other) for of_other in ngrams) for of_text in ngrams]
-        chosen.append(texts[likeness.index(max(likeness))])
+        chosen.append(start + likeness.index(max(likeness)))
     return chosen
 
 

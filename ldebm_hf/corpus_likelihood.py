@@ -239,7 +239,10 @@ def _summarize(examples: dict[str, list], annealing: Annealing | None) -> Corpus
     num_tokens = int(columns["num_tokens"].sum()) if "num_tokens" in columns else None
 
     def perplexity(log_likelihood: float) -> float | None:
-        return None if num_tokens is None else math.exp(-log_likelihood * size / num_tokens)
+        if num_tokens is None:
+            return None
+        with np.errstate(over="ignore"):  # infinite, of texts that the model holds impossible
+            return float(np.exp(-log_likelihood * size / num_tokens))
 
     def quantiles(name: str) -> dict[str, float] | None:
         if name not in columns:

@@ -32,7 +32,7 @@ def role_of(text: str) -> str | None:
 def without_marker(text: str) -> str:
     """A turn without the marker that it may start with, or several."""
     while role_of(text) is not None:
-        text = text.strip().partition(" ")[2].strip()
+        text = "".join(text.split(maxsplit=1)[1:]).rstrip()
     return text
 
 

@@ -45,12 +45,14 @@ ROW_BY_ROW = {
 }
 """The usual processors and criteria that treat each row by itself, whichever others are there."""
 _OF_THE_PRIOR = {"class_labels": "symbols", "context_input_ids": "context"}
+MAX_NAMES = 20
+"""Symbols that an error names."""
 PLAIN_WRITING = {
     "num_return_sequences": 1,
     "return_dict_in_generate": False,
     "streamer": None,
 }
-"""What goes with rejection: one text for each row, and nothing about it but its tokens."""
+"""One text for each row, and nothing about it but its tokens."""
 
 
 class LDEBMGenerationMixin(GenerationMixin):
@@ -92,8 +94,9 @@ class LDEBMGenerationMixin(GenerationMixin):
         ids = [known.get(label, spelt.get(label, label)) for label in class_labels]
         for label in ids:
             if label not in self.config.id2label:
-                names = ", ".join(repr(name) for name in known)
-                raise ValueError(f"class_labels must be of 0..{len(known) - 1} or of {names}; got {label!r}")
+                names = ", ".join(repr(name) for name in sorted(known, key=known.get)[:MAX_NAMES])
+                more = ", …" if len(known) > MAX_NAMES else ""
+                raise ValueError(f"class_labels must be of 0..{len(known) - 1} or of {names}{more}; got {label!r}")
         return torch.tensor(ids, dtype=torch.long, device=self.device)
 
     @torch.no_grad()
@@ -147,7 +150,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             steering = {}
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
         context = self._context(context_input_ids, context_attention_mask)
-        num_samples, given = _for_each_row(num_samples, class_labels=symbols, context_input_ids=context)
+        num_samples, given = for_each_row(num_samples, class_labels=symbols, context_input_ids=context)
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if symbols is None and guidance_scale is not None:
@@ -241,7 +244,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             self._require_plain_writing(class_labels, generation_config, generation_kwargs)
             starts = generation_kwargs.pop("decoder_input_ids", None)
             given = {"class_labels": self.symbol_ids(class_labels), "decoder_input_ids": starts, **context}
-            _, of_rows = _for_each_row(num_samples, **given)
+            _, of_rows = for_each_row(num_samples, **given)
             steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
             options = {"generation_config": generation_config, "generator": generator, **steering, **generation_kwargs}
             return written_as_read(self, min_label_probability, of_rows, **options)
@@ -253,7 +256,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
-        _, of_rows = _for_each_row(len(latents), context_input_ids=self._context(**context))
+        _, of_rows = for_each_row(len(latents), context_input_ids=self._context(**context))
         if not self.modality.writes_in_turn:
             options = {"generation_config": generation_config, **generation_kwargs}
             if input_ids is None:
@@ -287,10 +290,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             raise ValueError("min_label_probability needs class_labels that texts are to be read as")
         if not self.modality.writes_in_turn:
             raise ValueError(f"min_label_probability is for models of text, got one of {self.config.modality}s")
-        for name, plain in PLAIN_WRITING.items():
-            value = generation_kwargs.get(name, getattr(generation_config, name, None))
-            if value is not None and value != plain:
-                raise ValueError(f"min_label_probability writes one plain text for each row, got {name}={value}")
+        require_plain_writing("min_label_probability", generation_config, generation_kwargs)
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
@@ -320,7 +320,15 @@ class LDEBMGenerationMixin(GenerationMixin):
         return input_ids
 
 
-def _for_each_row(num_rows: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
+def require_plain_writing(asker: str, generation_config, generation_kwargs) -> None:
+    """ValueError for what asks `generate` for other than one plain text for each row."""
+    for name, plain in PLAIN_WRITING.items():
+        value = generation_kwargs.get(name, getattr(generation_config, name, None))
+        if value is not None and value != plain:
+            raise ValueError(f"{asker} writes one plain text for each row, got {name}={value}")
+
+
+def for_each_row(num_rows: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
     """How many rows are asked for, by default as many as are given, and what is given for each of them."""
     given = {name: torch.as_tensor(rows) for name, rows in given.items() if rows is not None}
     if num_rows is None:

@@ -26,7 +26,7 @@ from .run_record import LIKELIHOOD, scores_file
 from .scores.control import as_known, text_scores
 from .scores.reading import information_scores, read_texts, reconstruction_scores
 from .scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
-from .scores.text import corpus_bleu
+from .scores.text import corpus_bleu, empty_share
 from .scores.words import word_divergence
 from .studies import Scores
 from .writing import SET_HERE, write_samples
@@ -104,9 +104,14 @@ class RealTexts:
     def language_models(
         self, settings: GenerationSettings, folder: Path, show_progress: bool = False
     ) -> tuple[LSTMLanguageModel, LSTMLanguageModel]:
-        """Language models of all training texts, and of as many as there are samples; those in `folder` are kept."""
+        """
+        Language models of all training texts, and of as many drawn from them as there are samples; those in `folder`
+        are kept.
+        """
         options = {"vocabulary": words_of(self.training), "folder": folder, "show_progress": show_progress}
-        texts = self.training, self.training[: settings.num_drawn]
+        # Samples do not follow one another as the sentences of a corpus do.
+        in_no_order = [self.training[i] for i in np.random.default_rng(0).permutation(len(self.training))]
+        texts = self.training, in_no_order[: settings.num_drawn]
         first, second = (language_model_of(part, settings.language_model, **options) for part in texts)
         return first, second
 
@@ -161,7 +166,7 @@ def generation_scores(
         reverse = reverse_perplexity(drawn, real.held_out, settings.language_model, **judging)
         of_way = {
             "reverse_perplexity": reverse.perplexity,
-            "word_kl": word_divergence(drawn[: settings.num_samples], real.training).word_kl,
+            **_published_word_kl(drawn[: settings.num_samples], real.training),
             **_scores_of_size(drawn[:size], drawn[:size], real, of_all, seed),
         }
         scores |= {f"{name}@{way}" if way else name: value for name, value in of_way.items()}
@@ -178,13 +183,23 @@ def _scores_of_size(
     whole: Sequence[str], known: Sequence[str], real: RealTexts, language_model: LSTMLanguageModel, seed: int
 ) -> Scores:
     """Scores that depend on the number of texts, and their perplexity; texts whole, and as models know them."""
+    perplexity = stream_perplexity(language_model, whole).perplexity
+    if sum(bool(text.split()) for text in known) < 2:  # a collapsed model
+        return {"perplexity": perplexity, "empty_share": empty_share(known)}
     words = word_divergence(whole, real.training)
     return {
-        "perplexity": stream_perplexity(language_model, whole).perplexity,
+        "perplexity": perplexity,
         "word_kl_same_size": words.word_kl,
         "word_kl_smoothed": words.word_kl_smoothed,
         **text_scores(known, real.known_training, seed=seed),
     }
+
+
+def _published_word_kl(samples: Sequence[str], training_texts: Sequence[str]) -> Scores:
+    """None of samples without a word."""
+    if not any(text.split() for text in samples):
+        return {}
+    return {"word_kl": word_divergence(samples, training_texts).word_kl}
 
 
 def draw_samples(
@@ -205,7 +220,9 @@ def draw_samples(
     """
     if model.config.prior == "none":
         decoding = {"do_sample": True, "top_k": 0} | decoding
-    way = [f"{name}={value}" for name, value in decoding.items()] + ["given latents"] * (latents is not None)
+    way = [f"{name}={value}" for name, value in decoding.items()]
+    if latents is not None:
+        way.append(hashlib.sha256(latents.cpu().numpy().tobytes()).hexdigest())
     of_way = f"-{hashlib.sha256(', '.join(way).encode()).hexdigest()[:8]}" if way else ""
     path = folder / f"samples-{model_digest(model)}-{seed}-{num_samples}{of_way}.jsonl"
     if not path.exists():
@@ -234,10 +251,14 @@ def training_latents(
 
 
 def likelihood_scores(folder: Path, split: str) -> Scores:
-    """Negative log-likelihoods of a run that were estimated on a split, else none: `nll`, and `nll_published`."""
+    """
+    Negative log-likelihoods of a run that were estimated on a split, else none: `nll`, and `nll_published`, of
+    `nll_texts` texts, of which the share `nll_too_poor` has estimates that are bounds alone.
+    """
     file = folder / scores_file(LIKELIHOOD, split)
     if not file.is_file():
         return {}
     summary = json.loads(file.read_text("utf-8"))["summary"]
     names = {"nll": "lower", "nll_published": "published"}
-    return {name: -summary[of_summary] for name, of_summary in names.items() if summary[of_summary] is not None}
+    scores = {name: -summary[of_summary] for name, of_summary in names.items() if summary[of_summary] is not None}
+    return scores | {"nll_texts": summary["num_examples"], "nll_too_poor": summary["untrusted_share"]}

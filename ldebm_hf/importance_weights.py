@@ -21,7 +21,7 @@ def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
 def relative_variance(log_weights: torch.Tensor) -> torch.Tensor:
     """
     Of the mean of weights over its square, `(...)` for log weights `(..., S)`: by the delta method the variance of
-    [`log_mean`]. It is 1/ESS - 1/S, and too small wherever the largest weights have not been met yet.
+    [`log_mean`]. It is 1/ESS - 1/S, and too small wherever the largest weights have not been met yet: 0 of one weight.
     """
     size = log_weights.shape[-1]
     return (1 / effective_sample_size(log_weights) - 1 / size).clamp(min=0) * size / max(size - 1, 1)

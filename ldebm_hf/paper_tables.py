@@ -48,8 +48,8 @@ class PaperTable:
         sample_language_model (`LanguageModelSettings`): for both directions of perplexity of samples; fields that the
             file leaves out are as published.
         ways (`dict[str, dict]`): by name, other arguments of `generate` than greedy search's that control, responses
-            or generation are measured with too, of generation as [`GenerationSettings`] has them. Each is a row of its
-            own, `row, name`.
+            (which take `num_candidates`, too) or generation are measured with too, of generation as
+            [`GenerationSettings`] has them. Each is a row of its own, `row, name`.
         curves (`dict[str, list[str]]`): by a title, rows that are points of a curve in a figure, in its order.
         curve_setting (`str`): the setting of the model that differs along the curves.
         study (`str`): the folder of its runs, which tables may share; default the table's name.

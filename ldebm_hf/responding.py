@@ -1,6 +1,6 @@
 """Answers in a dialogue, from the turns as plain strings to the responses as such."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .consensus import consensus
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
+from .generation import for_each_row, require_plain_writing
 
 
 class LDEBMResponseMixin:
@@ -40,8 +41,9 @@ class LDEBMResponseMixin:
 
         Args:
             turns (`Sequence[str]`): What was said, the oldest first; or messages of a chat,
-                `{"role": "user", "content": "…"}`. The last `config.context_turns` are read, where the beginning
-                counts as one before the first; without any turn a response opens the dialogue.
+                `{"role": "user", "content": "…"}`, the content a string or text parts. The last `config.context_turns`
+                are read, where the beginning counts as one before the first; without any turn a response opens the
+                dialogue.
             tokenizer (`PreTrainedTokenizerBase`): The model's. Turns are cut to its length.
             class_labels (*optional*): Symbol per response, by id or name, as in [`generate`].
             one_per_symbol (`bool`, *optional*, defaults to `False`): A response for each symbol instead.
@@ -59,7 +61,7 @@ class LDEBMResponseMixin:
         Raises:
             ValueError: For a model without contexts or in training mode; for a turn that is empty or no string, and an
                 unknown role or symbol; for both `class_labels` or `num_samples` and `one_per_symbol`; for
-                `num_candidates` below 1.
+                `num_candidates` below 1; for `num_return_sequences`, `return_dict_in_generate` and `streamer`.
         """
         config = self.config
         if not config.context_size:
@@ -72,12 +74,10 @@ class LDEBMResponseMixin:
             class_labels = list(range(config.num_labels))
         if num_candidates < 1:
             raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
+        require_plain_writing("respond", generation_kwargs.get("generation_config"), generation_kwargs)
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
-        number = num_samples
-        if number is None:
-            number = 1 if symbols is None else len(symbols)
-        if symbols is not None and len(symbols) == number:
-            symbols = symbols.repeat_interleave(num_candidates)
+        number, of_rows = for_each_row(num_samples, class_labels=symbols)
+        symbols = {name: rows.repeat_interleave(num_candidates) for name, rows in of_rows.items()}
         number *= num_candidates
         if role is not None and role not in ROLE_MARKERS:
             raise ValueError(f"role must be one of {', '.join(ROLE_MARKERS)}, got {role!r}")
@@ -95,7 +95,7 @@ class LDEBMResponseMixin:
             raise ValueError(f"role needs a model whose responses have speaker markers, got {role!r}")
         ids = self.generate(
             **context,
-            class_labels=symbols,
+            **symbols,
             num_samples=number,
             guidance_scale=guidance_scale,
             num_langevin_steps=num_langevin_steps,
@@ -103,7 +103,7 @@ class LDEBMResponseMixin:
             **generation_kwargs,
         )
         written = [without_marker(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
-        responses = consensus(written, num_candidates)
+        responses = [written[i] for i in consensus(written, num_candidates)]
         if one_per_symbol:
             return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
         return responses
@@ -111,21 +111,30 @@ class LDEBMResponseMixin:
 
 def _read_turns(turns: Sequence[str | Mapping[str, str]]) -> tuple[list[tuple[str, str]], str]:
     """Role and text of every turn, and the last one's role (of no turn: the assistant's, so that the user begins)."""
-    if isinstance(turns, str | Mapping):
+    if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
         raise ValueError(f"turns must be a list of strings or messages, got {turns!r}")
     read, role = [], "assistant"
     for place, turn in enumerate(turns):
         role = "assistant" if role == "user" else "user"
         if isinstance(turn, Mapping):
-            if turn.get("role") not in ROLE_MARKERS or "content" not in turn:
-                roles = " or ".join(map(repr, ROLE_MARKERS))
-                raise ValueError(f"turns[{place}] must have a role, {roles}, and content, got {dict(turn)!r}")
-            role, turn = turn["role"], turn["content"]
+            role, turn = _read_message(turn, place)
+        elif isinstance(turn, str):
+            role = role_of(turn) or role
         if not isinstance(turn, str):
             raise ValueError(f"turns[{place}] must be a string, got {turn!r}")
-        role = role_of(turn) or role
         text = " ".join(without_marker(turn).split())
         if not text:
             raise ValueError(f"turns[{place}] must hold a word, got {turn!r}")
         read.append((role, text))
     return read, role
+
+
+def _read_message(message: Mapping[str, Any], place: int) -> tuple[str, Any]:
+    """Role and content of a chat's message; parts of text, as chats with several kinds of parts have them, joined."""
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str) or role not in ROLE_MARKERS or content is None:
+        roles = " or ".join(map(repr, ROLE_MARKERS))
+        raise ValueError(f"turns[{place}] must have a role, {roles}, and content, got {dict(message)!r}")
+    if isinstance(content, list) and all(isinstance(part, Mapping) and "text" in part for part in content):
+        content = " ".join(part["text"] for part in content)
+    return role, content

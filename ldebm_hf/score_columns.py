@@ -14,6 +14,8 @@ PLAIN_COLUMNS = {
     "word_kl": ("wKL", 1),
     "nll": ("NLL, at most", 1),
     "nll_published": ("NLL as published", 1),
+    "nll_texts": ("texts with NLL", 1),
+    "nll_too_poor": ("NLL too poor %", 100),
     "bleu_chance": ("BLEU by chance", 1),
     "bleu_with_markers": ("BLEU, markers counted", 1),
     "embedding_average": ("embedding average", 100),

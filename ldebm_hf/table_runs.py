@@ -77,10 +77,22 @@ class ScoringOptions:
 
 
 def load_for_scoring(folder: str | Path) -> tuple[LDEBMModel, PreTrainedTokenizerBase]:
-    """A model and its tokenizer, on the accelerator if there is one."""
-    model = LDEBMModel.from_pretrained(folder)
+    """A model ([`load_whole`]) and its tokenizer."""
+    return load_whole(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def load_whole(folder: str | Path) -> LDEBMModel:
+    """
+    A model, on the accelerator if there is one.
+
+    Raises:
+        ValueError: a checkpoint that lacks parameters, in whose place random ones would be scored.
+    """
+    model, found = LDEBMModel.from_pretrained(folder, output_loading_info=True)
+    if found["missing_keys"]:
+        raise ValueError(f"{folder} lacks parameters of the model: {', '.join(sorted(found['missing_keys']))}")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-    return model.to(device), AutoTokenizer.from_pretrained(folder)
+    return model.to(device)
 
 
 def check_split(corpus: Corpus, split: str) -> None:
@@ -184,7 +196,8 @@ def score_responses(
         model ([`LDEBMModel`]): one with contexts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
         corpus (`Corpus`): with contexts as those of its training.
         word_vectors (`str` or `Path`, *optional*): a file of them; default: trained on the corpus's training texts.
-        ways (`dict[str, dict]`, *optional*): by name, arguments of [`~LDEBMModel.generate`] to be tried besides.
+        ways (`dict[str, dict]`, *optional*): by name, other arguments of [`~LDEBMModel.generate`], and
+            `num_candidates`, to be tried besides; those with candidates only of a model with latents.
         split (`str`), seed (`int`), show_progress (`bool`): as in [`reading_scores`].
 
     Raises:
@@ -196,6 +209,8 @@ def score_responses(
         vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
     scores, shown = {}, {}
     for way, decoding in ({"": {}} | (ways or {})).items():
+        if "num_candidates" in decoding and model.config.prior == "none":
+            continue  # without latents all candidates are the same
         written = write_responses(
             model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress, **decoding
         )

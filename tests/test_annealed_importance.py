@@ -66,6 +66,12 @@ def test_means_of_both_directions_are_the_normaliser(size, curvature, slope):
         assert estimate.item() == pytest.approx(oracle.log_tilt, abs=5 * error)
 
 
+def test_relative_variance_of_one_and_two_weights():
+    assert relative_variance(torch.zeros(3, 1)).tolist() == [0] * 3
+    assert relative_variance(torch.tensor([0.0, 0.0])).item() == 0
+    assert relative_variance(torch.tensor([0.0, -1000.0])).item() == 1  # 1/1 - 1/2, times 2
+
+
 @pytest.mark.parametrize(("size", "curvature", "slope"), ORACLES)
 def test_log_weights_bound_the_normaliser_from_both_sides(size, curvature, slope):
     """On average they never pass it, to 4 standard errors; the gap that a single temperature leaves, 60 close."""

@@ -207,3 +207,10 @@ def test_what_it_refuses(model, tokenizer, tmp_path, data, path, options, messag
     with pytest.raises(ValueError, match=message):
         write_likelihood(model, data, tmp_path / path, SETTINGS, **{"tokenizer": tokenizer, **options})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_impossible_texts_have_an_infinite_perplexity():
+    """709 nats a token are more than a float64 can be the exponential of."""
+    columns = {"lower": [-1500.0], "upper": [-1400.0], "num_tokens": [2.0], "lower_error": [0.1], "upper_error": [0.1]}
+    summary = corpus_likelihood._summarize(columns, None)
+    assert summary.perplexity == math.inf and summary.least_perplexity == pytest.approx(math.exp(700))

@@ -110,7 +110,8 @@ def test_quadratic_energies_are_hit_within_the_reported_error(preset, size, curv
     gap = (estimate.upper - estimate.lower).abs()
     assert error.max() < 1.5 and gap.max() < 0.6
     assert ((estimate.lower - exact).abs() < error).all()
-    assert ((estimate.upper - exact).abs() < error + gap).all()
+    noise = 5 * (estimate.upper_error.square().mean() / len(exact) + annealing.log_last_tilt_error**2).sqrt() + 1e-4
+    assert (estimate.upper - exact).mean() > -noise and noise < 0.7
 
 
 def test_sides_close_in_on_the_truth_for_latents_of_the_model():
@@ -201,7 +202,8 @@ def test_trained_energy_against_sums_over_a_grid(trained_prior):
     error = 5 * estimate.lower_error + 5 * annealing.log_last_tilt_error
     assert error.max() < 0.5
     assert ((estimate.lower - exact).abs() < error).all()
-    assert ((estimate.upper - exact).abs() < error + (estimate.upper - estimate.lower).abs()).all()
+    noise = 5 * (estimate.upper_error.square().mean() / len(exact)).sqrt() + 5 * annealing.log_last_tilt_error
+    assert (estimate.upper - exact).mean() > -noise and (estimate.upper - exact).max() < 0.5
 
 
 @pytest.mark.parametrize("preset", ["published", "consistent"])

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import tiny_model
@@ -61,7 +62,8 @@ def test_samples_that_are_real_texts_score_as_these_do(tokenizer, real, tmp_path
     assert 0 < scores["real_bleu"] < 50 < corpus_bleu(real.held_out, real.held_out)
     options = {"vocabulary": {word for text in real.training for word in text.split()}}
     assert scores["reverse_perplexity"] == reverse_perplexity(samples, real.held_out, SMALL, **options).perplexity
-    as_many = reverse_perplexity(real.training[: settings.num_drawn], real.held_out, SMALL, **options)
+    drawn = np.random.default_rng(0).permutation(len(real.training))[: settings.num_drawn]
+    as_many = reverse_perplexity([real.training[i] for i in drawn], real.held_out, SMALL, **options)
     assert scores["real_reverse_perplexity"] == as_many.perplexity
     assert len(list((tmp_path / "run").iterdir())) == 1 and len(list((tmp_path / "shared").iterdir())) <= 2
 
@@ -131,9 +133,28 @@ def test_as_many_more_samples_choose_the_epoch_as_published():
 
 def test_likelihoods_are_read_where_they_were_estimated(tmp_path):
     assert likelihood_scores(tmp_path, "validation") == {}
-    summary = {"lower": -90.5, "published": None}
+    summary = {"lower": -90.5, "published": None, "num_examples": 40, "untrusted_share": 0.25}
+    quality = {"nll_texts": 40, "nll_too_poor": 0.25}
     (tmp_path / "likelihood.json").write_text(json.dumps({"summary": summary}))
-    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5}
+    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5} | quality
     (tmp_path / "likelihood.json").write_text(json.dumps({"summary": summary | {"published": -80.0}}))
-    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5, "nll_published": 80.0}
+    assert likelihood_scores(tmp_path, "validation") == {"nll": 90.5, "nll_published": 80.0} | quality
     assert likelihood_scores(tmp_path, "test") == {}, "that is of the validation split"
+
+
+def test_a_model_that_writes_nothing_is_scored(tokenizer, real, tmp_path, monkeypatch):
+    monkeypatch.setattr(generation_study, "draw_samples", lambda *arguments, **options: [""] * 20)
+    folders = {"folder": tmp_path / "run", "shared_folder": tmp_path / "shared"}
+    model = tiny_model(vocab_size=len(tokenizer))
+    scores, _ = generation_scores(model, tokenizer, real, GenerationSettings(18, SMALL), **folders)
+    assert scores["empty_share"] == 1 and scores["perplexity"] > 1 and scores["reverse_perplexity"] > 1
+    assert not {"word_kl", "self_bleu"} & scores.keys() and "real_self_bleu" in scores
+
+
+def test_samples_of_other_latents_are_other_samples(tokenizer, tmp_path):
+    model = tiny_model(vocab_size=len(tokenizer))
+    model.generation_config.max_new_tokens = 5
+    for scale in (0, 1, 1):
+        latents = scale * torch.ones(3, model.config.total_latent_size)
+        draw_samples(model, tokenizer, 3, tmp_path, latents=latents)
+    assert len(list(tmp_path.glob("samples-*.jsonl"))) == 2

@@ -183,7 +183,8 @@ def test_linear_gaussian_model_with_an_energy_based_prior(preset):
     error = 5 * (estimate.lower_error + annealing.log_last_tilt_error)
     assert error.max() < 1.5
     assert ((estimate.lower - exact).abs() < error).all()
-    assert ((estimate.upper - exact).abs() < error + (estimate.upper - estimate.lower).abs()).all()
+    noise = 5 * (estimate.upper_error.square().mean() / len(exact)).sqrt() + 5 * annealing.log_last_tilt_error
+    assert (estimate.upper - exact).mean() > -noise and (estimate.upper - exact).max() < 1.5
 
 
 @pytest.mark.parametrize("preset", ["consistent", "published", "svebm"])

@@ -111,6 +111,7 @@ def test_markers():
     assert context_of(["a", "b"], 5) == ("<d>", "a", "b") and context_of(["a", "b"], 2) == ("a", "b")
     assert without_marker("<usr> a b") == without_marker("<usr> <sys> a b") == "a b"
     assert without_marker("a <usr>") == "a <usr>"
+    assert without_marker("<usr>\na b") == "a b" and without_marker(" <usr>\t<sys>  a\tb ") == "a\tb"
     assert role_of("<sys>") == "assistant" and role_of("") is None and without_marker("<usr>") == ""
 
 
@@ -144,15 +145,44 @@ def test_consensus_of_candidates(monkeypatch, tokenizer):
     assert found == ["are you going", "today"]
     assert asked == {"class_labels": [0, 0, 0, 1, 1, 1], "num_samples": 6}
     assert talker.respond(TURNS, tokenizer, class_labels="bad", num_samples=2, num_candidates=3) == found
-    assert asked == {"class_labels": [1], "num_samples": 6}
+    assert asked == {"class_labels": [1] * 6, "num_samples": 6}
     with pytest.raises(ValueError, match="num_candidates must be at least 1, got 0"):
         talker.respond(TURNS, tokenizer, num_candidates=0)
+    with pytest.raises(ValueError, match="class_labels must be one, or one for each of 2 samples, got 3"):
+        talker.respond(TURNS, tokenizer, class_labels=[0, 1, 2], num_samples=2, num_candidates=3)
+
+
+@pytest.mark.parametrize("option", [{"num_return_sequences": 2}, {"return_dict_in_generate": True}])
+def test_one_plain_text_for_each_response(tokenizer, option):
+    name, value = next(iter(option.items()))
+    with pytest.raises(ValueError, match=f"respond writes one plain text for each row, got {name}={value}"):
+        model().respond(TURNS, tokenizer, one_per_symbol=True, **option)
+
+
+def test_steering_reaches_the_prior(monkeypatch, tokenizer):
+    steered = seen_context(
+        monkeypatch, model(), tokenizer, TURNS, class_labels=1, guidance_scale=3.0, num_langevin_steps=2, num_beams=4
+    )
+    assert [steered[name] for name in ("guidance_scale", "num_langevin_steps", "num_beams")] == [3.0, 2, 4]
+
+
+def test_messages_of_a_chat(monkeypatch, tokenizer):
+    parts = [{"type": "text", "text": "where"}, {"type": "text", "text": "are"}]
+    messages = [{"role": "user", "content": "<sys> where"}, {"role": "user", "content": parts}]
+    seen = seen_context(monkeypatch, model(speaker_markers="context"), tokenizer, messages)["context"]
+    assert seen == ["<d>", "<usr> where", "<usr> where are"]
+    for wrong in ({"role": ["user"], "content": "where"}, {"role": "user"}):
+        with pytest.raises(ValueError, match=r"turns\[0\] must have a role, 'user' or 'assistant', and content"):
+            model().respond([wrong], tokenizer)
+    for wrong in (None, "where", 3):
+        with pytest.raises(ValueError, match="turns must be a list of strings or messages"):
+            model().respond(wrong, tokenizer)
 
 
 def test_likeness_to_the_others_chooses():
     # n-grams of "a b", "a b c", "c": 3, 6, 1. F of the first two 2 * 3 / 9, of the last two 2 / 7, of the outer 0.
-    assert consensus(["a b", "a b c", "c"], 3) == ["a b c"]  # 1 + 2/3 + 2/7 against 1 + 2/3 and 1 + 2/7
-    assert consensus(["x", "a b", "a b", "", "y z", ""], 3) == ["a b", ""]
-    assert consensus(["b", "a"], 2) == ["b"] and consensus(["b", "a"], 1) == ["b", "a"]
+    assert consensus(["a b", "a b c", "c"], 3) == [1]  # 1 + 2/3 + 2/7 against 1 + 2/3 and 1 + 2/7
+    assert consensus(["x", "a b", "a b", "", "y z", ""], 3) == [1, 3]
+    assert consensus(["b", "a"], 2) == [0] and consensus(["b", "a"], 1) == [0, 1]
     with pytest.raises(ValueError, match="divisor of the number of texts, 3, got 2"):
         consensus(["a", "b", "c"], 2)

@@ -60,7 +60,8 @@ def write_responses(
         model ([`LDEBMModel`]): one with contexts, in evaluation mode.
         tokenizer (`PreTrainedTokenizerBase`): the model's.
         split (`Split`): texts with contexts, made as the model's training texts were.
-        num_candidates (`int`, *optional*, defaults to 1): as [`~LDEBMModel.respond`] takes it.
+        num_candidates (`int`, *optional*, defaults to 1): as [`~LDEBMModel.respond`] takes it, for a model with
+            latents.
         batch_size (`int`, *optional*, defaults to 256): texts at a time.
         seed (`int`, *optional*, defaults to 0): of the prior's samples.
         show_progress (`bool`, *optional*, defaults to `False`): show a progress bar over the texts.
@@ -95,7 +96,8 @@ def write_responses(
             options = {"generator": generator} | ({} if has_latent else {"do_sample": False}) | decoding
             of_candidates = {name: rows.repeat_interleave(num_candidates, 0) for name, rows in context.items()}
             candidates = decoded(model.generate(**of_candidates, **options))
-            found = {"references": decoded(texts["input_ids"]), "responses": consensus(candidates, num_candidates)}
+            chosen = consensus([without_marker(text) for text in candidates], num_candidates)
+            found = {"references": decoded(texts["input_ids"]), "responses": [candidates[i] for i in chosen]}
             if has_latent:
                 found["reconstructions"] = decoded(model.generate(**texts, **context, **options))
             for name, of_texts in found.items():

@@ -98,18 +98,18 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
     pytest.importorskip("faiss")
     command = ["--config", write_table(tmp_path, "small", READING), "--smoke", "--output_dir", str(tmp_path / "out")]
     evaluate.main([*command, "--seeds", "0,1"])
-    text = (tmp_path / "out" / "small" / "table.md").read_text()
+    text = (tmp_path / "out" / "smoke" / "small" / "table.md").read_text()
     assert text in capsys.readouterr().out and text.startswith("Reading of the built-in corpus\n")
     lines = text.splitlines()[2:]
     shown = [line for line in lines if line.startswith("ldebm, ")]
     assert len(shown) == 2 and all(line.endswith("%)") for line in shown)
-    assert (tmp_path / "out" / "small" / "ldebm" / "0" / "report.html").exists()
+    assert (tmp_path / "out" / "smoke" / "small" / "ldebm" / "0" / "report.html").exists()
     assert [cells(line)[0] for line in lines[2:6]] == ["ldebm (paper)", "ldebm", "vae", "kmeans_tfidf"]
     columns = cells(lines[0])
     assert cells(lines[2])[columns.index("BLEU")] == "12.5"
     assert "±" in cells(lines[3])[columns.index("label: homogeneity (chance)")]
     assert cells(lines[4])[columns.index("I(z; y), nats")] == "", "a VAE has no symbols"
-    values = json.loads((tmp_path / "out" / "small" / "table.json").read_text())
+    values = json.loads((tmp_path / "out" / "smoke" / "small" / "table.json").read_text())
     assert values["vae"]["0"]["label_homogeneity"] == values["vae"]["0"]["kmeans_label_homogeneity"]
     assert values["kmeans_tfidf"]["0"]["label_v_measure"] > 0.2 > values["kmeans_tfidf"]["0"]["label_v_measure_chance"]
 
@@ -118,31 +118,31 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
 
     monkeypatch.setattr(table_runs, "TimedTrainer", refuse)
     evaluate.main([*command, "--seeds", "0,1"])
-    assert (tmp_path / "out" / "small" / "table.md").read_text() == text
+    assert (tmp_path / "out" / "smoke" / "small" / "table.md").read_text() == text
 
 
 def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge, tmp_path, capsys):
     command = ["--config", write_table(tmp_path, "steered", CONTROL), "--smoke", "--judge", judge]
     evaluate.main([*command, "--output_dir", str(tmp_path / "out")])
-    text = (tmp_path / "out" / "control" / "steered.md").read_text()
+    text = (tmp_path / "out" / "smoke" / "control" / "steered.md").read_text()
     assert text in capsys.readouterr().out
     rows = [cells(line)[0] for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
     assert rows == ["model", "real held-out texts", "ldebm", "ldebm, as read", "model", "1", "4"]
     assert "ldebm, by guidance scale" in text and "ldebm, weather" in text
-    run = tmp_path / "out" / "control" / "ldebm" / "0"
+    run = tmp_path / "out" / "smoke" / "control" / "ldebm" / "0"
     sentences = json.loads((run / "sentences.json").read_text())
     assert {len(of_class) for of_class in sentences.values()} == {3}
     scores = json.loads((run / "scores.json").read_text())["scores"]
     assert scores["perplexity"] > 1 and scores["real_perplexity"] > 1
     assert scores["words_per_text@as read"] <= 5 and 0 <= scores["accuracy@as read"] <= 1
-    figure = tmp_path / "out" / "control" / "guidance.png"
+    figure = tmp_path / "out" / "smoke" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
 
 
 def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_path, capsys, monkeypatch):
     command = ["--config", write_table(tmp_path, "written", GENERATION), "--smoke", "--output_dir", str(tmp_path)]
     evaluate.main(command)
-    folder = tmp_path / "written"
+    folder = tmp_path / "smoke" / "written"
     text = (folder / "table.md").read_text()
     assert text in capsys.readouterr().out and "ldebm, samples" in text
     lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
@@ -156,13 +156,15 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     assert (folder / "table.png").exists() or not importlib.util.find_spec("matplotlib")
 
     (folder / "ldebm" / "0" / "scores.json").unlink()
-    (folder / "rnn_lm" / "0" / "likelihood.json").write_text('{"summary": {"lower": -91.5, "published": null}}')
+    summary = {"lower": -91.5, "published": None, "num_examples": 40, "untrusted_share": 0.25}
+    (folder / "rnn_lm" / "0" / "likelihood.json").write_text(json.dumps({"summary": summary}))
     for module, name in ((generation_study, "write_samples"), (lstm_training, "_Training"), (Trainer, "_train_epoch")):
         monkeypatch.setattr(module, name, None)  # all of that is done
     evaluate.main(command)
     again = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
-    bound = again[0].index("NLL, at most")
-    assert again[-1].pop(bound) == "91.5" and [line.pop(bound) for line in again[:-1]][2:] == [""] * 6
+    for title, value in (("NLL, at most", "91.5"), ("texts with NLL", "40"), ("NLL too poor %", "25")):
+        place = again[0].index(title)
+        assert again[-1].pop(place) == value and [line.pop(place) for line in again[:-1]][2:] == [""] * 6
     assert again == lines
     monkeypatch.undo()
     monkeypatch.setattr(Trainer, "_train_epoch", None)
@@ -175,15 +177,15 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
 def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):
     command = ["--config", write_table(tmp_path, "few", CLASSIFICATION), "--smoke"]
     evaluate.main([*command, "--output_dir", str(tmp_path / "out")])
-    text = (tmp_path / "out" / "few" / "table.md").read_text()
+    text = (tmp_path / "out" / "smoke" / "few" / "table.md").read_text()
     assert text in capsys.readouterr().out
     lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
     assert [line[0] for line in lines[2:]] == ["ldebm (paper)", "ldebm", "vae", "tfidf_regression"]
     assert lines[2][lines[0].index("20 labels %")] == "87.4"
-    values = json.loads((tmp_path / "out" / "few" / "table.json").read_text())
+    values = json.loads((tmp_path / "out" / "smoke" / "few" / "table.json").read_text())
     for row in ("ldebm", "vae", "tfidf_regression"):
         assert {f"accuracy_{count}_labels" for count in evaluate.SMOKE_LABEL_COUNTS} < set(values[row]["0"])
-    assert (tmp_path / "out" / "few" / "ldebm" / "20" / "0" / "scores.json").exists()
+    assert (tmp_path / "out" / "smoke" / "few" / "ldebm" / "20" / "0" / "scores.json").exists()
     with pytest.raises(ValueError, match="row given_vectors needs --word_vectors"):
         evaluate.main([*command, "--rows", "given_vectors"])
 
@@ -192,7 +194,7 @@ def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, c
     pytest.importorskip("faiss")
     command = ["--config", write_table(tmp_path, "small", READING), "--smoke", "--rows", "ldebm"]
     evaluate.main([*command, "--train_only", "--output_dir", str(tmp_path)])
-    run = tmp_path / "small" / "ldebm" / "0"
+    run = tmp_path / "smoke" / "small" / "ldebm" / "0"
     capsys.readouterr()
     options = ["--num_samples", "2", "--guidance_scales", "2", "--min_label_probability", "0.1"]
     evaluate.main([str(run), "--judge", judge, *options, "--text_clusters", "kmeans_tfidf"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from untrained import load_script, save_untrained
 
 from ldebm_hf import LDEBMModel
@@ -77,3 +78,15 @@ def test_errors_are_one_line(checkpoint, monkeypatch, arguments, message):
     with pytest.raises(SystemExit) as exit_info:
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert exit_info.value.code.startswith("error: ") and message in exit_info.value.code
+
+
+def test_what_has_no_likelihood_here_is_refused(likelihood, tmp_path):
+    with pytest.raises(ValueError, match="holds a model of documents: likelihoods are of texts and points"):
+        likelihood.main([save_untrained(tmp_path / "of_documents", load_corpus("synthetic"), modality="document")])
+    folder = tmp_path / "cut"
+    save_untrained(folder, load_corpus("synthetic"))
+    weights = load_file(folder / "model.safetensors")
+    del weights["decoder.initial_state.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="cut lacks parameters of the model: decoder.initial_state.weight"):
+        likelihood.main([str(folder), *QUICK])

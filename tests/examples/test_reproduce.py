@@ -1,10 +1,13 @@
 """examples/reproduce.py: what it hands to examples/evaluate.py."""
 
+import json
 import runpy
 import sys
 
 import pytest
 from untrained import SCRIPTS
+
+from ldebm_hf.data import load_corpus
 
 
 def call(monkeypatch, *arguments):
@@ -23,3 +26,20 @@ def test_other_names_are_answered_with_those_that_there_are(monkeypatch, capsys)
             call(monkeypatch, *arguments)
     call(monkeypatch, "--help")
     assert "Tables: table1, table1_kl, table3, table4_daily_dialog" in capsys.readouterr().out
+
+
+def test_every_row_of_table_1_on_200_sentences(monkeypatch, tmp_path, capsys):
+    """All of the table's models, in the layout of the Penn Treebank's files."""
+    corpus = load_corpus("synthetic")
+    for split, name, size in ((corpus.train, "train", 200), (corpus.validation, "valid", 30)):
+        (tmp_path / f"ptb.{name}.txt").write_text("".join(f" {text} \n" for text in split.texts[:size]))
+    call(monkeypatch, "table1", "--data_dir", str(tmp_path), "--output_dir", str(tmp_path / "out"), "--smoke")
+    rows = json.loads((tmp_path / "out" / "smoke" / "ptb" / "table1.json").read_text())
+    of_models = {"ldebm", "ldebm_without_clustering", "svebm_ib", "svebm", "vae", "rnn_lm", "ae", "dae", "dvae"}
+    of_models |= {"di_vae", "semi_vae", "semi_vae_i", "gm_vae", "gm_vae_i", "dgm_vae", "dgm_vae_i", "ldebm_published"}
+    assert of_models <= rows.keys() and {"real held-out texts", "ldebm (paper)", "ldebm, words drawn"} <= rows.keys()
+    for name in of_models:
+        assert rows[name]["0"]["reverse_perplexity"] > 1, name
+        assert ("bleu" in rows[name]["0"]) == (name != "rnn_lm"), name
+    text = (tmp_path / "out" / "smoke" / "ptb" / "table1.md").read_text()
+    assert text in capsys.readouterr().out and "\nas published: rPPL, BLEU and wKL" in text

@@ -5,6 +5,7 @@ import json
 import pytest
 from untrained import load_script, save_untrained
 
+from ldebm_hf import LDEBMModel
 from ldebm_hf.training.settings import DataSettings
 
 TURNS = [("driver", "will it rain"), ("assistant", "in which city"), ("driver", "in vienna"), ("assistant", "no")]
@@ -31,6 +32,22 @@ def call(capsys, script, *arguments) -> str:
 def test_one_response_for_every_symbol(checkpoint, capsys):
     shown = call(capsys, "respond", checkpoint, "--turns", "will it rain", "in vienna")
     assert shown.startswith("  will it rain\n  in vienna\n") and shown.count("LABEL_") == 3
+
+
+def test_how_responses_are_chosen(checkpoint, capsys, monkeypatch):
+    asked = {}
+
+    def respond(self, turns, tokenizer, **options):
+        asked.update(options)
+        return ["yes"]
+
+    monkeypatch.setattr(LDEBMModel, "respond", respond)
+    options = ["--num_candidates", 4, "--num_beams", 2, "--guidance_scale", 3]
+    call(capsys, "respond", checkpoint, "--turns", "will it rain", "--no_symbols", *options)
+    assert (asked["num_candidates"], asked["num_beams"], asked["guidance_scale"]) == (4, 2, 3)
+    with pytest.raises(SystemExit):
+        call(capsys, "respond", checkpoint, "--turns", "will it rain", "--num_candidates", 0)
+    assert "num_candidates must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_contexts_of_the_corpus(checkpoint, capsys):

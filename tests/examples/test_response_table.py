@@ -13,7 +13,7 @@ TABLE = {
     "measure": "responses",
     "rows": {"ours": {"clustering": {"enabled": False}}, "lm": {"model": {"preset": "rnn_lm"}}},
     "published": {"ours": {"embedding_average": 0.8}},
-    "ways": {"beam of 3": {"num_beams": 3}},
+    "ways": {"beam of 3": {"num_beams": 3}, "consensus": {"num_candidates": 2}},
     "shown_sentences": 2,
 }
 TINY = ["model.context_size=8", "model.context_hidden_size=4", "model.num_symbols=3", "model.energy_num_blocks=1"]
@@ -38,7 +38,7 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     command = ["--config", str(tmp_path / "weather.yaml"), "--data_dir", release, "--smoke", "--output_dir"]
     command += [str(tmp_path / "out"), "--set", *TINY]
     evaluate.main(command)
-    text = (tmp_path / "out" / "weather" / "table.md").read_text()
+    text = (tmp_path / "out" / "smoke" / "weather" / "table.md").read_text()
     assert text in capsys.readouterr().out
     lines = text.splitlines()
     titles = [title.strip() for title in lines[2].split("|")]
@@ -47,10 +47,10 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     assert paper[1] == "ours (paper)" and paper[titles.index("embedding average")] == "80"
     assert "word vectors: trained on the training texts (PPMI and truncated SVD, by scikit-learn)" in lines
     assert len([line for line in lines if line.startswith("* <d>")]) >= 2
-    names = {line.split("|")[1].strip() for line in lines[5:9]}
-    assert names == {"ours", "ours, beam of 3", "lm", "lm, beam of 3"}
+    names = {line.split("|")[1].strip() for line in lines[5:10]}
+    assert names == {"ours", "ours, beam of 3", "ours, consensus", "lm", "lm, beam of 3"}
     assert "responses, beam of 3 (what was said)" in text
-    run = tmp_path / "out" / "weather" / "ours" / "0"
+    run = tmp_path / "out" / "smoke" / "weather" / "ours" / "0"
     before = json.loads((run / "scores.json").read_text())["scores"]
     assert before["embedding_coverage"] == 1 and "bleu" in before
 

@@ -34,12 +34,28 @@ def test_every_context_gets_a_response():
     assert written == write_responses(model, tokenizer(), split, batch_size=2)
     drawn, other = (write_responses(model, tokenizer(), split, seed=seed, do_sample=True) for seed in (0, 1))
     assert drawn == write_responses(model, tokenizer(), split, do_sample=True) and written != drawn != other
-    common = write_responses(model, tokenizer(), split, num_candidates=3, batch_size=6)
-    assert common.reconstructions == written.reconstructions and common.references == split.texts
     with pytest.raises(ValueError, match="num_candidates must be at least 1 and at most batch_size=2, got 3"):
         write_responses(model, tokenizer(), split, num_candidates=3, batch_size=2)
     scores = response_scores(written)
     assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
+
+
+def test_candidates_are_of_their_own_context(monkeypatch):
+    """Every context gets as many candidates as asked for, of which the text without its marker is chosen by."""
+    model, split, words = tiny_model(**OF_CONTEXTS), split_of(), tokenizer()
+    seen = []
+
+    def generate(input_ids=None, context_input_ids=None, **options):
+        seen.append(context_input_ids)
+        answers = ["<sys> where", "<usr> are you", "<sys> are you"] * (len(context_input_ids) // 3)
+        return words(["going"] if input_ids is not None else answers, padding=True, return_tensors="pt")["input_ids"]
+
+    monkeypatch.setattr(model, "generate", generate)
+    written = write_responses(model, words, split, num_candidates=3, batch_size=3)
+    assert written.responses == ["<usr> are you"] * 3, "of two that are the same but for the marker the first"
+    assert written.reconstructions == ["going"] * 3 and len(seen) == 6
+    for of_candidates, alone in zip(seen[::2], seen[1::2], strict=True):
+        assert of_candidates.tolist() == alone.tolist() * 3 and len(alone) == 1
 
 
 def test_a_language_model_responds_too():
