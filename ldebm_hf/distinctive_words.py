@@ -100,8 +100,8 @@ def top_words(scores: np.ndarray, counts: np.ndarray, num_words: int) -> list[np
 
 
 def telling_words(words: Sequence[str]) -> list[str]:
-    """Words that say what a text is of: no stop words, none without a letter or of one Latin letter, of spellings that
-    differ in case the first; all of them if nothing else is left."""
+    """Words that say what a text is of: no stop words, no marks as `<usr>`, none without a letter or of one Latin
+    letter, of spellings that differ in case the first; all of them if nothing else is left."""
     spellings = {}
     for word in words:
         spellings.setdefault(word.lower(), word)
@@ -110,7 +110,8 @@ def telling_words(words: Sequence[str]) -> list[str]:
 
 
 def _has_sense(word: str) -> bool:
-    return any(map(str.isalpha, word)) and not (len(word) == 1 and word.isascii())
+    is_mark = word.startswith("<") and word.endswith(">")
+    return not is_mark and any(map(str.isalpha, word)) and not (len(word) == 1 and word.isascii())
 
 
 def short_names(words: Sequence[Sequence[str]], is_used: Sequence[bool], num_words: int = 3) -> list[str]:

@@ -83,7 +83,7 @@ def test_top_words_are_positive_own_and_in_order():
 def test_telling_words_leave_stop_words_out_if_something_remains():
     assert telling_words(["the", "Refund", "?", "refund", "39", "b", "Back"]) == ["Refund", "Back"]
     assert telling_words(["of", "?", "of"]) == ["of", "?"]
-    assert telling_words(["茶", "is"]) == ["茶"]
+    assert telling_words(["茶", "is"]) == ["茶"] and telling_words(["<usr>", "what", "address"]) == ["address"]
 
 
 def test_names_are_the_first_words():
