@@ -12,7 +12,7 @@ and log N(x^(T); 0, I); the mean is over the batch of latents of one example. It
 what the first term conditions on has nothing to do with y_t; the normaliser is averaged over different conditions,
 with a proposal far narrower than the target; the change of variables is left out; and F has not the temperature that
 the sampler gives it. For F = 0, d = 40 and the published settings it gives about -41 ± 26, with a log mean over 100
-samples between 0 and 30, where the logarithm of the density is about -101.
+samples between -10 and 45, where the logarithm of the density is about -101.
 """
 
 import math
