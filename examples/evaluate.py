@@ -15,7 +15,7 @@ has contexts and, with a judge, how well it writes for a class. `evaluation.json
 
 A table has rows that differ in a few settings of one recipe. Every run is in `--output_dir`/TABLE/row/seed, and the
 same command goes on after an interruption. It prints a Markdown table of means and standard deviations over seeds
-below the paper's own figures, and writes `table.md` and `table.json`.
+below the paper's own figures, with all rows that are finished, and writes `table.md` and `table.json`.
 """
 
 import argparse
@@ -115,7 +115,9 @@ def make_table(options: argparse.Namespace) -> None:
         command = partial(command_of, options=options, scoring=scoring)
         failures = finish_in_processes(runs, command, options.jobs, plan.study)
     if not options.train_only:
-        kept = [run for run in runs if (run.model, run.seed) not in failures]
+        all_names = chosen_names(plan, None, options.word_vectors)
+        kept = [run_of(name, seed) for seed in options.seeds for name in all_names]
+        kept = [run for run in kept if is_finished_likewise(run)]
         explain = partial(explained, split=options.split)
         notes = [f"{name}: {value}" for name, value in scored_with.items()]
         if plan.measure == "generation":
@@ -128,6 +130,14 @@ def make_table(options: argparse.Namespace) -> None:
         print(f"failed: {row}, seed {seed}: {reason}", file=sys.stderr)
     if failures:
         sys.exit(f"{len(failures)} of the runs failed; the same command tries them again")
+
+
+def is_finished_likewise(run: StudyRun) -> bool:
+    """Whether a run has its scores, now or by an earlier command, with these settings."""
+    try:
+        return run.finished_scores() is not None
+    except ValueError:
+        return False
 
 
 def changes_of(options: argparse.Namespace) -> dict:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,15 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
     def refuse(*arguments, **options):
         raise AssertionError("finished runs must not be trained again")
 
+    table = tmp_path / "out" / "smoke" / "small" / "table.md"
     monkeypatch.setattr(table_runs, "TimedTrainer", refuse)
-    evaluate.main([*command, "--seeds", "0,1"])
-    assert (tmp_path / "out" / "smoke" / "small" / "table.md").read_text() == text
+    for rows in ([], ["--rows", "vae"]):
+        evaluate.main([*command, "--seeds", "0,1", *rows])
+        assert table.read_text() == text, "with all that is finished"
+    monkeypatch.undo()
+    shutil.rmtree(table.parent / "vae" / "1")
+    evaluate.main([*command, "--seeds", "1", "--rows", "vae", "--set", "training.learning_rate=0.002"])
+    assert [cells(line)[0] for line in table.read_text().splitlines()[4:6]] == ["ldebm (paper)", "vae"]
 
 
 def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge, tmp_path, capsys):
