@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
+from typing import Any
 
 import datasets
 import evaluate
@@ -82,7 +82,7 @@ class EmbeddingMetric(ScoreMetric):
         self,
         predictions,
         references,
-        vectors: WordVectors | str | Path | None = None,
+        vectors: Any = None,
         training_texts: Iterable[str] | None = None,
         num_shuffles: int = 5,
         seed: int = 0,
@@ -92,6 +92,8 @@ class EmbeddingMetric(ScoreMetric):
             raise ValueError(f"vectors, or training_texts to train them on, must be given, got {got}")
         if training_texts is not None:
             vectors = train_vectors_by_neighbours(training_texts, seed=seed)
+        elif hasattr(vectors, "key_to_index"):  # gensim's
+            vectors = WordVectors(vectors.key_to_index, vectors.vectors)
         elif not isinstance(vectors, WordVectors):
             vectors = load_word_vectors(vectors)
         scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))

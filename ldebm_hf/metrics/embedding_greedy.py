@@ -7,7 +7,8 @@ class EmbeddingGreedy(EmbeddingMetric):
     Args:
         predictions (`list[str]`): the responses, words at white space.
         references (`list[str]`): one for each.
-        vectors (`WordVectors`, `str` or `Path`): word vectors, or a file of them (GloVe's or word2vec's text format).
+        vectors (`WordVectors`, gensim's `KeyedVectors`, `str` or `Path`): word vectors, or a file of them (GloVe's or
+            word2vec's text format).
         training_texts (`Iterable[str]`): in place of those, texts to train vectors on, by scikit-learn.
         num_shuffles (`int`, *optional*, defaults to 5), seed (`int`, *optional*, defaults to 0): of the chance level.
 

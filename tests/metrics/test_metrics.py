@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import evaluate
 import numpy as np
@@ -178,3 +179,10 @@ def test_errors_of_the_scores_reach_the_caller(new_metric):
         new_metric("AttributeAccuracy").compute(predictions=[0], references=[0], label_names=["chance"])
     with pytest.raises(ValueError, match="known for some"):
         new_metric("VMeasure").compute(predictions=[0, 1], references=[-100, -100])
+
+
+def test_vectors_of_gensim(new_metric):
+    """An object with `key_to_index` and `vectors`, as gensim's KeyedVectors has them."""
+    keyed = SimpleNamespace(key_to_index=VECTORS.words, vectors=VECTORS.vectors)
+    metric, inputs = new_metric("EmbeddingGreedy"), RESPONSES[0]
+    assert metric.compute(**inputs, vectors=keyed) == metric.compute(**inputs, vectors=VECTORS)
