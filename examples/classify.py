@@ -56,6 +56,8 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
         parser.error("--input_file and --output_file go together")
     if options.output_file and options.output_file.suffix not in (*DELIMITERS, ".jsonl"):
         parser.error(f"--output_file must end in .csv, .tsv or .jsonl, got {options.output_file}")
+    if options.output_file and not options.output_file.parent.is_dir():
+        parser.error(f"--output_file must be in a folder that exists, got {options.output_file}")
     if is_model(options.checkpoint) and (options.label_column or of_training):
         given = " ".join(["--label_column"] * bool(options.label_column) + of_training)
         parser.error(f"{options.checkpoint} holds a trained model and has no use for {given}")
@@ -133,7 +135,7 @@ def is_model(checkpoint: str) -> bool:
 def write_table(path: Path, columns: dict[str, list[Any]]) -> None:
     rows = list(zip(*columns.values(), strict=True))
     if path.suffix == ".jsonl":
-        lines = [json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows]
+        lines = [json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str) for row in rows]
         write_text(path, "".join(line + "\n" for line in lines))
         return
     buffer = io.StringIO(newline="")

@@ -167,7 +167,7 @@ def load_texts(options: argparse.Namespace) -> Corpus:
         raise ValueError(f"{options.checkpoint} does not say what it was trained on (settings.yaml): give --data")
     data = DataSettings(source=options.data) if settings is None else settings.data
     given = {name: getattr(options, name) for name in DATA_OPTIONS if getattr(options, name) is not None}
-    return dataclasses.replace(data, **given, label_fraction=1.0).load_corpus()
+    return dataclasses.replace(data, **given, label_fraction=1.0, label_count=None).load_corpus()
 
 
 def split_of(corpus: Corpus, name: str) -> Split:

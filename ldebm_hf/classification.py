@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 
@@ -14,7 +14,7 @@ class LDEBMClassificationMixin:
     def classify(
         self,
         texts: str | Sequence[str],
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
         top_k: int | None = 1,
         batch_size: int = 256,
@@ -24,13 +24,15 @@ class LDEBMClassificationMixin:
         The likeliest symbols of raw texts, by p(y|x).
 
         ```python
-        >>> model.classify(["Oil prices rise again"], tokenizer)
+        >>> model = LDEBMModel.from_pretrained("outputs/agnews")
+        >>> model.classify(["Oil prices rise again"])
         [{"label": "Business", "score": 0.97}]
         ```
 
         Args:
             texts (`str` or `Sequence[str]`): One text or several.
-            tokenizer (`PreTrainedTokenizerBase`): The model's. Texts are cut to its length.
+            tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; defaults to the one beside the weights that
+                the model was loaded from. Texts are cut to its length.
             top_k (`int`, *optional*, defaults to 1): Symbols per text, the likeliest first; `None` for all.
             batch_size (`int`, *optional*, defaults to 256): Texts to read at a time.
             show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
@@ -39,8 +41,8 @@ class LDEBMClassificationMixin:
             `list[dict]`, one `{"label", "score"}` for each text; with another `top_k` than 1 a list of them for each.
 
         Raises:
-            ValueError: If the prior has no symbols, for a model in training mode or one of points, and for `texts`,
-                `top_k` or `batch_size` that are not allowed.
+            ValueError: If the prior has no symbols, for a model in training mode or one of points, for `texts`,
+                `top_k` or `batch_size` that are not allowed, and without a tokenizer for a model that was not loaded.
         """
         self.require_symbols()
         texts = [texts] if isinstance(texts, str) else list(texts)
@@ -55,6 +57,10 @@ class LDEBMClassificationMixin:
             raise ValueError(f"top_k must be 1 to the number of symbols, {self.config.num_labels}, got {top_k}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if tokenizer is None:
+            if not self.name_or_path:
+                raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+            tokenizer = AutoTokenizer.from_pretrained(self.name_or_path)
         found = []
         with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
             for start in range(0, len(texts), batch_size):

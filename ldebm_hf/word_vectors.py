@@ -110,13 +110,13 @@ def train_vectors_by_texts(
 
     Args:
         texts (`Sequence[str]`): Short ones, as a whole text is a word's context.
-        size (`int`, *optional*, defaults to 300): Numbers per vector; fewer than words.
+        size (`int`, *optional*, defaults to 300): Numbers per vector, at most one fewer than there are words.
         min_count (`int`, *optional*, defaults to 5): Texts that must have a word.
         max_words (`int`, *optional*, defaults to 30000): The most frequent ones are kept.
         seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
 
     Raises:
-        ValueError: Fewer than `size` + 1 words that are frequent enough.
+        ValueError: Fewer than two words that are frequent enough.
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.utils.extmath import randomized_svd
@@ -126,9 +126,11 @@ def train_vectors_by_texts(
     try:
         presence = vectorizer.fit_transform(texts).astype(np.float32)
     except ValueError as error:
-        raise ValueError(f"texts hold no word that {min_count} of them have (min_count)") from error
-    if presence.shape[1] <= size:
-        raise ValueError(f"size must be less than the number of words, {presence.shape[1]}, got {size}")
+        reason = f"texts hold no word that {min_count} of them have (min_count); words must stand between spaces"
+        raise ValueError(reason) from error
+    if presence.shape[1] < 2:
+        raise ValueError(f"texts must have two words that {min_count} of them have (min_count), got one")
+    size = min(size, presence.shape[1] - 1)
     information = positive_information(presence)
     left, strengths, _ = randomized_svd(information, size, n_iter=2, random_state=seed)
     vectors = left * np.sqrt(strengths)

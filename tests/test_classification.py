@@ -51,3 +51,12 @@ def test_what_is_refused():
         model.train().classify(TEXTS, tokenizer)
     with pytest.raises(ValueError, match="has no symbols"):
         tiny_model("vae").classify(TEXTS, tokenizer)
+
+
+def test_the_tokenizer_beside_the_weights_reads_raw_texts(tmp_path):
+    model, tokenizer = document_model()
+    with pytest.raises(ValueError, match="tokenizer must be given for a model that was not loaded"):
+        model.classify(TEXTS)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert LDEBMModel.from_pretrained(tmp_path).classify(TEXTS) == model.classify(TEXTS, tokenizer)

@@ -64,3 +64,17 @@ def test_given_vectors_come_with_their_coverage(tmp_path):
         text_baseline_scores("given_vectors", corpus(), "validation", [40], 0)
     with pytest.raises(ValueError, match="unknown baseline 'bayes': there are tfidf_regression"):
         text_baseline_scores("bayes", corpus(), "validation", [40], 0)
+
+
+def test_baselines_are_selected_on_the_other_half(monkeypatch):
+    """Whatever the scored half holds, the choice is the same."""
+    chosen = []
+
+    def remember(baseline, labels, features, right):
+        chosen.append((features.shape[0], list(right)))
+        return fit_selected(baseline, labels, features, right)
+
+    fit_selected, whole = few_label_study.fit_selected, corpus()
+    monkeypatch.setattr(few_label_study, "fit_selected", remember)
+    text_baseline_scores("tfidf_regression", whole, "validation", [10], seed=0)
+    assert chosen == [(11, whole.validation.labels[::2])]

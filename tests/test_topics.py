@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from sklearn.decomposition import LatentDirichletAllocation
 from tiny_models import seeded, tiny_model
 from torch import nn
 
@@ -81,6 +82,26 @@ def test_lda_finds_plain_topics(texts, tokenizer):
     assert topic_diversity(topics) == 1
     mixed = [["rain", "goal", "wind", "team"]]
     assert topic_coherence(topics, words).min() > 0.1 > topic_coherence(mixed, words).max()
+
+
+def test_lda_is_fitted_by_all_texts_at_once_and_ranked_by_relevance(texts, tokenizer, monkeypatch):
+    """A word of all texts comes early in the topics for λ = 1, and last for λ = 0."""
+    made = []
+
+    class Remembered(LatentDirichletAllocation):
+        def __init__(self, *arguments, **options):
+            made.append(options)
+            super().__init__(*arguments, **options)
+
+        _get_param_names = LatentDirichletAllocation._get_param_names
+
+    monkeypatch.setattr("sklearn.decomposition.LatentDirichletAllocation", Remembered)
+    with_common_word = [f"{text} said" for text in texts]
+    words = build_document_tokenizer(with_common_word)
+    frequent, telling = (lda_topics(with_common_word, words, 2, num_words=9, relevance=r, seed=1) for r in (1, 0))
+    assert made[0] == {"learning_method": "batch", "max_iter": 30, "random_state": 1}
+    places = [sum(topic.index("said") for topic in topics) for topics in (frequent, telling)]
+    assert places[0] < places[1] - 2
 
 
 def test_topics_beside_those_of_lda(texts, tokenizer):

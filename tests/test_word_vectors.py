@@ -80,8 +80,9 @@ def test_words_of_the_same_texts_have_like_vectors():
     rain, storm, goal = (unit[vectors.words[word]] for word in ("rain", "storm", "goal"))
     assert rain @ storm > 0.9 > 0.5 > rain @ goal
     assert np.array_equal(train_vectors_by_texts(texts, size=2).vectors, vectors.vectors)
-    with pytest.raises(ValueError, match="size must be less than the number of words, 8, got 8"):
-        train_vectors_by_texts(texts, size=8)
+    assert train_vectors_by_texts(texts, size=8).vectors.shape == (8, 7), "one number fewer than words"
+    with pytest.raises(ValueError, match="texts must have two words that 2 of them have"):
+        train_vectors_by_texts(["rain", "rain wind"], min_count=2)
     with pytest.raises(ValueError, match="texts hold no word that 900 of them have"):
         train_vectors_by_texts(texts, size=2, min_count=900)
 

@@ -17,6 +17,9 @@ VALIDATION_FRACTION = 5_000 / 120_000
 """What is held out of a release without validation items: as many as VAMPIRE, and so the published runs, held out."""
 
 
+HEADER = ["class index", "title", "description"]
+
+
 def load_agnews(data_dir: str | Path | None = None, *, titles: bool = False, seed: int = 0) -> Corpus:
     """AG News with the description of each item as its text, as the published runs have it, or title and description.
 
@@ -88,8 +91,10 @@ def _read_release(folder: Path, titles: bool, notes: list[str]) -> dict[str, Spl
         path = folder / f"{name}.csv"
         if name == "test" and not path.exists():
             continue
-        first, rows, line_numbers = read_rows(path, ",", notes)  # there is no header: the first line is an item
-        items = zip([1, *line_numbers], [first, *rows], strict=True)
+        first, rows, line_numbers = read_rows(path, ",", notes)
+        items = list(zip([1, *line_numbers], [first, *rows], strict=True))
+        if [name.lower() for name in first] == HEADER:  # of some copies; of the release the first line is an item
+            items = items[1:]
         texts, labels = [], []
         for line, row in items:
             if len(row) != 3 or None in row:

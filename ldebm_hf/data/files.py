@@ -87,7 +87,7 @@ def read_rows(path: Path, delimiter: str, notes: list[str]) -> tuple[list[str], 
             if len(row) > len(header):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: {len(row)} cells where the header has {len(header)} "
-                    f"(a cell that contains {delimiter!r} must be quoted)"
+                    f"(a cell that contains {delimiter!r} must be quoted{_other_delimiter(header, delimiter)})"
                 )
             rows.append(row + [None] * (len(header) - len(row)))
             line_numbers.append(reader.line_num)
@@ -98,6 +98,12 @@ def read_rows(path: Path, delimiter: str, notes: list[str]) -> tuple[list[str], 
     finally:
         csv.field_size_limit(limit)
     return header, rows, line_numbers
+
+
+def _other_delimiter(header: list[str], delimiter: str) -> str:
+    """A hint, where the header seems to be divided by something else."""
+    others = [other for other in ",;\t|" if other != delimiter and any(other in name for name in header)]
+    return f"; the header has {others[0]!r}, and cells must be separated by {delimiter!r}" if others else ""
 
 
 def columns_of_rows(header: list[str], rows: list[list], path: Path) -> dict[str, list]:

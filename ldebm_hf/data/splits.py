@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ AnySplit = TypeVar("AnySplit", Split, PointSplit)
 
 
 def hold_out(split: AnySplit, fraction: float, seed: int) -> tuple[AnySplit, AnySplit]:
-    """Divide into (rest, held out), the held-out share being the same in every class and among the unlabelled.
+    """
+    Divide into (rest, held out), the held-out share being the same in every class and among the unlabelled. The only
+    example of a class is not held out.
 
     Raises:
         ValueError: fewer than two examples, or a fraction outside 0 to 1.
@@ -24,12 +27,15 @@ def hold_out(split: AnySplit, fraction: float, seed: int) -> tuple[AnySplit, Any
     if len(split) < 2:
         unit = split.unit
         raise ValueError(f"a split of {len(split)} {unit} cannot be divided: give validation_file, or more {unit}s")
-    order = _shuffled(len(split), seed, "validation")
-    order.sort(key=_as_list(split.labels).__getitem__)
-    size = min(max(1, round(fraction * len(split))), len(split) - 1)
+    labels = _as_list(split.labels)
+    counts = Counter(labels)
+    order = [i for i in _shuffled(len(split), seed, "validation") if labels[i] == NO_LABEL or counts[labels[i]] > 1]
+    order = order or list(range(len(split)))  # every class has one example alone: some of them must go
+    order.sort(key=labels.__getitem__)
+    size = min(max(1, round(fraction * len(order))), len(order), len(split) - 1)
     # Evenly spaced picks from a list sorted by class are a stratified sample.
-    held_out = sorted(order[int((i + 0.5) * len(split) / size)] for i in range(size))
-    rest = sorted(set(order) - set(held_out))
+    held_out = sorted(order[int((i + 0.5) * len(order) / size)] for i in range(size))
+    rest = sorted(set(range(len(split))) - set(held_out))
     return split.select(rest), split.select(held_out)
 
 

@@ -127,6 +127,10 @@ def require_text(value: object, column: str, origin: str) -> str | None:
     return value
 
 
+MISSING = {"", str(NO_LABEL), "nan", "NaN", "NA", "N/A", "null", "NULL"}
+"""How tables write that a label is not known."""
+
+
 def label_name(value: object, origin: str) -> str | None:
     """A label as text; `None` where it is unknown."""
     if value is None or value != value:  # NaN is how pandas writes a missing label
@@ -136,7 +140,7 @@ def label_name(value: object, origin: str) -> str | None:
     if not isinstance(value, str | int):
         raise ValueError(f"labels of {origin} must be strings or integers, found {value!r} ({type(value).__name__})")
     name = str(value).strip()
-    return name if name and name != str(NO_LABEL) else None
+    return None if name in MISSING else name
 
 
 def _is_integer(name: str) -> bool:

@@ -29,8 +29,8 @@ def set_words_by_cooccurrence(
     Args:
         model ([`LDEBMModel`]): Of documents.
         tokenizer (`PreTrainedTokenizerBase`): Its own.
-        texts (`Sequence[str]`): The training texts; of few texts vectors have fewer numbers, one for ten texts, and
-            the units that are left keep their weights.
+        texts (`Sequence[str]`): The training texts; of few texts or words vectors have fewer numbers, one for ten
+            texts, and the units that are left keep their weights.
         seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
 
     Raises:
@@ -39,6 +39,7 @@ def set_words_by_cooccurrence(
     layer = model.encoder.words
     size = max(1, min(layer.weight.shape[1] // 2, len(texts) // 10))
     found = train_vectors_by_texts(texts, size, min_count=2, max_words=len(layer.weight), seed=seed)
+    size = found.vectors.shape[1]
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     known = [token for token, word in enumerate(words) if word in found.words]
     vectors = torch.zeros(len(words), size)

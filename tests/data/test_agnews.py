@@ -40,8 +40,8 @@ def test_the_release_without_header_and_from_class_1(write, tmp_path):
     assert corpus.validation.classes == {2, 3}, "held out by class"
     assert set(corpus.train.texts) == {"Wall St. Short sellers are back , he said", 'Chips A "fast" chip'}
     assert load_agnews(tmp_path).train.texts.count('A "fast" chip') == 23
-    write("test.csv", CSV)
-    assert len(load_agnews(tmp_path).test) == 48
+    write("test.csv", "Class Index,Title,Description\n" + CSV)
+    assert len(load_agnews(tmp_path).test) == 48, "the header of some copies is no item"
 
 
 def test_malformed_items_are_named(write, tmp_path):

@@ -85,6 +85,7 @@ def test_bytes_that_are_not_utf8_in_a_table(write):
         ("a.csv", "", "a.csv has no column 'text' .*none, it is empty"),
         ("a.csv", "text\n", "a.csv holds no text"),
         ("a.csv", "text,n\none, two, three\n", "a.csv, line 2: 3 cells where the header has 2"),
+        ("a.csv", "text;n\na, b, c;1\n", "line 2: 3 cells .*the header has ';', and cells must be separated by ','"),
         ("a.csv", 'text\nfine\n"open\nmore\n', "a.csv, line 4: unexpected end of data"),
         ("a.tsv", 'text\tn\n"so" they say\t1\n', "a.tsv, line 2: .*must be quoted, its quotes doubled"),
         ("a.csv", "text,text\na,b\n", "two columns of the same name"),

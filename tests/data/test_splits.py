@@ -29,6 +29,17 @@ def test_hold_out_leaves_something_on_both_sides(size, fraction, expected):
     assert len(held_out) == expected and len(rest) == size - expected
 
 
+def test_the_only_example_of_a_class_is_not_held_out():
+    """600 texts, of which 6 have labels: of two classes two, of two others one."""
+    labels = [0, 0, 1, 1, 2, 3] + [NO_LABEL] * 594
+    split = Split([str(i) for i in range(600)], labels)
+    for seed in range(20):
+        rest, held_out = hold_out(split, 0.1, seed)
+        assert {0, 1, 2, 3} <= set(rest.labels) and len(held_out) == 60
+    alone = Split(["a", "b"], [0, 1])
+    assert [len(part) for part in hold_out(alone, 0.5, 0)] == [1, 1]
+
+
 def test_hold_out_refuses():
     with pytest.raises(ValueError, match="validation_fraction .* got 1.0"):
         hold_out(labelled({0: 5}), 1.0, seed=0)

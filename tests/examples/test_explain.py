@@ -190,6 +190,9 @@ def test_hidden_labels_are_shown_all_the_same(explain, corpus, tmp_path, capsys)
     checkpoint = save_untrained(tmp_path / "few", corpus, DataSettings(label_fraction=0.01))
     explain.main([checkpoint, *QUICK])
     assert read_report(Path(checkpoint, "report.json"))["attributes"]["label"]["known"] == 60
+    checkpoint = save_untrained(tmp_path / "counted", corpus, DataSettings(label_count=6))
+    explain.main([checkpoint, *QUICK])
+    assert read_report(Path(checkpoint, "report.json"))["attributes"]["label"]["known"] == 60
 
 
 def test_sample_of_a_stream_stands_for_its_texts(explain, corpus, tmp_path, capsys):
