@@ -115,7 +115,7 @@ def make_table(options: argparse.Namespace) -> None:
         command = partial(command_of, options=options, scoring=scoring)
         failures = finish_in_processes(runs, command, options.jobs, plan.study)
     if not options.train_only:
-        all_names = chosen_names(plan, None, options.word_vectors)
+        all_names = [name for row in plan.all_rows for name in plan.runs_of(row)]
         kept = [run_of(name, seed) for seed in options.seeds for name in all_names]
         kept = [run for run in kept if is_finished_likewise(run)]
         explain = partial(explained, split=options.split)

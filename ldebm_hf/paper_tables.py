@@ -36,6 +36,7 @@ class PaperTable:
             `"responses"` (answers in a dialogue), `"classification"` (of held-out texts, after `label_counts`
             labels) or `"generation"` (reconstructions, and samples beside real texts).
         rows (`dict`): by name, how a row's settings differ from the recipe's.
+        optional_rows (`list[str]`): those of the rows that are run only if they are asked for: of days, or of a GPU.
         text_clusters (`list[str]`): more rows, without a model: ways of clustering of `ldebm_hf.text_clusters`.
         text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.few_label_study`.
         latent_classifiers (`list[str]`): those of the rows whose models learn without labels, and whose posterior
@@ -62,6 +63,7 @@ class PaperTable:
     recipe: str
     measure: Measure
     rows: dict[str, Changes]
+    optional_rows: list[str] = field(default_factory=list)
     text_clusters: list[str] = field(default_factory=list)
     text_baselines: list[str] = field(default_factory=list)
     latent_classifiers: list[str] = field(default_factory=list)
@@ -99,6 +101,9 @@ class PaperTable:
             raise ValueError(f"{path}: label_counts must be given for measure classification, and for it alone")
         content.study = content.study or content.name
         content.rows = {name: changes or {} for name, changes in content.rows.items()}
+        unknown = set(content.optional_rows) - content.rows.keys()
+        if unknown:
+            raise ValueError(f"{path}: optional_rows must be of rows, got {', '.join(sorted(unknown))}")
         unknown = {row for rows in content.curves.values() for row in rows} - content.rows.keys()
         if unknown or bool(content.curves) != bool(content.curve_setting):
             wrong = f"no row {', '.join(sorted(unknown))}" if unknown else "curve_setting and curves go together"

@@ -103,13 +103,14 @@ def check_split(corpus: Corpus, split: str) -> None:
 
 def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str | Path | None) -> list[str]:
     """
-    Names of the runs of rows, or of some runs, by default of all rows but one that needs a file which is not given.
+    Names of the runs of rows, or of some runs, by default of all rows but those that are optional, and one that needs
+    a file which is not given.
 
     Raises:
         ValueError: a row that the table does not have, or one without the file that it needs.
     """
     without_file = {GIVEN_VECTORS} if word_vectors is None else set()
-    rows = rows or [row for row in plan.all_rows if row not in without_file]
+    rows = rows or [row for row in plan.all_rows if row not in without_file.union(plan.optional_rows)]
     names = [name for row in rows for name in plan.runs_of(row)]
     known = {*plan.all_rows, *(name for row in plan.all_rows for name in plan.runs_of(row)), LANGUAGE_MODEL}
     unknown = [name for name in names if name not in known]

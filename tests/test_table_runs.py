@@ -1,5 +1,7 @@
 """Which runs of a table there are, and what scoring refuses before any training."""
 
+import dataclasses
+
 import pytest
 
 from ldebm_hf.data import load_corpus
@@ -14,6 +16,8 @@ def test_rows_are_chosen_run_by_run():
     assert chosen_names(PLAN, None, None) == ["ours/20", "ours/40", "vae", "hard_em"]
     assert chosen_names(PLAN, None, "vectors.txt")[-1] == "given_vectors"
     assert chosen_names(PLAN, ["ours/40", "vae"], None) == ["ours/40", "vae"]
+    of_days = dataclasses.replace(PLAN, optional_rows=["vae"])
+    assert "vae" not in chosen_names(of_days, None, None) and chosen_names(of_days, ["vae"], None) == ["vae"]
     with pytest.raises(ValueError, match=r"unknown row gan \(--rows\): few has ours, vae, hard_em, given_vectors"):
         chosen_names(PLAN, ["ours", "gan"], None)
     with pytest.raises(ValueError, match="row given_vectors needs --word_vectors"):
