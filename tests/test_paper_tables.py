@@ -87,6 +87,7 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
             "num_layers must be an int of at least 1",
         ),
         ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {}\ncurve_setting: kl_weight\ncurves: {a: [b]}", "no row b"),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\noptional_rows: [c]", "must be of rows, got c"),
         ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\ncurves: {a: [b]}", "curve_setting and curves"),
         ("title: t\nrecipe: agnews\nmeasure: classification\nrows: {}", "label_counts must be given"),
     ],

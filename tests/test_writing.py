@@ -188,12 +188,14 @@ def test_file_is_the_same_after_a_kill_at_the_worst_places(run, tmp_path, uninte
 
 
 def test_file_is_the_same_after_kills_at_random_moments(run, tmp_path, uninterrupted):
-    """The allowance grows, so that the run gets through in the end; or a kill comes too late, after the last deed."""
-    path, rng, kills = tmp_path / uninterrupted.name, random.Random(0), 0
-    while run(path, kill_after=rng.uniform(0.1, 0.4) * (1 + kills / 4)) == -signal.SIGKILL:
-        kills += 1
-        assert not path.exists() or path.read_bytes() == uninterrupted.read_bytes()
-    assert kills >= 1, "never interrupted"
+    """The allowance grows, so that the run gets through in the end; begun anew with less of it by a run too fast."""
+    path, rng, kills, seconds = tmp_path / uninterrupted.name, random.Random(0), 0, 0.4
+    while kills == 0:
+        path.unlink(missing_ok=True)
+        while run(path, kill_after=rng.uniform(0.25, 1) * seconds * (1 + kills / 4)) == -signal.SIGKILL:
+            kills += 1
+            assert not path.exists() or path.read_bytes() == uninterrupted.read_bytes()
+        seconds /= 2
     assert path.read_bytes() == uninterrupted.read_bytes()
 
 
