@@ -262,7 +262,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=names, help="rows of the table, separated by commas; default: all")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/tables"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread")
-    parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE", help="settings of every run")
+    setting = {"nargs": "+", "action": "extend", "default": [], "metavar": "SECTION.NAME=VALUE"}
+    parser.add_argument("--set", **setting, help="settings of every run")
     parser.add_argument("--smoke", action="store_true", help="tiny models on 200 texts, in OUTPUT_DIR/smoke")
     parser.add_argument("--train_only", action="store_true", help="train and score, no table")
     options = parser.parse_args(arguments)

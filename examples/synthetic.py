@@ -263,7 +263,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--figures_dir", type=Path, help="where the figures go; default: beside the table")
     parser.add_argument("--figure_models", type=models, help="models to draw; default: all of --models")
     parser.add_argument("--max_steps", type=int, help="optimiser steps, instead of the recipe's epochs")
-    parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.NAME=VALUE", help="settings of every run")
+    setting = {"nargs": "+", "action": "extend", "default": [], "metavar": "SECTION.NAME=VALUE"}
+    parser.add_argument("--set", **setting, help="settings of every run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process of one thread")
     parser.add_argument("--train_only", action="store_true", help="train and score, no table and no figures")
     options = parser.parse_args(arguments)

@@ -16,9 +16,9 @@ class ClusteringSettings:
         default=None,
         metadata={"help": 'cluster unlabelled texts (false: "w/o GC"); none: with the diffusion prior'},
     )
-    features: Literal["whitened", "mean", "words"] = field(
+    features: Literal["whitened", "mean", "words", "word_classes"] = field(
         default="mean",
-        metadata={"help": '"mean": posterior means; "whitened": PCA-whitened (published); "words": LSA'},
+        metadata={"help": '"mean" of posterior, "whitened" (published), "words" or "word_classes"'},
     )
     num_components: int = field(
         default=3,
@@ -112,6 +112,12 @@ class Clusters:
         kmeans.train(features, init_centroids=start)
         clusters.centroids = kmeans.centroids
         return clusters
+
+    @classmethod
+    def corners(cls, num_symbols: int) -> "Clusters":
+        """The clusters of probabilities `(n, num_symbols)` by their largest one, whose corner is the nearest."""
+        corners = np.eye(num_symbols, dtype=np.float32)
+        return cls(corners, np.zeros(num_symbols, dtype=np.float32), corners, normalize=False)
 
     def state_dict(self) -> dict[str, torch.Tensor | bool]:
         """Everything a checkpoint needs."""

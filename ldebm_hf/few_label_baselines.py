@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .naive_bayes import UNLABELLED, HardEMNaiveBayes
 from .word_vectors import WordVectors
 
-UNLABELLED = -1
-"""scikit-learn's mark of an example without a label."""
 PENALTIES = [{"C": c} for c in (0.1, 1.0, 10.0, 100.0)]
 
 
@@ -141,57 +140,13 @@ def feature_regression(training: np.ndarray, features: Callable[[Sequence[str]],
 
 
 def hard_em(train_texts: Sequence[str], stop_words: str | None = "english") -> Baseline:
-    """
-    Naive Bayes over words whose missing labels are the likeliest ones, found by hard expectation-maximisation (Celeux
-    and Govaert, 1992; for texts Nigam et al., 2000, there with soft labels).
-    """
+    """Naive Bayes over words whose missing labels are the likeliest ones ([`~naive_bayes.HardEMNaiveBayes`])."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(min_df=2, stop_words=stop_words)
     training = vectorizer.fit_transform(train_texts)
     weights = [{"unlabelled_weight": weight} for weight in (0.03, 0.1, 0.3, 1.0)]
     return Baseline(vectorizer.transform, training, HardEMNaiveBayes, weights, reads_unlabelled=True)
-
-
-class HardEMNaiveBayes:
-    """
-    Multinomial naive Bayes that gives every unlabelled example its likeliest class and is fitted again, until no class
-    changes.
-
-    Args:
-        unlabelled_weight (`float`, *optional*, defaults to 1.0): How much an unlabelled example counts.
-        alpha (`float`, *optional*, defaults to 0.1): Additive smoothing of word counts.
-        max_iter (`int`, *optional*, defaults to 30): Fits at most.
-    """
-
-    def __init__(self, unlabelled_weight: float = 1.0, alpha: float = 0.1, max_iter: int = 30):
-        self.unlabelled_weight, self.alpha, self.max_iter = unlabelled_weight, alpha, max_iter
-
-    def fit(self, counts, labels: np.ndarray) -> HardEMNaiveBayes:
-        """`counts` `(n, num_words)`, sparse; `labels` `(n,)`, -1 where unknown."""
-        from sklearn.naive_bayes import MultinomialNB
-
-        known = labels != UNLABELLED
-        self.model = MultinomialNB(alpha=self.alpha).fit(counts[np.flatnonzero(known)], labels[known])
-        self.classes_ = self.model.classes_
-        if known.all():
-            return self
-        unknown = counts[np.flatnonzero(~known)]
-        weights = np.where(known, 1.0, self.unlabelled_weight)
-        complete = labels.copy()
-        for _ in range(self.max_iter):
-            guessed = self.model.predict(unknown)
-            if np.array_equal(guessed, complete[~known]):
-                break
-            complete[~known] = guessed
-            self.model = MultinomialNB(alpha=self.alpha).fit(counts, complete, sample_weight=weights)
-        return self
-
-    def predict(self, counts) -> np.ndarray:
-        return self.model.predict(counts)
-
-    def predict_proba(self, counts) -> np.ndarray:
-        return self.model.predict_proba(counts)
 
 
 def _tfidf(train_texts: Sequence[str]):

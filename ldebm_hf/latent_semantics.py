@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from .word_counts import WordCounts
+
 NUM_DIRECTIONS = 100
 
 
@@ -31,36 +33,19 @@ class LatentSemantics:
         from sklearn.feature_extraction.text import TfidfTransformer
         from sklearn.pipeline import make_pipeline
 
-        known = {token for ids in token_ids for token in ids}.difference(ignored)
-        self.columns = {token: column for column, token in enumerate(sorted(known))}
-        if min(len(token_ids), len(self.columns)) < 3:
+        self.counts = WordCounts(token_ids, ignored)
+        counts = self.counts.of(token_ids)
+        if min(counts.shape) < 3:
             raise ValueError(
                 "token_ids must be of three texts and three different words at least, got "
-                f"{len(token_ids)} texts of {len(self.columns)} words"
+                f"{counts.shape[0]} texts of {counts.shape[1]} words"
             )
-        counts = self._counts(token_ids)
         directions = main_directions(counts.shape, num_directions, seed)
         self.pipeline = make_pipeline(TfidfTransformer(), directions).fit(counts)
 
     def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Vectors of length 1 of texts, float32 `(len(token_ids), num_directions)`; 0 for one without a known word."""
-        return self.pipeline.transform(self._counts(token_ids)).astype(np.float32)
-
-    def _counts(self, token_ids: Sequence[Sequence[int]]):
-        """How often every text has every known token, sparse `(len(token_ids), number of known tokens)`."""
-        columns = [[self.columns[token] for token in ids if token in self.columns] for ids in token_ids]
-        return count_rows(columns, len(self.columns))
-
-
-def count_rows(rows: Sequence[Sequence[int]], num_columns: int):
-    """How often each row names each column, a sparse matrix `(len(rows), num_columns)`."""
-    from scipy.sparse import csr_array
-
-    ends = np.cumsum([0, *map(len, rows)])
-    flat = np.fromiter((column for row in rows for column in row), dtype=np.int64, count=ends[-1])
-    counts = csr_array((np.ones(len(flat)), flat, ends), shape=(len(rows), num_columns))
-    counts.sum_duplicates()
-    return counts
+        return self.pipeline.transform(self.counts.of(token_ids)).astype(np.float32)
 
 
 def main_directions(shape: tuple[int, int], num_directions: int, seed: int):

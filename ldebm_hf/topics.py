@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .latent_semantics import count_rows
 from .scores.topics import topic_coherence, topic_diversity
 from .topic_words import check_relevance, relevances
+from .word_counts import count_rows
 
 
 def lda_topics(

@@ -4,11 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
 
 from ldebm_hf.few_label_baselines import (
     Baseline,
-    HardEMNaiveBayes,
     class_probabilities,
     feature_regression,
     fit_selected,
@@ -73,16 +71,6 @@ def test_hard_em_ends_where_its_own_classes_are_likeliest():
     np.testing.assert_allclose(
         classifier.predict_proba(baseline.training), supervised.predict_proba(baseline.training)
     )
-
-
-def test_hard_em_of_weight_0_is_naive_bayes():
-    counts = csr_matrix(np.array([[2, 1], [0, 3], [5, 0], [1, 1]]))
-    labels = np.array([0, 1, -1, -1])
-    ignored = HardEMNaiveBayes(unlabelled_weight=1e-12).fit(counts, labels)
-    alone = HardEMNaiveBayes().fit(counts[:2], labels[:2])
-    np.testing.assert_allclose(ignored.predict_proba(counts), alone.predict_proba(counts), rtol=1e-6)
-    smoothed = (np.array([2, 1]) + 0.1) / 3.2
-    np.testing.assert_allclose(np.exp(alone.model.feature_log_prob_[0]), smoothed)
 
 
 def test_the_most_accurate_choice_is_kept():

@@ -42,7 +42,7 @@ from .progress import Progress
 from .publishing import check_push, publish, run_facts, write_facts
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
-from .symbols import fit_clusters, needs_clusters, posterior_means, semantics_to_cluster, stability
+from .symbols import fit_clusters, needs_clusters, posterior_means, stability, words_to_cluster
 from .tracking import DivergenceError, MetricsLog, StepRecorder
 
 logger = logging.getLogger(__name__)
@@ -111,11 +111,11 @@ class Trainer:
         draws = {"seed": training.seed, "process": self.accelerator.process_index}
         labels, size = self.train_set.labels, training.labelled_batch_size
         self.labelled_stream = LabelledStream(labels, size, self.config, **draws)
-        self.semantics = None
+        self.words = None
         self.clusters_are_needed = self.config.has_symbols and needs_clusters(labels, settings.clustering)
         if self.clusters_are_needed:
             check_clustering(settings.clustering, self.config.total_latent_size)
-            self.semantics = semantics_to_cluster(self.train_set, tokenizer, settings.clustering)
+            self.words = words_to_cluster(self.train_set, tokenizer, self.config.num_labels, settings.clustering)
         self.evaluator = Evaluator(
             self._examples_of(corpus.validation),
             self.config,
@@ -305,8 +305,8 @@ class Trainer:
 
     def _features(self, split: Examples) -> np.ndarray:
         """What is clustered, `(n, size)`."""
-        if self.semantics is not None:
-            return self.semantics.of(split.token_ids)
+        if self.words is not None:
+            return self.words.of(split.token_ids)
         means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
         wrong = means[~np.isfinite(means)]
         if len(wrong):
@@ -320,7 +320,7 @@ class Trainer:
         labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
         previous = progress.assignments.numpy() if len(progress.assignments) else None
         # Words stay what they are, and K-means that starts at the same texts finds the same clusters of them again.
-        if self.semantics is None or previous is None or settings.initialization == "previous":
+        if self.words is None or previous is None or settings.initialization == "previous":
             fitted = fit_clusters(self._features(self.train_set), labels, previous, self.config.num_labels, settings)
             progress.clusters, progress.assignments = fitted[0].state_dict(), torch.from_numpy(fitted[1])
         assignments = progress.assignments.numpy()

@@ -261,8 +261,11 @@ class Settings:
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
         if self.modality == "point":
-            if self.clustering.features == "words":
-                raise ValueError("clustering.features=words is for texts and cannot be used with model.modality=point")
+            if self.clustering.features in ("words", "word_classes"):
+                raise ValueError(
+                    f"clustering.features={self.clustering.features} is for texts and cannot be used with "
+                    "model.modality=point"
+                )
             for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("data", "titles"),
                          ("data", "min_words"), ("training", "group_by_length"))  # fmt: skip
             for section, name in for_texts:

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from ..clustering import ClusteringSettings, Clusters, matching_names
 from ..latent_semantics import LatentSemantics
+from ..naive_bayes import WordClasses
 from .batches import Examples, model_inputs, to_device
 
 
@@ -17,15 +18,25 @@ def needs_clusters(labels: np.ndarray, settings: ClusteringSettings) -> bool:
     return settings.enabled and bool((labels < 0).any())
 
 
-def semantics_to_cluster(sample: Examples, tokenizer, settings: ClusteringSettings) -> LatentSemantics | None:
-    """What `features="words"` clusters, fitted on training texts or a stream's sample of them; else `None`.
+def words_to_cluster(
+    sample: Examples, tokenizer, num_symbols: int, settings: ClusteringSettings
+) -> LatentSemantics | WordClasses | None:
+    """What describes texts by their words where the settings say so, fitted on training texts or a stream's sample of
+    them; else `None`.
 
     Raises:
-        ValueError: too few texts or words for it.
+        ValueError: too few texts, words or labels for it.
     """
-    if settings.features != "words":
+    if settings.features == "words":
+        return LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
+    if settings.features != "word_classes":
         return None
-    return LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
+    try:
+        return WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
+    except ValueError as error:
+        raise ValueError(
+            f"clustering.features=word_classes: {error}; without labels it is clustering.features=words"
+        ) from error
 
 
 def fit_clusters(
@@ -38,13 +49,17 @@ def fit_clusters(
     """Cluster examples; name the clusters after last epoch's if the settings say so, and after labels that are known.
 
     Args:
-        means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order.
+        means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order; with
+            `features="word_classes"` p(y|x), whose likeliest class is the cluster.
         labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They decide over `previous`.
         previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the last epoch.
 
     Returns:
         `Clusters`, and each example's cluster, `np.ndarray` of shape `(n,)`.
     """
+    if settings.features == "word_classes":
+        clusters = Clusters.corners(num_symbols)
+        return clusters, clusters.assign(means)
     clusters = Clusters.fit(means, num_symbols, settings, previous)
     assignments = clusters.assign(means)
     references = [previous] if previous is not None and settings.match_previous else []

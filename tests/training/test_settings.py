@@ -88,7 +88,7 @@ def test_list_of_names_may_be_separated_by_commas(recipe):
         ("--max_train_examples 1.5", "data.max_train_examples must be int or none, got '1.5'"),
         ("--lowercase maybe", "data.lowercase must be bool or none, got 'maybe'"),
         ("--mixed_precision fp8", "training.mixed_precision must be no or fp16 or bf16 or none, got 'fp8'"),
-        ("--features raw", "clustering.features must be whitened or mean or words, got 'raw'"),
+        ("--features raw", "clustering.features must be whitened or mean or words or word_classes, got 'raw'"),
         ("--preset best", "model.preset must be published or consistent or .*, got 'best'"),
         ("--latent_size wide", "model.latent_size must be int, got 'wide'"),
         ("--noise_range [1,x]", "model.noise_range must be .*, got"),

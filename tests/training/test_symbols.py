@@ -100,3 +100,25 @@ def test_words_give_the_same_clusters_in_every_epoch(tmp_path, streaming, monkey
     assert stable == [None, 1, 1] and len(calls) == 1
     if not streaming:
         assert homogeneity_score(topics, trainer.progress.assignments) > 0.9
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_few_labels_give_texts_their_classes_by_their_words(tmp_path, streaming):
+    """Of texts of topics without a word in common a quarter has a label: each is taught its topic in every epoch."""
+    corpus = tiny_corpus(labels="some")
+    if streaming:
+        corpus = tiny_stream(tmp_path, corpus)
+    trainer = tiny_trainer(tmp_path / "run", corpus, clustering={"features": "word_classes"})
+    trainer.train()
+    lines = [json.loads(line) for line in trainer.folder.metrics.read_text().splitlines()]
+    assert [line["values"]["clusters_used"] for line in lines if line["split"] == "clustering"] == [3, 3]
+    topics = [topic for _, topic in tiny_texts(40, 1)]
+    assert homogeneity_score(topics, trainer.progress.assignments) == pytest.approx(1)
+    if not streaming:  # whose labels are numbered as they come
+        np.testing.assert_array_equal(trainer.progress.assignments, topics)
+
+
+def test_word_classes_without_a_label_are_refused(tmp_path):
+    message = r"features=word_classes: labels must name a text .* none of \[0, 1, 2\]; .* clustering.features=words"
+    with pytest.raises(ValueError, match=message):
+        tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"features": "word_classes"})

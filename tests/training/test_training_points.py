@@ -143,7 +143,8 @@ def test_points_that_are_all_the_same_are_refused():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("data.streaming", True), ("training.group_by_length", True), ("clustering.features", "words")],
+    [("data.streaming", True), ("training.group_by_length", True), ("clustering.features", "words"),
+     ("clustering.features", "word_classes")],  # fmt: skip
 )
 def test_what_is_for_texts_is_refused(name, value):
     section, short = name.split(".")

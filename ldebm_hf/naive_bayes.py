@@ -1,0 +1,85 @@
+"""Naive Bayes over words that learns from texts with a label and from those without."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .word_counts import WordCounts
+
+UNLABELLED = -1
+"""scikit-learn's mark of an example without a label."""
+UNLABELLED_WEIGHT = 0.3
+"""What a text without a label counts in [`WordClasses`]: about the best of 0.03 to 1 for AG News with 200 to 2,500
+labels, where 0.1 and 1 hardly differ from it."""
+
+
+class HardEMNaiveBayes:
+    """
+    Multinomial naive Bayes that gives every unlabelled example its likeliest class and is fitted again, until no class
+    changes: hard expectation-maximisation (Celeux and Govaert, 1992; for texts Nigam et al., 2000, there with soft
+    labels).
+
+    Args:
+        unlabelled_weight (`float`, *optional*, defaults to 1.0): How much an unlabelled example counts.
+        alpha (`float`, *optional*, defaults to 0.1): Additive smoothing of word counts.
+        max_iter (`int`, *optional*, defaults to 30): Fits at most.
+    """
+
+    def __init__(self, unlabelled_weight: float = 1.0, alpha: float = 0.1, max_iter: int = 30):
+        self.unlabelled_weight, self.alpha, self.max_iter = unlabelled_weight, alpha, max_iter
+
+    def fit(self, counts, labels: np.ndarray) -> "HardEMNaiveBayes":
+        """`counts` `(n, num_words)`, sparse; `labels` `(n,)`, -1 where unknown."""
+        from sklearn.naive_bayes import MultinomialNB
+
+        known = labels != UNLABELLED
+        self.model = MultinomialNB(alpha=self.alpha).fit(counts[np.flatnonzero(known)], labels[known])
+        self.classes_ = self.model.classes_
+        if known.all():
+            return self
+        unknown = counts[np.flatnonzero(~known)]
+        weights = np.where(known, 1.0, self.unlabelled_weight)
+        complete = labels.copy()
+        for _ in range(self.max_iter):
+            guessed = self.model.predict(unknown)
+            if np.array_equal(guessed, complete[~known]):
+                break
+            complete[~known] = guessed
+            self.model = MultinomialNB(alpha=self.alpha).fit(counts, complete, sample_weight=weights)
+        return self
+
+    def predict(self, counts) -> np.ndarray:
+        return self.model.predict(counts)
+
+    def predict_proba(self, counts) -> np.ndarray:
+        return self.model.predict_proba(counts)
+
+
+class WordClasses:
+    """p(y|x) of texts by [`HardEMNaiveBayes`] over their tokens, for texts of which few have a label.
+
+    Args:
+        token_ids (`Sequence[Sequence[int]]`): of the texts that it is fitted on, not padded.
+        labels (`np.ndarray` of shape `(n,)`): class ids of these texts, negative where unknown.
+        num_classes (`int`): every one of them has a label among the texts.
+        ignored (`Iterable[int]`, *optional*): tokens that say nothing, as those of a tokenizer's `all_special_ids`.
+
+    Raises:
+        ValueError: a class without a label.
+    """
+
+    def __init__(
+        self, token_ids: Sequence[Sequence[int]], labels: np.ndarray, num_classes: int, ignored: Iterable[int] = ()
+    ):
+        missing = np.setdiff1d(np.arange(num_classes), labels)
+        if len(missing):
+            raise ValueError(
+                f"labels must name a text of every one of the {num_classes} classes, got none of {missing.tolist()}"
+            )
+        self.counts = WordCounts(token_ids, ignored)
+        self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT)
+        self.model.fit(self.counts.of(token_ids), np.where(labels >= 0, labels, UNLABELLED))
+
+    def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""
+        return self.model.predict_proba(self.counts.of(token_ids)).astype(np.float32)
