@@ -63,6 +63,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     for name in OF_EVALUATION if options.text else OF_TEXTS:
         if getattr(options, name) is not None:
             parser.error(f"--{name} goes with {'--evaluate' if options.text else '--text'}")
+    if options.num_completions is not None and not 1 <= options.num_completions <= options.num_beams:
+        parser.error(
+            f"--num_completions must be 1 to --num_beams, {options.num_beams} here, got {options.num_completions}"
+        )
     return options
 
 

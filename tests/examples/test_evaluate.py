@@ -249,6 +249,7 @@ def test_unknown_rows_and_corpora_stop_before_training(evaluate, tmp_path):
     with pytest.raises(ValueError, match="unknown row gan .*ldebm, vae, kmeans_tfidf"):
         evaluate.main(["--config", file, "--rows", "gan"])
     with pytest.raises(ValueError, match="did you mean"):
-        evaluate.main(["--config", file, "--output_dir", str(tmp_path), "--set", "training.learnin_rate=1"])
+        wrong = ["--set", "training.learnin_rate=1", "--set", "training.seed=1"]  # the second beside the first
+        evaluate.main(["--config", file, "--output_dir", str(tmp_path), *wrong])
     with pytest.raises(ValueError, match="unknown split 'exam' .*train, validation"):
         evaluate.main(["--config", file, "--output_dir", str(tmp_path), "--smoke", "--split", "exam"])
