@@ -92,13 +92,6 @@ def fit_selected(
     return max(fits, key=lambda fit: fit.accuracy)
 
 
-def class_probabilities(classifier: Any, features: Any, num_classes: int) -> np.ndarray:
-    """p(y|x), `(n, num_classes)`, with 0 for classes that the classifier was never shown."""
-    probabilities = np.zeros((features.shape[0], num_classes))
-    probabilities[:, classifier.classes_] = classifier.predict_proba(features)
-    return probabilities
-
-
 def tfidf_regression(train_texts: Sequence[str]) -> Baseline:
     """Logistic regression on TF-IDF vectors of words, whose weights all training texts decide."""
     features, training = _tfidf(train_texts)

@@ -13,7 +13,6 @@ from .data import Corpus, Split
 from .data.splits import keep_labels
 from .few_label_baselines import (
     Baseline,
-    class_probabilities,
     feature_regression,
     fit_selected,
     hard_em,
@@ -22,6 +21,7 @@ from .few_label_baselines import (
     vector_regression,
 )
 from .modeling_ldebm import LDEBMModel
+from .naive_bayes import class_probabilities
 from .scores.classification import classification_scores
 from .scores.reading import read_texts
 from .word_vectors import load_word_vectors, train_vectors_by_texts

@@ -1,6 +1,7 @@
 """Naive Bayes over words that learns from texts with a label and from those without."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,31 +56,37 @@ class HardEMNaiveBayes:
         return self.model.predict_proba(counts)
 
 
+def class_probabilities(classifier: Any, features: Any, num_classes: int) -> np.ndarray:
+    """p(y|x), `(n, num_classes)`, with 0 for classes that the classifier was never shown."""
+    probabilities = np.zeros((features.shape[0], num_classes))
+    probabilities[:, classifier.classes_] = classifier.predict_proba(features)
+    return probabilities
+
+
 class WordClasses:
     """p(y|x) of texts by [`HardEMNaiveBayes`] over their tokens, for texts of which few have a label.
 
     Args:
         token_ids (`Sequence[Sequence[int]]`): of the texts that it is fitted on, not padded.
         labels (`np.ndarray` of shape `(n,)`): class ids of these texts, negative where unknown.
-        num_classes (`int`): every one of them has a label among the texts.
+        num_classes (`int`): two of them at least have a label among the texts; no text is of one that has none.
         ignored (`Iterable[int]`, *optional*): tokens that say nothing, as those of a tokenizer's `all_special_ids`.
 
     Raises:
-        ValueError: a class without a label.
+        ValueError: labels of fewer than two classes.
     """
 
     def __init__(
         self, token_ids: Sequence[Sequence[int]], labels: np.ndarray, num_classes: int, ignored: Iterable[int] = ()
     ):
-        missing = np.setdiff1d(np.arange(num_classes), labels)
-        if len(missing):
-            raise ValueError(
-                f"labels must name a text of every one of the {num_classes} classes, got none of {missing.tolist()}"
-            )
+        known = np.unique(labels[labels >= 0]).tolist()
+        if len(known) < 2:
+            raise ValueError(f"labels must be of two classes at least, got {known}")
+        self.num_classes = num_classes
         self.counts = WordCounts(token_ids, ignored)
         self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT)
         self.model.fit(self.counts.of(token_ids), np.where(labels >= 0, labels, UNLABELLED))
 
     def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""
-        return self.model.predict_proba(self.counts.of(token_ids)).astype(np.float32)
+        return class_probabilities(self.model, self.counts.of(token_ids), self.num_classes).astype(np.float32)

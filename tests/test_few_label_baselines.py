@@ -7,7 +7,6 @@ import pytest
 
 from ldebm_hf.few_label_baselines import (
     Baseline,
-    class_probabilities,
     feature_regression,
     fit_selected,
     hard_em,
@@ -15,6 +14,7 @@ from ldebm_hf.few_label_baselines import (
     tfidf_regression,
     vector_regression,
 )
+from ldebm_hf.naive_bayes import class_probabilities
 from ldebm_hf.word_vectors import train_vectors_by_texts
 
 TOPICS = ["rain wind storm cloud frost sleet", "goal team ball coach league match", "stock share bond fund bank yield"]

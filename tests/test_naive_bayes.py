@@ -1,5 +1,7 @@
 """Naive Bayes from few labels: by hand, at its fixed point, and on token ids."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -40,6 +42,15 @@ def test_texts_without_a_known_word_are_as_likely_as_their_class():
     np.testing.assert_allclose(classes.of([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
 
 
-def test_a_class_without_a_label_is_refused():
-    with pytest.raises(ValueError, match=r"labels must name a text of every one of the 3 classes, got none of \[2\]"):
-        WordClasses(CHAIN, np.array([0, 1, UNKNOWN, UNKNOWN, 1, 0]), 3)
+def test_a_class_without_a_label_gets_no_text():
+    classes = WordClasses(CHAIN, np.array([0, UNKNOWN, UNKNOWN, 2, UNKNOWN, UNKNOWN]), 4, ignored=(0, 1))
+    probabilities = classes.of(CHAIN)
+    assert probabilities.shape == (6, 4) and (probabilities[:, [1, 3]] == 0).all()
+    np.testing.assert_array_equal(probabilities.argmax(1), [0, 0, 0, 2, 2, 2])
+
+
+@pytest.mark.parametrize("labels", [np.full(6, UNKNOWN), np.array([UNKNOWN] * 5 + [1])])
+def test_fewer_than_two_classes_are_refused(labels):
+    known = [] if labels.max() < 0 else [1]
+    with pytest.raises(ValueError, match=re.escape(f"labels must be of two classes at least, got {known}")):
+        WordClasses(CHAIN, labels, 2)
