@@ -26,6 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.atomic import write_text
+from ldebm_hf.bag_of_words import marks
 from ldebm_hf.data import NO_LABEL, Corpus
 from ldebm_hf.data.files import read_table
 from ldebm_hf.data.tables import column_of, require_text
@@ -94,6 +95,10 @@ def main(arguments: list[str] | None = None) -> None:
     found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
+    no_words = frozenset(marks(model.config))
+    guessed = sum(no_words.issuperset(ids) for ids in tokenizer(texts, truncation=True)["input_ids"])
+    if guessed:
+        print(f"note: {guessed:,} texts have no word that the model knows, their names are guesses")
     print(f"{len(texts):,} texts named in {options.output_file}")
 
 

@@ -80,6 +80,15 @@ def test_a_trained_model_is_used_as_it_is(folder, run, capsys):
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == weights
 
 
+def test_texts_without_a_known_word_are_counted(folder, run, capsys):
+    (folder / "odd.csv").write_text("body\ncold storm\nxyzzy plugh\n\"\"\n")
+    table = ["--input_file", str(folder / "odd.csv"), "--text_column", "body", "--output_file", str(folder / "o.csv")]
+    run([str(folder / "model"), *table])
+    assert "note: 2 texts have no word that the model knows" in capsys.readouterr().out
+    run(command(folder, "named.csv"))
+    assert "no word that the model knows" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
