@@ -34,6 +34,7 @@ from ldebm_hf.scores.checkpoints import naming_scores
 from ldebm_hf.scores.reading import read_texts
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
 
+FEW_STEPS = 100
 RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -95,18 +96,19 @@ def main(arguments: list[str] | None = None) -> None:
     found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
+    print(f"{len(texts):,} texts named in {options.output_file}")
     no_words = frozenset(marks(model.config))
     guessed = sum(no_words.issuperset(ids) for ids in tokenizer(texts, truncation=True)["input_ids"])
     if guessed:
-        print(f"note: {guessed:,} texts have no word that the model knows, their names are guesses")
-    print(f"{len(texts):,} texts named in {options.output_file}")
+        print(f"note: {guessed:,} of these have no word that the model knows and are named by guess")
 
 
 def train(options: argparse.Namespace, of_training: list[str]) -> Corpus:
     """Train a model in the folder of the checkpoint, and return what it was trained and selected on."""
     if options.input_file is None or options.label_column is None:
         raise FileNotFoundError(
-            f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and --label_column"
+            f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and "
+            "--label_column (without labels: examples/train.py --config examples/recipes/topics.yaml)"
         )
     of_table = ["--data", str(options.input_file), "--text_column", options.text_column]
     of_table += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]
@@ -116,6 +118,8 @@ def train(options: argparse.Namespace, of_training: list[str]) -> Corpus:
     for note in corpus.notes:
         trainer.say(f"note: {note}")
     trainer.say(f"{corpus.train.num_labelled:,} of {len(corpus.train):,} training texts have a label")
+    if trainer.total_steps < FEW_STEPS:
+        trainer.say(f"note: {trainer.total_steps} steps are few, more --num_train_epochs give better scores")
     trainer.train()
     return corpus
 

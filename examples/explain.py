@@ -252,7 +252,7 @@ def print_symbols(explanation: Explanation) -> None:
         print(
             "One symbol has all texts, so it says nothing about them. Train for more steps, with a larger "
             "classification_weight, with clusters (--clustering.enabled true) or those of words "
-            "(--clustering.features words)."
+            "(--clustering.features words, or word_classes where some have labels)."
         )
 
 

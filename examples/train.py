@@ -16,6 +16,7 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
+from ldebm_hf.clustering import SOURCES
 from ldebm_hf.studies import TimedTrainer
 from ldebm_hf.training import DivergenceError, LostProcessError, assemble, load_settings
 
@@ -50,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
                         "and what they have beyond is cut off")
     if config.has_symbols:
         labelled = corpus.train.num_labelled
-        rest = "symbols by clustering" if settings.clustering.enabled else "without a symbol"
+        source = SOURCES[settings.clustering.features]
+        rest = f"symbols {source}" if settings.clustering.enabled else "without a symbol"
         trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
     symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
     for name, value, of_preset in settings.differences_to_preset():

@@ -7,6 +7,14 @@ from typing import Literal
 import numpy as np
 import torch
 
+SOURCES = {
+    "mean": "by clustering of latents",
+    "whitened": "by clustering of latents",
+    "words": "by clustering of words",
+    "word_classes": "by naive Bayes over words",
+}
+"""How symbols are found that are no labels, by `ClusteringSettings.features`."""
+
 
 @dataclass
 class ClusteringSettings:
@@ -14,11 +22,11 @@ class ClusteringSettings:
 
     enabled: bool | None = field(
         default=None,
-        metadata={"help": 'cluster unlabelled texts (false: "w/o GC"); none: with the diffusion prior'},
+        metadata={"help": 'false: "w/o GC"; none: for the diffusion prior, or word_classes'},
     )
     features: Literal["whitened", "mean", "words", "word_classes"] = field(
         default="mean",
-        metadata={"help": '"mean" of posterior, "whitened" (published), "words" or "word_classes"'},
+        metadata={"help": '"mean", "whitened" (published), "words": LSA, "word_classes": Bayes'},
     )
     num_components: int = field(
         default=3,
@@ -136,8 +144,8 @@ class Clusters:
 
     def assign(self, means: np.ndarray) -> np.ndarray:
         """The nearest centroid of posterior means `(n, latent_size)`: cluster ids `(n,)`, int64."""
-        _, nearest = _import_faiss().knn(self.features(means), self.centroids, 1)
-        return nearest[:, 0]
+        features, centroids = torch.from_numpy(self.features(means)), torch.from_numpy(self.centroids)
+        return torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).numpy()
 
     def renamed(self, names: np.ndarray) -> "Clusters":
         """The same clusters with `names[k]` as the id of cluster k; `names` is a permutation."""

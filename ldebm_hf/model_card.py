@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
 
 from .card_texts import Origin, public_name, risks_of
+from .clustering import SOURCES, ClusteringSettings
 from .page_templates import load_template
 from .run_record import CURVES, RunRecord
 
@@ -161,7 +162,8 @@ def _teaching(record: RunRecord) -> str:
     if train is None or not record.config.has_symbols:
         return ""
     labelled, unit = train["labelled"], record.config.modality
-    rest = "by clustering of latents" if record.setting("clustering.enabled") else "without supervision"
+    source = SOURCES[record.setting("clustering.features", ClusteringSettings.features)]
+    rest = source if record.setting("clustering.enabled") else "without supervision"
     if labelled == 0:
         return f"No {unit} had a label: the symbols were found {rest}, and mean what they turn out to mean."
     if labelled == train["size"]:

@@ -84,8 +84,10 @@ class WordClasses:
             raise ValueError(f"labels must be of two classes at least, got {known}")
         self.num_classes = num_classes
         self.counts = WordCounts(token_ids, ignored)
+        counts = self.counts.of(token_ids)
+        telling = np.flatnonzero((counts.sum(1) > 0) | (labels >= 0))  # others would all join the largest class
         self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT)
-        self.model.fit(self.counts.of(token_ids), np.where(labels >= 0, labels, UNLABELLED))
+        self.model.fit(counts[telling], np.where(labels >= 0, labels, UNLABELLED)[telling])
 
     def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""

@@ -117,6 +117,8 @@ def test_record_of_a_run_is_in_its_card(tmp_path):
         "1,500 seconds of training, and 3,000 CPU seconds in the first of 2 processes; 3,000 GPU seconds (2 × A Fast",
     ):
         assert said in card.text
+    (folder / "settings.yaml").write_text("clustering: {enabled: true, features: word_classes}\n")
+    assert "the others' by naive Bayes over words." in card_of(folder).text
     assert "/home/me" not in card.text and "secret" not in card.text, "no card shows anybody's folders"
     assert "Nobody has examined the training texts" in card.text
     assert card.data.license == "mit" and card.data.language is None

@@ -35,9 +35,9 @@ def test_labels_spread_along_words_that_texts_share():
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
-def test_texts_without_a_known_word_are_as_likely_as_their_class():
-    labels = np.array([0, 0, 0, 1, 1, UNKNOWN])
-    classes = WordClasses(CHAIN, labels, 2, ignored=(0, 1))
+def test_texts_without_a_known_word_are_as_likely_as_their_class_and_change_nothing():
+    labels = np.array([0, 0, 0, 1, 1, UNKNOWN] + [UNKNOWN] * 10)
+    classes = WordClasses([*CHAIN, *[[0, 1]] * 10], labels, 2, ignored=(0, 1))
     weights = np.array([3, 2.3])  # the last text is of class 1 and counts 0.3
     np.testing.assert_allclose(classes.of([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
 

@@ -25,6 +25,7 @@ from ..tokenization import build_tokenizer
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 
+OF_CLUSTERS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
 SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
 """Of texts and of documents, where they are not given."""
 Schedule = Literal[
@@ -231,7 +232,10 @@ class Settings:
             model = PRESETS[self.model["preset"]] | self.model
             default = LDEBMConfig()
             prior, num_levels = (model.get(name, getattr(default, name)) for name in ("prior", "num_levels"))
-            self.clustering.enabled = prior == "diffusion" and num_levels > 1
+            if self.clustering.features == "word_classes":
+                self.clustering.enabled = prior in ("diffusion", "mixture", "discrete", "semi")
+            else:
+                self.clustering.enabled = prior == "diffusion" and num_levels > 1
         for name, value in SIZES[self.modality == "document"].items():
             if getattr(self.data, name) is None:
                 setattr(self.data, name, value)
@@ -260,6 +264,13 @@ class Settings:
                 f"training.kl_zero_fraction={self.training.kl_zero_fraction} and "
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
+        if self.clustering.features == "word_classes":
+            for name in OF_CLUSTERS:
+                value = getattr(self.clustering, name)
+                if value != known[f"clustering.{name}"].default:
+                    raise ValueError(
+                        f"clustering.{name}={value} is of K-means and cannot be used with features=word_classes"
+                    )
         if self.modality == "point":
             if self.clustering.features in ("words", "word_classes"):
                 raise ValueError(

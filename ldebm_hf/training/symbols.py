@@ -35,7 +35,8 @@ def words_to_cluster(
         return WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
     except ValueError as error:
         raise ValueError(
-            f"clustering.features=word_classes: {error}; without labels it is clustering.features=words"
+            f"clustering.features=word_classes: {error} among the training texts (of a stream among the sample of "
+            "data.reservoir_size); texts without labels are for --clustering.features words, as in recipes/topics.yaml"
         ) from error
 
 

@@ -19,7 +19,6 @@ TINY = {
     "num_train_epochs": 12,
     "learning_rate": 0.02,
     "per_device_train_batch_size": 16,
-    "labelled_batch_size": 16,
     "validation_fraction": 0.25,
 }
 
@@ -61,6 +60,13 @@ def test_one_command_names_a_table_with_few_labels(folder):
     assert sum(right) > 90 and all(0.5 <= float(row["predicted_score"]) <= 1 for row in rows)
 
 
+def test_rows_without_a_label_are_taught_the_class_of_their_words(folder):
+    lines = [json.loads(line) for line in (folder / "model" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["values"]["clusters_used"] for line in lines if line["split"] == "clustering"} == {2}
+    assert "the others' by naive Bayes over words" in (folder / "model" / "README.md").read_text()
+    assert "steps are few" in (folder / "printed.txt").read_text()
+
+
 def test_training_says_how_good_its_names_are(folder):
     printed = (folder / "printed.txt").read_text()
     found = re.search(r"(\d+) held-out texts .* ([\d.]+)% right.* ([\d.]+)% \(ECE\)", printed)
@@ -84,7 +90,7 @@ def test_texts_without_a_known_word_are_counted(folder, run, capsys):
     (folder / "odd.csv").write_text("body\ncold storm\nxyzzy plugh\n\"\"\n")
     table = ["--input_file", str(folder / "odd.csv"), "--text_column", "body", "--output_file", str(folder / "o.csv")]
     run([str(folder / "model"), *table])
-    assert "note: 2 texts have no word that the model knows" in capsys.readouterr().out
+    assert "note: 2 of these have no word that the model knows" in capsys.readouterr().out
     run(command(folder, "named.csv"))
     assert "no word that the model knows" not in capsys.readouterr().out
 

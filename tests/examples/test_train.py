@@ -83,7 +83,7 @@ def test_recipes_of_points_train_and_resume(tmp_path, monkeypatch, capsys, recip
     run_here(monkeypatch, *arguments, "--max_steps", "2", "--lr_scheduler_type", "constant")
     printed = capsys.readouterr().out
     assert f"{recipe}: 60 training and 6 validation points" in printed
-    assert "0 training points have a label, 60 symbols by clustering\n" in printed
+    assert "0 training points have a label, 60 symbols by clustering of latents\n" in printed
     assert f"python examples/synthetic.py {tmp_path / 'out'}\n" in printed
     model = LDEBMModel.from_pretrained(tmp_path / "out")
     assert model.config.num_labels == num_symbols and model.generate(num_samples=3).shape == (3, 2)

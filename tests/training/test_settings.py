@@ -195,7 +195,17 @@ def test_preset_reaches_the_configuration(preset):
 )
 def test_clustering_is_by_default_the_diffusion_priors_alone(model, enabled):
     assert Settings(model=model).clustering.enabled is enabled
+    by_words = Settings(model=model, clustering=ClusteringSettings(features="word_classes"))
+    assert by_words.clustering.enabled, "which all priors of symbols can be taught"
     assert Settings(model=model, clustering=ClusteringSettings(enabled=not enabled)).clustering.enabled is not enabled
+
+
+def test_word_classes_are_not_for_priors_without_symbols_and_know_no_k_means():
+    settings = Settings(model={"preset": "vae"}, clustering=ClusteringSettings(features="word_classes"))
+    assert not settings.clustering.enabled
+    for name, value in {"num_iterations": 3, "seed": 1, "normalize": True, "initialization": "previous"}.items():
+        with pytest.raises(ValueError, match=f"clustering.{name}={value} is of K-means and cannot .*word_classes"):
+            Settings(clustering=ClusteringSettings(features="word_classes", **{name: value}))
 
 
 def test_settings_that_overrule_their_preset_are_told():
