@@ -1,7 +1,7 @@
 """Geometric clustering: pseudo-labels from where a text's features lie, its posterior mean for one. The only file that
 imports faiss."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ SOURCES = {
     "word_classes": "by naive Bayes over words",
 }
 """How symbols are found that are no labels, by `ClusteringSettings.features`."""
+OF_K_MEANS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
 
 
 @dataclass
@@ -179,6 +180,16 @@ def _centroids_of(assignments: np.ndarray, features: np.ndarray, num_symbols: in
     return centroids
 
 
+def refuse_settings_of_k_means(settings: ClusteringSettings) -> None:
+    """Refuse, with a ValueError, what would have no effect on word classes."""
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if setting.name in OF_K_MEANS and value != setting.default:
+            raise ValueError(
+                f"clustering.{setting.name}={value} is of K-means and cannot be used with features=word_classes"
+            )
+
+
 def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
     """Refuse what `Clusters.fit` would fail on, before any text is encoded for it.
 
@@ -186,6 +197,8 @@ def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
         ValueError: whitened features of more components than a latent vector has, or a GPU that faiss does not see.
         ImportError: faiss is not installed.
     """
+    if settings.features == "word_classes":  # which no K-means follows
+        return
     if settings.features == "whitened" and settings.num_components > latent_size:
         raise ValueError(
             f"clustering.num_components={settings.num_components} must not be more than latent_size={latent_size}"

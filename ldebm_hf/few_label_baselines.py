@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .naive_bayes import UNLABELLED, HardEMNaiveBayes
+from .naive_bayes import HardEMNaiveBayes
 from .word_vectors import WordVectors
 
+UNLABELLED = -1
+"""scikit-learn's mark of an example without a label."""
 PENALTIES = [{"C": c} for c in (0.1, 1.0, 10.0, 100.0)]
 
 

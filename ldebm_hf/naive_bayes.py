@@ -7,8 +7,6 @@ import numpy as np
 
 from .word_counts import WordCounts
 
-UNLABELLED = -1
-"""scikit-learn's mark of an example without a label."""
 UNLABELLED_WEIGHT = 0.3
 """What a text without a label counts in [`WordClasses`]: about the best of 0.03 to 1 for AG News with 200 to 2,500
 labels, where 0.1 and 1 hardly differ from it."""
@@ -30,10 +28,10 @@ class HardEMNaiveBayes:
         self.unlabelled_weight, self.alpha, self.max_iter = unlabelled_weight, alpha, max_iter
 
     def fit(self, counts, labels: np.ndarray) -> "HardEMNaiveBayes":
-        """`counts` `(n, num_words)`, sparse; `labels` `(n,)`, -1 where unknown."""
+        """`counts` `(n, num_words)`, sparse; `labels` `(n,)`, negative where unknown."""
         from sklearn.naive_bayes import MultinomialNB
 
-        known = labels != UNLABELLED
+        known = labels >= 0
         self.model = MultinomialNB(alpha=self.alpha).fit(counts[np.flatnonzero(known)], labels[known])
         self.classes_ = self.model.classes_
         if known.all():
@@ -86,8 +84,7 @@ class WordClasses:
         self.counts = WordCounts(token_ids, ignored)
         counts = self.counts.of(token_ids)
         telling = np.flatnonzero((counts.sum(1) > 0) | (labels >= 0))  # others would all join the largest class
-        self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT)
-        self.model.fit(counts[telling], np.where(labels >= 0, labels, UNLABELLED)[telling])
+        self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT).fit(counts[telling], labels[telling])
 
     def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""

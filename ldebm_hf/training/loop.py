@@ -114,8 +114,7 @@ class Trainer:
         self.words = None
         self.clusters_are_needed = self.config.has_symbols and needs_clusters(labels, settings.clustering)
         if self.clusters_are_needed:
-            if settings.clustering.features != "word_classes":
-                check_clustering(settings.clustering, self.config.total_latent_size)
+            check_clustering(settings.clustering, self.config.total_latent_size)
             self.words = words_to_cluster(self.train_set, tokenizer, self.config.num_labels, settings.clustering)
         self.evaluator = Evaluator(
             self._examples_of(corpus.validation),

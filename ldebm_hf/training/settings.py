@@ -16,7 +16,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
 from ..atomic import write_text
-from ..clustering import ClusteringSettings
+from ..clustering import ClusteringSettings, refuse_settings_of_k_means
 from ..configuration_ldebm import PRESETS, LDEBMConfig
 from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
 from ..dialogue_turns import MARKERS
@@ -25,7 +25,6 @@ from ..tokenization import build_tokenizer
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 
-OF_CLUSTERS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
 SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
 """Of texts and of documents, where they are not given."""
 Schedule = Literal[
@@ -265,12 +264,7 @@ class Settings:
                 f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
             )
         if self.clustering.features == "word_classes":
-            for name in OF_CLUSTERS:
-                value = getattr(self.clustering, name)
-                if value != known[f"clustering.{name}"].default:
-                    raise ValueError(
-                        f"clustering.{name}={value} is of K-means and cannot be used with features=word_classes"
-                    )
+            refuse_settings_of_k_means(self.clustering)
         if self.modality == "point":
             if self.clustering.features in ("words", "word_classes"):
                 raise ValueError(
