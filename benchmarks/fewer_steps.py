@@ -21,7 +21,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
-from ldebm_hf.diffusion import LevelTables
+from ldebm_hf.model.noise_schedule import LevelTables
 from ldebm_hf.scores import energy_distance
 from ldebm_hf.training import DivergenceError
 

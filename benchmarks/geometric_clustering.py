@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from pairs import Comparison, compare, markdown_table
 
-from ldebm_hf.clustering import ClusteringSettings, Clusters, matching_names
+from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, matching_names
 
 NUM_TEXTS, LATENT_SIZE, NUM_SYMBOLS = 500_000, 40, 125
 SECONDS_PER_TEXT = 16.5 * 60 / 42_000

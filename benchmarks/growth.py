@@ -21,7 +21,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.clustering import ClusteringSettings, Clusters
+from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 
 BASE = {"batch size": 128, "latent size": 40, "Langevin steps": 50, "vocabulary": 10_004}
 VARIED = {

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.energy import sinusoidal_embedding
-from ldebm_hf.noise import draw, gaussian_like
+from ldebm_hf.model.energy import sinusoidal_embedding
+from ldebm_hf.model.noise import draw, gaussian_like
 
 LENGTH = 40  # tokens to which every text is padded and every sentence generated
 SLOPE = 0.2

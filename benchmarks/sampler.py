@@ -11,7 +11,7 @@ from published_style import PublishedStyle
 from torch.nn.utils import parametrize
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.energy import TiltedNetwork
+from ldebm_hf.model.energy import TiltedNetwork
 
 BATCH_SIZE = 128
 NUM_SAMPLES = 1024

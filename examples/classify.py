@@ -25,11 +25,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.atomic import write_text
-from ldebm_hf.bag_of_words import marks
 from ldebm_hf.data import NO_LABEL, Corpus
 from ldebm_hf.data.files import read_table
 from ldebm_hf.data.tables import column_of, require_text
+from ldebm_hf.files.atomic import write_text
+from ldebm_hf.model.bag_of_words import marks
 from ldebm_hf.scores.checkpoints import naming_scores
 from ldebm_hf.scores.reading import read_texts
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings

@@ -29,16 +29,11 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.atomic import write_text
-from ldebm_hf.lstm_language_model import LanguageModelSettings
-from ldebm_hf.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
-from ldebm_hf.plots import plot_guidance
-from ldebm_hf.run_record import EVALUATION, scores_file
-from ldebm_hf.score_columns import score_table
-from ldebm_hf.scores.checkpoints import classes_of, control_scores, reading_scores
-from ldebm_hf.studies import StudyRun, finish_here, finish_in_processes, merge, parse_changes
-from ldebm_hf.table_report import write_report
-from ldebm_hf.table_runs import (
+from ldebm_hf.experiments.experiments import StudyRun, finish_here, finish_in_processes, merge, parse_changes
+from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, guidance_sweep, other_ways, real_texts
+from ldebm_hf.experiments.score_columns import score_table
+from ldebm_hf.experiments.table_report import write_report
+from ldebm_hf.experiments.table_runs import (
     WAYS_TO_CLUSTER,
     ScoringOptions,
     check_split,
@@ -49,6 +44,11 @@ from ldebm_hf.table_runs import (
     train_and_score,
     train_shared_language_models,
 )
+from ldebm_hf.files.atomic import write_text
+from ldebm_hf.reports.plots import plot_guidance
+from ldebm_hf.reports.run_record import EVALUATION, scores_file
+from ldebm_hf.scores.checkpoints import classes_of, control_scores, reading_scores
+from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 from ldebm_hf.training import Settings
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 

@@ -28,9 +28,9 @@ from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
-from ldebm_hf.text_table import text_table
+from ldebm_hf.files.writing import write_samples
+from ldebm_hf.reports.text_table import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
-from ldebm_hf.writing import write_samples
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
 FILE_OPTIONS = ("batch_size", "overwrite")  # of --output_file

@@ -5,8 +5,8 @@
     python examples/likelihood.py outputs/ptb --split test --published
     python examples/likelihood.py outputs/demo --max_examples 100 --num_temperatures 400     # a narrower sandwich
 
-The first figure is a bound (`ldebm_hf/diffusion_likelihood.py` says on what). Normalisers of the diffusion prior are
-themselves estimated, by annealed importance sampling from both sides: the second figure says how much that costs.
+The first figure is a bound (`ldebm_hf/likelihood/latent_density.py` says on what). Normalisers of the diffusion prior
+are themselves estimated, by annealed importance sampling from both sides: the second figure says how much that costs.
 Beside them stand standard errors, effective sample sizes, and whether these are good enough to take the figures for
 the log-likelihood and not just for a bound.
 
@@ -21,10 +21,10 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from ldebm_hf.corpus_likelihood import CorpusLikelihood, write_likelihood
-from ldebm_hf.likelihood import LikelihoodSettings
-from ldebm_hf.run_record import LIKELIHOOD, scores_file
-from ldebm_hf.table_runs import load_whole
+from ldebm_hf.experiments.table_runs import load_whole
+from ldebm_hf.likelihood.bounds import LikelihoodSettings
+from ldebm_hf.likelihood.corpus_likelihood import CorpusLikelihood, write_likelihood
+from ldebm_hf.reports.run_record import LIKELIHOOD, scores_file
 from ldebm_hf.training import load_settings
 
 

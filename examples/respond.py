@@ -17,8 +17,8 @@ import torch
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.dialogue_turns import BEGIN
-from ldebm_hf.text_table import text_table
+from ldebm_hf.model.dialogue_turns import BEGIN
+from ldebm_hf.reports.text_table import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 
 

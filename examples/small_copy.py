@@ -15,9 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ldebm_hf.run_record import RunRecord
-from ldebm_hf.small_copies import HALF, write_small_copy
+from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.training.publishing import write_card
+from ldebm_hf.web.small_copies import HALF, write_small_copy
 
 EXAMPLES = Path(__file__).parent
 OF_EVALUATION = ("judge", "language_model", "num_samples")

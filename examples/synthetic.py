@@ -25,13 +25,8 @@ import yaml
 from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.atomic import replace_folder, write_text
 from ldebm_hf.data import POINT_DISTRIBUTIONS, PointSplit
-from ldebm_hf.plots import plot_densities, plot_evolution, plot_symbols
-from ldebm_hf.run_record import read_metrics
-from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
-from ldebm_hf.scores.points import NUM_STDS
-from ldebm_hf.studies import (
+from ldebm_hf.experiments.experiments import (
     Changes,
     Scores,
     StudyRun,
@@ -46,6 +41,11 @@ from ldebm_hf.studies import (
     spread,
     table,
 )
+from ldebm_hf.files.atomic import replace_folder, write_text
+from ldebm_hf.reports.plots import plot_densities, plot_evolution, plot_symbols
+from ldebm_hf.reports.run_record import read_metrics
+from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
+from ldebm_hf.scores.points import NUM_STDS
 from ldebm_hf.training import Settings, assemble
 
 RECIPES = Path(__file__).parent / "recipes"

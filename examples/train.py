@@ -16,8 +16,8 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.clustering import SOURCES
-from ldebm_hf.studies import TimedTrainer
+from ldebm_hf.experiments.experiments import TimedTrainer
+from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import DivergenceError, LostProcessError, assemble, load_settings
 
 NEXT = {

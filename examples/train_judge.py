@@ -23,12 +23,12 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.atomic import replace_folder, restore_folder, write_text
 from ldebm_hf.data import Corpus, Split, check_corpus
+from ldebm_hf.files.atomic import replace_folder, restore_folder, write_text
+from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.scores.attributes import attribute_accuracy
 from ldebm_hf.scores.judging import Judge
-from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
-from ldebm_hf.tokenization import SPECIAL_TOKENS
+from ldebm_hf.text.tokenization import SPECIAL_TOKENS
 from ldebm_hf.training.batches import TokenizedSplit
 from ldebm_hf.training.settings import DataSettings
 

@@ -2,13 +2,13 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
 
-from .configuration_ldebm import LDEBMConfig
-from .document_tokenization import build_document_tokenizer
-from .modeling_ldebm import LDEBMModel
-from .outputs import LDEBMOutput
-from .presets import PRESETS
-from .text_classifier import TextClassifier, TextClassifierConfig
-from .tokenization import build_tokenizer
+from .model.configuration_ldebm import LDEBMConfig
+from .model.modeling_ldebm import LDEBMModel
+from .model.outputs import LDEBMOutput
+from .model.presets import PRESETS
+from .model.text_classifier import TextClassifier, TextClassifierConfig
+from .text.document_tokenization import build_document_tokenizer
+from .text.tokenization import build_tokenizer
 
 __version__ = "0.1.0"
 __all__ = [

@@ -16,9 +16,9 @@ import gradio as gr
 import torch
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
-from ldebm_hf.exploration import Explorer
-from ldebm_hf.prior_comparison import PriorComparison
 from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.web.explorer import Explorer
+from ldebm_hf.web.prior_comparison import PriorComparison
 
 HERE = Path(__file__).resolve().parent
 QUEUE_SIZE = 64

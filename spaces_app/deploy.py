@@ -16,9 +16,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from ldebm_hf.exploration import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
-from ldebm_hf.hub_upload import hub_errors_explained, names_in, open_repository
+from ldebm_hf.reports.hub_upload import hub_errors_explained, names_in, open_repository
 from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.web.explorer import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
 
 HERE = Path(__file__).resolve().parent
 OF_A_NEW_SPACE = {".gitattributes", "README.md"}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from ldebm_hf.completion_texts import Completion
-from ldebm_hf.exploration import Explorer
-from ldebm_hf.exploration_answers import Neighbour
-from ldebm_hf.exploration_requests import BadRequest
-from ldebm_hf.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
-from ldebm_hf.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
+from ldebm_hf.model.masked_texts import Completion
+from ldebm_hf.web.explorer import Explorer
+from ldebm_hf.web.explorer_answers import Neighbour
+from ldebm_hf.web.explorer_requests import BadRequest
+from ldebm_hf.web.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
+from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
 
 try:
     import spaces

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .agnews import load_agnews
-from .daily_dialog import HUB_ID as DAILY_DIALOG_ID
-from .daily_dialog import load_daily_dialog, read_daily_dialog
 from .dialogues import Dialogue, Turn
 from .files import FILE_TYPES, load_file
 from .hub import load_hub
-from .jericho import load_jericho
 from .point_distributions import POINT_DISTRIBUTIONS, GaussianGrid, Pinwheel
 from .points import load_points
-from .ptb import load_ptb
+from .releases.agnews import load_agnews
+from .releases.daily_dialog import HUB_ID as DAILY_DIALOG_ID
+from .releases.daily_dialog import load_daily_dialog, read_daily_dialog
+from .releases.jericho import load_jericho
+from .releases.ptb import load_ptb
+from .releases.smd import load_smd, read_smd
+from .releases.yelp import load_yelp
 from .schema import NO_LABEL, Corpus, PointSplit, Split, check_corpus, unseen_classes
-from .smd import load_smd, read_smd
 from .splits import drop_short_texts, limit_training
 from .streaming import StreamedSplit, load_stream
 from .synthetic import load_synthetic
-from .yelp import load_yelp
 
 __all__ = [
     "NO_LABEL",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..dialogue_turns import context_of, marked
+from ..model.dialogue_turns import context_of, marked
 from .cleaning import clean_texts
 from .schema import NO_LABEL, Corpus, Split
 

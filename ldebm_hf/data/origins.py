@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import agnews, daily_dialog, jericho, ptb, smd, yelp
+from .releases import agnews, daily_dialog, jericho, ptb, smd, yelp
 
 OWN_LICENSE = "apache-2.0"
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..document_tokenization import count_content_words
+from ..text.document_tokenization import count_content_words
 from .schema import NO_LABEL, Corpus, PointSplit, Split
 
 AnySplit = TypeVar("AnySplit", Split, PointSplit)

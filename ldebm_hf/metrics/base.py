@@ -9,7 +9,6 @@ from typing import Any
 import datasets
 import evaluate
 
-from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores import (
     WordVectors,
     embedding_scores,
@@ -17,6 +16,7 @@ from ldebm_hf.scores import (
     symbol_scores,
     train_vectors_by_neighbours,
 )
+from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
 
 class ScoreMetric(evaluate.Metric, ABC):

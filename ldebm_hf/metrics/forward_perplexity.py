@@ -10,8 +10,8 @@ class ForwardPerplexity(PerplexityMetric):
     Args:
         predictions (`list[str]`): samples.
         training_texts (`Sequence[str]`): real texts, of which the last 3 in 43 choose the language model's epoch.
-        options: fields of [`ldebm_hf.lstm_language_model.LanguageModelSettings`], and `vocabulary`, `seed`, `folder`
-            (where the language model is kept for further samples), `device` and `show_progress`.
+        options: fields of [`ldebm_hf.scores.lstm_language_model.LanguageModelSettings`], and `vocabulary`,
+            `seed`, `folder` (where the language model is kept for further samples), `device` and `show_progress`.
 
     Returns:
         `dict[str, float]`: `forward_perplexity`, and `unknown_share`, that of the tokens that are `<unk>`.

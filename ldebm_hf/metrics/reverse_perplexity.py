@@ -12,8 +12,9 @@ class ReversePerplexity(PerplexityMetric):
     Args:
         predictions (`list[str]`): samples, of which the last 3 in 43 choose the language model's epoch.
         real_texts (`Sequence[str]`): held-out texts.
-        options: fields of [`ldebm_hf.lstm_language_model.LanguageModelSettings`], and `vocabulary`, `seed`, `folder`
-            (where the language model is kept, and goes on after a kill), `device` and `show_progress`.
+        options: fields of [`ldebm_hf.scores.lstm_language_model.LanguageModelSettings`], and `vocabulary`,
+            `seed`, `folder` (where the language model is kept, and goes on after a kill), `device` and
+            `show_progress`.
 
     Returns:
         `dict[str, float]`: `reverse_perplexity`, and `unknown_share`, that of the tokens that are `<unk>`.

@@ -1,6 +1,6 @@
 """Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
 
-from ..word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
+from ..text.word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
 from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .completion import RecoveryScores, mask_positions, recovery_scores

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..data import Corpus, Split
-    from ..modeling_ldebm import LDEBMModel
+    from ..model.modeling_ldebm import LDEBMModel
     from .judging import Judge
 
 

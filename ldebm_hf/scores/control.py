@@ -17,7 +17,7 @@ from .text import copied_share, distinct_n, distinct_share, empty_share, self_bl
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ..modeling_ldebm import LDEBMModel
+    from ..model.modeling_ldebm import LDEBMModel
 
 
 def as_known(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:

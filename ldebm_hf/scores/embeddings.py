@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..word_vectors import WordVectors, content_words
+from ..text.word_vectors import WordVectors, content_words
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..modeling_ldebm import LDEBMModel
+from ..model.modeling_ldebm import LDEBMModel
 
 
 @dataclass(frozen=True)

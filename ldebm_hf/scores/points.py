@@ -16,7 +16,7 @@ from .symbols import symbol_scores
 
 if TYPE_CHECKING:
     from ..data import GaussianGrid, Pinwheel, PointSplit
-    from ..modeling_ldebm import LDEBMModel
+    from ..model.modeling_ldebm import LDEBMModel
 
 NUM_STDS = 3.0
 """How far from a mode its samples may be, in standard deviations: about one true sample in 200 is farther from all. At

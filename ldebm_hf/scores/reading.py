@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..clustering import ClusteringSettings, Clusters
-from ..dialogue_turns import encode_contexts
+from ..model.dialogue_turns import encode_contexts
+from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .information import mutual_information, symbol_usage
 from .symbols import batched_homogeneity, symbol_scores
 from .text import corpus_bleu
@@ -19,7 +19,7 @@ from .text import corpus_bleu
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ..modeling_ldebm import LDEBMModel
+    from ..model.modeling_ldebm import LDEBMModel
 
 PUBLISHED_BATCH_SIZE = 128
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..consensus import consensus
-from ..dialogue_turns import encode_contexts, without_marker
-from ..word_vectors import content_words
+from ..model.consensus import consensus
+from ..model.dialogue_turns import encode_contexts, without_marker
+from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..data import Split
-    from ..modeling_ldebm import LDEBMModel
-    from ..word_vectors import WordVectors
+    from ..model.modeling_ldebm import LDEBMModel
+    from ..text.word_vectors import WordVectors
 
 
 @dataclass

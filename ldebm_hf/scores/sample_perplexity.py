@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ..lstm_language_model import UNKNOWN, LanguageModelSettings, LSTMLanguageModel, words_of
-from ..lstm_training import train_language_model
+from .lstm_language_model import UNKNOWN, LanguageModelSettings, LSTMLanguageModel, words_of
+from .lstm_training import train_language_model
 from .perplexity import PerplexityScores
 
 VALIDATION_SHARE = 3 / 43

@@ -8,7 +8,7 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedSplit, check_corpus
-from ..modeling_ldebm import LDEBMModel
+from ..model.modeling_ldebm import LDEBMModel
 from .initial_words import set_words_by_cooccurrence
 from .settings import Settings
 

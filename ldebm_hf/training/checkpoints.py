@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 
-from ..atomic import flush, flush_folder
+from ..files.atomic import flush, flush_folder
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
-from ..clustering import align_to_labels
-from ..configuration_ldebm import LDEBMConfig
+from ..model.configuration_ldebm import LDEBMConfig
+from ..pseudo_labels.geometric_clustering import align_to_labels
 from ..scores.distances import energy_distance
 from .batches import Batch, Examples, model_inputs, to_device
 from .randomness import Purpose, generator, seed_noise

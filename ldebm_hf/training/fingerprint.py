@@ -4,9 +4,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from ..configuration_ldebm import LDEBMConfig
-from .parts import TrainingExamples
+from ..model.configuration_ldebm import LDEBMConfig
 from .settings import Settings
+from .shards import TrainingExamples
 
 MAY_CHANGE = {
     "dataloader_num_workers",

@@ -6,7 +6,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..data import PUBLISHED_MARKERS
-from ..tokenization import SPECIAL_TOKENS
+from ..text.tokenization import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from .settings import DataSettings

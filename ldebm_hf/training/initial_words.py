@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..bag_of_words import word_counts
-from ..modeling_ldebm import LDEBMModel
-from ..word_vectors import train_vectors_by_texts
+from ..model.bag_of_words import word_counts
+from ..model.modeling_ldebm import LDEBMModel
+from ..text.word_vectors import train_vectors_by_texts
 
 NUM_SCALING_TEXTS = 2000
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..configuration_ldebm import LDEBMConfig
 from ..data import NO_LABEL
+from ..model.configuration_ldebm import LDEBMConfig
 from .batches import Batch, Examples
 from .randomness import Purpose, generator
 

@@ -12,11 +12,11 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..clustering import Clusters, balanced_order, check_clustering
 from ..data import Corpus, StreamedSplit
-from ..modeling_ldebm import LDEBMModel
-from ..plots import plot_validation_curves
-from ..run_record import greater_is_better
+from ..model.modeling_ldebm import LDEBMModel
+from ..pseudo_labels.geometric_clustering import Clusters, balanced_order, check_clustering
+from ..reports.plots import plot_validation_curves
+from ..reports.run_record import greater_is_better
 from .annealing import kl_scale
 from .batches import (
     Batch,
@@ -36,12 +36,12 @@ from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
-from .parts import InMemoryExamples, Part, StreamedTexts, TrainingExamples
 from .processes import average_running_statistics, lost_process_explained, process_group_options
 from .progress import Progress
 from .publishing import check_push, publish, run_facts, write_facts
 from .randomness import Purpose, generator, seed_noise
 from .settings import Settings
+from .shards import InMemoryExamples, Part, StreamedTexts, TrainingExamples
 from .symbols import fit_clusters, needs_clusters, posterior_means, stability, words_to_cluster
 from .tracking import DivergenceError, MetricsLog, StepRecorder
 

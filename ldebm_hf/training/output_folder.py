@@ -7,8 +7,8 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..atomic import copy_file, replace_folder, restore_folder
-from ..run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
+from ..files.atomic import copy_file, replace_folder, restore_folder
+from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
 
 
 class OutputFolder:

@@ -18,11 +18,12 @@ from accelerate import Accelerator
 from huggingface_hub import HfApi
 from huggingface_hub.utils import validate_repo_id
 
-from ..atomic import write_text
-from ..card_texts import is_on_hub
-from ..configuration_ldebm import LDEBMConfig
 from ..data import Corpus
-from ..hub_upload import (
+from ..files.atomic import write_text
+from ..model.configuration_ldebm import LDEBMConfig
+from ..model.modeling_ldebm import LDEBMModel
+from ..reports.card_texts import is_on_hub
+from ..reports.hub_upload import (
     check_tag,
     check_token,
     hub_errors_explained,
@@ -30,9 +31,8 @@ from ..hub_upload import (
     refuse_other_model,
     upload_model,
 )
-from ..model_card import is_untouched, model_card, public_settings, sealed
-from ..modeling_ldebm import LDEBMModel
-from ..run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
+from ..reports.model_card import is_untouched, model_card, public_settings, sealed
+from ..reports.run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)

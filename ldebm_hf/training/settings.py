@@ -15,13 +15,13 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
-from ..atomic import write_text
-from ..clustering import ClusteringSettings, refuse_settings_of_k_means
-from ..configuration_ldebm import PRESETS, LDEBMConfig
 from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
-from ..dialogue_turns import MARKERS
-from ..document_tokenization import build_document_tokenizer
-from ..tokenization import build_tokenizer
+from ..files.atomic import write_text
+from ..model.configuration_ldebm import PRESETS, LDEBMConfig
+from ..model.dialogue_turns import MARKERS
+from ..pseudo_labels.geometric_clustering import ClusteringSettings, refuse_settings_of_k_means
+from ..text.document_tokenization import build_document_tokenizer
+from ..text.tokenization import build_tokenizer
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 
@@ -372,7 +372,7 @@ def known_settings() -> dict[str, KnownSetting]:
                 types[item.name], item.default, item.metadata["help"], limits
             )
     known["model.preset"] = KnownSetting(
-        Literal[tuple(PRESETS)], "consistent", "decides every model setting not given; see ldebm_hf/presets.py"
+        Literal[tuple(PRESETS)], "consistent", "decides every model setting not given; see ldebm_hf/model/presets.py"
     )
     known["model.num_symbols"] = KnownSetting(
         int, None, "number of symbols; none: one per class of the corpus, else 20", {"at_least": 1}

@@ -7,9 +7,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from ..clustering import ClusteringSettings, Clusters, matching_names
-from ..latent_semantics import LatentSemantics
-from ..naive_bayes import WordClasses
+from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, matching_names
+from ..pseudo_labels.latent_semantics import LatentSemantics
+from ..pseudo_labels.naive_bayes import WordClasses
 from .batches import Examples, model_inputs, to_device
 
 

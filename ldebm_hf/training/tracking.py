@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from ..atomic import write_text
+from ..files.atomic import write_text
 from .settings import Settings
 
 logger = logging.getLogger(__name__)

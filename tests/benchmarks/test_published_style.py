@@ -27,10 +27,10 @@ def test_with_the_same_noise_chains_are_equal_to_rounding(model):
 
 def test_gradient_is_the_models_own(model, monkeypatch):
     """Both draw the same kinds of noise in an order of their own: with constant noise their gradients must agree."""
-    for place in ("ldebm_hf.diffusion.gaussian_like", "ldebm_hf.posteriors.gaussian_like",
+    for place in ("ldebm_hf.model.noise_schedule.gaussian_like", "ldebm_hf.model.posteriors.gaussian_like",
                   "published_style.gaussian_like", "torch.randn_like"):  # fmt: skip
         monkeypatch.setattr(place, lambda tensor, generator=None: torch.full_like(tensor, 0.3))
-    monkeypatch.setattr("ldebm_hf.langevin.draw", lambda sampler, shape, like, generator: torch.full(shape, 0.3))
+    monkeypatch.setattr("ldebm_hf.model.langevin.draw", lambda sampler, shape, like, generator: torch.full(shape, 0.3))
     input_ids = torch.randint(4, model.config.vocab_size, (6, 9))
     input_ids[:, 0] = model.config.bos_token_id
     labels = torch.randint(0, model.config.num_labels, (6,))

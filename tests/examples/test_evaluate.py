@@ -10,9 +10,11 @@ import torch
 import yaml
 from untrained import load_script, save_untrained
 
-from ldebm_hf import build_tokenizer, generation_study, lstm_training, table_runs
+from ldebm_hf import build_tokenizer
 from ldebm_hf.data import load_corpus
-from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
+from ldebm_hf.experiments import generation_experiment, table_runs
+from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
+from ldebm_hf.scores import lstm_training
 from ldebm_hf.training import Trainer
 from ldebm_hf.training.settings import DataSettings
 
@@ -165,7 +167,8 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     (folder / "ldebm" / "0" / "scores.json").unlink()
     summary = {"lower": -91.5, "published": None, "num_examples": 40, "untrusted_share": 0.25}
     (folder / "rnn_lm" / "0" / "likelihood.json").write_text(json.dumps({"summary": summary}))
-    for module, name in ((generation_study, "write_samples"), (lstm_training, "_Training"), (Trainer, "_train_epoch")):
+    steps = ((generation_experiment, "write_samples"), (lstm_training, "_Training"), (Trainer, "_train_epoch"))
+    for module, name in steps:
         monkeypatch.setattr(module, name, None)  # all of that is done
     evaluate.main(command)
     again = [cells(line) for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]

@@ -11,7 +11,7 @@ import untrained
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
 from ldebm_hf.data import load_corpus
-from ldebm_hf.report import read_report
+from ldebm_hf.reports.symbol_report import read_report
 from ldebm_hf.training.settings import DataSettings, Settings
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "explain.py"

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-from ldebm_hf import LDEBMModel, studies
+from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
+from ldebm_hf.experiments import experiments
 from ldebm_hf.training import Settings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "synthetic.py"
@@ -69,7 +70,7 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
     synthetic.main([*command, str(tmp_path / "whole")])
 
     original, clock = synthetic.StudyTrainer._validate, iter(range(0, 10_000, 10))
-    monkeypatch.setattr(studies, "now", lambda: np.full(2, float(next(clock))))
+    monkeypatch.setattr(experiments, "now", lambda: np.full(2, float(next(clock))))
 
     def interrupted(trainer):
         if trainer.progress.step > 4:

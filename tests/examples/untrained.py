@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 
 from ldebm_hf import LDEBMModel, build_tokenizer
-from ldebm_hf.dialogue_turns import MARKERS
+from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 

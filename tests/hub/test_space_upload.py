@@ -26,7 +26,7 @@ def test_page_with_its_package_and_checkpoint(hub, monkeypatch, capsys):
     deploy(monkeypatch, "--repo_id", "me/page", "--private")
     assert capsys.readouterr().out.endswith(f"{hub.address}/spaces/me/page\n")
     space = hub.repositories["spaces", "me/page"]
-    assert {"app.py", "tabs.py", "requirements.txt", "ldebm_hf/modeling_ldebm.py"} <= set(space.files)
+    assert {"app.py", "tabs.py", "requirements.txt", "ldebm_hf/model/modeling_ldebm.py"} <= set(space.files)
     assert any(name.endswith("/model.safetensors") for name in space.files) and "deploy.py" not in space.files
     front = yaml.safe_load(space.files["README.md"].decode().split("---")[1])
     assert front["sdk"] == "gradio" and space.private and not space.variables

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ldebm_hf import metrics
-from ldebm_hf.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores import (
     WordVectors,
     forward_perplexity,
@@ -19,6 +18,7 @@ from ldebm_hf.scores import (
     word_divergence,
 )
 from ldebm_hf.scores import batched_homogeneity as score_batches
+from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
 FILES = {
     "BLEU": "corpus_bleu",

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.scores.judging import Judge, load_judge
-from ldebm_hf.text_classifier import TextClassifier, TextClassifierConfig
 
 TOKENIZER = build_tokenizer(["good bad fine food is the very"])
 TEXTS = ["the food is good", "bad", "the food is very very bad", "good", "", "is the food fine or"]

@@ -6,7 +6,7 @@ from tiny_models import tiny_model
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, Split
-from ldebm_hf.dialogue_turns import MARKERS
+from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.scores import WordVectors
 from ldebm_hf.scores.checkpoints import reading_scores
 from ldebm_hf.scores.responses import WrittenResponses, response_scores, write_responses

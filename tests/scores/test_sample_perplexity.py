@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from ldebm_hf import lstm_training
-from ldebm_hf.lstm_language_model import LanguageModelSettings, LSTMLanguageModel
-from ldebm_hf.scores import forward_perplexity, reverse_perplexity
+from ldebm_hf.scores import forward_perplexity, lstm_training, reverse_perplexity
+from ldebm_hf.scores.lstm_language_model import LanguageModelSettings, LSTMLanguageModel
 from ldebm_hf.scores.sample_perplexity import language_model_of, stream_perplexity
 
 SETTINGS = LanguageModelSettings(embedding_size=16, hidden_size=16, num_layers=1, num_epochs=15, sequence_length=10,

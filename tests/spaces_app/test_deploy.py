@@ -12,16 +12,16 @@ import yaml
 from safetensors import safe_open
 
 from ldebm_hf import LDEBMConfig
-from ldebm_hf.report import read_report
-from ldebm_hf.run_record import RunRecord
+from ldebm_hf.reports.run_record import RunRecord
+from ldebm_hf.reports.symbol_report import read_report
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 READ_NAMES = """
 from pathlib import Path
-from ldebm_hf import exploration
+from ldebm_hf.web import explorer
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 shipped = shipped_checkpoint(Path.cwd())
-print(exploration.__file__, shipped.name, *exploration.Explorer.from_checkpoint(shipped).names.values())
+print(explorer.__file__, shipped.name, *explorer.Explorer.from_checkpoint(shipped).names.values())
 """
 SPACE = Path(__file__).parents[2] / "spaces_app"
 

@@ -32,7 +32,7 @@ def test_values_are_repeatable_and_finite(trainer):
 
 def test_terms_are_means_over_texts_not_over_batches(trainer, monkeypatch):
     """Reconstruction without noise must not depend on how 11 texts fall into batches."""
-    monkeypatch.setattr("ldebm_hf.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    monkeypatch.setattr("ldebm_hf.model.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
     by_batch_size = []
     for trainer.evaluator.batch_size in (4, 11):
         by_batch_size.append(evaluate(trainer)["reconstruction_loss"])

@@ -10,7 +10,7 @@ from killed_processes import run_or_kill
 from safetensors.torch import load_file
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_trainer, weights
 
-from ldebm_hf import atomic
+from ldebm_hf.files import atomic
 from ldebm_hf.training import checkpoints, evaluation, loop
 
 RUN = {"num_train_epochs": 3, "save_steps": 2, "logging_steps": 3}

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from ldebm_hf import build_tokenizer
-from ldebm_hf.clustering import ClusteringSettings
-from ldebm_hf.configuration_ldebm import PRESETS
+from ldebm_hf.model.configuration_ldebm import PRESETS
+from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings
 from ldebm_hf.training import Settings, load_settings
 from ldebm_hf.training.settings import known_settings
 

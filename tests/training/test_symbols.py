@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import homogeneity_score
 from tiny_runs import tiny_corpus, tiny_stream, tiny_texts, tiny_trainer
 
-from ldebm_hf.clustering import ClusteringSettings
+from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings
 from ldebm_hf.training import loop
 from ldebm_hf.training.symbols import fit_clusters, stability
 

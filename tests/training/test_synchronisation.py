@@ -7,7 +7,7 @@ import torch
 from tiny_runs import tiny_corpus, tiny_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ldebm_hf.configuration_ldebm import PRESETS
+from ldebm_hf.model.configuration_ldebm import PRESETS
 
 # What makes the host wait for the device: to read a number, or to know the size of a result. `unique` is left out: it
 # has its place on the CPU, where host and device are one, and the test on a GPU would see it there.

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel, build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, Split
-from ldebm_hf.dialogue_turns import MARKERS
+from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.training import Settings, Trainer, assemble
 from ldebm_hf.training.batches import TokenizedSplit, model_inputs
 from ldebm_hf.training.dialogue_batches import DialogueExamples

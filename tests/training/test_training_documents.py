@@ -7,7 +7,7 @@ from tiny_runs import TINY_MODEL, tiny_corpus, tiny_trainer
 from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMModel, build_document_tokenizer
-from ldebm_hf.bag_of_words import word_counts
+from ldebm_hf.model.bag_of_words import word_counts
 from ldebm_hf.training import Settings, Trainer, assemble
 from ldebm_hf.training.assembly import count_tokens
 

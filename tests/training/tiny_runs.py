@@ -138,7 +138,7 @@ def tiny_trainer(
 
 def remove_noise(patch: pytest.MonkeyPatch) -> None:
     """Take the posterior's noise out of the objective, and clipping out of the steps."""
-    patch.setattr("ldebm_hf.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    patch.setattr("ldebm_hf.model.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
     patch.setattr("ldebm_hf.training.loop.clip_gradients", lambda optimizer, settings: {})
 
 

@@ -1,0 +1,202 @@
+"""Clusters of texts as one would make them without this package: the baselines that its symbols are compared with.
+
+Each function is fitted on training texts and says in which cluster other texts lie. Words and punctuation marks count,
+in lower case, by TF-IDF; no pretrained model is needed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..pseudo_labels.latent_semantics import main_directions
+
+WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
+"""A question mark says much about a sentence, and scikit-learn's default drops it."""
+DENSITY_COMPONENTS = 5
+"""Dimensions in which densities are compared, as BERTopic reduces to by default."""
+UMAP_NEIGHBORS = 15
+
+
+def kmeans_tfidf(train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, seed: int = 0) -> np.ndarray:
+    """K-means on TF-IDF vectors.
+
+    Args:
+        train_texts (`Sequence[str]`): what vectors and clusters are fitted on.
+        texts (`Sequence[str]`): what is assigned to the nearest centroid.
+        num_clusters (`int`): at most the number of training texts.
+        seed (`int`, *optional*, defaults to 0): of K-means.
+
+    Returns:
+        `np.ndarray` of shape `(len(texts),)`: cluster ids, 0 to `num_clusters` − 1.
+
+    Raises:
+        ValueError: no texts, none with a word, or more clusters than training texts.
+    """
+    return _kmeans(*_tfidf(train_texts, texts), num_clusters, seed)
+
+
+def kmeans_lsa(
+    train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, num_components: int = 100, seed: int = 0
+) -> np.ndarray:
+    """K-means on latent semantic analysis: TF-IDF vectors, projected to their main directions and scaled to length 1.
+
+    Args:
+        num_components (`int`, *optional*, defaults to 100): directions at most; fewer where there are no more texts or
+            different words.
+        train_texts, texts, num_clusters, seed: as in [`kmeans_tfidf`], which also tells what is returned.
+
+    Raises:
+        ValueError: as there, no component, or only one text or word.
+    """
+    return _kmeans(*_lsa(train_texts, texts, num_components, seed), num_clusters, seed)
+
+
+def density_clusters(
+    train_texts: Sequence[str],
+    texts: Sequence[str],
+    num_clusters: int | None = None,
+    *,
+    min_cluster_size: int = 10,
+    num_components: int = 100,
+    embeddings: tuple[np.ndarray, np.ndarray] | None = None,
+    use_umap: bool | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Dense regions of embedded texts, in the way of BERTopic (Grootendorst, 2022), which need no number of clusters.
+
+    Embeddings are reduced to 5 dimensions and HDBSCAN finds regions of high density. Clusters of similar means are
+    merged until there are as few as asked for. All other texts, outliers among them, get the cluster of the clustered
+    training text nearest to them.
+
+    Args:
+        train_texts (`Sequence[str]`), texts (`Sequence[str]`): as in [`kmeans_tfidf`].
+        num_clusters (`int`, *optional*): at most so many; default as many as are found. HDBSCAN may find fewer.
+        min_cluster_size (`int`, *optional*, defaults to 10): training texts in the smallest cluster.
+        num_components (`int`, *optional*, defaults to 100): of the embedding by latent semantic analysis.
+        embeddings (`tuple[np.ndarray, np.ndarray]` of shapes `(len(train_texts), d)` and `(len(texts), d)`,
+            *optional*): of a sentence encoder, in place of the latent semantic analysis.
+        use_umap (`bool`, *optional*): reduce by UMAP, or else by principal components; default: if it is installed.
+        seed (`int`, *optional*, defaults to 0): of all noise; UMAP then runs on one core.
+
+    Returns:
+        `np.ndarray` of shape `(len(texts),)`: cluster ids, from 0 without gaps in the training texts; all 0 if no
+        region is denser than the rest.
+
+    Raises:
+        ValueError: as in [`kmeans_lsa`], or embeddings of other shapes.
+        ImportError: `use_umap` without umap-learn.
+    """
+    from sklearn.cluster import HDBSCAN
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import normalize
+
+    _check_texts(train_texts, texts)
+    if min_cluster_size < 2 or min_cluster_size > len(train_texts):
+        raise ValueError(
+            f"min_cluster_size must be 2 to the number of training texts, {len(train_texts)}, got {min_cluster_size}"
+        )
+    if num_clusters is not None:
+        _check_num_clusters(num_clusters, len(train_texts))
+    if embeddings is None:
+        train_vectors, vectors = _lsa(train_texts, texts, num_components, seed)
+    else:
+        train_vectors, vectors = (normalize(part) for part in _checked(embeddings, len(train_texts), len(texts)))
+    train_points, points = _reduced(train_vectors, vectors, use_umap, seed)
+    clusters = HDBSCAN(min_cluster_size=min_cluster_size, copy=True).fit_predict(train_points)
+    clustered = clusters >= 0
+    if not clustered.any():
+        return np.zeros(len(texts), dtype=np.int64)
+    if num_clusters is not None and clusters.max() + 1 > num_clusters:
+        clusters = _merged(clusters, train_vectors, num_clusters)
+    nearest = KNeighborsClassifier(n_neighbors=1).fit(train_points[clustered], clusters[clustered])
+    return nearest.predict(points)
+
+
+def _tfidf(train_texts: Sequence[str], texts: Sequence[str]):
+    """Sparse TF-IDF vectors of length 1 of both, `(len(train_texts), words)` and `(len(texts), words)`."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    _check_texts(train_texts, texts)
+    if not any(text.strip() for text in train_texts):
+        raise ValueError(f"train_texts must have words, got {len(train_texts)} empty texts")
+    vectorizer = TfidfVectorizer(token_pattern=WORDS_AND_MARKS)
+    return vectorizer.fit_transform(train_texts), vectorizer.transform(texts)
+
+
+def _check_texts(train_texts: Sequence[str], texts: Sequence[str]) -> None:
+    for name, given in (("train_texts", train_texts), ("texts", texts)):
+        if not len(given):
+            raise ValueError(f"{name} must be one or more texts, got none")
+
+
+def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, seed: int):
+    """Latent semantic analysis of both, scaled to length 1: `(len(train_texts), num_components)` and likewise."""
+    train_vectors, vectors = _tfidf(train_texts, texts)
+    if num_components < 1 or min(train_vectors.shape) < 2:
+        raise ValueError(
+            f"num_components must be at least 1 and less than the {train_vectors.shape[0]} training texts and their "
+            f"{train_vectors.shape[1]} different words, got {num_components}"
+        )
+    project = main_directions(train_vectors.shape, num_components, seed)
+    return project.fit_transform(train_vectors), project.transform(vectors)
+
+
+def _kmeans(train_vectors, vectors, num_clusters: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
+    _check_num_clusters(num_clusters, train_vectors.shape[0])
+    return KMeans(num_clusters, random_state=seed).fit(train_vectors).predict(vectors).astype(np.int64)
+
+
+def _check_num_clusters(num_clusters: int, num_texts: int) -> None:
+    if not 1 <= num_clusters <= num_texts:
+        raise ValueError(f"num_clusters must be 1 to the number of training texts, {num_texts}, got {num_clusters}")
+
+
+def _checked(embeddings: tuple[np.ndarray, np.ndarray], num_train_texts: int, num_texts: int) -> list[np.ndarray]:
+    arrays = [np.asarray(part, dtype=float) for part in embeddings]
+    shapes = [array.shape for array in arrays]
+    if [shape[:1] for shape in shapes] != [(num_train_texts,), (num_texts,)] or {len(s) for s in shapes} != {2}:
+        raise ValueError(
+            f"embeddings must be two arrays of shapes ({num_train_texts}, d) and ({num_texts}, d), got {shapes}"
+        )
+    return arrays
+
+
+def _reduced(train_vectors: np.ndarray, vectors: np.ndarray, use_umap: bool | None, seed: int):
+    """Both in at most 5 dimensions."""
+    from sklearn.decomposition import PCA
+
+    components = min(DENSITY_COMPONENTS, *train_vectors.shape)
+    umap = None if use_umap is False else _import_umap(required=bool(use_umap))
+    if umap is None:
+        reduce = PCA(components, random_state=seed).fit(train_vectors)
+        return reduce.transform(train_vectors), reduce.transform(vectors)
+    reduce = umap.UMAP(
+        n_neighbors=min(UMAP_NEIGHBORS, len(train_vectors) - 1),
+        n_components=components,
+        min_dist=0.0,
+        metric="cosine",
+        random_state=seed,
+        n_jobs=1,
+    )
+    return reduce.fit_transform(train_vectors), reduce.transform(vectors)
+
+
+def _merged(clusters: np.ndarray, vectors: np.ndarray, num_clusters: int) -> np.ndarray:
+    """Join clusters of similar mean vectors until there are `num_clusters`; -1 stays -1."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    means = np.stack([vectors[clusters == cluster].mean(0) for cluster in range(clusters.max() + 1)])
+    names = AgglomerativeClustering(num_clusters, metric="cosine", linkage="average").fit_predict(means)
+    return np.where(clusters >= 0, names[clusters], -1)
+
+
+def _import_umap(required: bool):
+    try:
+        import umap
+    except ImportError as error:
+        if required:
+            raise ImportError("use_umap needs umap-learn: install the extra `report` or umap-learn itself") from error
+        return None
+    return umap

@@ -1,0 +1,1 @@
+"""One file for each published data set, from its release format to a corpus."""

@@ -1,0 +1,1 @@
+"""The paper's tables and studies: runs that can be resumed, and the reports on them."""

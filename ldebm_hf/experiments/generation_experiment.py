@@ -1,0 +1,264 @@
+"""How well models write when nothing is asked for: samples and reconstructions beside real texts, in both protocols.
+
+Published are reverse perplexity and divergence of words of 40,000 samples, and BLEU of reconstructions from posterior
+means. Sound are figures of as many samples as there are held-out texts, beside the same figures of those texts, and a
+divergence that new words add to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ..data import Corpus
+from ..files.resumable import model_digest
+from ..files.writing import SET_HERE, write_samples
+from ..model.modeling_ldebm import LDEBMModel
+from ..reports.run_record import LIKELIHOOD, scores_file
+from ..scores.control import as_known, text_scores
+from ..scores.lstm_language_model import LanguageModelSettings, LSTMLanguageModel, words_of
+from ..scores.reading import information_scores, read_texts, reconstruction_scores
+from ..scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
+from ..scores.text import corpus_bleu, empty_share
+from ..scores.words import word_divergence
+from .experiments import Scores
+
+TRAINING_TEXTS = "training_texts"
+"""As `latents` of a way of writing: a draw of the posterior of each of as many training texts."""
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """
+    How samples are judged.
+
+    Args:
+        num_samples (`int`, *optional*, defaults to 40000): Whose words are counted, and that the language model of
+            reverse perplexity learns from; 3,000 in 40,000 more choose its epoch.
+        language_model ([`LanguageModelSettings`], *optional*): Of the language models in both directions; defaults to
+            the published ones, for a GPU.
+        ways (`dict[str, dict]`, *optional*): By name, other ways of writing that are judged likewise: arguments of
+            [`~LDEBMModel.generate`], and `latents: training_texts` for latents of training texts in place of the
+            prior's. They tell apart what the prior's latents and the search for words cost.
+
+    Raises:
+        ValueError: Fewer than two samples, or a way with other latents, with symbols, or with what is set here.
+    """
+
+    num_samples: int = 40_000
+    language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.num_samples < 2:
+            raise ValueError(f"num_samples must be at least 2, got {self.num_samples}")
+        for way, options in self.ways.items():
+            refused = (SET_HERE | {"num_samples", "class_labels"}) & options.keys()
+            if refused or options.get("latents", TRAINING_TEXTS) != TRAINING_TEXTS:
+                allowed = f"options of generate and latents: {TRAINING_TEXTS}"
+                raise ValueError(f"ways must have {allowed}, got {options} for {way!r}")
+
+    @property
+    def num_drawn(self) -> int:
+        """Samples with those that choose the language model's epoch."""
+        return round(self.num_samples / (1 - VALIDATION_SHARE))
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What scores depend on, in words by name."""
+        sizes = ", ".join(f"{name} {value}" for name, value in asdict(self.language_model).items())
+        return {"samples": str(self.num_samples), "language model of samples": sizes}
+
+
+@dataclass
+class RealTexts:
+    """
+    What samples are compared with.
+
+    Args:
+        training (`list[str]`), held_out (`list[str]`): Whole texts in the words that models write.
+        known_training (`list[str]`), known_held_out (`list[str]`): As a model could have written them, cut.
+    """
+
+    training: list[str]
+    held_out: list[str]
+    known_training: list[str]
+    known_held_out: list[str]
+
+    @classmethod
+    def of(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
+        """Those of a corpus that is not streamed, as a tokenizer reads them."""
+        pair = corpus.train.texts, corpus.splits[split].texts
+        token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
+        whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
+        return cls(*whole, *(as_known(tokenizer, texts) for texts in pair))
+
+    def language_models(
+        self, settings: GenerationSettings, folder: Path, show_progress: bool = False
+    ) -> tuple[LSTMLanguageModel, LSTMLanguageModel]:
+        """
+        Language models of all training texts, and of as many drawn from them as there are samples; those in `folder`
+        are kept.
+        """
+        options = {"vocabulary": words_of(self.training), "folder": folder, "show_progress": show_progress}
+        # Samples do not follow one another as the sentences of a corpus do.
+        in_no_order = [self.training[i] for i in np.random.default_rng(0).permutation(len(self.training))]
+        texts = self.training, in_no_order[: settings.num_drawn]
+        first, second = (language_model_of(part, settings.language_model, **options) for part in texts)
+        return first, second
+
+
+def generation_scores(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    real: RealTexts,
+    settings: GenerationSettings,
+    *,
+    folder: Path,
+    shared_folder: Path,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> tuple[Scores, dict[str, list[str]]]:
+    """
+    All scores of what a model writes, and the same of real held-out texts with the prefix `real_`.
+
+    `reverse_perplexity`, `word_kl` and `bleu` are those published; the language model knows the words of the training
+    texts, whatever the samples have of them, so that figures of models can be compared. Those of texts
+    ([`text_scores`]), `word_kl_same_size` and `word_kl_smoothed` are of as many samples as there are held-out texts,
+    `perplexity` is theirs under a language model of the training texts. Of real texts, `bleu` is that of another
+    held-out text in a text's place, and `reverse_perplexity` that by as many training texts as there are samples.
+    Scores of another way of writing have `@` and its name at the end; a model without latents writes in one way.
+
+    Args:
+        model ([`LDEBMModel`]): Of texts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): Its own.
+        real ([`RealTexts`]): In the tokenizer's words.
+        settings ([`GenerationSettings`]).
+        folder (`Path`): Where the samples and their language models are kept: a killed call goes on with them.
+        shared_folder (`Path`): Where the language models of real texts are kept.
+        seed (`int`, *optional*, defaults to 0): Of samples and draws.
+        show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
+
+    Returns:
+        The scores, and the samples by way of writing, the first of which is `""`.
+    """
+    scores: Scores = {}
+    if model.config.prior != "none":
+        reading = read_texts(model, tokenizer, real.held_out, seed=seed, show_progress=show_progress)
+        scores |= reconstruction_scores(reading) | (information_scores(reading) if model.has_symbols else {})
+    of_all, of_as_many = real.language_models(settings, shared_folder, show_progress)
+    size = min(settings.num_samples, len(real.held_out))
+    common = {"seed": seed, "show_progress": show_progress}
+    judging = {"vocabulary": words_of(real.training), "folder": folder, "show_progress": show_progress}
+    samples = {}
+    for way, options in ({"": {}} | (settings.ways if model.config.prior != "none" else {})).items():
+        decoding = {name: value for name, value in options.items() if name != "latents"}
+        if "latents" in options:
+            decoding["latents"] = training_latents(model, tokenizer, real, settings.num_drawn, **common)
+        drawn = draw_samples(model, tokenizer, settings.num_drawn, folder, **common, **decoding)
+        reverse = reverse_perplexity(drawn, real.held_out, settings.language_model, **judging)
+        of_way = {
+            "reverse_perplexity": reverse.perplexity,
+            **_published_word_kl(drawn[: settings.num_samples], real.training),
+            **_scores_of_size(drawn[:size], drawn[:size], real, of_all, seed),
+        }
+        scores |= {f"{name}@{way}" if way else name: value for name, value in of_way.items()}
+        samples[way] = drawn
+    chosen = np.random.default_rng(seed).permutation(len(real.held_out))[:size]
+    whole, known = ([texts[i] for i in chosen] for texts in (real.held_out, real.known_held_out))
+    of_real = _scores_of_size(whole, known, real, of_all, seed)
+    of_real["reverse_perplexity"] = stream_perplexity(of_as_many, real.held_out).perplexity
+    of_real["bleu"] = corpus_bleu([*known[1:], known[0]], known)
+    return scores | {f"real_{name}": value for name, value in of_real.items()}, samples
+
+
+def _scores_of_size(
+    whole: Sequence[str], known: Sequence[str], real: RealTexts, language_model: LSTMLanguageModel, seed: int
+) -> Scores:
+    """Scores that depend on the number of texts, and their perplexity; texts whole, and as models know them."""
+    perplexity = stream_perplexity(language_model, whole).perplexity
+    if sum(bool(text.split()) for text in known) < 2:  # a collapsed model
+        return {"perplexity": perplexity, "empty_share": empty_share(known)}
+    words = word_divergence(whole, real.training)
+    return {
+        "perplexity": perplexity,
+        "word_kl_same_size": words.word_kl,
+        "word_kl_smoothed": words.word_kl_smoothed,
+        **text_scores(known, real.known_training, seed=seed),
+    }
+
+
+def _published_word_kl(samples: Sequence[str], training_texts: Sequence[str]) -> Scores:
+    """None of samples without a word."""
+    if not any(text.split() for text in samples):
+        return {}
+    return {"word_kl": word_divergence(samples, training_texts).word_kl}
+
+
+def draw_samples(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    num_samples: int,
+    folder: Path,
+    *,
+    latents: torch.Tensor | None = None,
+    seed: int = 0,
+    show_progress: bool = False,
+    **decoding,
+) -> list[str]:
+    """
+    Sentences from the prior's latents, or those given, by greedy search unless `decoding` says otherwise, or of a
+    language model without latents by drawing every word, as published; kept in a file of `folder`, which a killed call
+    goes on with.
+    """
+    if model.config.prior == "none":
+        decoding = {"do_sample": True, "top_k": 0} | decoding
+    way = [f"{name}={value}" for name, value in decoding.items()]
+    if latents is not None:
+        way.append(hashlib.sha256(latents.cpu().numpy().tobytes()).hexdigest())
+    of_way = f"-{hashlib.sha256(', '.join(way).encode()).hexdigest()[:8]}" if way else ""
+    path = folder / f"samples-{model_digest(model)}-{seed}-{num_samples}{of_way}.jsonl"
+    if not path.exists():
+        options = {"latents": latents, "seed": seed, "show_progress": show_progress, **decoding}
+        write_samples(model, tokenizer, path, num_samples, **options)
+    return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+
+
+def training_latents(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    real: RealTexts,
+    num_latents: int,
+    *,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> torch.Tensor:
+    """
+    A draw of q(z|x) for each of `num_latents` training texts in random order, again from the first if they are fewer:
+    `(num_latents, total_latent_size)`.
+    """
+    chosen = np.resize(np.random.default_rng(seed).permutation(len(real.training)), num_latents)
+    texts = [real.training[i] for i in chosen]
+    reading = read_texts(model, tokenizer, texts, reconstruct=False, seed=seed, show_progress=show_progress)
+    return torch.from_numpy(reading.latents)
+
+
+def likelihood_scores(folder: Path, split: str) -> Scores:
+    """
+    Negative log-likelihoods of a run that were estimated on a split, else none: `nll`, and `nll_published`, of
+    `nll_texts` texts, of which the share `nll_too_poor` has estimates that are bounds alone.
+    """
+    file = folder / scores_file(LIKELIHOOD, split)
+    if not file.is_file():
+        return {}
+    summary = json.loads(file.read_text("utf-8"))["summary"]
+    names = {"nll": "lower", "nll_published": "published"}
+    scores = {name: -summary[of_summary] for name, of_summary in names.items() if summary[of_summary] is not None}
+    return scores | {"nll_texts": summary["num_examples"], "nll_too_poor": summary["untrusted_share"]}

@@ -1,0 +1,233 @@
+"""How likely data are under a model whose latent is integrated out."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from ..model.modeling_ldebm import LDEBMModel
+from ..model.packing import text_lengths
+from ..model.posteriors import Posterior
+from .importance_weights import LikelihoodEstimate, temper
+from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
+
+FIRST_WIDENING = 1.3  # of the encoder's standard deviations, by which a proposal that is to be fitted starts
+WIDENING = 1.1  # of the fitted ones: weights need a proposal that is wider than the posterior
+LEAST_FITTED = 25  # samples of a round
+FITTED_SHARE = 0.2  # of a round's samples that its tempered weights leave as effective
+UNFITTED_SHARE = 0.1  # of samples that still come from the first proposal, for tails that a fitted one does not reach
+
+
+@dataclass(frozen=True)
+class LikelihoodSettings:
+    """
+    Args:
+        num_posterior_samples (`int`, *optional*, defaults to 500): S, latents per example.
+        num_fitting_rounds (`int`, *optional*, defaults to 2): How often, before these samples are drawn, the Gaussian
+            that they come from is fitted to the true posterior by half as many. 0 draws from the encoder's
+            q(z|x), as is usual, which a model trained with a small `kl_weight` makes too narrow for a tight bound.
+        num_annealed_samples (`int`, *optional*, defaults to 32): Samples per example whose normalisers are annealed
+            (diffusion prior of several levels).
+        num_temperatures (`int`, *optional*, defaults to 200): Temperatures of that annealing.
+        memory_budget (`int`, *optional*, defaults to 256): Mebibytes for the decoder's logits. Decides speed, and the
+            last bits of results.
+    """
+
+    num_posterior_samples: int = 500
+    num_fitting_rounds: int = 2
+    num_annealed_samples: int = 32
+    num_temperatures: int = 200
+    memory_budget: int = 256
+
+    def __post_init__(self):
+        for name, least in (("num_posterior_samples", 1), ("num_fitting_rounds", 0), ("num_annealed_samples", 1),
+                            ("num_temperatures", 1), ("memory_budget", 1)):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.num_fitting_rounds and self.num_posterior_samples < 2 * LEAST_FITTED:
+            allowed = f"at least {2 * LEAST_FITTED}, of which half fit a proposal, or num_fitting_rounds 0"
+            raise ValueError(f"num_posterior_samples must be {allowed}, got {self.num_posterior_samples}")
+
+
+@torch.no_grad()
+def estimate_log_likelihood(
+    model: LDEBMModel,
+    settings: LikelihoodSettings | None = None,
+    *,
+    class_labels: torch.Tensor | None = None,
+    annealing: Annealing | None = None,
+    generator: torch.Generator | None = None,
+    **inputs: torch.Tensor,
+) -> LikelihoodEstimate:
+    r"""
+    log 1/S Σ_s p(x|z_s) p(z_s) / r(z_s), z_s ~ r(z): in expectation a lower bound on log p(x) that grows with S (Burda
+    et al., ICLR 2016), for every prior. r is the encoder's q(z|x), or nine parts of a Gaussian that earlier samples
+    chose for being closer to the posterior p(z|x) and one part of q(z|x), widened, which bounds the weights where the
+    posterior has heavier tails than that Gaussian (a defensive mixture: Hesterberg, 1995); the bound is as valid with
+    it. Without a latent it is log p(x) itself.
+
+    The diffusion prior's p(z) is itself estimated, as `diffusion_likelihood` says, from below (`lower`) and from above
+    (`upper`); for all other priors the two agree, for a single level but for its one normaliser.
+
+    Args:
+        model ([`LDEBMModel`]): In evaluation mode.
+        settings ([`LikelihoodSettings`], *optional*): How many samples, and of what.
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y: the bound is then on
+            log p(x, y) = log E[p(x|z) p(y|z)].
+        annealing ([`Annealing`], *optional*): Of the diffusion prior, with its own `num_temperatures`; default what
+            `prepare_annealing` finds.
+        generator (`torch.Generator`, *optional*): Source of all noise.
+        inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them; with their contexts c
+            for a model of such, whose log p(x|c) it then is.
+
+    Returns:
+        [`LikelihoodEstimate`] in nats per example. Of a text, all words and the end are counted; points are measured
+        in their own units.
+
+    Raises:
+        ValueError: For a model in training mode, and for `class_labels` that the model does not have.
+    """
+    settings = settings or LikelihoodSettings()
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    if class_labels is not None:
+        class_labels = model.symbol_ids(class_labels)
+    proposal = model.posterior(**inputs)
+    if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
+        raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
+    if model.config.prior == "diffusion" and annealing is None:
+        annealing = prepare_annealing(
+            model.prior, settings.num_temperatures, context=proposal.context, generator=generator
+        )
+    if inputs.get("input_ids") is not None:
+        mask = inputs.get("attention_mask")
+        inputs = {**inputs, "lengths": text_lengths(inputs["input_ids"], mask, model.config.pad_token_id)}
+    draw = partial(_draw, model, settings, class_labels, annealing, generator, inputs)
+
+    num_samples, proposals = settings.num_posterior_samples if model.config.total_latent_size else 1, [proposal]
+    if model.config.gaussian_size and settings.num_fitting_rounds:
+        wide = _widen(proposal, FIRST_WIDENING)
+        proposals = [wide]
+        for _ in range(settings.num_fitting_rounds):
+            proposals = [_fit(wide, draw(proposals, num_samples // 2)), wide]
+    samples = draw(proposals, num_samples)
+    if samples.paths is None:
+        estimate = LikelihoodEstimate.from_exact_weights(samples.log_factors + samples.log_prior)
+        return estimate if model.config.total_latent_size else replace(estimate, effective_samples=None)
+    num_annealed = settings.num_annealed_samples
+    return anneal_paths(model.prior, annealing, samples.paths, samples.log_factors, num_annealed, generator)
+
+
+def importance_weighted_bound(
+    model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | None = None, **inputs
+) -> torch.Tensor:
+    """
+    The importance-weighted bound on log p(x) with `num_samples` of the encoder's q(z|x), `(batch_size,)` nats; with
+    one the evidence lower bound. It is the `lower` of [`estimate_log_likelihood`] without fitting rounds, and takes
+    what that takes.
+    """
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    settings = LikelihoodSettings(num_posterior_samples=num_samples, num_fitting_rounds=0)
+    return estimate_log_likelihood(model, settings, generator=generator, **inputs).lower
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """
+    Args:
+        latents (`torch.Tensor` of shape `(batch_size, S, total_latent_size)`): z_s of a proposal r, or a mixture's.
+        log_factors (`torch.Tensor` of shape `(batch_size, S)`): log p(x|z) / r(z), or log p(x|z) p(y|z) / r(z).
+        log_prior (`torch.Tensor` of shape `(batch_size, S)`): log p(z); of the diffusion prior a guess.
+        paths ([`DiffusionPaths`], *optional*): Its paths.
+    """
+
+    latents: torch.Tensor
+    log_factors: torch.Tensor
+    log_prior: torch.Tensor
+    paths: DiffusionPaths | None = None
+
+
+def _draw(
+    model, settings, class_labels, annealing, generator, inputs, proposals: list[Posterior], num_samples: int
+) -> _Samples:
+    """Samples of a proposal, or of a mixture of one with a second that has `UNFITTED_SHARE` of them; weighed."""
+    counts = [num_samples]
+    if len(proposals) > 1:
+        num_unfitted = max(1, round(UNFITTED_SHARE * num_samples))
+        counts = [num_samples - num_unfitted, num_unfitted]
+    parts = [
+        _repeat(proposal, count).sample(generator, relaxed=False).unflatten(0, (-1, count))
+        for proposal, count in zip(proposals, counts, strict=True)
+    ]
+    latents = torch.cat(parts, 1).flatten(0, 1)
+    log_densities = [
+        _repeat(proposal, num_samples).log_prob(latents) + math.log(count / num_samples)
+        for proposal, count in zip(proposals, counts, strict=True)
+    ]
+    log_factors = _conditional_log_likelihood(model, latents, num_samples, settings.memory_budget, inputs)
+    log_factors -= torch.stack(log_densities).logsumexp(0)
+    context = proposals[0].context
+    if context is not None:
+        context = context.repeat_interleave(num_samples, 0)
+    if class_labels is not None:
+        log_symbols = model.prior.symbol_logits(latents, context=context).log_softmax(-1)
+        log_factors += log_symbols.gather(1, class_labels.repeat_interleave(num_samples)[:, None])[:, 0]
+    if annealing is None:
+        paths, log_prior = None, model.prior.log_prob(latents, context)
+    else:
+        paths = draw_paths(model.prior, annealing, latents, generator, context)
+        log_prior = paths.guessed_log_prior
+    rows = (values.unflatten(0, (-1, num_samples)) for values in (latents, log_factors, log_prior))
+    return _Samples(*rows, paths)
+
+
+def _repeat(posterior: Posterior, times: int) -> Posterior:
+    parts = {name: getattr(posterior, name) for name in ("mean", "log_variance", "code_logits", "context")}
+    repeated = {name: part.repeat_interleave(times, 0) for name, part in parts.items() if part is not None}
+    return replace(posterior, **repeated)
+
+
+def _widen(posterior: Posterior, factor: float) -> Posterior:
+    """With standard deviations `factor` times as large."""
+    return replace(posterior, log_variance=posterior.log_variance + 2 * math.log(factor))
+
+
+def _fit(proposal: Posterior, samples: _Samples) -> Posterior:
+    """
+    A proposal with the moments of its weighted samples as its Gaussian part, its code as it is. Weights are tempered
+    first, so that a few samples do not decide.
+    """
+    log_weights = samples.log_factors + samples.log_prior
+    weights = temper(log_weights, FITTED_SHARE * log_weights.shape[1]).softmax(-1)[..., None].to(proposal.mean.dtype)
+    latents = samples.latents[..., : proposal.mean.shape[1]]
+    mean = (weights * latents).sum(1)
+    variance = (weights * (latents - mean[:, None]).square()).sum(1).clamp(min=torch.finfo(mean.dtype).tiny)
+    return _widen(replace(proposal, mean=mean, log_variance=variance.log()), WIDENING)
+
+
+def _conditional_log_likelihood(
+    model: LDEBMModel, latents: torch.Tensor, num_samples: int, memory_budget: int, inputs: dict
+) -> torch.Tensor:
+    """log p(x|z) of `num_samples` latents per example, those of an example side by side, `(num_rows,)`."""
+    of_rows = []
+    for rows in _pieces(model, len(latents), memory_budget, inputs):
+        example = torch.arange(rows.start, rows.stop, device=latents.device) // num_samples
+        piece = {name: value[example] for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+        for name in ("lengths", "context_lengths"):
+            if inputs.get(name) is not None:
+                piece[name] = [inputs[name][i] for i in example.tolist()]
+        of_rows.append(model.conditional_log_likelihood(latents[rows.start : rows.stop], **piece))
+    return torch.cat(of_rows).double()
+
+
+def _pieces(model: LDEBMModel, num_rows: int, memory_budget: int, inputs: dict) -> Iterator[range]:
+    """Ranges of rows whose logits, with a copy or two, fit into the budget."""
+    if model.config.modality == "point":
+        numbers_per_row = 4 * model.config.point_hidden_size
+    else:
+        numbers_per_row = 3 * max(inputs["lengths"]) * model.config.vocab_size
+    size = max(1, memory_budget * 2**20 // (4 * numbers_per_row))
+    yield from (range(start, min(start + size, num_rows)) for start in range(0, num_rows, size))

@@ -1,0 +1,267 @@
+"""The likelihood of a whole data set, into one file: in chunks, resumable after a kill at any moment."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from ..files.atomic import write_text
+from ..files.resumable import ResumableFile, chunk_generator, model_digest
+from ..model import langevin
+from ..model.modeling_ldebm import LDEBMModel
+from . import annealed_importance, bounds, latent_density
+from .bounds import LikelihoodSettings, estimate_log_likelihood
+from .importance_weights import LikelihoodEstimate
+from .latent_density import Annealing, prepare_annealing
+from .published_estimator import published_log_likelihood, require_published
+
+DECISIVE_CONSTANTS = {
+    bounds: ("FIRST_WIDENING", "WIDENING", "FITTED_SHARE", "UNFITTED_SHARE"),
+    latent_density: ("PILOT_CHAINS", "GUESS_DRAWS"),
+    annealed_importance: ("LARGEST_STEP", "SMALLEST_STEP", "SOUGHT_ACCEPTANCE"),
+    langevin: ("NOISE_BLOCK",),
+}
+"""By module what no setting says and decides figures all the same; chunks of one file must not differ in it."""
+SHORTEST_TEXT = 3  # tokens: the beginning, one word, and the end
+LEAST_EFFECTIVE = 10
+"""Effective samples below which an estimate is not trusted: its standard error is 0.3 nats, or not known at all."""
+LARGEST_GAP = 0.5
+"""Nats between the two sides above which an estimate is not trusted, their standard errors allowed for."""
+LARGEST_UNTRUSTED_SHARE = 0.1
+"""Share of untrusted examples above which the data set's figures are not trusted either."""
+
+
+@dataclass(frozen=True)
+class CorpusLikelihood:
+    """
+    What is known of the log-likelihood of a data set; sides as in [`LikelihoodEstimate`], in nats.
+
+    Args:
+        num_examples (`int`): Texts or points.
+        num_tokens (`int`, *optional*): Of texts: all words and every end.
+        lower, upper (`float`): Means over examples.
+        lower_error, upper_error (`float`): Their standard errors from the noise of the estimate, for these examples,
+            the last level's normaliser, which all share, included.
+        sampling_error (`float`, *optional*): Standard error of the mean over examples as one over all that there could
+            be; unknown for a single one.
+        perplexity, least_perplexity (`float`, *optional*): exp of minus the log-likelihood per token, by the lower and
+            by the upper side: the former is at least the true one, in expectation of its logarithm.
+        effective_samples (`dict[str, float]`, *optional*): Smallest, 5 % quantile and median over examples.
+        effective_annealed (`dict[str, float]`, *optional*): The same.
+        untrusted_share (`float`): Of examples with fewer than 10 effective samples of either kind, or with sides
+            farther apart than 0.5 nats and their standard errors.
+        is_trusted (`bool`): Whether that is at most 10 %, the means are no more than 0.5 nats apart, and the last
+            level's normaliser has no larger error than 10 effective samples leave. If not, the lower side is a bound
+            as before, but may be far below the truth, and standard errors say little.
+        published (`float`, *optional*): Mean of the published system's estimator, which is no likelihood.
+    """
+
+    num_examples: int
+    num_tokens: int | None
+    lower: float
+    upper: float
+    lower_error: float
+    upper_error: float
+    sampling_error: float | None
+    perplexity: float | None
+    least_perplexity: float | None
+    effective_samples: dict[str, float] | None
+    effective_annealed: dict[str, float] | None
+    untrusted_share: float
+    is_trusted: bool
+    published: float | None
+
+
+def write_likelihood(
+    model: LDEBMModel,
+    data: Sequence[str] | np.ndarray,
+    path: str | Path,
+    settings: LikelihoodSettings | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    max_length: int | None = None,
+    published: bool = False,
+    chunk_size: int = 8,
+    seed: int = 0,
+    overwrite: bool = False,
+    show_progress: bool = True,
+) -> CorpusLikelihood:
+    """
+    Estimate the log-likelihood of every example, and write a JSON file: `summary`, the [`CorpusLikelihood`];
+    `request`, what was asked for; `annealing`, what was found out about the prior; and `examples`, lists of every
+    figure.
+
+    If the process is killed, the same call goes on where it stopped, and the finished file has the same bytes as that
+    of an uninterrupted run on the same machine with as many threads.
+
+    Args:
+        model ([`LDEBMModel`]): In evaluation mode, as `from_pretrained` leaves it.
+        data (`Sequence[str]` of texts, or `np.ndarray` of points of shape `(n, point_size)`): The data set.
+        path (`str` or `Path`): The `.json` file. It appears when it is finished.
+        settings ([`LikelihoodSettings`], *optional*): Samples per example.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; needed for texts.
+        max_length (`int`, *optional*): Cut texts to so many tokens, marks included (published: 40), at least 3;
+            default: no text is cut.
+        published (`bool`, *optional*, defaults to `False`): Compute [`published_log_likelihood`], too.
+        chunk_size (`int`, *optional*, defaults to 8): Examples at a time. Other sizes draw other noise.
+        seed (`int`, *optional*, defaults to 0): Decides all noise; at least 0.
+        overwrite (`bool`, *optional*, defaults to `False`): Replace an existing file, and discard a different request
+            that is under way there.
+        show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar.
+
+    Raises:
+        ValueError: For arguments out of their range or not of this model, or if a different request is under way in
+            the same place.
+        FileExistsError: If the file exists and is not to be overwritten.
+        OSError: If the disk is full or the place cannot be written; finished chunks stay for the same call later.
+    """
+    path, settings = Path(path), settings or LikelihoodSettings()
+    if path.suffix != ".json":
+        raise ValueError(f"the file must end in .json, got {str(path)!r}")
+    for name, value, least in (("chunk_size", chunk_size, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    if isinstance(data, str) or len(data) == 0:
+        raise ValueError(f"data must be texts or points, at least one, got {data!r}")
+    if max_length is not None and max_length < SHORTEST_TEXT:
+        raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
+    if model.config.modality != "point" and tokenizer is None:
+        raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
+    if model.config.context_size:
+        raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
+    if published:
+        require_published(model.config)
+    request = {
+        **asdict(settings),
+        "max_length": max_length,
+        "published": published,
+        "chunk_size": chunk_size,
+        "seed": seed,
+        "the device": model.device.type,
+        "the model": model_digest(model),
+        "the data": _data_digest(data, tokenizer),
+        **{name: getattr(module, name) for module, names in DECISIVE_CONSTANTS.items() for name in names},
+    }
+    chunks = [range(first, min(first + chunk_size, len(data))) for first in range(0, len(data), chunk_size)]
+    file = ResumableFile(path, len(chunks), ".json")
+    file.begin(request, overwrite)
+    annealing = _prepared_annealing(model, settings, file, seed)
+    missing = file.missing
+    done = len(data) - sum(len(chunks[chunk]) for chunk in missing)
+    with tqdm(total=len(data), initial=done, unit=" examples", smoothing=0.05, disable=not show_progress) as bar:
+        for chunk in missing:
+            generator, rows = chunk_generator(seed, chunk), chunks[chunk]
+            inputs = _inputs(model, data[rows.start : rows.stop], tokenizer, max_length)
+            estimate = estimate_log_likelihood(model, settings, annealing=annealing, generator=generator, **inputs)
+            figures = _figures(estimate)
+            if "input_ids" in inputs:
+                figures["num_tokens"] = inputs["attention_mask"][:, 1:].sum(-1).tolist()
+            if published:
+                figures["published"] = [
+                    published_log_likelihood(model, generator=generator, **one).item() for one in _singly(inputs)
+                ]
+            file.add(chunk, json.dumps(figures))
+            bar.update(len(rows))
+    examples: dict[str, list] = {}
+    for chunk in range(len(chunks)):
+        for name, values in json.loads(file[chunk].read_text(encoding="utf-8")).items():
+            examples.setdefault(name, []).extend(values)
+    summary = _summarize(examples, annealing)
+
+    def join() -> Path:
+        result = {"summary": asdict(summary), "request": request}
+        result |= {"annealing": annealing and asdict(annealing), "examples": examples}
+        write_text(file.folder / "joined", json.dumps(result, ensure_ascii=False, indent=1))
+        return file.folder / "joined"
+
+    file.finish(join)
+    return summary
+
+
+def _prepared_annealing(
+    model: LDEBMModel, settings: LikelihoodSettings, file: ResumableFile, seed: int
+) -> Annealing | None:
+    """Of the diffusion prior, as an earlier run left it, or new."""
+    if model.config.prior != "diffusion":
+        return None
+    place = file.folder / "annealing.json"
+    if not place.exists():
+        generator = torch.Generator().manual_seed(seed)
+        annealing = prepare_annealing(model.prior, settings.num_temperatures, generator=generator)
+        file.attempt(lambda: write_text(place, json.dumps(asdict(annealing))))
+    return Annealing(**json.loads(place.read_text(encoding="utf-8")))
+
+
+def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[str, torch.Tensor]:
+    if model.config.modality == "point":
+        return {"points": torch.as_tensor(data, device=model.device)}
+    cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
+    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **cut).to(model.device))
+
+
+def _singly(inputs: dict[str, torch.Tensor]):
+    """Each example's inputs, without padding."""
+    for i in range(len(next(iter(inputs.values())))):
+        length = int(inputs["attention_mask"][i].sum()) if "attention_mask" in inputs else None
+        yield {name: value[i : i + 1, :length] for name, value in inputs.items()}
+
+
+def _figures(estimate: LikelihoodEstimate) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in vars(estimate).items() if values is not None}
+
+
+def _data_digest(data, tokenizer) -> str:
+    if isinstance(data, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()[:16]
+    parts = [tokenizer.backend_tokenizer.to_str(), *data]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _summarize(examples: dict[str, list], annealing: Annealing | None) -> CorpusLikelihood:
+    columns = {name: np.asarray(values, dtype=float) for name, values in examples.items()}
+    size, shared = len(columns["lower"]), annealing.log_last_tilt_error if annealing else 0.0
+    means = {name: float(columns[name].mean()) for name in ("lower", "upper")}
+    errors = {
+        name: math.hypot(math.sqrt(np.square(columns[name]).sum()) / size, shared)
+        for name in ("lower_error", "upper_error")
+    }
+    noise = columns["lower_error"] + columns["upper_error"]
+    untrusted = np.abs(columns["upper"] - columns["lower"]) > LARGEST_GAP + noise
+    for name in {"effective_samples", "effective_annealed"} & columns.keys():
+        untrusted |= columns[name] < LEAST_EFFECTIVE
+    share, gap = float(untrusted.mean()), means["upper"] - means["lower"]
+    num_tokens = int(columns["num_tokens"].sum()) if "num_tokens" in columns else None
+
+    def perplexity(log_likelihood: float) -> float | None:
+        if num_tokens is None:
+            return None
+        with np.errstate(over="ignore"):  # infinite, of texts that the model holds impossible
+            return float(np.exp(-log_likelihood * size / num_tokens))
+
+    def quantiles(name: str) -> dict[str, float] | None:
+        if name not in columns:
+            return None
+        smallest, low, median = np.quantile(columns[name], [0, 0.05, 0.5]).tolist()
+        return {"smallest": smallest, "5 %": low, "median": median}
+
+    return CorpusLikelihood(
+        num_examples=size,
+        num_tokens=num_tokens,
+        **means,
+        **errors,
+        sampling_error=float(columns["lower"].std(ddof=1) / math.sqrt(size)) if size > 1 else None,
+        perplexity=perplexity(means["lower"]),
+        least_perplexity=perplexity(means["upper"]),
+        effective_samples=quantiles("effective_samples"),
+        effective_annealed=quantiles("effective_annealed"),
+        untrusted_share=share,
+        is_trusted=share <= LARGEST_UNTRUSTED_SHARE and abs(gap) <= LARGEST_GAP and shared <= LEAST_EFFECTIVE**-0.5,
+        published=float(columns["published"].mean()) if "published" in columns else None,
+    )

@@ -1,0 +1,153 @@
+"""A classifier of texts: judges whether a text has the class that was asked for."""
+
+from typing import Literal
+
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import nn
+from torch.nn.utils.rnn import pad_packed_sequence
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from .objective import classification_loss
+from .packing import pack, text_lengths
+from .recurrent import GRU
+
+
+@strict
+class TextClassifierConfig(PreTrainedConfig):
+    """
+    Configuration of [`TextClassifier`]. Give the names of the classes as `id2label` or `label2id`.
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to 10000): Number of token types, special tokens included.
+        embedding_size (`int`, *optional*, defaults to 128): Width of the token embeddings.
+        hidden_size (`int`, *optional*, defaults to 128): Width of the GRU, per direction.
+        pooling (`str`, *optional*, defaults to `"max"`): What of the GRU's states is read: each one's `"max"` over
+            the text, or the `"final"` ones of both directions.
+        dropout (`float`, *optional*, defaults to 0.5): Dropout on what is pooled.
+        word_dropout (`float`, *optional*, defaults to 0.1): Share of the tokens that become `unk_token_id` in
+            training.
+        embedding_std (`float`, *optional*, defaults to 0.1): Standard deviation of untrained embeddings.
+        pad_token_id (`int`, *optional*, defaults to 0), unk_token_id (`int`, *optional*, defaults to 1): Padding and
+            unknown word.
+
+    Raises:
+        ValueError: For a value out of its range.
+    """
+
+    model_type = "ldebm_text_classifier"
+
+    vocab_size: int = 10000
+    embedding_size: int = 128
+    hidden_size: int = 128
+    pooling: Literal["max", "final"] = "max"
+    dropout: float | int = 0.5
+    word_dropout: float | int = 0.1
+    embedding_std: float | int = 0.1
+    pad_token_id: int = 0
+    unk_token_id: int = 1
+
+    def __post_init__(self, **kwargs):
+        if self.id2label is None and self.label2id is not None:
+            self.id2label = {label: name for name, label in self.label2id.items()}
+        super().__post_init__(**kwargs)
+        self.label2id = {name: label for label, name in self.id2label.items()}
+
+    def validate_sizes(self):
+        for name in ("vocab_size", "embedding_size", "hidden_size"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("pad_token_id", "unk_token_id"):
+            in_vocabulary = 0 <= getattr(self, name) < self.vocab_size
+            _require(in_vocabulary, name, getattr(self, name), f"in 0..{self.vocab_size - 1}, as vocab_size")
+
+    def validate_ranges(self):
+        for name in ("dropout", "word_dropout"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        _require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
+
+
+class TextClassifier(PreTrainedModel):
+    """
+    Bidirectional GRU over the words of a text, its states pooled, and a linear map to the classes.
+
+    `AutoModelForSequenceClassification` loads it once `ldebm_hf.model.text_classifier` is imported.
+
+    Example:
+
+    ```python
+    >>> judge = TextClassifier.from_pretrained("outputs/judge_yelp")
+    >>> tokenizer = AutoTokenizer.from_pretrained("outputs/judge_yelp")
+    >>> batch = tokenizer(["the food was great !", "never again ."], return_tensors="pt", padding=True)
+    >>> [judge.config.id2label[label] for label in judge(**batch).logits.argmax(-1).tolist()]
+    ['positive', 'negative']
+    ```
+    """
+
+    config: TextClassifierConfig
+    base_model_prefix = "classifier"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: TextClassifierConfig):
+        super().__init__(config)
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.rnn = GRU(config.embedding_size, config.hidden_size, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classes = nn.Linear(2 * config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module):
+        if isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=self.config.embedding_std)
+        elif isinstance(module, (nn.Linear, nn.GRU)):
+            module.reset_parameters()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embedding
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts as the tokenizer gives them,
+                padded on the right. Padding is never computed.
+            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 1 for tokens, 0 for
+                padding; defaults to 0 at `config.pad_token_id`.
+            labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Classes; -100 where unknown.
+
+        Returns:
+            `SequenceClassifierOutput`: `logits` `(batch_size, num_labels)` and, with `labels`, the `loss`: their
+            cross-entropy, mean over the texts that have one.
+
+        Raises:
+            ValueError: Without any text or token, and for padding anywhere but on the right.
+        """
+        lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        if self.training and self.config.word_dropout:
+            dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout
+            input_ids = input_ids.masked_fill(dropped, self.config.unk_token_id)
+        tokens = pack(input_ids, lengths)
+        states, final = self.rnn.read(self.embedding, tokens)
+        if self.config.pooling == "final":
+            pooled = torch.cat([final[0], final[1]], -1)
+        else:
+            pooled = pad_packed_sequence(states, batch_first=True, padding_value=-torch.inf)[0].amax(1)
+        logits = self.classes(self.dropout(pooled))  # (batch_size, num_labels)
+        return SequenceClassifierOutput(None if labels is None else classification_loss(logits, labels), logits)
+
+
+def _require(condition: bool, name: str, value, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+AutoConfig.register(TextClassifierConfig.model_type, TextClassifierConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(TextClassifierConfig, TextClassifier, exist_ok=True)
+# Saved folders carry the code, so that they also load where this package is not installed.
+TextClassifierConfig.register_for_auto_class()
+TextClassifier.register_for_auto_class("AutoModelForSequenceClassification")

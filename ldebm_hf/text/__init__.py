@@ -1,0 +1,1 @@
+"""Tokenizers, word counts and word vectors."""

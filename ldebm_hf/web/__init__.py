@@ -1,0 +1,1 @@
+"""What the demo page does, without the page itself."""

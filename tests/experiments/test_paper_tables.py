@@ -1,0 +1,108 @@
+"""Tables as YAML: those of the examples are of runs that exist, and mistakes are told."""
+
+from pathlib import Path
+
+import pytest
+
+from ldebm_hf import build_tokenizer
+from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
+from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
+    plan = PaperTable.load(path)
+    assert set(plan.published) <= set(plan.rows)
+    keys, tokenizer = [], build_tokenizer(["a text"])
+    for name in [name for row in plan.rows for name in plan.runs_of(row)]:
+        run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
+        assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
+        assert run.folder == tmp_path / plan.study / name / "3"
+        assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
+        keys.append(run.key)
+    assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
+    if plan.measure == "control":
+        language_model = plan.run(LANGUAGE_MODEL, 0, EXAMPLES / "recipes", tmp_path, {})
+        assert language_model.settings.model["preset"] == "rnn_lm"
+
+
+def test_another_preset_keeps_the_recipes_sizes_and_nothing_else(tmp_path):
+    plan = PaperTable("t", "", "yelp", "reading", rows={"ours": {}, "vae": {"model": {"preset": "vae"}}})
+    ours, vae = (plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}).settings.model for row in plan.rows)
+    assert ours["kl_weight"] == 0.2 and ours["classification_weight"] == 10
+    assert "kl_weight" not in vae and "classification_weight" not in vae
+    assert vae["latent_size"] == ours["latent_size"] and vae["preset"] == "vae"
+
+
+def test_points_of_a_curve_are_finished_rows_by_the_value_of_their_setting(tmp_path):
+    rows = {"ours": {}, "strong": {"model": {"kl_weight": 1.0}}, "vae": {"model": {"preset": "vae"}}, "weak": {}}
+    curves = {"ours": ["ours", "strong"], "others": ["weak"]}
+    plan = PaperTable("t", "", "demo", "generation", rows=rows, curves=curves, curve_setting="kl_weight")
+    runs = [plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}) for row in rows]
+    scores = {row: {"0": {"bleu": float(number)}} for number, row in enumerate(["ours", "strong", "vae"])}
+    assert curve_points(plan, runs, scores) == {"ours": {"0.2": scores["ours"], "1": scores["strong"]}}
+    plan.curves = {}
+    assert curve_points(plan, runs, scores) == {}
+
+
+def test_language_model_of_samples_is_as_published_but_for_what_a_file_says(tmp_path):
+    file = tmp_path / "table.yaml"
+    head = "title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nnum_samples: 9\n"
+    file.write_text(head + "sample_language_model: {num_epochs: 2}")
+    settings = PaperTable.load(file).generation
+    assert (settings.num_samples, settings.language_model) == (9, LanguageModelSettings(num_epochs=2))
+    file.write_text(head)
+    assert PaperTable.load(file).generation.language_model == LanguageModelSettings()
+
+
+def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
+    plan = PaperTable(
+        "t", "", "agnews", "classification", rows={"ours": {}, "vae": {"training": {"labelled_batch_size": 0}}},
+        latent_classifiers=["vae"], text_baselines=["hard_em"], label_counts=[200, 500],
+    )  # fmt: skip
+    assert plan.all_rows == ["ours", "vae", "hard_em"]
+    names = [name for row in plan.all_rows for name in plan.runs_of(row)]
+    assert names == ["ours/200", "ours/500", "vae", "hard_em"] and plan.runs_of("ours/200") == ["ours/200"]
+    data = [plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {}).settings.data for name in names]
+    assert [(of_run.label_count, of_run.label_seed) for of_run in data] == [(200, 3), (500, 3), (None, 0), (None, 0)]
+    of_baseline = plan.run("hard_em", 3, EXAMPLES / "recipes", tmp_path, {"data": {"data_dir": "d"}}).settings
+    assert of_baseline.data.source == "agnews" and of_baseline.data.data_dir == "d"
+    assert set(of_baseline.model) == {"preset"}, "models may change, its scores stay"
+    rows = plan.by_row({"ours/200": {"3": {"a": 1.0}}, "ours/500": {"3": {"b": 2.0}}, "vae": {"3": {"a": 3.0}}})
+    assert rows == {"ours": {"3": {"a": 1.0, "b": 2.0}}, "vae": {"3": {"a": 3.0}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("title: t\nrecipe: yelp\nmeasure: guess\nrows: {}", "measure must be one of reading, control.*, got 'guess'"),
+        ("title: t\nrecipe: yelp\nmeasure: reading\nrows: {}\ncolour: red", "colour"),
+        ("title: t\nmeasure: reading\nrows: {}", "recipe"),
+        ("title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nsample_language_model: {width: 2}", "width"),
+        (
+            "title: t\nrecipe: ptb\nmeasure: generation\nrows: {}\nsample_language_model: {num_layers: 0}",
+            "num_layers must be an int of at least 1",
+        ),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {}\ncurve_setting: kl_weight\ncurves: {a: [b]}", "no row b"),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\noptional_rows: [c]", "must be of rows, got c"),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\ncurves: {a: [b]}", "curve_setting and curves"),
+        ("title: t\nrecipe: agnews\nmeasure: classification\nrows: {}", "label_counts must be given"),
+    ],
+)
+def test_mistakes_name_the_file_and_the_entry(tmp_path, content, message):
+    file = tmp_path / "broken.yaml"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=f"broken.yaml.*{message}"):
+        PaperTable.load(file)
+    with pytest.raises(FileNotFoundError, match="no table"):
+        PaperTable.load(tmp_path / "absent.yaml")
+
+
+def test_guidance_scales_and_ways_of_writing_are_told_apart():
+    of_seeds = {"0": {"accuracy": 0.9, "accuracy@0.5": 0.7, "accuracy@16": 0.95, "accuracy@as read": 0.99}}
+    of_seeds["1"] = {"accuracy@as read": 0.98}
+    assert guidance_sweep(of_seeds) == {"0.5": {"0": {"accuracy": 0.7}}, "16": {"0": {"accuracy": 0.95}}}
+    assert other_ways(of_seeds) == {"as read": {"0": {"accuracy": 0.99}, "1": {"accuracy": 0.98}}}

@@ -1,0 +1,33 @@
+"""Columns of tables for the scores that there are."""
+
+from ldebm_hf.experiments.score_columns import columns_of, score_table
+
+RESPONSES = {"bleu": 2.5, "embedding_average": 0.8, "embedding_average_chance": 0.75, "embedding_coverage": 0.9}
+
+
+def test_there_are_columns_for_what_is_known_of_some_row():
+    rows = {"paper": {"paper": {"bleu": 3.0}}, "ours": {"0": RESPONSES, "1": RESPONSES | {"bleu": 3.5}}}
+    titles = ["BLEU", "embedding average", "embedding average by chance", "words with a vector %"]
+    assert list(columns_of(rows)) == titles
+    assert score_table(rows).splitlines()[2:] == [
+        "| paper | 3 |  |  |  |",
+        "| ours | 3 ± 0.71 | 80 ± 0 | 75 ± 0 | 90 ± 0 |",
+    ]
+
+
+def test_symbols_and_classes():
+    scores = {"act_homogeneity": 0.4, "act_homogeneity_chance": 0.02, "act_batched_homogeneity": 0.8,
+              "kmeans_act_homogeneity": 0.3, "accuracy": 0.5, "accuracy_play_music": 0.25, "accuracy@2": 0.75,
+              "calibration_error_20_labels": 0.1, "cpu_seconds": 3.0}  # fmt: skip
+    cells = {title: cell({name: [value] for name, value in scores.items()})
+             for title, cell in columns_of({"ours": {"0": scores}}).items()}  # fmt: skip
+    assert cells == {
+        "as asked for %": "50",
+        "act: homogeneity (chance)": "0.4 (0.02)",
+        "act: V-measure (chance)": "",
+        "act: in batches, as published (chance)": "0.8",
+        "act: K-means of latents": "0.3",
+        "play music %": "25",
+        "ECE, 20 labels %": "10",
+        "CPU s": "3",
+    }

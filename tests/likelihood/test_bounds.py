@@ -1,0 +1,254 @@
+"""The importance-weighted bound against log p(x) by quadrature, by enumeration, and exactly."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from known_priors import QuadraticEnergy, exact_variance
+from tiny_models import seeded, tiny_model
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood, importance_weighted_bound
+from ldebm_hf.likelihood.latent_density import prepare_annealing
+
+TEXTS = {"input_ids": torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 3, 0]])}
+NUM_SAMPLES = 4000
+
+
+def point_model(preset, **settings) -> LDEBMModel:
+    torch.manual_seed(0)
+    sizes = {"modality": "point", "latent_size": 1, "num_symbols": 3, "point_hidden_size": 8, "point_scale": 2.0}
+    return LDEBMModel(LDEBMConfig.from_preset(preset, **{**sizes, **settings})).eval()
+
+
+def standard_error(model, inputs) -> torch.Tensor:
+    """Of the bound over repetitions, `(batch_size,)`, estimated from 20 of a twentieth of the samples each."""
+    many = {name: value.repeat(20, 1) for name, value in inputs.items()}
+    bounds = importance_weighted_bound(model, num_samples=NUM_SAMPLES // 20, generator=seeded(100), **many)
+    return bounds.view(20, -1).std(0) / 20**0.5
+
+
+@pytest.mark.parametrize("preset", ["vae", "gm_vae"])
+def test_bound_reaches_the_integral_over_the_latent(preset):
+    """The sum over 4,001 latents in -10..10 is exact to float32; the estimate to 5 standard errors."""
+    model, points = point_model(preset), 3 * torch.randn(6, 2, generator=seeded())
+    grid = torch.linspace(-10, 10, 4001)[:, None]
+    log_step = (grid[1, 0] - grid[0, 0]).log()
+    with torch.no_grad():
+        exact = torch.stack([
+            (model.conditional_log_likelihood(grid, points=point.expand(len(grid), 2)) + model.prior.log_prob(grid))
+            .logsumexp(0) + log_step
+            for point in points
+        ])  # fmt: skip
+    estimate = importance_weighted_bound(model, num_samples=NUM_SAMPLES, generator=seeded(), points=points)
+    assert ((estimate - exact).abs() < 5 * standard_error(model, {"points": points}) + 1e-4).all()
+
+
+def test_density_of_points_is_in_their_own_units():
+    """It integrates to 1 over the plane; the sum on a grid of 0.25 over -12..12 is exact to 1e-3."""
+    model = point_model("discrete_vae")
+    axis = torch.arange(-12, 12, 0.25)
+    points = torch.cartesian_prod(axis, axis)
+    codes = torch.eye(3)
+    with torch.no_grad():
+        joint = [model.conditional_log_likelihood(code.expand(len(points), 3), points=points) for code in codes]
+    assert (torch.stack(joint).exp().mean(0).sum() * 0.25**2).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["discrete_vae", "di_vae"])
+def test_bound_reaches_the_sum_over_codes(preset):
+    model = tiny_model(preset)
+    codes = torch.eye(3)
+    with torch.no_grad():
+        exact = torch.stack([model.conditional_log_likelihood(code.expand(2, 3), **TEXTS) for code in codes])
+    exact = exact.logsumexp(0) - torch.tensor(3.0).log()
+    estimate = importance_weighted_bound(model, num_samples=NUM_SAMPLES, generator=seeded(), **TEXTS)
+    assert ((estimate - exact).abs() < 5 * standard_error(model, TEXTS) + 1e-4).all()
+
+
+def repeated(times: int) -> dict[str, torch.Tensor]:
+    return {"input_ids": TEXTS["input_ids"].repeat(times, 1)}
+
+
+def test_one_sample_is_the_evidence_lower_bound():
+    """Its mean over repetitions is minus reconstruction, cross-entropy and entropy of a Gaussian prior's objective."""
+    model = tiny_model("vae")
+    bounds = importance_weighted_bound(model, num_samples=1, generator=seeded(), **repeated(400)).view(400, 2).mean(-1)
+    with torch.no_grad():
+        losses = torch.stack([model(**repeated(20), generator=seeded(1 + s)).loss for s in range(20)])
+    error = (bounds.var() / 400 + losses.var() / 20).sqrt()
+    assert (bounds.mean() + losses.mean()).abs() < 5 * error
+
+
+def test_more_samples_never_lower_the_expected_bound():
+    model = tiny_model("semi_vae")
+    few, many = (
+        importance_weighted_bound(model, num_samples=n, generator=seeded(), **repeated(60)).view(60, 2).mean(-1)
+        for n in (1, 30)
+    )
+    assert many.mean() > few.mean() - 5 * ((few.var() + many.var()) / 60).sqrt()
+
+
+def test_without_a_latent_it_is_the_likelihood():
+    model = tiny_model("rnn_lm")
+    with torch.no_grad():
+        expected = -model(**TEXTS).loss
+    bound = importance_weighted_bound(model, num_samples=1, **TEXTS)
+    assert bound.shape == (2,) and bound.mean().item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+# ----------------------------------------------------------------------------------------------- a fitted proposal
+
+
+def linear_gaussian_model(preset, latent_size=3, **settings) -> LDEBMModel:
+    """p(x|z) = N(A z + b, I) in float64, and an encoder that is wrong on purpose: N(0, I) for every point."""
+    sizes = {"energy_hidden_size": 8, "point_scale": 1.0, "num_symbols": 1}
+    model = point_model(preset, latent_size=latent_size, **{**sizes, **settings}).double()
+    model.decoder.network = torch.nn.Sequential(torch.nn.Linear(latent_size, 2)).double()
+    torch.nn.init.normal_(model.decoder.network[0].weight, std=1.5, generator=seeded(4))
+    for head in (model.encoder.heads.mean, model.encoder.heads.log_variance):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    return model
+
+
+def exact_log_likelihood(model, points, prior_variance=1.0) -> torch.Tensor:
+    weight, bias = (parameter.detach() for parameter in model.decoder.network.parameters())
+    covariance = prior_variance * weight @ weight.T + torch.eye(2, dtype=torch.float64)
+    return torch.distributions.MultivariateNormal(bias, covariance).log_prob(points)
+
+
+POINTS = 3 * torch.randn(5, 2, generator=seeded(5), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("num_fitting_rounds", [0, 1, 3])
+def test_linear_gaussian_model_is_hit_within_the_reported_error(num_fitting_rounds):
+    model = linear_gaussian_model("vae")
+    settings = LikelihoodSettings(num_posterior_samples=1000, num_fitting_rounds=num_fitting_rounds)
+    estimate = estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
+    assert torch.equal(estimate.lower, estimate.upper)
+    exact = exact_log_likelihood(model, POINTS)
+    assert estimate.lower_error.max() < 0.5
+    assert ((estimate.lower - exact).abs() < 5 * estimate.lower_error).all()
+
+
+def test_fitted_proposals_make_samples_count_and_leave_a_lower_bound():
+    """Mean over 40 repetitions, with 60 samples each."""
+    model, sizes, bounds = linear_gaussian_model("vae"), [], []
+    exact = exact_log_likelihood(model, POINTS).mean()
+    for num_fitting_rounds in (0, 2):
+        settings = LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=num_fitting_rounds)
+        estimates = [estimate_log_likelihood(model, settings, points=POINTS, generator=seeded(s)) for s in range(40)]
+        sizes.append(torch.stack([estimate.effective_samples for estimate in estimates]).mean())
+        bounds.append(torch.stack([estimate.lower.mean() for estimate in estimates]))
+        assert bounds[-1].mean() < exact + 4 * bounds[-1].std() / 40**0.5
+    assert sizes[1] > 2 * sizes[0]
+    assert exact - bounds[1].mean() < 0.75 * (exact - bounds[0].mean())
+
+
+def test_a_code_beside_the_gaussian_stays_with_its_encoder():
+    model = tiny_model("semi_vae")
+    settings = LikelihoodSettings(num_posterior_samples=NUM_SAMPLES, num_fitting_rounds=1)
+    fitted = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS)
+    plain = importance_weighted_bound(model, num_samples=NUM_SAMPLES, generator=seeded(1), **TEXTS)
+    assert ((fitted.lower - plain).abs() < 5 * (fitted.lower_error + standard_error(model, TEXTS)) + 1e-4).all()
+
+
+def test_symbols_share_the_likelihood_among_them():
+    """Σ_y p(x, y) = p(x), exactly so for the same samples."""
+    model = tiny_model("gm_vae")
+    settings = LikelihoodSettings(num_posterior_samples=50, num_fitting_rounds=0)
+
+    def bound(**labels):
+        return estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS, **labels).lower
+
+    joint = torch.stack([bound(class_labels=torch.full((2,), y)) for y in range(3)])
+    torch.testing.assert_close(joint.logsumexp(0), bound())
+    assert (joint.std(0) > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------ the diffusion prior
+
+
+@pytest.mark.parametrize("preset", ["consistent", "svebm"])
+def test_linear_gaussian_model_with_an_energy_based_prior(preset):
+    """A quadratic energy makes the prior a Gaussian: log p(x) is known, and both sides are at it."""
+    model = linear_gaussian_model(preset, num_levels=1 if preset == "svebm" else 3)
+    model.prior.energy = QuadraticEnergy(0.3)
+    settings = LikelihoodSettings(num_posterior_samples=1000, num_annealed_samples=100, num_temperatures=30)
+    annealing = prepare_annealing(model.prior, 30, num_chains=500, generator=seeded(1))
+    estimate = estimate_log_likelihood(model, settings, annealing=annealing, points=POINTS, generator=seeded())
+    exact = exact_log_likelihood(model, POINTS, exact_variance(model.prior))
+    error = 5 * (estimate.lower_error + annealing.log_last_tilt_error)
+    assert error.max() < 1.5
+    assert ((estimate.lower - exact).abs() < error).all()
+    noise = 5 * (estimate.upper_error.square().mean() / len(exact)).sqrt() + 5 * annealing.log_last_tilt_error
+    assert (estimate.upper - exact).mean() > -noise and (estimate.upper - exact).max() < 1.5
+
+
+@pytest.mark.parametrize("preset", ["consistent", "published", "svebm"])
+def test_texts_under_the_diffusion_prior(preset):
+    """Both sides are finite, close by for an untrained energy, and a seed decides them; symbols share them."""
+    model = tiny_model(preset, energy_temperature="unit")
+    settings = LikelihoodSettings(num_posterior_samples=100, num_annealed_samples=30, num_temperatures=8)
+    annealing = prepare_annealing(model.prior, 8, num_chains=100, generator=seeded())
+
+    def estimate(seed=0, **labels):
+        return estimate_log_likelihood(
+            model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels
+        )
+
+    first, again, other = (estimate(seed) for seed in (0, 0, 1))
+    assert torch.equal(first.lower, again.lower) and not torch.equal(first.lower, other.lower)
+    assert ((first.upper - first.lower).abs() < 0.5).all() and (first.lower < 0).all()
+    joint = torch.stack([estimate(class_labels=torch.full((2,), y)).lower for y in range(3)])
+    error = 5 * (first.lower_error + first.upper_error)
+    assert ((joint.logsumexp(0) - first.lower).abs() < error).all()
+
+
+def test_bound_of_the_diffusion_prior_prepares_its_annealing_itself():
+    model = tiny_model("svebm")
+    bound = importance_weighted_bound(model, num_samples=20, generator=seeded(), **TEXTS)
+    assert bound.shape == (2,) and bound.isfinite().all()
+
+
+def test_memory_budget_does_not_change_the_result():
+    """A vocabulary of 12 needs little: so the pieces are made small by hand."""
+    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=1)
+    whole = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS).lower
+    model.config.vocab_size = 2**20 // 4
+    pieces = estimate_log_likelihood(model, replace(settings, memory_budget=100), generator=seeded(), **TEXTS).lower
+    torch.testing.assert_close(pieces, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_number_of_samples_must_be_positive():
+    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
+        importance_weighted_bound(tiny_model("vae"), num_samples=0, **TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_posterior_samples": 0}, "num_posterior_samples must be at least 1, got 0"),
+        ({"num_fitting_rounds": -1}, "num_fitting_rounds must be at least 0, got -1"),
+        ({"num_annealed_samples": 0}, "num_annealed_samples must be at least 1, got 0"),
+        ({"num_temperatures": 0}, "num_temperatures must be at least 1, got 0"),
+        ({"memory_budget": 0}, "memory_budget must be at least 1, got 0"),
+        ({"num_posterior_samples": 49}, "num_posterior_samples must be at least 50, of which half fit"),
+    ],
+)
+def test_settings_out_of_range(values, message):
+    with pytest.raises(ValueError, match=message):
+        LikelihoodSettings(**values)
+
+
+def test_what_the_estimate_refuses():
+    model = tiny_model("vae")
+    with pytest.raises(ValueError, match="no symbols"):
+        estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)
+    with pytest.raises(ValueError, match=r"class_labels must have shape \(2,\), got \(3,\)"):
+        estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.zeros(3).long(), **TEXTS)
+    with pytest.raises(ValueError, match="class_labels must be of 0..2 or of .*; got 3"):
+        estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.tensor([0, 3]), **TEXTS)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        importance_weighted_bound(model.train(), **TEXTS)

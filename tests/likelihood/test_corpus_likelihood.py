@@ -1,0 +1,217 @@
+"""The likelihood of a data set in a file: what stands in it, and that a kill changes none of it."""
+
+import json
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import TINY_SIZES, seeded, tiny_model
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.likelihood import annealed_importance, bounds, corpus_likelihood
+from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood
+from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
+from ldebm_hf.likelihood.latent_density import Annealing
+
+TEXTS = ["a b c", "c d e f g", "h", "b b a", "e f", "g h a b"]
+SETTINGS = LikelihoodSettings(
+    num_posterior_samples=50, num_fitting_rounds=1, num_annealed_samples=20, num_temperatures=4
+)
+OPTIONS = {"chunk_size": 2, "show_progress": False}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(TEXTS)  # 8 words and 4 marks, as many as the tiny models know
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model("consistent")
+
+
+def test_file_holds_every_figure_and_what_they_come_to(model, tokenizer, tmp_path):
+    path = tmp_path / "likelihood.json"
+    summary = write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    written = json.loads(path.read_text())
+    assert written["summary"] == {**vars(summary)}
+    examples = {name: np.array(values) for name, values in written["examples"].items()}
+    assert {len(values) for values in examples.values()} == {6}
+    assert examples["num_tokens"].tolist() == [4, 6, 2, 4, 3, 5]  # words and end
+    assert summary.num_examples == 6 and summary.num_tokens == 24
+    assert summary.lower == pytest.approx(examples["lower"].mean())
+    assert summary.perplexity == pytest.approx(math.exp(-examples["lower"].sum() / 24))
+    assert summary.least_perplexity == pytest.approx(math.exp(-examples["upper"].sum() / 24))
+    own = math.sqrt((examples["lower_error"] ** 2).sum()) / 6
+    assert summary.lower_error == pytest.approx(math.hypot(own, written["annealing"]["log_last_tilt_error"]))
+    assert summary.effective_samples["smallest"] == examples["effective_samples"].min()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_figures_are_those_of_the_estimate_of_each_chunk(tokenizer, tmp_path):
+    model = tiny_model("vae")
+    write_likelihood(model, TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=tokenizer, seed=3, **OPTIONS)
+    written = json.loads((tmp_path / "one.json").read_text())
+    batch = tokenizer(TEXTS[2:4], return_tensors="pt", padding=True)
+    expected = estimate_log_likelihood(model, SETTINGS, generator=corpus_likelihood.chunk_generator(3, 1), **batch)
+    assert written["examples"]["lower"][2:4] == expected.lower.tolist()
+    assert written["annealing"] is None and "effective_annealed" not in written["examples"]
+
+
+def test_chunk_sizes_draw_other_noise_and_no_other_figures(model, tokenizer, tmp_path):
+    settings, columns = replace(SETTINGS, num_posterior_samples=200), []
+    for chunk_size in (1, 6):
+        path = tmp_path / f"{chunk_size}.json"
+        write_likelihood(model, TEXTS, path, settings, tokenizer=tokenizer, chunk_size=chunk_size, show_progress=False)
+        columns.append({name: np.array(values) for name, values in json.loads(path.read_text())["examples"].items()})
+    one, six = columns
+    assert not np.array_equal(one["lower"][1:], six["lower"][1:])
+    for side in ("lower", "upper"):
+        error = np.hypot(one[f"{side}_error"], six[f"{side}_error"])
+        assert (error < 0.5).all() and (np.abs(one[side] - six[side]) < 5 * error).all()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("chunks_before", [0, 1, 2])
+def test_a_killed_run_goes_on_to_the_same_bytes(model, tokenizer, tmp_path, monkeypatch, chunks_before):
+    whole, resumed = tmp_path / "whole.json", tmp_path / "resumed.json"
+    estimate, calls = corpus_likelihood.estimate_log_likelihood, []
+
+    def killed_after(*arguments, **settings):
+        calls.append(1)
+        if len(calls) > chunks_before:
+            raise Killed
+        return estimate(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus_likelihood, "estimate_log_likelihood", killed_after)
+        with pytest.raises(Killed):
+            write_likelihood(model, TEXTS, resumed, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    assert not resumed.exists()
+    prepare = corpus_likelihood.prepare_annealing
+    with monkeypatch.context() as patch:  # found out once
+        patch.setattr(corpus_likelihood, "prepare_annealing", lambda *arguments, **settings: pytest.fail("again"))
+        write_likelihood(model, TEXTS, resumed, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    assert corpus_likelihood.prepare_annealing is prepare
+    write_likelihood(model, TEXTS, whole, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    assert resumed.read_bytes() == whole.read_bytes()
+
+
+def test_another_request_does_not_mix_with_one_under_way(model, tokenizer, tmp_path, monkeypatch):
+    path = tmp_path / "likelihood.json"
+    monkeypatch.setattr(corpus_likelihood, "_summarize", lambda *columns: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    monkeypatch.undo()
+    for change in ({"seed": 1}, {"max_length": 3}):
+        name = next(iter(change))
+        with pytest.raises(ValueError, match=f"different request that is not finished: {name} was"):
+            write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS, **change)
+    with pytest.raises(ValueError, match="the data was"):
+        write_likelihood(model, TEXTS[1:], path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    for module, name in ((bounds, "WIDENING"), (annealed_importance, "LARGEST_STEP")):
+        with monkeypatch.context() as patch, pytest.raises(ValueError, match=f"not finished: {name} was .* now 0.5"):
+            patch.setattr(module, name, 0.5)
+            write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, overwrite=True, seed=1, **OPTIONS)
+    with pytest.raises(FileExistsError, match="exists already"):
+        write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+
+
+def test_texts_are_cut_only_on_request(tokenizer, tmp_path):
+    """By a language model, whose likelihoods are exact and therefore trusted without any samples."""
+    counts = []
+    for max_length in (None, 4):
+        path = tmp_path / f"{max_length}.json"
+        summary = write_likelihood(tiny_model("rnn_lm"), TEXTS, path, SETTINGS, tokenizer=tokenizer,
+                                   max_length=max_length, **OPTIONS)  # fmt: skip
+        assert summary.is_trusted and summary.effective_samples is None and summary.lower_error == 0
+        counts.append(json.loads(path.read_text())["examples"]["num_tokens"])
+    assert counts == [[4, 6, 2, 4, 3, 5], [3, 3, 2, 3, 3, 3]]
+
+
+def test_texts_that_are_not_cut_bring_no_warning(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    short = build_tokenizer(TEXTS, max_length=4)
+    write_likelihood(tiny_model("rnn_lm"), TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=short, **OPTIONS)
+    assert caplog.messages == []
+
+
+def test_points(tmp_path):
+    torch.manual_seed(0)
+    sizes = {**TINY_SIZES, "modality": "point", "point_hidden_size": 8}
+    model = LDEBMModel(LDEBMConfig.from_preset("svebm", **sizes)).eval()
+    points = torch.randn(5, 2, generator=seeded()).numpy()
+    summary = write_likelihood(model, points, tmp_path / "points.json", SETTINGS, **OPTIONS)
+    assert summary.num_examples == 5 and summary.perplexity is None and summary.effective_annealed is None
+    assert 0 <= summary.upper - summary.lower + 0.1 < 0.5
+
+
+def test_published_number_stands_beside_it(tokenizer, tmp_path):
+    model = tiny_model("published")
+    few = LikelihoodSettings(num_posterior_samples=2, num_fitting_rounds=0, num_annealed_samples=1, num_temperatures=1)
+    summary = write_likelihood(
+        model, TEXTS[:2], tmp_path / "published.json", few, tokenizer=tokenizer, published=True, **OPTIONS
+    )
+    published = json.loads((tmp_path / "published.json").read_text())["examples"]["published"]
+    assert summary.published == pytest.approx(np.mean(published)) and len(published) == 2
+    assert not summary.is_trusted  # by two samples
+    assert summary.untrusted_share == 1
+
+
+def summary_of(lower, upper, samples, annealed, last_level_error=0.0, error=0.1):
+    columns = {"lower": lower, "upper": upper, "effective_samples": samples, "effective_annealed": annealed}
+    columns |= {"lower_error": [error] * 20, "upper_error": [error] * 20}
+    return corpus_likelihood._summarize(columns, Annealing(1, [0.9], 0.0, 0.0, last_level_error))
+
+
+@pytest.mark.parametrize(
+    ("changes", "share", "is_trusted"),
+    [
+        ({}, 0.0, True),
+        ({"samples": [9.0] * 2 + [50.0] * 18}, 0.1, True),
+        ({"samples": [9.0] * 3 + [50.0] * 17}, 0.15, False),
+        ({"annealed": [9.0] * 3 + [50.0] * 17}, 0.15, False),
+        ({"upper": [-4.2] * 3 + [-4.9] * 17}, 0.15, False),
+        ({"upper": [-4.4] * 20}, 0.0, False),
+        ({"last_level_error": 0.31}, 0.0, True),
+        ({"last_level_error": 0.32}, 0.0, False),
+    ],
+)
+def test_figures_are_trusted_by_the_documented_thresholds(changes, share, is_trusted):
+    """Ten effective samples, and 0.5 nats beside the two standard errors of 0.1; of at most 10 % of the examples."""
+    columns = {"lower": [-5.0] * 20, "upper": [-4.9] * 20, "samples": [50.0] * 20, "annealed": [50.0] * 20}
+    summary = summary_of(**{**columns, **changes})
+    assert summary.untrusted_share == pytest.approx(share) and summary.is_trusted is is_trusted
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "options", "message"),
+    [
+        (TEXTS, "a.txt", {}, "must end in .json"),
+        ([], "a.json", {}, "data must be texts or points, at least one"),
+        ("a b", "a.json", {}, "data must be texts or points, at least one"),
+        (TEXTS, "a.json", {"chunk_size": 0}, "chunk_size must be at least 1, got 0"),
+        (TEXTS, "a.json", {"seed": -1}, "seed must be at least 0, got -1"),
+        (TEXTS, "a.json", {"tokenizer": None}, "tokenizer must be given"),
+        (TEXTS, "a.json", {"max_length": 2}, "max_length must be at least 3, got 2"),
+        (TEXTS, "a.json", {"published": True}, "published estimator needs base_level_noise True, got False"),
+    ],
+)
+def test_what_it_refuses(model, tokenizer, tmp_path, data, path, options, message):
+    with pytest.raises(ValueError, match=message):
+        write_likelihood(model, data, tmp_path / path, SETTINGS, **{"tokenizer": tokenizer, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_impossible_texts_have_an_infinite_perplexity():
+    """709 nats a token are more than a float64 can be the exponential of."""
+    columns = {"lower": [-1500.0], "upper": [-1400.0], "num_tokens": [2.0], "lower_error": [0.1], "upper_error": [0.1]}
+    summary = corpus_likelihood._summarize(columns, None)
+    assert summary.perplexity == math.inf and summary.least_perplexity == pytest.approx(math.exp(700))

@@ -1,0 +1,66 @@
+"""Importance weights against the sums that they stand for."""
+
+import pytest
+import torch
+from tiny_models import seeded
+
+from ldebm_hf.likelihood.importance_weights import (
+    LikelihoodEstimate,
+    effective_sample_size,
+    log_mean,
+    relative_variance,
+    resample,
+    temper,
+)
+
+LOG_WEIGHTS = 2 * torch.randn(4, 200, generator=seeded(), dtype=torch.float64)
+
+
+def test_means_errors_and_sizes_are_those_of_the_weights():
+    weights = LOG_WEIGHTS.exp()
+    torch.testing.assert_close(log_mean(LOG_WEIGHTS).exp(), weights.mean(-1))
+    torch.testing.assert_close(relative_variance(LOG_WEIGHTS), weights.var(-1) / weights.mean(-1).square() / 200)
+    torch.testing.assert_close(effective_sample_size(LOG_WEIGHTS), weights.sum(-1) ** 2 / weights.square().sum(-1))
+
+
+def test_equal_weights_have_no_error_and_a_single_large_one_leaves_one_sample():
+    equal, single = torch.full((1, 50), -700.0), torch.zeros(1, 50)
+    single[0, 7] = 900
+    assert relative_variance(equal).item() == pytest.approx(0, abs=1e-6)
+    assert effective_sample_size(torch.cat([equal, single])).tolist() == pytest.approx([50, 1], rel=1e-5)
+    assert relative_variance(single).item() == pytest.approx(1, rel=1e-5)
+
+
+def test_delta_method_gives_the_spread_of_the_estimate():
+    """Over 4,000 repetitions with 200 weights of a log-normal each, whose standard deviation of 1 % is 5 sigma."""
+    log_weights = 0.5 * torch.randn(4000, 200, generator=seeded(1), dtype=torch.float64)
+    reported = relative_variance(log_weights).mean().sqrt()
+    assert log_mean(log_weights).std().item() == pytest.approx(reported.item(), rel=0.06)
+
+
+def test_tempered_weights_are_as_even_as_asked_and_no_more():
+    tempered = temper(LOG_WEIGHTS, 60)
+    assert (effective_sample_size(LOG_WEIGHTS) < 60).all()
+    torch.testing.assert_close(effective_sample_size(tempered), torch.full((4,), 60.0, dtype=torch.float64), rtol=1e-4,
+                               atol=0)  # fmt: skip
+    power = tempered / LOG_WEIGHTS
+    torch.testing.assert_close(power, power[:, :1].expand(4, 200))
+    assert torch.equal(temper(LOG_WEIGHTS, 2), LOG_WEIGHTS)
+
+
+def test_samples_are_drawn_again_in_proportion_to_their_weights():
+    """Systematic resampling: each S' w_s times, rounded up or down, and S' w_s on average over 400 seeds."""
+    expected = 30 * LOG_WEIGHTS.softmax(-1)
+    counts = torch.zeros(4, 200, dtype=torch.float64)
+    for seed in range(400):
+        drawn = torch.nn.functional.one_hot(resample(LOG_WEIGHTS, 30, seeded(seed)), 200).sum(1)
+        assert (drawn.sum(-1) == 30).all() and ((drawn - expected).abs() < 1).all()
+        counts += drawn
+    error = (expected - expected.floor()) * (1 - expected + expected.floor()) / 400
+    assert ((counts / 400 - expected).abs() < 5 * error.sqrt() + 0.02).all()
+
+
+def test_exact_weights_have_one_estimate_for_both_sides():
+    estimate = LikelihoodEstimate.from_exact_weights(LOG_WEIGHTS)
+    assert torch.equal(estimate.lower, estimate.upper) and torch.equal(estimate.lower_error, estimate.upper_error)
+    assert estimate.effective_annealed is None

@@ -1,0 +1,328 @@
+"""Oracles of the diffusion prior: constant and quadratic energies, whose conditionals are known Gaussians."""
+
+import pytest
+import torch
+from known_priors import QuadraticEnergy, metropolis_prior
+from torch import nn
+
+from ldebm_hf.model.configuration_ldebm import LDEBMConfig
+from ldebm_hf.model.diffusion_prior import DiffusionPrior
+from ldebm_hf.model.energy import TiltedNetwork
+
+N = 20_000
+FIVE_SIGMA_VARIANCE = 5 * (2 / N) ** 0.5
+
+
+@pytest.mark.parametrize("curvature", [0.0, 0.05])
+@pytest.mark.parametrize("level", [0, 1, 3, 5])
+def test_long_chains_reach_the_conditionals_mean_and_variance(curvature, level):
+    settings = {"langevin_step_rule": "relative", "langevin_step_size": 0.5, "energy_temperature": "unit"}
+    prior = metropolis_prior(10 * curvature, langevin_start="previous", **settings)
+    sigma2 = prior.levels.step_std[level] ** 2
+    precision = 1 / sigma2 + 10 * curvature / prior.levels.temperature[level]
+    mean = prior.levels.center_scale[level] * 0.8 / sigma2 / precision
+    samples = prior.sample_level(
+        torch.full((N, 1), 0.8),
+        torch.full((N,), level),
+        num_langevin_steps=60,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert samples.mean() == pytest.approx(mean.item(), abs=5 * (1 / precision / N).sqrt().item())
+    assert samples.var() == pytest.approx(1 / precision.item(), rel=FIVE_SIGMA_VARIANCE)
+
+
+@pytest.mark.parametrize("preset", ["published", "consistent"])
+def test_constant_energy_gives_the_reverse_chains_variance(preset):
+    """v_t = (v_{t+1} + σ²_{t+1}) / a²_{t+1}, from v_{T-1} = σ²_T, or σ²_T/a²_T where the last level is scaled."""
+    prior = metropolis_prior(scale_last_level=preset == "consistent", base_level_noise=True)
+    tables = prior.levels
+    variance = tables.step_std[-1].item() ** 2 / tables.latent_scale[-1].item() ** 2
+    for t in reversed(range(5)):
+        variance = (variance + tables.step_std[t].item() ** 2) / tables.step_scale[t].item() ** 2
+    if preset == "published":
+        assert variance == pytest.approx(24.7, abs=0.05)
+    samples = prior.sample(N, num_langevin_steps=3, generator=torch.Generator().manual_seed(0))
+    assert samples.shape == (7, N, 1)
+    assert samples[-1].var().item() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
+
+
+def standard_normal_prior(**settings):
+    """A constant energy over the Gaussian base measure: the prior is N(0, I)."""
+    prior = DiffusionPrior(LDEBMConfig.from_preset("consistent", num_labels=1, latent_size=1, **settings))
+    prior.energy = QuadraticEnergy(0.0)
+    return prior
+
+
+@pytest.mark.parametrize(
+    "exact", [{"langevin_metropolis": True, "langevin_integrator": "euler"}, {"langevin_integrator": "exponential"}]
+)
+def test_gaussian_base_measure_and_constant_energy_sample_the_standard_normal(exact):
+    """Exact, as every level's chain starts at its exact Gaussian, and a correct step keeps it."""
+    prior = standard_normal_prior(**exact)
+    states = prior.sample(N, num_langevin_steps=3, generator=torch.Generator().manual_seed(0))
+    for state in states:
+        assert state.mean().item() == pytest.approx(0, abs=5 / N**0.5)
+        assert state.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
+
+
+def test_bfloat16_sampler_of_a_constant_energy_samples_the_standard_normal():
+    """Only the energy is rounded: states, steps and noise are not."""
+    sizes = {"energy_hidden_size": 8, "energy_num_blocks": 1, "energy_spectral_norm": False, "latent_size": 1}
+    prior = DiffusionPrior(LDEBMConfig.from_preset("consistent", num_labels=2, **sizes))
+    nn.init.zeros_(prior.energy.head.weight)
+    prior.optimize_sampler(dtype=torch.bfloat16)
+    z = prior.sample(N, generator=torch.Generator().manual_seed(0))[-1]
+    assert z.dtype == torch.float32
+    assert z.mean().item() == pytest.approx(0, abs=5 / N**0.5)
+    assert z.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_prior_loss_of_the_standard_normal_pulls_latents_as_the_gaussian_kl_does(sampling):
+    """-log p(z_{0:T}) averages to ‖z‖²/2 and a constant over the forward process, so its gradient averages to z."""
+    prior = standard_normal_prior(level_sampling=sampling)
+    for value in (0.5, -2.0):
+        latents = torch.full((N, 1), value, requires_grad=True)
+        loss = prior.loss(latents, generator=torch.Generator().manual_seed(1)).loss
+        gradient = N * torch.autograd.grad(loss, latents)[0]
+        standard_error = gradient.std().item() / N**0.5
+        # Langevin's own bias: its stationary variance, not its mean, is off, so only noise is left
+        assert gradient.mean().item() == pytest.approx(value, abs=5 * standard_error + 2e-3)
+
+
+def tiny_prior(**settings):
+    torch.manual_seed(0)
+    sizes = {"latent_size": 4, "num_labels": 3, "energy_hidden_size": 16, "energy_num_blocks": 2, "langevin_steps": 4}
+    return DiffusionPrior(LDEBMConfig.from_preset(settings.pop("preset", "published"), **{**sizes, **settings}))
+
+
+def relative_difference(one, other):
+    return ((one - other).norm() / other.norm()).item()
+
+
+@pytest.mark.parametrize("preset", ["published", "consistent"])
+def test_one_pass_gradients_equal_the_two_phases_written_out(preset):
+    """Eq. 10 with frozen samples for α, then Eq. 11 through a frozen energy for z, in passes of their own."""
+    prior = tiny_prior(preset=preset, log_normalizer_gradient=False, terminal_prior=False).double().eval()
+    latents = torch.randn(32, 4, dtype=torch.float64, requires_grad=True)
+    one_pass = prior.loss(latents, generator=torch.Generator().manual_seed(1))
+    parameters = list(prior.energy.parameters())
+    *alpha_gradients, z_gradient = torch.autograd.grad(one_pass.loss, [*parameters, latents])
+
+    generator = torch.Generator().manual_seed(1)
+    tables = prior.levels
+    level = tables.draw_levels(32, generator)
+    weight = tables.energy_weight[level]
+    repeated = latents.repeat(len(level) // 32, 1)
+    positive, z_next = tables.diffuse(repeated, level, generator)
+    negative = prior.sample_level(z_next.detach(), level, generator=generator)
+    # learning phase: both samples constant
+    increase = (weight * prior.energy(positive.detach(), level).logsumexp(-1)).sum() / 32
+    decrease = (weight * prior.energy(negative, level).logsumexp(-1)).sum() / 32
+    expected = torch.autograd.grad(decrease - increase, parameters)
+    for gradient, reference in zip(alpha_gradients, expected, strict=True):
+        assert relative_difference(gradient, reference) < 1e-6
+    # inference phase: energy constant
+    energy_term = -(weight * prior.energy(positive, level).logsumexp(-1)).sum() / 32
+    last = level == prior.config.num_levels - 1
+    precision = torch.where(last, 1 / tables.step_std[-1] ** 2, tables.base_precision[level])
+    quadratic_term = (tables.quadratic_weight[level] * precision * positive.square().sum(-1) / 2).sum() / 32
+    expected = torch.autograd.grad(energy_term + quadratic_term, latents)[0]
+    assert relative_difference(z_gradient, expected) < 1e-6
+
+
+def test_log_normalizer_gradient_is_the_quadratic_energys():
+    """log Z_t(c) of F = -k‖z‖²/2 has gradient -c k/(1 + kσ²): its mean over N chains, to 5 standard errors."""
+    curvature = 0.7
+    prior = metropolis_prior(
+        curvature,
+        energy_temperature="unit",
+        level_weighting="likelihood",
+        level_sampling="all",
+        log_normalizer_gradient=True,
+        langevin_step_rule="relative",
+        langevin_step_size=0.5,
+    )
+    tables = prior.levels
+    for t in range(5):
+        z_next = torch.full((N, 1), 1.3, requires_grad=True)
+        level = torch.full((N,), t)
+        generator = torch.Generator().manual_seed(t)
+        negative = prior.sample_level(z_next.detach(), level, num_langevin_steps=40, generator=generator)
+        terms = prior._quadratic_terms(torch.zeros(N, 1), negative, z_next, level)
+        gradient = torch.autograd.grad(terms.sum(), z_next)[0]
+        sigma2 = tables.step_std[t].item() ** 2
+        expected = -1.3 * curvature / (1 + curvature * sigma2)
+        spread = (sigma2 / (1 + curvature * sigma2)) ** 0.5 / sigma2
+        assert gradient.mean().item() == pytest.approx(expected, abs=5 * spread / N**0.5)
+
+
+def test_score_of_the_sampler_is_the_gradient_of_the_log_density():
+    """One noiseless step moves by s²/2 ∇ log p, with a symbol and guidance too."""
+    prior = tiny_prior(langevin_steps=1, langevin_final_noise=False).eval()
+    level = torch.zeros(5, dtype=torch.long)
+    z_next = torch.randn(5, 4)
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    for class_labels, guidance in [(None, None), (labels, None), (labels, 2.5)]:
+        state = z_next.clone().requires_grad_(True)
+        log_density = prior.log_density(state, z_next, level, class_labels, guidance)
+        score = torch.autograd.grad(log_density.sum(), state)[0]
+        moved = prior.sample_level(z_next, level, class_labels, guidance)
+        step = 0.5 * prior.levels.langevin_variance[0] * score
+        torch.testing.assert_close(moved - z_next, step, rtol=2e-3, atol=2e-6)
+
+
+def test_metropolis_correction_judges_by_the_models_log_density():
+    """At every state that a chain of 4 steps visits, with a symbol and guidance."""
+    prior = tiny_prior(langevin_metropolis=True, preset="consistent").eval()
+    level = torch.zeros(4, dtype=torch.long)
+    z_next, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
+    seen = []
+    value_and_gradient = TiltedNetwork.value_and_gradient
+
+    def record(self, state):
+        result = value_and_gradient(self, state)
+        seen.append((state, result[0]))
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TiltedNetwork, "value_and_gradient", record)
+        prior.sample_level(z_next, level, labels, 2.5)
+    distances = [prior._distance(state, z_next, level) for state, _ in seen]
+    densities = [prior.log_density(state, z_next, level, labels, 2.5) for state, _ in seen]
+    for (_, value), distance, density in zip(seen, distances, densities, strict=True):
+        torch.testing.assert_close(value - distance, density, rtol=1e-4, atol=1e-4)
+    assert len(seen) == 5
+
+
+def test_default_guidance_follows_the_class_energy_alone():
+    """γ = 1/τ_0 turns F/τ_0 + γ log p(y|z) into f_y/τ_0."""
+    prior = tiny_prior().eval()
+    level, z = torch.zeros(5, dtype=torch.long), torch.randn(5, 4)
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    difference = prior.log_density(z, z, level, labels) - prior.log_density(z, z, level)
+    logits = prior.energy(z, level)
+    class_energy = logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(-1)
+    torch.testing.assert_close(difference, class_energy / prior.levels.temperature[0], rtol=1e-3, atol=0.5)
+
+
+def test_a_training_step_makes_one_power_iteration_and_freezes_the_energy_for_the_chains():
+    prior = tiny_prior(langevin_steps=20).train()
+    norm = prior.energy.blocks[0].parametrizations.weight[0]
+    weight = prior.energy.blocks[0].parametrizations.weight.original
+    expected = nn.functional.normalize(weight @ norm._v, dim=0)
+    prior.loss(torch.randn(8, 4))
+    torch.testing.assert_close(norm._u, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_float32_energy_under_bfloat16_autocast():
+    prior = tiny_prior().eval()
+    latents = torch.randn(8, 4)
+    expected = prior.loss(latents, generator=torch.Generator().manual_seed(0)).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = prior.loss(latents, generator=torch.Generator().manual_seed(0)).loss
+    assert loss.dtype == torch.float32 and torch.equal(loss, expected)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_loss_is_reproducible_with_a_generator(sampling):
+    prior = tiny_prior(level_sampling=sampling).eval()
+    latents = torch.randn(8, 4)
+    losses = [prior.loss(latents, generator=torch.Generator().manual_seed(seed)).loss for seed in (0, 0, 1)]
+    first, again, other = losses
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+# ------------------------------------------------------------------------------------------------- one level, as SVEBM
+
+
+def single_level(preset="svebm", **settings):
+    """SVEBM's prior with a small network, in float64."""
+    torch.manual_seed(0)
+    sizes = {"latent_size": 4, "num_labels": 3, "energy_hidden_size": 16, "langevin_steps": 5}
+    return DiffusionPrior(LDEBMConfig.from_preset(preset, **{**sizes, **settings})).double()
+
+
+def single_level_presets():
+    """The published network, and the residual one with any of the rules that also makes sense there."""
+    residual = {"energy_network": "residual", "langevin_integrator": "exponential", "terminal_prior": True}
+    return [{}, residual, {**residual, "langevin_step_rule": "paper", "log_normalizer_gradient": True}]
+
+
+@pytest.mark.parametrize("settings", single_level_presets())
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_gradients_of_a_single_level_are_svebms(settings, sampling):
+    """To the energy ∇ E[F(z⁻)] - E[F(z⁺)]; to a latent z - ∇F(z), of -log p(z) = ‖z‖²/2 - F(z) + log Z."""
+    prior = single_level(level_sampling=sampling, **settings).eval()
+    latents = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
+    output = prior.loss(latents, generator=torch.Generator().manual_seed(1))
+    parameters = [parameter for parameter in prior.energy.parameters() if parameter.requires_grad]
+    *energy_gradients, z_gradient = torch.autograd.grad(output.loss, [*parameters, latents], allow_unused=True)
+
+    generator = torch.Generator().manual_seed(1)
+    level = torch.zeros(8, dtype=torch.long)
+    _, z_next = prior.levels.diffuse(latents, level, generator)
+    negative = prior.sample_level(z_next.detach(), level, generator=generator)
+
+    def free_energy(states):
+        return prior.energy(states, level).logsumexp(-1)
+
+    contrast = free_energy(negative).mean() - free_energy(latents.detach()).mean()
+    expected = torch.autograd.grad(contrast, parameters, allow_unused=True)
+    for gradient, reference in zip(energy_gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-12)
+    pull = torch.autograd.grad(free_energy(latents).sum(), latents)[0]
+    torch.testing.assert_close(8 * z_gradient, latents - pull, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(output.energy_positive, free_energy(latents).mean())
+    torch.testing.assert_close(output.energy_negative, free_energy(negative).mean())
+
+
+def test_samples_of_a_single_level_start_at_the_standard_normal_and_take_eulers_steps():
+    """z + s²/2 (∇F - z) + s ε with s = 0.5, from N(0, I), for training's chains and for samples alike."""
+    prior = single_level(langevin_steps=2)
+    generator = torch.Generator().manual_seed(3)
+    states = prior.sample(6, generator=generator)
+    assert states.shape == (2, 6, 4)
+    generator = torch.Generator().manual_seed(3)
+    torch.randn(6, 4, generator=generator, dtype=torch.float64)  # z_T, which nothing depends on
+    z = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    noises = torch.randn(2, 6, 4, generator=generator, dtype=torch.float64)
+    for noise in noises:
+        z = z.requires_grad_()
+        gradient = torch.autograd.grad(prior.energy(z).logsumexp(-1).sum(), z)[0]
+        z = (z + 0.5**2 / 2 * (gradient - z) + 0.5 * noise).detach()
+    torch.testing.assert_close(states[-1], z)
+
+
+@pytest.mark.parametrize("curvature", [0.0, 2.0])
+def test_chains_of_a_quadratic_energy_reach_its_gaussian(curvature):
+    """F = -k‖z‖²/2 tilts N(0, I) to N(0, 1/(1+k)); with short steps the bias is s²(1+k)/4 of the variance."""
+    prior = single_level(num_labels=1, latent_size=1, langevin_step_size=0.02).float()
+    prior.energy = QuadraticEnergy(curvature)
+    steps = int(8 / (0.01 * (1 + curvature)))  # each takes a share of s²(1+k)/2 off what is left of the start
+    z = prior.sample(N, num_langevin_steps=steps, generator=torch.Generator().manual_seed(0))[-1]
+    variance = 1 / (1 + curvature) / (1 - 0.02 * (1 + curvature) / 4)
+    assert z.mean().item() == pytest.approx(0, abs=5 * (variance / N) ** 0.5)
+    assert z.var().item() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
+
+
+@torch.no_grad()
+def test_symbols_steer_a_single_level():
+    """γ log p(y|z) is in the score, and samples of a symbol are likelier to have it than others."""
+    prior = single_level(langevin_steps=20)
+    prior.energy.head.weight.mul_(20)
+    symbols = torch.arange(300) % 3
+    free = prior.sample(300, generator=torch.Generator().manual_seed(0))[-1]
+    steered = prior.sample(300, symbols, generator=torch.Generator().manual_seed(0))[-1]
+    insisted = prior.sample(300, symbols, guidance_scale=5.0, generator=torch.Generator().manual_seed(0))[-1]
+    ignored = prior.sample(300, symbols, guidance_scale=0.0, generator=torch.Generator().manual_seed(0))[-1]
+    torch.testing.assert_close(ignored, free, rtol=1e-9, atol=1e-9)
+    agreement = [
+        prior.symbol_logits(z).softmax(-1).gather(1, symbols[:, None]).mean() for z in (free, steered, insisted)
+    ]
+    assert agreement[0] + 0.05 < agreement[1] < agreement[2]
+
+
+def test_likelihood_has_no_closed_form():
+    with pytest.raises(ValueError, match='prior="diffusion" has no normalised density'):
+        single_level().log_prob(torch.zeros(1, 4))

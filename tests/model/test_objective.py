@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Categorical, Normal
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ldebm_hf.model import objective
+from ldebm_hf.model.objective import (
+    classification_loss,
+    mutual_information,
+    negative_code_entropy,
+    negative_entropy,
+    reconstruction_loss,
+)
+
+HAS_CHUNKS = objective.LOGITS_IN_CHUNKS is not None
+
+
+@pytest.fixture(
+    params=[pytest.param("in chunks", marks=pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")), "plain"]
+)
+def way_of_logits(request, monkeypatch) -> str:
+    if request.param == "plain":
+        monkeypatch.setattr(objective, "LOGITS_IN_CHUNKS", None)
+    return request.param
+
+
+def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
+    hidden, vocabulary = torch.randn(6, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    targets = torch.tensor([1, 2, -100, 4, -100, -100])
+    logits = hidden @ vocabulary.T
+    expected = -sum(Categorical(logits=logits[i]).log_prob(targets[i]) for i in (0, 1, 3)) / 2
+    loss = reconstruction_loss(hidden, vocabulary, targets, 2)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
+    torch.manual_seed(0)
+    hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (200, 300))
+    targets = torch.randint(300, (200,)).masked_fill(torch.rand(200) < 0.1, -100)
+    exact = [tensor.detach().double().requires_grad_() for tensor in (hidden, vocabulary)]
+    log_probability = (exact[0] @ exact[1].T).log_softmax(-1)
+    counted = targets >= 0
+    expected = torch.autograd.grad(-log_probability[counted, targets[counted]].sum() / 8, exact)
+    loss = reconstruction_loss(hidden, vocabulary, targets, 8)
+    for _ in range(2):  # the graph may be kept
+        gradients = torch.autograd.grad(loss, (hidden, vocabulary), retain_graph=True)
+        for gradient, exact_gradient in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")
+def test_logits_of_all_tokens_are_never_there_at_once():
+    class Largest(TorchDispatchMode):
+        size = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            result = function(*arguments, **(keywords or {}))
+            tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+            self.size = max([self.size, *(tensor.numel() for tensor in tensors)])
+            return result
+
+    hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (500, 400))
+    with Largest() as largest:
+        reconstruction_loss(hidden, vocabulary, torch.randint(400, (500,)), 8).backward()
+    assert largest.size <= 500 * 400 / 10
+
+
+def test_negative_entropy_is_the_gaussian_one_up_to_its_constant():
+    log_variance = torch.randn(4, 3, dtype=torch.float64)
+    entropy = Normal(0.0, (0.5 * log_variance).exp()).entropy().sum(-1).mean()
+    torch.testing.assert_close(-negative_entropy(log_variance), entropy - 3 / 2 * math.log(2 * math.pi))
+
+
+def test_entropy_mask_is_active_below_the_published_width():
+    log_variance = torch.tensor([[-2.99, -3.01]], requires_grad=True)
+    loss = negative_entropy(log_variance, threshold=1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(-0.5 * (1 - 3.01))
+    assert log_variance.grad.tolist() == [[0.0, -0.5]]
+
+
+def test_mutual_information_of_known_channels():
+    certain = 50 * torch.eye(4, dtype=torch.float64).repeat(8, 1)
+    assert mutual_information(certain).item() == pytest.approx(math.log(4))
+    assert mutual_information(torch.randn(1, 4).expand(16, 4)).item() == pytest.approx(0, abs=1e-6)
+    # a binary symmetric channel with error probability e has capacity log 2 - H(e)
+    error = 0.1
+    probability = torch.tensor([[1 - error, error], [error, 1 - error]], dtype=torch.float64)
+    capacity = math.log(2) + error * math.log(error) + (1 - error) * math.log(1 - error)
+    assert mutual_information(probability.log()).item() == pytest.approx(capacity)
+
+
+def test_information_of_several_variables_is_the_sum():
+    logits = torch.randn(16, 3, 4, dtype=torch.float64)
+    expected = sum(mutual_information(logits[:, m]) for m in range(3))
+    torch.testing.assert_close(mutual_information(logits), expected)
+    assert mutual_information(50 * torch.eye(4).repeat(8, 1)[:, None]).item() == pytest.approx(math.log(4))
+
+
+def test_negative_code_entropy_is_the_categorical_one():
+    logits = 3 + torch.randn(5, 2, 4, dtype=torch.float64)
+    torch.testing.assert_close(-negative_code_entropy(logits), Categorical(logits=logits).entropy().sum(-1).mean())
+    assert negative_code_entropy(torch.tensor([[[0.0, -1e4]]])) == 0
+
+
+def test_classification_counts_only_known_symbols():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 7.0]])
+    loss = classification_loss(logits, torch.tensor([0, -100, -100]))
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
+    assert classification_loss(logits, torch.full((3,), -100)).item() == 0

@@ -1,0 +1,213 @@
+"""Geometric clustering, its alignment with labels, and balanced resampling."""
+
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import faiss
+import numpy as np
+import pytest
+
+from ldebm_hf.pseudo_labels.geometric_clustering import (
+    ClusteringSettings,
+    Clusters,
+    align_to_labels,
+    balanced_order,
+    check_clustering,
+)
+
+PUBLISHED = ClusteringSettings(features="whitened", normalize=True)
+
+def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Well separated groups of vectors whose means lie in three dimensions, and the group of each."""
+    rng = np.random.default_rng(seed)
+    directions = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])[:num_blobs]
+    truth = rng.permutation(np.repeat(np.arange(num_blobs), per_blob))
+    features = np.zeros((len(truth), size))
+    features[:, :3] = 5 * directions[truth]
+    return (features + 0.1 * rng.normal(size=features.shape)).astype(np.float32), truth
+
+
+def cluster(means: np.ndarray, num_symbols: int, settings: ClusteringSettings) -> np.ndarray:
+    return Clusters.fit(means, num_symbols, settings).assign(means)
+
+
+def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
+    return len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(set(first)) == len(set(second))
+
+
+def test_separated_groups_are_found():
+    features, truth = blobs(4)
+    assert same_partition(cluster(features, 4, PUBLISHED), truth)
+
+
+def test_same_features_give_the_same_clusters_whatever_their_layout():
+    features, _ = blobs()
+    settings = PUBLISHED
+    expected = cluster(features, 5, settings)
+    np.testing.assert_array_equal(cluster(np.asfortranarray(features, dtype=np.float64), 5, settings), expected)
+    assert expected.dtype == np.int64 and set(expected) == set(range(5))
+
+
+def test_published_features_are_whitened_components_on_the_sphere():
+    """The pipeline against its formula: centre, project on 3 principal axes, unit variance, unit length, K-means."""
+    rng = np.random.default_rng(1)
+    features = (rng.normal(size=(400, 6)) @ np.diag([4, 3, 2, 0.3, 0.2, 0.1]) + 7).astype(np.float32)
+    centred = (features - features.mean(0)).astype(np.float64)
+    values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    white = (centred @ axes[:, ::-1][:, :3] / np.sqrt(values[::-1][:3])).astype(np.float32)
+    assert np.allclose(white.var(0), 1, atol=1e-4)
+    white /= np.linalg.norm(white, axis=1, keepdims=True)
+    kmeans = faiss.Kmeans(3, 7, niter=20, seed=2021, min_points_per_centroid=1, max_points_per_centroid=400)
+    kmeans.train(white)
+    assert same_partition(cluster(features, 7, PUBLISHED), kmeans.assign(white)[1])
+
+
+def test_length_matters_only_without_normalisation():
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 2, 200)
+    features = np.outer(1 + 9 * truth, np.ones(4)).astype(np.float32) + 0.01 * rng.normal(size=(200, 4)).astype(
+        np.float32
+    )
+    assert same_partition(cluster(features, 2, ClusteringSettings()), truth)
+    assert not same_partition(cluster(features, 2, ClusteringSettings(normalize=True)), truth)
+
+
+def test_no_more_than_256_points_per_cluster_would_be_a_subsample():
+    features, truth = blobs(2, per_blob=2000)
+    assert same_partition(cluster(features, 2, PUBLISHED), truth)
+
+
+def rotated(means: np.ndarray, seed: int) -> np.ndarray:
+    """The same geometry in other coordinates, reflections included, and a little moved."""
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(means.shape[1], means.shape[1])))[0]
+    moved = 1.5 * means @ rotation + rng.normal(size=means.shape[1]) + 0.02 * rng.normal(size=means.shape)
+    return moved.astype(np.float32)
+
+
+@pytest.mark.parametrize("features", ["whitened", "mean"])
+def test_clusters_keep_their_ids_when_latents_turn_between_epochs(features):
+    """Each epoch's latents are last epoch's in other coordinates, so whitening has other axes and signs every time."""
+    means, truth = blobs(6)
+    settings = replace(PUBLISHED, features=features, initialization="previous")
+    assignments = truth
+    for epoch in range(4):
+        means = rotated(means, epoch)
+        assignments = Clusters.fit(means, 6, settings, previous=assignments).assign(means)
+        np.testing.assert_array_equal(assignments, truth)
+
+
+def test_previous_clusters_matter_only_where_the_settings_say_so():
+    means, truth = blobs(6)
+    from_texts = Clusters.fit(means, 6, PUBLISHED)
+    assert not np.array_equal(from_texts.assign(means), truth), "this seed would find these ids by itself"
+    np.testing.assert_array_equal(Clusters.fit(means, 6, PUBLISHED, previous=truth).centroids, from_texts.centroids)
+
+
+def test_cluster_without_texts_restarts_where_texts_are_badly_covered_and_moves_no_other_id():
+    """Groups 1 and 2 shared cluster 1 last epoch: now one of them gets the free id 2, all others keep theirs."""
+    means, truth = blobs(6)
+    previous = np.where(truth == 2, 1, truth)
+    assignments = Clusters.fit(means, 6, replace(PUBLISHED, initialization="previous"), previous).assign(means)
+    assert same_partition(assignments, truth)
+    kept = ~np.isin(truth, [1, 2])
+    np.testing.assert_array_equal(assignments[kept], truth[kept])
+
+
+def test_several_clusters_without_texts_restart_apart():
+    means, truth = blobs(6)
+    previous = np.minimum(truth, 2)
+    assignments = Clusters.fit(means, 6, replace(PUBLISHED, initialization="previous"), previous).assign(means)
+    assert same_partition(assignments, truth)
+
+
+def test_fitted_clusters_take_texts_they_have_not_seen():
+    (means, truth), (others, other_truth) = blobs(6, seed=0), blobs(6, seed=1)
+    clusters = Clusters.fit(means, 6, replace(PUBLISHED, initialization="previous"), previous=truth)
+    np.testing.assert_array_equal(clusters.assign(others), other_truth)
+
+
+def test_renaming_permutes_the_ids_of_clusters():
+    means, _ = blobs(6)
+    clusters, names = Clusters.fit(means, 6, PUBLISHED), np.array([3, 1, 0, 5, 2, 4])
+    np.testing.assert_array_equal(clusters.renamed(names).assign(means), names[clusters.assign(means)])
+
+
+def test_collapsed_posterior_gives_one_cluster_not_an_error():
+    assignments = cluster(np.ones((30, 4), dtype=np.float32), 4, PUBLISHED)
+    assert assignments.shape == (30,) and len(set(assignments)) == 1
+
+
+@pytest.mark.parametrize(
+    ("features", "num_symbols", "settings", "message"),
+    [
+        (np.full((9, 4), np.nan), 2, PUBLISHED, "must be finite"),
+        (np.zeros((3, 4)), 5, PUBLISHED, "num_symbols=5 clusters of 3 texts"),
+        (np.zeros((9, 2)), 2, PUBLISHED, "num_components=3 must not be more than latent_size=2"),
+        (np.zeros((9, 4)), 2, ClusteringSettings(gpu=True), "faiss sees no GPU"),
+    ],
+)
+def test_what_cannot_be_clustered_is_refused(features, num_symbols, settings, message):
+    if settings.gpu and faiss.get_num_gpus():
+        pytest.skip("faiss sees a GPU here")
+    with pytest.raises(ValueError, match=message):
+        cluster(features, num_symbols, settings)
+
+
+def test_components_are_only_checked_where_they_are_used():
+    check_clustering(ClusteringSettings(), latent_size=2)
+    with pytest.raises(ValueError, match="num_components=3"):
+        check_clustering(PUBLISHED, latent_size=2)
+
+
+def test_missing_faiss_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"extra `cpu` .*clustering.enabled=false"):
+        cluster(np.zeros((9, 4)), 2, PUBLISHED)
+
+
+def test_alignment_undoes_a_renaming():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 300)
+    renamed = rng.permutation(5)[truth]
+    labels = np.where(rng.random(300) < 0.1, truth, -100)
+    np.testing.assert_array_equal(align_to_labels(renamed, labels, 5), truth)
+
+
+def test_alignment_is_the_best_permutation_not_a_greedy_choice():
+    # Cluster 0 agrees with label 0 by 5 and with 1 by 4; cluster 1 agrees with label 0 by 4 and with 1 by 0.
+    assignments = np.array([0] * 9 + [1] * 4)
+    labels = np.array([0] * 5 + [1] * 4 + [0] * 4)
+    np.testing.assert_array_equal(align_to_labels(assignments, labels, 2), 1 - assignments)
+
+
+def test_clusters_without_known_labels_keep_their_names():
+    assignments = np.array([0, 1, 2, 3, 0, 1])
+    labels = np.array([1, 0, -100, -100, 1, 0])
+    np.testing.assert_array_equal(align_to_labels(assignments, labels, 4), [1, 0, 2, 3, 1, 0])
+
+
+def test_balanced_order_makes_clusters_equally_frequent():
+    assignments = np.repeat([0, 1, 3], [900, 90, 10])  # no text of symbol 2
+    order = balanced_order(assignments, np.random.default_rng(0))
+    assert len(order) == 1000
+    assert all(abs(count - 1000 / 3) <= 2 for count in Counter(assignments[order]).values())
+    drawn = Counter(order.tolist())
+    assert max(drawn[i] for i in range(900)) == 1, "a large cluster is drawn without replacement"
+    assert len({i for i in drawn if i >= 990}) == 10, "a small one with replacement"
+
+
+def test_balanced_order_follows_its_generator():
+    assignments = np.random.default_rng(0).integers(0, 4, 50)
+    first, again, other = (balanced_order(assignments, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_whitening_means_that_fill_fewer_dimensions_than_components():
+    """Probabilities of three symbols sum to 1: two dimensions, and rounding makes the third's variance negative."""
+    means = np.random.default_rng(0).dirichlet([1, 1, 1], size=500).astype(np.float32)
+    clusters = Clusters.fit(means, 3, ClusteringSettings(features="whitened", num_components=3))
+    assert np.isfinite(clusters.features(means)).all()
+    assert set(clusters.assign(means)) == {0, 1, 2}

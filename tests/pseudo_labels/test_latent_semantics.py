@@ -1,0 +1,53 @@
+"""Latent semantics of token ids against scikit-learn's on the words, and the groups of texts that they find."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics import v_measure_score
+from sklearn.preprocessing import normalize
+
+from ldebm_hf.pseudo_labels.latent_semantics import LatentSemantics
+
+SPECIAL = (0, 1, 2)
+TOPICS = {0: range(10, 20), 1: range(20, 30), 2: range(30, 40)}
+
+
+@pytest.fixture
+def texts() -> tuple[list[list[int]], np.ndarray]:
+    """120 texts of token ids, each of one of three sets of ten words, and which set; 0 begins and 1 ends each."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 120)
+    return [[0, *rng.choice(TOPICS[label], rng.integers(4, 12)).tolist(), 1] for label in labels], labels
+
+
+def test_it_is_scikit_learns_analysis_of_the_words(texts):
+    """Cosines between texts; the directions themselves have arbitrary signs."""
+    token_ids, _ = texts
+    vectors = LatentSemantics(token_ids, SPECIAL, num_directions=8).of(token_ids)
+    words = [" ".join(f"w{token}" for token in ids[1:-1]) for ids in token_ids]
+    expected = TruncatedSVD(8, random_state=0).fit_transform(TfidfVectorizer().fit_transform(words))
+    expected = normalize(expected)
+    np.testing.assert_allclose(vectors @ vectors.T, expected @ expected.T, atol=1e-5)
+    assert vectors.dtype == np.float32
+
+
+def test_topics_are_what_it_sees(texts):
+    token_ids, labels = texts
+    semantics = LatentSemantics(token_ids[:80], SPECIAL)
+    kmeans = KMeans(3, n_init=5, random_state=0).fit(semantics.of(token_ids[:80]))
+    assert v_measure_score(labels[80:], kmeans.predict(semantics.of(token_ids[80:]))) > 0.95
+
+
+def test_order_padding_and_unknown_words_do_not_count(texts):
+    token_ids, _ = texts
+    semantics = LatentSemantics(token_ids, SPECIAL)
+    first = token_ids[0]
+    np.testing.assert_allclose(semantics.of([first]), semantics.of([[2, 2, *reversed(first), 99]]), atol=1e-6)
+    assert not semantics.of([[0, 99, 1], []]).any()
+
+
+def test_too_little_to_analyse_is_refused():
+    with pytest.raises(ValueError, match="2 texts of 2 words"):
+        LatentSemantics([[0, 10, 1], [0, 11, 1]], SPECIAL)

@@ -1,0 +1,56 @@
+"""Naive Bayes from few labels: by hand, at its fixed point, and on token ids."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from ldebm_hf.pseudo_labels.naive_bayes import HardEMNaiveBayes, WordClasses
+
+UNKNOWN = -100
+
+
+def test_unlabelled_examples_of_weight_0_leave_naive_bayes():
+    counts = csr_matrix(np.array([[2, 1], [0, 3], [5, 0], [1, 1]]))
+    labels = np.array([0, 1, -1, -1])
+    ignored = HardEMNaiveBayes(unlabelled_weight=1e-12).fit(counts, labels)
+    alone = HardEMNaiveBayes().fit(counts[:2], labels[:2])
+    np.testing.assert_allclose(ignored.predict_proba(counts), alone.predict_proba(counts), rtol=1e-6)
+    smoothed = (np.array([2, 1]) + 0.1) / 3.2
+    np.testing.assert_allclose(np.exp(alone.model.feature_log_prob_[0]), smoothed)
+
+
+# Tokens 0 and 1 are special; texts of class 0 have tokens 2 to 4, of class 1 tokens 5 to 7, of which texts with a
+# label have one alone.
+CHAIN = [[0, 2, 2, 1], [0, 2, 3, 1], [0, 2, 3, 4, 1], [0, 5, 5, 1], [0, 5, 6, 1], [0, 5, 6, 7, 1]]
+
+
+def test_labels_spread_along_words_that_texts_share():
+    labels = np.array([0, UNKNOWN, UNKNOWN, 1, UNKNOWN, UNKNOWN])
+    classes = WordClasses(CHAIN, labels, 2, ignored=(0, 1))
+    probabilities = classes.of([*CHAIN, [3], [7, 7]])
+    assert probabilities.dtype == np.float32
+    np.testing.assert_array_equal(probabilities.argmax(1), [0, 0, 0, 1, 1, 1, 0, 1])
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_texts_without_a_known_word_are_as_likely_as_their_class_and_change_nothing():
+    labels = np.array([0, 0, 0, 1, 1, UNKNOWN] + [UNKNOWN] * 10)
+    classes = WordClasses([*CHAIN, *[[0, 1]] * 10], labels, 2, ignored=(0, 1))
+    weights = np.array([3, 2.3])  # the last text is of class 1 and counts 0.3
+    np.testing.assert_allclose(classes.of([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
+
+
+def test_a_class_without_a_label_gets_no_text():
+    classes = WordClasses(CHAIN, np.array([0, UNKNOWN, UNKNOWN, 2, UNKNOWN, UNKNOWN]), 4, ignored=(0, 1))
+    probabilities = classes.of(CHAIN)
+    assert probabilities.shape == (6, 4) and (probabilities[:, [1, 3]] == 0).all()
+    np.testing.assert_array_equal(probabilities.argmax(1), [0, 0, 0, 2, 2, 2])
+
+
+@pytest.mark.parametrize("labels", [np.full(6, UNKNOWN), np.array([UNKNOWN] * 5 + [1])])
+def test_fewer_than_two_classes_are_refused(labels):
+    known = [] if labels.max() < 0 else [1]
+    with pytest.raises(ValueError, match=re.escape(f"labels must be of two classes at least, got {known}")):
+        WordClasses(CHAIN, labels, 2)

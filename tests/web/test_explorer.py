@@ -1,0 +1,246 @@
+"""An explorer of tiny models: what it answers, what it refuses and how, and that requests do not touch each other."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_model
+
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.web.explorer import Explorer
+from ldebm_hf.web.explorer_requests import BadRequest, Limits
+
+OBJECTS = ("red fruit", "bread")
+TEXTS = [f"{who} {does} {what}" for who in ("we", "you", "they") for does in ("like", "eat") for what in OBJECTS]
+SIZES = {
+    "embedding_size": 8,
+    "encoder_hidden_size": 8,
+    "decoder_hidden_size": 8,
+    "latent_size": 4,
+    "energy_hidden_size": 8,
+    "energy_num_blocks": 1,
+    "langevin_steps": 2,
+    "uniform_init_range": None,
+}
+NAMES = {0: "food", 1: "LABEL_1", 2: "LABEL_2"}
+
+
+def explorer_of(preset="consistent", **settings) -> Explorer:
+    tokenizer = build_tokenizer(TEXTS)
+    torch.manual_seed(1)
+    labels = {"id2label": NAMES} if preset not in ("vae", "rnn_lm") else {}
+    sizes = SIZES | {"vocab_size": len(tokenizer)} | labels | settings
+    if preset == "rnn_lm":
+        sizes = {name: value for name, value in sizes.items() if "latent" not in name and "energy" not in name}
+    model = LDEBMModel(LDEBMConfig.from_preset(preset, **sizes)).eval()
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.mul_(6)  # texts get different latents
+    return Explorer(model, tokenizer, TEXTS)
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return explorer_of()
+
+
+def test_written_texts_are_those_of_generate(explorer):
+    written = explorer.write(["food"], num_sentences=3, guidance_scale=2.0, seed=5)
+    options = {"class_labels": [0] * 3, "guidance_scale": 2.0, "suppress_tokens": [explorer.model.config.unk_token_id]}
+    ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(5))
+    assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    assert {one.asked for one in written} == {"food"}
+    batch = explorer.tokenizer([written[0].text], return_tensors="pt")
+    share, symbol = explorer.model.infer_symbols(**batch)[0].max(-1)
+    assert written[0].read == explorer.names[int(symbol)]
+    assert written[0].probability == pytest.approx(float(share), abs=1e-5)
+
+
+def test_what_the_model_reads_otherwise_is_written_again(explorer):
+    options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.4}
+    options |= {"suppress_tokens": [explorer.model.config.unk_token_id]}
+    ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(0))
+    name = explorer.names[2]
+    written = explorer.write([name], 6, temperature=1.5, min_label_probability=0.4)
+    assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    assert written != explorer.write([name], 6, temperature=1.5)
+    assert len(explorer.write([], 2, min_label_probability=0.9)) == 2, "nothing was asked for"
+
+
+def test_several_symbols_and_none(explorer):
+    names = list(explorer.names.values())
+    assert [one.asked for one in explorer.write(names[:2], 2)] == [names[0]] * 2 + [names[1]] * 2
+    assert [one.asked for one in explorer.write([], 2, temperature=1.0)] == [None, None]
+
+
+def test_seed_decides(explorer):
+    def draw(seed):
+        return explorer.write([], 6, temperature=1.5, seed=seed)
+
+    assert draw(3) == draw(3)
+    assert draw(3) != draw(4)
+
+
+def test_reading_finds_the_text_itself_and_sums_to_one(explorer):
+    found = explorer.read("  they eat\nbread ")
+    assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert found.neighbours[0].text == "they eat bread"
+    assert found.neighbours[0].distance == pytest.approx(0, abs=1e-4)
+    assert found.place == pytest.approx(explorer.map.places[TEXTS.index("they eat bread")], abs=1e-4)
+    assert found.notes == []
+
+
+def test_what_is_not_read_is_said(explorer):
+    notes = explorer.read("we like quarks " + "bread " * 60).notes
+    assert notes[0] == "The model does not know 1 of the 63 words: quarks."
+    assert notes[1].startswith("Only the first 38 of the 63 words")
+
+
+def test_decoding_at_a_place_and_between_texts(explorer):
+    x, y = explorer.map.places[0]
+    found = explorer.decode_at(float(x), float(y))
+    latent = torch.tensor(explorer.map.latent_at(x, y)[None], dtype=torch.float32)
+    ids = explorer.model.generate(latents=latent, suppress_tokens=[explorer.model.config.unk_token_id])
+    assert found.text == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)[0]
+    low, high = explorer.map.limits
+    for corner in (low, high):  # as a page rounds them
+        explorer.decode_at(*(float(np.sign(value) * np.ceil(abs(value) * 1000) / 1000) for value in corner))
+    steps = explorer.interpolate(TEXTS[0], TEXTS[-1], 5)
+    assert [step.share for step in steps] == [0, 0.25, 0.5, 0.75, 1]
+    assert steps[0].text == explorer.read(TEXTS[0]).reconstruction
+    middle = np.mean([steps[0].place, steps[-1].place], axis=0)
+    assert steps[2].place == pytest.approx(middle.tolist(), abs=1e-5)
+
+
+def test_reverse_diffusion_is_the_models_trajectory(explorer):
+    found = explorer.reverse_diffusion(["food"], num_latents=3, guidance_scale=1.0, seed=2)
+    states = explorer.model.sample_latents(
+        class_labels=[0] * 3, guidance_scale=1.0, generator=torch.Generator().manual_seed(2), return_trajectory=True
+    ).trajectory
+    assert found.places.shape == (explorer.model.config.num_levels + 1, 3, 2)
+    np.testing.assert_allclose(found.places[-1], explorer.map.plane.project(states[-1].numpy()), atol=1e-5)
+    assert [len(texts) for texts in found.texts] == [1] * len(states)
+    last = explorer.model.generate(latents=states[-1, :1], suppress_tokens=[explorer.model.config.unk_token_id])
+    assert found.texts[-1] == explorer.tokenizer.batch_decode(last, skip_special_tokens=True)
+
+
+def test_completions_keep_what_is_there(explorer):
+    found = explorer.complete("we <mask> bread", num_completions=2)
+    assert len(found) == 2
+    assert all(one.words[0] == "we" and one.words[-1] == "bread" for one in found)
+
+
+@pytest.mark.parametrize(
+    ("request_of", "said"),
+    [
+        (lambda e: e.write(["weather"]), "There is no symbol called weather. Symbols: food"),
+        (lambda e: e.write(["food"], 21), "number of sentences must be a whole number from 1 to 20, and not 21"),
+        (lambda e: e.write([], 2.5), "whole number from 1 to 20, and not 2.5"),
+        (lambda e: e.write([], None), "whole number from 1 to 20, and not empty"),
+        (lambda e: e.write(["food"], 2, min_label_probability=1.5), "least probability must be a number from 0 to 1"),
+        (lambda e: e.write([], 2, temperature=math.nan), "temperature must be a number from 0 to 2, and not nan"),
+        (lambda e: e.write(["food"], 2, guidance_scale=99), "guidance must be a number from 0 to 20"),
+        (lambda e: e.write([], 2, seed=-1), "seed must be a whole number from 0"),
+        (lambda e: e.read("  "), "Please write something: the text is empty"),
+        (lambda e: e.read(None), "Please write something"),
+        (lambda e: e.read("a" * 401), "may have 400 characters at most, and this one has 401"),
+        (lambda e: e.read("we <s> bread"), "must not hold <s>, which the model uses itself"),
+        (lambda e: e.decode_at(1e6, 0), "x must be a number from"),
+        (lambda e: e.decode_at("here", 0), "x must be a number from .*, and not 'here'"),
+        (lambda e: e.interpolate("we", "", 5), "the second text is empty"),
+        (lambda e: e.interpolate("we", "you", 50), "number of steps must be a whole number from 3 to 12"),
+        (lambda e: e.complete("we like bread"), "Write <mask> for a missing word .* this text has none"),
+        (lambda e: e.complete("we " + "<mask> " * 9), "at most 8 in all; this text has 9"),
+        (lambda e: e.complete("bread " * 39 + "<mask>"), "may have 38 words at most"),
+    ],
+)
+def test_bad_requests_are_refused_in_a_sentence(explorer, request_of, said):
+    with pytest.raises(BadRequest, match=said):
+        request_of(explorer)
+
+
+def test_too_many_symbols(explorer):
+    strict = Explorer(explorer.model, explorer.tokenizer, TEXTS, limits=Limits(symbols=1))
+    with pytest.raises(BadRequest, match="choose 1 symbols at most; these are 2"):
+        strict.write(list(strict.names.values())[:2])
+
+
+def test_unnamed_symbols_get_the_names_of_their_words(explorer):
+    used = set(explorer.map.symbols.tolist())
+    for symbol, name in explorer.names.items():
+        assert name.startswith("LABEL_") == (symbol not in used and symbol != 0)
+    assert explorer.model.config.id2label == NAMES  # the checkpoint's own stay
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"label_guidance": 3.0}, 3.0),
+        ({"label_guidance": None, "energy_temperature": "unit"}, 1.0),
+        ({"label_guidance": 500.0}, 20.0),
+    ],
+)
+def test_default_guidance_is_the_models(settings, expected):
+    assert explorer_of(**settings).default_guidance == pytest.approx(expected)
+
+
+def test_threads_get_what_each_would_get_alone(explorer):
+    alone = [explorer.write([], 4, temperature=1.0, seed=seed) for seed in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda seed: explorer.write([], 4, temperature=1.0, seed=seed), range(12)))
+    assert together == alone
+
+
+def test_prior_without_symbols_or_levels():
+    explorer = explorer_of("vae")
+    assert not explorer.has_symbols and not explorer.has_levels
+    assert explorer.read(TEXTS[0]).probabilities is None
+    assert explorer.decode_at(0, 0).symbol is None
+    with pytest.raises(BadRequest, match="no symbols to ask for"):
+        explorer.write(["food"])
+    with pytest.raises(BadRequest, match="sampled in one go"):
+        explorer.reverse_diffusion()
+
+
+def test_language_model_writes_and_completes_alone():
+    explorer = explorer_of("rnn_lm")
+    assert len(explorer.write([], 2)) == 2
+    assert len(explorer.complete("we <mask> bread", num_completions=1)) == 1
+    for request_of in (lambda: explorer.read("we"), lambda: explorer.decode_at(0, 0), explorer.reverse_diffusion):
+        with pytest.raises(BadRequest, match="without a latent"):
+            request_of()
+
+
+def saved(explorer, folder) -> str:
+    explorer.model.save_pretrained(folder)
+    explorer.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def test_checkpoint_brings_its_texts_or_writes_some(explorer, tmp_path):
+    checkpoint = saved(explorer, tmp_path / "model")
+    own = Explorer.from_checkpoint(checkpoint, num_texts=7)
+    assert own.origin == "texts that the model wrote itself" and len(own.map.texts) == 7
+    (tmp_path / "model" / "texts.txt").write_text("we eat bread\n\nyou like bread\n", encoding="utf-8")
+    given = Explorer.from_checkpoint(checkpoint)
+    assert given.map.texts == ["we eat bread", "you like bread"]
+    assert given.origin == "texts that come with the checkpoint" and given.examples == given.map.texts
+    (tmp_path / "model" / "texts.txt").rename(tmp_path / "model" / "written.txt")
+    (tmp_path / "model" / "examples.txt").write_text("they like red fruit\n", encoding="utf-8")
+    written = Explorer.from_checkpoint(checkpoint)
+    assert written.map.texts == given.map.texts and written.origin == "texts that the model wrote itself"
+    assert written.examples == ["they like red fruit"]
+
+
+def test_no_checkpoint_and_one_of_points(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        Explorer.from_checkpoint(tmp_path / "nothing")
+    config = LDEBMConfig.from_preset("vae", modality="point", latent_size=2, point_hidden_size=4)
+    LDEBMModel(config).save_pretrained(tmp_path / "points")
+    with pytest.raises(ValueError, match="points must be a model of texts without contexts, got one of points"):
+        Explorer.from_checkpoint(tmp_path / "points")
+    in_contexts = tiny_model(context_size=6, context_hidden_size=5, context_turns=3)
+    with pytest.raises(ValueError, match="model must be .* without contexts, got one of texts in contexts"):
+        Explorer(in_contexts, None, ["a", "b"])
