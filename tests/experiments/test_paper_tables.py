@@ -8,7 +8,7 @@ from ldebm_hf import build_tokenizer
 from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
 
 

@@ -6,7 +6,7 @@ import pytest
 from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus, load_jericho
 from ldebm_hf.training import load_settings
 
-RECIPE = Path(__file__).resolve().parents[2] / "examples" / "recipes" / "jericho.yaml"
+RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "jericho.yaml"
 
 
 def room(game, name, text, variant=0) -> dict:

@@ -8,7 +8,7 @@ import pytest
 from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus, load_smd, read_smd
 from ldebm_hf.training import load_settings
 
-RECIPE = Path(__file__).resolve().parents[2] / "examples" / "recipes" / "smd.yaml"
+RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "smd.yaml"
 
 
 def entry(intent, *texts):
