@@ -200,7 +200,7 @@ class DiffusionPrior(Prior):
 
     def log_prob(self, latents: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """Not in closed form: raises ValueError."""
-        raise ValueError('prior="diffusion" has no density in closed form, because its normalisers are unknown')
+        raise ValueError('prior="diffusion" has no normalised density in closed form: its normalisers are unknown')
 
     def log_density(
         self,

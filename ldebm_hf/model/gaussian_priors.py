@@ -110,18 +110,18 @@ class MixturePrior(PriorWithCodes):
     card_description = "model with a latent variable (prior: mixture)"
     exclusive_settings = ("dispersion_weight",)
 
-    @classmethod
-    def validate(cls, config: LDEBMConfig) -> None:
-        super().validate(config)
-        allowed = f"a multiple of num_code_variables={config.num_code_variables}"
-        require(config.latent_size % config.num_code_variables == 0, "latent_size", config.latent_size, allowed)
-
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         shape = (config.num_code_variables, config.code_categories, config.latent_size // config.num_code_variables)
         self.codes = CodeDistribution(config)
         self.means = nn.Parameter(torch.empty(shape))
         self.log_variances = nn.Parameter(torch.empty(shape))
+
+    @classmethod
+    def validate(cls, config: LDEBMConfig) -> None:
+        super().validate(config)
+        allowed = f"a multiple of num_code_variables={config.num_code_variables}"
+        require(config.latent_size % config.num_code_variables == 0, "latent_size", config.latent_size, allowed)
 
     def init_tensors(self) -> None:
         """Draw the components' means from N(0, 1), and let their variances be 1."""
