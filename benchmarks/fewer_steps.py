@@ -21,7 +21,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
-from ldebm_hf.model.noise_schedule import LevelTables
+from ldebm_hf.model.noise_schedule import LevelConstants
 from ldebm_hf.scores import energy_distance
 from ldebm_hf.training import DivergenceError
 
@@ -58,7 +58,7 @@ def set_sampler(model: LDEBMModel, settings: dict) -> None:
     """Make a model sample as `settings` say."""
     for name, value in settings.items():
         setattr(model.config, name, value)
-    model.prior.levels = LevelTables(model.config).to(model.device)
+    model.prior.levels = LevelConstants(model.config).to(model.device)
 
 
 def compare_samplers(model: LDEBMModel, tokenizer, corpus, num_samples: int) -> dict[str, dict]:

@@ -11,7 +11,7 @@ from published_style import PublishedStyle
 from torch.nn.utils import parametrize
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.model.energy import TiltedNetwork
+from ldebm_hf.model.energy import FrozenNetwork
 
 BATCH_SIZE = 128
 NUM_SAMPLES = 1024
@@ -68,8 +68,8 @@ def _matrix_products(model, rounds: int) -> list[Comparison]:
     level = torch.randint(0, model.config.num_levels, (num_rows,), device=model.device)
     weight = torch.ones(num_rows, 1, device=model.device)
     states = torch.randn(num_rows, model.config.latent_size, device=model.device)
-    plain: TiltedNetwork = model.prior.energy.tilted(level, weight)
-    compiled = model.prior.energy.tilted(level, weight, compile=True)
+    plain: FrozenNetwork = model.prior.energy.frozen_copy(level, weight)
+    compiled = model.prior.energy.frozen_copy(level, weight, compile=True)
     layers = [plain.latent_hidden, plain.latent_output, plain.merge, *plain.blocks, plain.head]
     weights = [layer[0] for layer in layers]
     inputs = [torch.randn(num_rows, weight.shape[1], device=model.device) for weight in weights]
@@ -81,7 +81,7 @@ def _matrix_products(model, rounds: int) -> list[Comparison]:
                 features @ weight.T
                 gradient @ weight
 
-    def chain(energy: TiltedNetwork) -> None:
+    def chain(energy: FrozenNetwork) -> None:
         for _ in range(50):
             energy.gradient(states)
 

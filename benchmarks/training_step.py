@@ -27,9 +27,8 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
-from ldebm_hf.model.decoders import TextDecoder
-from ldebm_hf.model.encoders import TextEncoder
 from ldebm_hf.model.objective import reconstruction_loss
+from ldebm_hf.model.text_modality import TextDecoder, TextEncoder
 from ldebm_hf.training.batches import TokenizedSplit, to_device
 from ldebm_hf.training.optimization import clip_gradients, make_optimizer
 from ldebm_hf.training.settings import TrainingSettings

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
 def load(checkpoint: str) -> tuple[LDEBMModel, AutoTokenizer]:
     find_checkpoint(checkpoint)
     model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    if model.config.modality == "point":
+    if not model.modality.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points, which has no words to complete")
     return model, AutoTokenizer.from_pretrained(checkpoint)
 

@@ -190,7 +190,7 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     folder = Path(options.checkpoint)
     find_checkpoint(options.checkpoint)
     model, tokenizer = load_for_scoring(options.checkpoint)
-    if model.config.modality == "point":
+    if not model.modality.reads_texts:
         raise ValueError(f"{folder} holds a model of points: examples/synthetic.py scores it")
     settings = settings_of(options.checkpoint)
     if settings is None:
@@ -205,7 +205,7 @@ def score_checkpoint(options: argparse.Namespace) -> None:
     of_clusters = (corpus, model.config.num_labels, options.split, options.seeds[0])
     clusters = {name: {"0": text_cluster_scores(name, *of_clusters)} for name in options.text_clusters}
     common = {"split": options.split, "seed": options.seeds[0], "show_progress": True}
-    scores = reading_scores(model, tokenizer, corpus, **common) if model.config.prior != "none" else {}
+    scores = reading_scores(model, tokenizer, corpus, **common) if model.config.has_latent else {}
     if model.config.context_size:
         scores |= score_responses(model, tokenizer, corpus, options.word_vectors, **common)[0]
         print(f"word vectors: {scoring_options(options).vectors}\n")

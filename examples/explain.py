@@ -28,6 +28,7 @@ from ldebm_hf.baselines.topic_models import compare_with_lda
 from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.model.explanation import Explanation
+from ldebm_hf.model.modalities import MODALITIES
 from ldebm_hf.reports.symbol_report import make_report, without_texts, write_report
 from ldebm_hf.reports.text_table import text_table
 from ldebm_hf.training.publishing import CARD, write_card
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     find_checkpoint(options.checkpoint)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     model.require_symbols()
-    if model.config.modality == "point":
+    if not model.modality.reads_texts:
         raise ValueError(f"{options.checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if options.names:
@@ -136,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():
         print(f"  python examples/explain.py {options.checkpoint} --names 0='a name of yours'   # or --auto_names")
     some = max(explanation.symbols, key=lambda symbol: symbol.num_texts)
-    if explanation.modality == "document":
+    if model.modality.is_bag_of_words:
         print(f'  python examples/classify.py {options.checkpoint} --text "a text of your own"')
         return
     script = "respond.py" if model.config.context_size else "generate.py"
@@ -202,7 +203,7 @@ def topics_beside_lda(
 ) -> dict[str, Any] | None:
     """Scores of what a model of documents writes for the symbols that have texts; none without two words."""
     topics = [symbol.generated for symbol in explanation.symbols if symbol.num_texts]
-    if explanation.modality != "document" or len(topics[0]) < 2:
+    if not MODALITIES[explanation.modality].is_bag_of_words or len(topics[0]) < 2:
         return None
     train, both = (at_most(split_of(corpus, name), options.max_texts, options.seed) for name in ("train", "all"))
     return compare_with_lda(topics, train.texts, both.texts, tokenizer, seed=options.seed)
@@ -235,7 +236,7 @@ def print_symbols(explanation: Explanation) -> None:
     symbols = sorted(explanation.symbols, key=lambda symbol: -symbol.num_texts)
     sure = ["-" if symbol.confidence is None else f"{symbol.confidence:.0%}" for symbol in symbols]
     words = [[item.word for item in symbol.words] for symbol in symbols]
-    if explanation.modality == "document" and symbols[0].generated:
+    if MODALITIES[explanation.modality].is_bag_of_words and symbols[0].generated:
         words = [symbol.generated for symbol in symbols]
     columns = {
         "symbol": [str(symbol.id) for symbol in symbols],

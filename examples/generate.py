@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
     find_checkpoint(options.checkpoint)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    if model.config.modality == "point":
+    if not model.modality.reads_texts:
         raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
     if model.config.context_size:
         raise ValueError(f"{options.checkpoint} holds a model with contexts: examples/respond.py answers with it")
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     # 1. What to ask for, and sentences for it.
-    decoding = {"num_beams": options.num_beams} if model.modality.writes_in_turn or options.num_beams != 1 else {}
+    decoding = {"num_beams": options.num_beams} if model.modality.is_autoregressive or options.num_beams != 1 else {}
     if options.do_sample:  # else as the model has it: one without a latent samples
         decoding["do_sample"] = True
     for name in ("temperature", "guidance_scale", "min_label_probability"):
@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
 
     # 3. A reconstruction or two.
-    has_latent = model.config.prior != "none"
+    has_latent = model.config.has_latent
     if corpus is not None and has_latent:
         print("\nTexts of the validation split, written again from their latents:")
         print_readings(model, tokenizer, corpus.validation.texts[:3])

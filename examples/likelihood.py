@@ -60,9 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 1. The model, and the data that it was not trained on.
     model = load_whole(options.checkpoint)
-    is_text = model.config.modality == "text"
+    is_text = model.modality.reads_texts
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
-    if model.config.modality == "document":
+    if model.modality.is_bag_of_words:
         raise ValueError(f"{options.checkpoint} holds a model of documents: likelihoods are of texts and points")
     split = load_settings(["--config", str(recipe)]).load_corpus().splits.get(options.split)
     if split is None:

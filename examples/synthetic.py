@@ -42,6 +42,7 @@ from ldebm_hf.experiments.experiments import (
     table,
 )
 from ldebm_hf.files.atomic import replace_folder, write_text
+from ldebm_hf.model.modalities import MODALITIES
 from ldebm_hf.reports.plots import plot_densities, plot_evolution, plot_symbols
 from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
@@ -221,7 +222,7 @@ def draw(samples: dict[str, PointSamples], curves: dict[str, dict], folder: Path
 def score_run(run: Path, figures_dir: Path | None) -> None:
     """Score and draw a model of points that `examples/train.py` trained."""
     settings = Settings.from_dict(yaml.safe_load((run / "settings.yaml").read_text("utf-8")))
-    if settings.modality != "point":
+    if MODALITIES[settings.modality].reads_texts:
         raise ValueError(f"{run} holds a model of texts: see examples/generate.py")
     corpus, distribution = settings.load_corpus(), POINT_DISTRIBUTIONS.get(settings.data.source)
     samples = draw_samples(LDEBMModel.from_pretrained(run), corpus.validation, NUM_SAMPLES)

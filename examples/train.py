@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
     trainer.say(f"  python examples/{script} {folder}{options}")
-    if config.has_symbols and settings.modality != "point":
+    if config.has_symbols and config.modality_class.reads_texts:
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
 from ldebm_hf.model.diffusion_prior import DiffusionPrior
-from ldebm_hf.model.energy import tilt
+from ldebm_hf.model.energy import weighted_energy
 
 
 class QuadraticEnergy(nn.Module):
@@ -20,7 +20,7 @@ class QuadraticEnergy(nn.Module):
     def forward(self, scaled, level):
         return -self.curvature * scaled.square().sum(-1, keepdim=True) / 2
 
-    def tilted(self, level, free_energy_weight, logit_weight):
+    def frozen_copy(self, level, free_energy_weight, logit_weight):
         self.weight = free_energy_weight
         return self
 
@@ -28,7 +28,7 @@ class QuadraticEnergy(nn.Module):
         return -self.curvature * self.weight * scaled
 
     def value_and_gradient(self, scaled):
-        return tilt(self(scaled, None), self.weight), self.gradient(scaled)
+        return weighted_energy(self(scaled, None), self.weight), self.gradient(scaled)
 
 
 def quadratic_prior(preset, size, curvature, **settings) -> DiffusionPrior:

@@ -150,7 +150,7 @@ def generation_scores(
         The scores, and the samples by way of writing, the first of which is `""`.
     """
     scores: Scores = {}
-    if model.config.prior != "none":
+    if model.config.has_latent:
         reading = read_texts(model, tokenizer, real.held_out, seed=seed, show_progress=show_progress)
         scores |= reconstruction_scores(reading) | (information_scores(reading) if model.has_symbols else {})
     of_all, of_as_many = real.language_models(settings, shared_folder, show_progress)
@@ -158,7 +158,7 @@ def generation_scores(
     common = {"seed": seed, "show_progress": show_progress}
     judging = {"vocabulary": words_of(real.training), "folder": folder, "show_progress": show_progress}
     samples = {}
-    for way, options in ({"": {}} | (settings.ways if model.config.prior != "none" else {})).items():
+    for way, options in ({"": {}} | (settings.ways if model.config.has_latent else {})).items():
         decoding = {name: value for name, value in options.items() if name != "latents"}
         if "latents" in options:
             decoding["latents"] = training_latents(model, tokenizer, real, settings.num_drawn, **common)
@@ -218,7 +218,7 @@ def draw_samples(
     language model without latents by drawing every word, as published; kept in a file of `folder`, which a killed call
     goes on with.
     """
-    if model.config.prior == "none":
+    if not model.config.has_latent:
         decoding = {"do_sample": True, "top_k": 0} | decoding
     way = [f"{name}={value}" for name, value in decoding.items()]
     if latents is not None:

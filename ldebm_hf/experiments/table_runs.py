@@ -210,7 +210,7 @@ def score_responses(
         vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
     scores, shown = {}, {}
     for way, decoding in ({"": {}} | (ways or {})).items():
-        if "num_candidates" in decoding and model.config.prior == "none":
+        if "num_candidates" in decoding and not model.config.has_latent:
             continue  # without latents all candidates are the same
         written = write_responses(
             model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress, **decoding

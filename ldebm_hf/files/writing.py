@@ -159,5 +159,4 @@ def _check_arguments(path: Path, num_samples: int, batch_size: int, seed: int, g
 
 
 def _sampler_options(model: LDEBMModel) -> dict[str, str]:
-    options = model.prior.sampler_options if model.config.prior == "diffusion" else {}
-    return {name: str(value) for name, value in options.items()}
+    return {name: str(value) for name, value in model.prior.sampler_options.items()}

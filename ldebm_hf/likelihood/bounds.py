@@ -1,4 +1,4 @@
-"""How likely data are under a model whose latent is integrated out."""
+"""Importance-weighted bounds on the log-likelihood log p(x) of a model, whose latent is integrated out."""
 
 import math
 from collections.abc import Iterator
@@ -8,31 +8,37 @@ from functools import partial
 import torch
 
 from ..model.modeling_ldebm import LDEBMModel
-from ..model.packing import text_lengths
 from ..model.posteriors import Posterior
+from ..model.recurrent import text_lengths
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
 
-FIRST_WIDENING = 1.3  # of the encoder's standard deviations, by which a proposal that is to be fitted starts
-WIDENING = 1.1  # of the fitted ones: weights need a proposal that is wider than the posterior
-LEAST_FITTED = 25  # samples of a round
-FITTED_SHARE = 0.2  # of a round's samples that its tempered weights leave as effective
-UNFITTED_SHARE = 0.1  # of samples that still come from the first proposal, for tails that a fitted one does not reach
+FIRST_WIDENING = 1.3  # factor of the encoder's standard deviations in the first proposal
+WIDENING = 1.1  # factor of a fitted proposal's standard deviations, as a proposal should be wider than the posterior
+LEAST_FITTED = 25  # smallest number of samples that a proposal is fitted to
+FITTED_SHARE = 0.2  # effective fraction of these samples, to which their weights are tempered
+UNFITTED_SHARE = 0.1  # fraction of samples from the first proposal, for tails that a fitted one does not reach
 
 
 @dataclass(frozen=True)
 class LikelihoodSettings:
     """
+    How many samples an estimate takes, and of what.
+
     Args:
-        num_posterior_samples (`int`, *optional*, defaults to 500): S, latents per example.
-        num_fitting_rounds (`int`, *optional*, defaults to 2): How often, before these samples are drawn, the Gaussian
-            that they come from is fitted to the true posterior by half as many. 0 draws from the encoder's
-            q(z|x), as is usual, which a model trained with a small `kl_weight` makes too narrow for a tight bound.
+        num_posterior_samples (`int`, *optional*, defaults to 500): Number S of latents per example.
+        num_fitting_rounds (`int`, *optional*, defaults to 2): How often the Gaussian from which these latents are
+            drawn is first fitted to the true posterior, with half as many samples each time. 0 draws from the
+            encoder's q(z|x), as is usual, which is too narrow for a tight bound if the model was trained with a small
+            `kl_weight`.
         num_annealed_samples (`int`, *optional*, defaults to 32): Samples per example whose normalisers are annealed
-            (diffusion prior of several levels).
+            (diffusion prior with several levels).
         num_temperatures (`int`, *optional*, defaults to 200): Temperatures of that annealing.
-        memory_budget (`int`, *optional*, defaults to 256): Mebibytes for the decoder's logits. Decides speed, and the
-            last bits of results.
+        memory_budget (`int`, *optional*, defaults to 256): Memory for the decoder's logits in mebibytes. It affects
+            the speed, and the last bits of results.
+
+    Raises:
+        ValueError: If a number is too small.
     """
 
     num_posterior_samples: int = 500
@@ -63,31 +69,32 @@ def estimate_log_likelihood(
 ) -> LikelihoodEstimate:
     r"""
     log 1/S Σ_s p(x|z_s) p(z_s) / r(z_s), z_s ~ r(z): in expectation a lower bound on log p(x) that grows with S (Burda
-    et al., ICLR 2016), for every prior. r is the encoder's q(z|x), or nine parts of a Gaussian that earlier samples
-    chose for being closer to the posterior p(z|x) and one part of q(z|x), widened, which bounds the weights where the
-    posterior has heavier tails than that Gaussian (a defensive mixture: Hesterberg, 1995); the bound is as valid with
-    it. Without a latent it is log p(x) itself.
+    et al., ICLR 2016), for every prior. The proposal r is the encoder's q(z|x) or, after fitting rounds, a mixture
+    of nine parts of a Gaussian fitted to the posterior p(z|x) and one part of a widened q(z|x), which bounds the
+    weights where the posterior has heavier tails than the fitted Gaussian (a defensive mixture: Hesterberg, 1995). The
+    bound is valid with either. Without a latent the result is log p(x) itself.
 
-    The diffusion prior's p(z) is itself estimated, as `diffusion_likelihood` says, from below (`lower`) and from above
-    (`upper`); for all other priors the two agree, for a single level but for its one normaliser.
+    The diffusion prior's p(z) is itself estimated, from below (`lower`) and from above (`upper`), as `latent_density`
+    explains. For all other priors the two are equal; with a single level they differ by the uncertainty of its one
+    normaliser.
 
     Args:
         model ([`LDEBMModel`]): In evaluation mode.
-        settings ([`LikelihoodSettings`], *optional*): How many samples, and of what.
-        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y: the bound is then on
+        settings ([`LikelihoodSettings`], *optional*): Numbers of samples.
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y. If given, the bound is on
             log p(x, y) = log E[p(x|z) p(y|z)].
-        annealing ([`Annealing`], *optional*): Of the diffusion prior, with its own `num_temperatures`; default what
-            `prepare_annealing` finds.
+        annealing ([`Annealing`], *optional*): How to anneal the diffusion prior's levels, with its own
+            `num_temperatures`; default: what `prepare_annealing` finds.
         generator (`torch.Generator`, *optional*): Source of all noise.
-        inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them; with their contexts c
-            for a model of such, whose log p(x|c) it then is.
+        inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them. With contexts c, for a
+            model with contexts, the estimate is of log p(x|c).
 
     Returns:
-        [`LikelihoodEstimate`] in nats per example. Of a text, all words and the end are counted; points are measured
-        in their own units.
+        [`LikelihoodEstimate`] in nats per example. Of a text, all words and the end mark are counted; of points, the
+        density in the units of `points`.
 
     Raises:
-        ValueError: For a model in training mode, and for `class_labels` that the model does not have.
+        ValueError: If the model is in training mode, or does not have a symbol of `class_labels`.
     """
     settings = settings or LikelihoodSettings()
     if model.training:
@@ -97,7 +104,7 @@ def estimate_log_likelihood(
     proposal = model.posterior(**inputs)
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
-    if model.config.prior == "diffusion" and annealing is None:
+    if not model.prior.has_exact_density and annealing is None:
         annealing = prepare_annealing(
             model.prior, settings.num_temperatures, context=proposal.context, generator=generator
         )
@@ -106,7 +113,7 @@ def estimate_log_likelihood(
         inputs = {**inputs, "lengths": text_lengths(inputs["input_ids"], mask, model.config.pad_token_id)}
     draw = partial(_draw, model, settings, class_labels, annealing, generator, inputs)
 
-    num_samples, proposals = settings.num_posterior_samples if model.config.total_latent_size else 1, [proposal]
+    num_samples, proposals = settings.num_posterior_samples if model.config.has_latent else 1, [proposal]
     if model.config.gaussian_size and settings.num_fitting_rounds:
         wide = _widen(proposal, FIRST_WIDENING)
         proposals = [wide]
@@ -115,7 +122,7 @@ def estimate_log_likelihood(
     samples = draw(proposals, num_samples)
     if samples.paths is None:
         estimate = LikelihoodEstimate.from_exact_weights(samples.log_factors + samples.log_prior)
-        return estimate if model.config.total_latent_size else replace(estimate, effective_samples=None)
+        return estimate if model.config.has_latent else replace(estimate, effective_samples=None)
     num_annealed = settings.num_annealed_samples
     return anneal_paths(model.prior, annealing, samples.paths, samples.log_factors, num_annealed, generator)
 
@@ -124,9 +131,9 @@ def importance_weighted_bound(
     model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | None = None, **inputs
 ) -> torch.Tensor:
     """
-    The importance-weighted bound on log p(x) with `num_samples` of the encoder's q(z|x), `(batch_size,)` nats; with
-    one the evidence lower bound. It is the `lower` of [`estimate_log_likelihood`] without fitting rounds, and takes
-    what that takes.
+    The importance-weighted bound on log p(x) in nats, `(batch_size,)`, with `num_samples` samples of the encoder's
+    q(z|x); with one sample the evidence lower bound. It is the `lower` of [`estimate_log_likelihood`] without fitting
+    rounds; `inputs` as there.
     """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
@@ -137,11 +144,13 @@ def importance_weighted_bound(
 @dataclass(frozen=True)
 class _Samples:
     """
+    Latents drawn from a proposal r, with their weights.
+
     Args:
-        latents (`torch.Tensor` of shape `(batch_size, S, total_latent_size)`): z_s of a proposal r, or a mixture's.
+        latents (`torch.Tensor` of shape `(batch_size, S, total_latent_size)`): z_s.
         log_factors (`torch.Tensor` of shape `(batch_size, S)`): log p(x|z) / r(z), or log p(x|z) p(y|z) / r(z).
-        log_prior (`torch.Tensor` of shape `(batch_size, S)`): log p(z); of the diffusion prior a guess.
-        paths ([`DiffusionPaths`], *optional*): Its paths.
+        log_prior (`torch.Tensor` of shape `(batch_size, S)`): log p(z), for the diffusion prior a guess of it.
+        paths ([`DiffusionPaths`], *optional*): Diffusion paths from the latents, for the diffusion prior.
     """
 
     latents: torch.Tensor
@@ -153,7 +162,7 @@ class _Samples:
 def _draw(
     model, settings, class_labels, annealing, generator, inputs, proposals: list[Posterior], num_samples: int
 ) -> _Samples:
-    """Samples of a proposal, or of a mixture of one with a second that has `UNFITTED_SHARE` of them; weighed."""
+    """Weighted samples of a proposal, or of a mixture in which a second proposal has `UNFITTED_SHARE` of them."""
     counts = [num_samples]
     if len(proposals) > 1:
         num_unfitted = max(1, round(UNFITTED_SHARE * num_samples))
@@ -191,14 +200,14 @@ def _repeat(posterior: Posterior, times: int) -> Posterior:
 
 
 def _widen(posterior: Posterior, factor: float) -> Posterior:
-    """With standard deviations `factor` times as large."""
+    """The posterior with standard deviations `factor` times as large."""
     return replace(posterior, log_variance=posterior.log_variance + 2 * math.log(factor))
 
 
 def _fit(proposal: Posterior, samples: _Samples) -> Posterior:
     """
-    A proposal with the moments of its weighted samples as its Gaussian part, its code as it is. Weights are tempered
-    first, so that a few samples do not decide.
+    The proposal with its Gaussian part fitted to the moments of its weighted samples. Weights are tempered first, so
+    that no few samples dominate.
     """
     log_weights = samples.log_factors + samples.log_prior
     weights = temper(log_weights, FITTED_SHARE * log_weights.shape[1]).softmax(-1)[..., None].to(proposal.mean.dtype)
@@ -211,23 +220,20 @@ def _fit(proposal: Posterior, samples: _Samples) -> Posterior:
 def _conditional_log_likelihood(
     model: LDEBMModel, latents: torch.Tensor, num_samples: int, memory_budget: int, inputs: dict
 ) -> torch.Tensor:
-    """log p(x|z) of `num_samples` latents per example, those of an example side by side, `(num_rows,)`."""
-    of_rows = []
-    for rows in _pieces(model, len(latents), memory_budget, inputs):
+    """log p(x|z) of latents, `(num_rows,)`, of which `num_samples` consecutive ones belong to each example."""
+    log_likelihoods = []
+    for rows in _row_ranges(model, len(latents), memory_budget, inputs):
         example = torch.arange(rows.start, rows.stop, device=latents.device) // num_samples
-        piece = {name: value[example] for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+        selected = {name: value[example] for name, value in inputs.items() if isinstance(value, torch.Tensor)}
         for name in ("lengths", "context_lengths"):
             if inputs.get(name) is not None:
-                piece[name] = [inputs[name][i] for i in example.tolist()]
-        of_rows.append(model.conditional_log_likelihood(latents[rows.start : rows.stop], **piece))
-    return torch.cat(of_rows).double()
+                selected[name] = [inputs[name][i] for i in example.tolist()]
+        log_likelihoods.append(model.conditional_log_likelihood(latents[rows.start : rows.stop], **selected))
+    return torch.cat(log_likelihoods).double()
 
 
-def _pieces(model: LDEBMModel, num_rows: int, memory_budget: int, inputs: dict) -> Iterator[range]:
-    """Ranges of rows whose logits, with a copy or two, fit into the budget."""
-    if model.config.modality == "point":
-        numbers_per_row = 4 * model.config.point_hidden_size
-    else:
-        numbers_per_row = 3 * max(inputs["lengths"]) * model.config.vocab_size
+def _row_ranges(model: LDEBMModel, num_rows: int, memory_budget: int, inputs: dict) -> Iterator[range]:
+    """Ranges of rows that the decoder can score at once within the memory budget."""
+    numbers_per_row = model.modality.numbers_per_row(inputs.get("lengths"))
     size = max(1, memory_budget * 2**20 // (4 * numbers_per_row))
     yield from (range(start, min(start + size, num_rows)) for start in range(0, num_rows, size))

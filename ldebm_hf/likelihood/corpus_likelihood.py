@@ -1,9 +1,9 @@
-"""The likelihood of a whole data set, into one file: in chunks, resumable after a kill at any moment."""
+"""The log-likelihood of a whole data set, written to one file in chunks, and resumable after an interruption."""
 
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,39 +28,40 @@ DECISIVE_CONSTANTS = {
     annealed_importance: ("LARGEST_STEP", "SMALLEST_STEP", "SOUGHT_ACCEPTANCE"),
     langevin: ("NOISE_BLOCK",),
 }
-"""By module what no setting says and decides figures all the same; chunks of one file must not differ in it."""
-SHORTEST_TEXT = 3  # tokens: the beginning, one word, and the end
+"""Module constants that affect the estimates but are not settings; they must be the same for all chunks of a file."""
+SHORTEST_TEXT = 3  # tokens: begin mark, one word and end mark
 LEAST_EFFECTIVE = 10
-"""Effective samples below which an estimate is not trusted: its standard error is 0.3 nats, or not known at all."""
+"""Effective sample size below which an estimate is not trusted: its standard error is 0.3 nats or unknown."""
 LARGEST_GAP = 0.5
-"""Nats between the two sides above which an estimate is not trusted, their standard errors allowed for."""
+"""Gap between the two sides, in nats and beyond their standard errors, above which an estimate is not trusted."""
 LARGEST_UNTRUSTED_SHARE = 0.1
-"""Share of untrusted examples above which the data set's figures are not trusted either."""
+"""Fraction of untrusted examples above which the estimate of the data set is not trusted either."""
 
 
 @dataclass(frozen=True)
 class CorpusLikelihood:
     """
-    What is known of the log-likelihood of a data set; sides as in [`LikelihoodEstimate`], in nats.
+    The estimated log-likelihood of a data set in nats, with a lower and an upper side as in [`LikelihoodEstimate`].
 
     Args:
-        num_examples (`int`): Texts or points.
-        num_tokens (`int`, *optional*): Of texts: all words and every end.
-        lower, upper (`float`): Means over examples.
-        lower_error, upper_error (`float`): Their standard errors from the noise of the estimate, for these examples,
-            the last level's normaliser, which all share, included.
-        sampling_error (`float`, *optional*): Standard error of the mean over examples as one over all that there could
-            be; unknown for a single one.
-        perplexity, least_perplexity (`float`, *optional*): exp of minus the log-likelihood per token, by the lower and
-            by the upper side: the former is at least the true one, in expectation of its logarithm.
-        effective_samples (`dict[str, float]`, *optional*): Smallest, 5 % quantile and median over examples.
-        effective_annealed (`dict[str, float]`, *optional*): The same.
-        untrusted_share (`float`): Of examples with fewer than 10 effective samples of either kind, or with sides
-            farther apart than 0.5 nats and their standard errors.
-        is_trusted (`bool`): Whether that is at most 10 %, the means are no more than 0.5 nats apart, and the last
-            level's normaliser has no larger error than 10 effective samples leave. If not, the lower side is a bound
-            as before, but may be far below the truth, and standard errors say little.
-        published (`float`, *optional*): Mean of the published system's estimator, which is no likelihood.
+        num_examples (`int`): Number of texts or points.
+        num_tokens (`int`, *optional*): Number of tokens of the texts, counting all words and every end mark.
+        lower, upper (`float`): Means over the examples.
+        lower_error, upper_error (`float`): Standard errors of these means due to the noise of the estimate, for these
+            examples, including the error of the last level's normaliser, which all examples share.
+        sampling_error (`float`, *optional*): Standard error of the mean over the examples as an estimate of the
+            population mean; unknown for a single example.
+        perplexity, least_perplexity (`float`, *optional*): exp of minus the log-likelihood per token, computed from
+            the lower and from the upper side. In expectation of its logarithm, the former is at least the true one.
+        effective_samples (`dict[str, float]`, *optional*): Effective sample sizes of the latents: smallest, 5 %
+            quantile and median over the examples.
+        effective_annealed (`dict[str, float]`, *optional*): The same for annealed samples.
+        untrusted_share (`float`): Fraction of examples with an effective sample size of either kind below 10, or whose
+            sides are farther apart than 0.5 nats plus their standard errors.
+        is_trusted (`bool`): Whether that fraction is at most 10 %, the means are at most 0.5 nats apart, and the last
+            level's normaliser is as exact as 10 effective samples make it. If not, the lower side is still a bound,
+            but may be far below the true value, and standard errors are unreliable.
+        published (`float`, *optional*): Mean of the published system's estimator, which is not a likelihood.
     """
 
     num_examples: int
@@ -94,33 +95,32 @@ def write_likelihood(
     show_progress: bool = True,
 ) -> CorpusLikelihood:
     """
-    Estimate the log-likelihood of every example, and write a JSON file: `summary`, the [`CorpusLikelihood`];
-    `request`, what was asked for; `annealing`, what was found out about the prior; and `examples`, lists of every
-    figure.
+    Estimate the log-likelihood of every example, and write a JSON file with `summary`, the [`CorpusLikelihood`];
+    `request`, all settings; `annealing`, the [`Annealing`] of the prior; and `examples`, the values of every example.
 
-    If the process is killed, the same call goes on where it stopped, and the finished file has the same bytes as that
-    of an uninterrupted run on the same machine with as many threads.
+    If the process is interrupted, the same call resumes where it stopped, and the finished file has the same bytes as
+    that of an uninterrupted run on the same machine with as many threads.
 
     Args:
-        model ([`LDEBMModel`]): In evaluation mode, as `from_pretrained` leaves it.
+        model ([`LDEBMModel`]): The model, in evaluation mode as `from_pretrained` returns it.
         data (`Sequence[str]` of texts, or `np.ndarray` of points of shape `(n, point_size)`): The data set.
-        path (`str` or `Path`): The `.json` file. It appears when it is finished.
-        settings ([`LikelihoodSettings`], *optional*): Samples per example.
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; needed for texts.
-        max_length (`int`, *optional*): Cut texts to so many tokens, marks included (published: 40), at least 3;
-            default: no text is cut.
-        published (`bool`, *optional*, defaults to `False`): Compute [`published_log_likelihood`], too.
-        chunk_size (`int`, *optional*, defaults to 8): Examples at a time. Other sizes draw other noise.
-        seed (`int`, *optional*, defaults to 0): Decides all noise; at least 0.
-        overwrite (`bool`, *optional*, defaults to `False`): Replace an existing file, and discard a different request
-            that is under way there.
-        show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar.
+        path (`str` or `Path`): The `.json` file, which appears when it is finished.
+        settings ([`LikelihoodSettings`], *optional*): Numbers of samples.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer; required for texts.
+        max_length (`int`, *optional*): Truncate texts to this number of tokens, including begin and end marks, at
+            least 3 (published: 40). Default: no truncation.
+        published (`bool`, *optional*, defaults to `False`): Whether to compute [`published_log_likelihood`] as well.
+        chunk_size (`int`, *optional*, defaults to 8): Examples at a time. Another size draws other noise.
+        seed (`int`, *optional*, defaults to 0): Seed of all noise, at least 0.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether to replace an existing file, and to discard an
+            unfinished run with other settings at the same path.
+        show_progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
 
     Raises:
-        ValueError: For arguments out of their range or not of this model, or if a different request is under way in
-            the same place.
-        FileExistsError: If the file exists and is not to be overwritten.
-        OSError: If the disk is full or the place cannot be written; finished chunks stay for the same call later.
+        ValueError: If an argument is out of its range or does not go with the model, or if an unfinished run with
+            other settings is at the same path.
+        FileExistsError: If the file exists and `overwrite` is `False`.
+        OSError: If the disk is full or the path cannot be written. Finished chunks are kept for the next call.
     """
     path, settings = Path(path), settings or LikelihoodSettings()
     if path.suffix != ".json":
@@ -132,7 +132,7 @@ def write_likelihood(
         raise ValueError(f"data must be texts or points, at least one, got {data!r}")
     if max_length is not None and max_length < SHORTEST_TEXT:
         raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
-    if model.config.modality != "point" and tokenizer is None:
+    if model.modality.reads_texts and tokenizer is None:
         raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
     if model.config.context_size:
         raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
@@ -165,7 +165,8 @@ def write_likelihood(
                 figures["num_tokens"] = inputs["attention_mask"][:, 1:].sum(-1).tolist()
             if published:
                 figures["published"] = [
-                    published_log_likelihood(model, generator=generator, **one).item() for one in _singly(inputs)
+                    published_log_likelihood(model, generator=generator, **example).item()
+                    for example in _single_examples(inputs)
                 ]
             file.add(chunk, json.dumps(figures))
             bar.update(len(rows))
@@ -188,8 +189,8 @@ def write_likelihood(
 def _prepared_annealing(
     model: LDEBMModel, settings: LikelihoodSettings, file: ResumableFile, seed: int
 ) -> Annealing | None:
-    """Of the diffusion prior, as an earlier run left it, or new."""
-    if model.config.prior != "diffusion":
+    """How to anneal the prior, from an earlier run or newly found; `None` if it need not be annealed."""
+    if model.prior.has_exact_density:
         return None
     place = file.folder / "annealing.json"
     if not place.exists():
@@ -200,14 +201,14 @@ def _prepared_annealing(
 
 
 def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[str, torch.Tensor]:
-    if model.config.modality == "point":
-        return {"points": torch.as_tensor(data, device=model.device)}
-    cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **cut).to(model.device))
+    if not model.modality.reads_texts:
+        return {model.modality.input_name: torch.as_tensor(data, device=model.device)}
+    truncation = {} if max_length is None else {"truncation": True, "max_length": max_length}
+    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **truncation).to(model.device))
 
 
-def _singly(inputs: dict[str, torch.Tensor]):
-    """Each example's inputs, without padding."""
+def _single_examples(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+    """The inputs of each example, without padding."""
     for i in range(len(next(iter(inputs.values())))):
         length = int(inputs["attention_mask"][i].sum()) if "attention_mask" in inputs else None
         yield {name: value[i : i + 1, :length] for name, value in inputs.items()}
@@ -242,7 +243,7 @@ def _summarize(examples: dict[str, list], annealing: Annealing | None) -> Corpus
     def perplexity(log_likelihood: float) -> float | None:
         if num_tokens is None:
             return None
-        with np.errstate(over="ignore"):  # infinite, of texts that the model holds impossible
+        with np.errstate(over="ignore"):  # infinite for texts of probability 0
             return float(np.exp(-log_likelihood * size / num_tokens))
 
     def quantiles(name: str) -> dict[str, float] | None:

@@ -1,4 +1,4 @@
-"""Arithmetic of importance weights, in logarithms: means, their errors, resampling; and estimates made of them."""
+"""Importance weights in logarithms: means, their standard errors and resampling, and estimates made of them."""
 
 import math
 from dataclasses import dataclass
@@ -9,19 +9,20 @@ from ..model.noise import draw
 
 
 def log_mean(log_weights: torch.Tensor) -> torch.Tensor:
-    """log 1/S Σ_s w_s of log weights `(..., S)`, `(...)`."""
+    """log 1/S Σ_s w_s, `(...)`, given log weights `(..., S)`."""
     return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
 
 
 def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
-    """(Σ w)² / Σ w² of log weights `(..., S)`, `(...)`: from 1, where one weight is all, to S (Kong, 1992)."""
+    """(Σ w)² / Σ w², `(...)`, given log weights `(..., S)`: from 1, if one weight dominates, to S (Kong, 1992)."""
     return log_weights.softmax(-1).square().sum(-1).reciprocal()
 
 
 def relative_variance(log_weights: torch.Tensor) -> torch.Tensor:
     """
-    Of the mean of weights over its square, `(...)` for log weights `(..., S)`: by the delta method the variance of
-    [`log_mean`]. It is 1/ESS - 1/S, and too small wherever the largest weights have not been met yet: 0 of one weight.
+    Variance of the mean weight divided by its square, `(...)`, given log weights `(..., S)`: by the delta method the
+    variance of [`log_mean`]. It is 1/ESS - 1/S, which is too small as long as the largest weights have not been drawn,
+    and 0 for a single weight.
     """
     size = log_weights.shape[-1]
     return (1 / effective_sample_size(log_weights) - 1 / size).clamp(min=0) * size / max(size - 1, 1)
@@ -29,8 +30,16 @@ def relative_variance(log_weights: torch.Tensor) -> torch.Tensor:
 
 def temper(log_weights: torch.Tensor, effective_size: float, num_bisections: int = 30) -> torch.Tensor:
     """
-    The log weights times the largest power in [0, 1] that leaves an effective sample size of at least
-    `effective_size`; row by row of `(batch_size, S)`.
+    Raise weights to a power in [0, 1], row by row: the largest one with an effective sample size of at least
+    `effective_size`.
+
+    Args:
+        log_weights (`torch.Tensor` of shape `(batch_size, S)`): Log weights.
+        effective_size (`float`): Effective sample size to reach.
+        num_bisections (`int`, *optional*, defaults to 30): Steps of the search.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, S)`: log weights times the power of their row.
     """
     low, high = torch.zeros_like(log_weights[:, :1]), torch.ones_like(log_weights[:, :1])
     good = effective_sample_size(log_weights)[:, None] >= effective_size
@@ -43,8 +52,16 @@ def temper(log_weights: torch.Tensor, effective_size: float, num_bisections: int
 
 def resample(log_weights: torch.Tensor, num_draws: int, generator: torch.Generator | None = None) -> torch.Tensor:
     """
-    Indices of samples, `(batch_size, num_draws)`, sample s of log weights `(batch_size, S)` being drawn num_draws w_s
-    times on average: systematic resampling, one uniform number per row (Kitagawa, 1996).
+    Draw samples in proportion to their weights: systematic resampling, with one uniform number for each row (Kitagawa,
+    1996).
+
+    Args:
+        log_weights (`torch.Tensor` of shape `(batch_size, S)`): Log weights.
+        num_draws (`int`): Number of draws.
+        generator (`torch.Generator`, *optional*): Source of the uniform numbers.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch_size, num_draws)`: indices of samples.
     """
     cumulative = log_weights.double().softmax(-1).cumsum(-1)
     offset = draw(torch.rand, (len(log_weights), 1), cumulative, generator)
@@ -55,20 +72,20 @@ def resample(log_weights: torch.Tensor, num_draws: int, generator: torch.Generat
 @dataclass(frozen=True)
 class LikelihoodEstimate:
     """
-    Two estimates of the logarithm of a mean of importance weights, per example, in nats. They are the same where the
-    weights are known exactly; where they hold normalisers that are themselves estimated, from both sides,
+    Two estimates of the logarithm of a mean of importance weights for each example, in nats. They are equal if the
+    weights are known exactly. If the weights contain normalisers that are themselves estimated, from both sides,
 
-        E[lower] ≤ E[the same from the same samples with exact normalisers] ≤ E[upper],    and the middle ≤ the truth.
+        E[lower] ≤ E[the estimate with exact normalisers] ≤ E[upper],    and the middle term ≤ the true value.
 
     Args:
-        lower (`torch.Tensor` of shape `(batch_size,)`): In expectation a lower bound on the truth.
-        upper (`torch.Tensor` of shape `(batch_size,)`): In expectation no less than exact normalisers would give.
-            It is no upper bound on the truth where there are too few samples.
+        lower (`torch.Tensor` of shape `(batch_size,)`): In expectation a lower bound on the true value.
+        upper (`torch.Tensor` of shape `(batch_size,)`): In expectation at least the estimate with exact normalisers;
+            with too few samples not an upper bound on the true value.
         lower_error, upper_error (`torch.Tensor` of shape `(batch_size,)`): Their standard errors by the delta method.
-        effective_samples (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective size of the samples of the
-            latent, if there is one.
-        effective_annealed (`torch.Tensor` of shape `(batch_size,)`, *optional*): That of the samples whose normalisers
-            were annealed, the smaller one of `lower`'s and `upper`'s.
+        effective_samples (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective sample size of the latents,
+            for models with a latent.
+        effective_annealed (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective sample size of the samples
+            whose normalisers were annealed, the smaller of that of `lower` and that of `upper`.
     """
 
     lower: torch.Tensor
@@ -80,6 +97,6 @@ class LikelihoodEstimate:
 
     @classmethod
     def from_exact_weights(cls, log_weights: torch.Tensor) -> "LikelihoodEstimate":
-        """The estimate from log weights `(batch_size, S)` in which nothing is estimated."""
+        """The estimate from log weights `(batch_size, S)` that are known exactly."""
         mean, error = log_mean(log_weights), relative_variance(log_weights).sqrt()
         return cls(mean, mean, error, error, effective_sample_size(log_weights))

@@ -1,37 +1,38 @@
 r"""
 The density of the diffusion prior's samples, p(z_0) = ∫ p(z_{0:T}) dz_{1:T}, by importance sampling along the forward
-process, whose every level's normaliser is annealed.
+process, with the normaliser of every level annealed.
 
-With c = z_{t+1}, level t's conditional is a tilted Gaussian, N(z̃_t; m(c), v I) exp(E_t(z̃_t)) / R_t(c), as a density of
-z_t times (z̃_t/z_t)^d. So, with z_{1..T-1} from the forward process q,
+With c = z_{t+1}, level t's conditional is a tilted Gaussian, N(z̃_t; m(c), v I) exp(E_t(z̃_t)) / R_t(c); as a density
+of z_t it is (z̃_t/z_t)^d times that. So, with z_{1..T-1} from the forward process q,
 
-    p(z_0) = E_q[ Π_t p(z_t|z_{t+1}) / Π_t q(z_{t+1}|z_t) ];
+    p(z_0) = E_q[ Π_t p(z_t|z_{t+1}) / Π_t q(z_{t+1}|z_t) ].
 
-z_T is not drawn, as the last level's conditional does not depend on it, for which reason its R is one number, too.
-This is the density of what [`DiffusionPrior.sample`] draws with perfect chains: z_0 is what the decoder reads, and a
-base level's noise, which only training adds, has no part in it. With a single level (SVEBM) there is no path, and p(z)
-is known but for that number.
+z_T is not drawn, because the last level's conditional does not depend on it; for the same reason the last level's R is
+a single number. This is the density of what [`DiffusionPrior.sample`] draws with perfect chains: z_0 is what the
+decoder reads, and the noise of a base level, which only training adds, has no part in it. With a single level (SVEBM)
+there is no path, and p(z) is known up to that number.
 
 An R_t(c) appears as its reciprocal. Chains up to the target give an unbiased R, whose reciprocal is too large on
 average: an upper estimate. Chains down from an exact sample of the target give an unbiased 1/R: a lower estimate
-(bidirectional Monte Carlo: Grosse et al., 2015). Of p(z̃_t|z_{t+1}) there are exact samples only for data that the
-model made; here chains go down from the path's own z̃_t. What then is a bound on what:
+(bidirectional Monte Carlo: Grosse et al., 2015). Exact samples of p(z̃_t|z_{t+1}) exist only for data that the model
+itself generated; here chains go down from the path's own z̃_t. What the estimates then bound:
 
-* For any z_0, the lower estimate is in expectation a lower bound on the log-density of the prior whose levels below
-  the last are drawn by these very chains going up, a proper density: without any assumption but for the last level's
+* For any z_0, the lower estimate is in expectation a lower bound on the log-density of a proper prior: the one whose
+  levels below the last are drawn by these very chains going up. This needs no assumption except for the last level's
   R, below.
-* On the log-density with perfect chains it is one as far as chains going up arrive at their targets, and on average
-  over data that perfect chains made, under whose own density they are likelier than under any other (Gibbs).
-* Where chains have far modes to choose from, the two densities differ from point to point, and the sides may even
-  change places. A gap that stays as temperatures are added tells.
-* The last level's R, one number, is annealed down from the ends of chains going up: its upper side, and with it the
-  lower estimate, is a bound as far as these arrive.
+* It is a lower bound on the log-density with perfect chains as far as chains going up arrive at their targets, and on
+  average over data that perfect chains generated, because such data are likelier under their own density than under
+  any other (Gibbs' inequality).
+* Where chains can end in modes far apart, the two densities differ from point to point, and the sides may even change
+  places. A gap that remains as temperatures are added indicates this.
+* The last level's R, a single number, is annealed down from the ends of chains going up. Its upper side, and with it
+  the lower estimate, is a bound as far as these chains arrive.
 
-In contexts the last level's R depends on the context, too. It is then annealed with all others, down from the path's
-own z̃, and the lower estimate needs no such assumption.
+With contexts the last level's R depends on the context as well. It is then annealed with all others, down from the
+path's own z̃, and the lower estimate needs no such assumption.
 
-Chains are spent where the weights are: a guess of every R, from six energies, decides which samples are drawn again
-for annealing, in proportion to their weights; what they are annealed to corrects the guess. The mean remains exact.
+Chains are spent where the weights are large: a guess of every R, from six energies, decides which samples are drawn
+again for annealing, in proportion to their weights, and the annealed R corrects the guess. The mean remains exact.
 """
 
 import math
@@ -58,14 +59,15 @@ GUESS_DRAWS = 4
 @dataclass(frozen=True)
 class Annealing:
     """
-    What is found out once about a prior's levels; numbers only, so that it can be written down.
+    What [`prepare_annealing`] finds about a prior's levels. It holds only numbers, so that it can be saved as JSON.
 
     Args:
-        num_temperatures (`int`): Temperatures of all chains.
+        num_temperatures (`int`): Number of temperatures of all chains.
         steps (`list[float]`): Relative Langevin step at each level's target.
-        log_last_tilt_lower, log_last_tilt_upper (`float`): The last level's log R; in expectation bounds, the upper
-            one as far as the chains going up, from whose end it starts, arrive. In contexts 0: there is one for each.
-        log_last_tilt_error (`float`): The larger one of their standard errors, which all estimates have in common.
+        log_last_tilt_lower, log_last_tilt_upper (`float`): Estimates of the last level's log R, in expectation bounds;
+            the upper one as far as chains going up, from whose ends its chains start, arrive. 0 with contexts, where
+            every context has its own R.
+        log_last_tilt_error (`float`): The larger of their standard errors, which all estimates have in common.
     """
 
     num_temperatures: int
@@ -88,10 +90,12 @@ def prepare_annealing(
     Tune the chains of every level on samples of the prior, and anneal the last level.
 
     Args:
-        prior ([`DiffusionPrior`]): In evaluation mode.
-        num_temperatures (`int`, *optional*, defaults to 200): n of the chains; of the last level's, 2n.
-        num_chains (`int`, *optional*, defaults to 1024): Of the last level.
-        context (`torch.Tensor` of shape `(n, context_size)`): For a prior with contexts, those to tune in.
+        prior ([`DiffusionPrior`]): The prior, in evaluation mode.
+        num_temperatures (`int`, *optional*, defaults to 200): Number of temperatures; the last level gets twice as
+            many.
+        num_chains (`int`, *optional*, defaults to 1024): Number of chains of the last level.
+        context (`torch.Tensor` of shape `(n, context_size)`, *optional*): Context vectors to tune with, for a prior
+            with contexts.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
@@ -124,25 +128,25 @@ def prepare_annealing(
 @dataclass(frozen=True)
 class DiffusionPaths:
     """
-    Latents z_0 with z_1, ..., z_{T-1} of the forward process.
+    Latents z_0, each with z_1, ..., z_{T-1} drawn from the forward process.
 
     Args:
         states (`torch.Tensor` of shape `(num_rows, T, latent_size)`): z_0, ..., z_{T-1}.
         log_ratio (`torch.Tensor` of shape `(num_rows,)`): log p(z_{0:T-1}) / q(z_{1:T-1}|z_0) with all R = 1.
-        guessed_log_tilt (`torch.Tensor` of shape `(num_rows, T - 1)`): Guesses of log R_t, but for the last level's;
-            in contexts `(num_rows, T)`, with it.
-        context (`torch.Tensor` of shape `(num_rows, context_size)`, *optional*): Of each.
+        guessed_log_normalizers (`torch.Tensor` of shape `(num_rows, T - 1)`): Guesses of log R_t of all levels but the
+            last; with contexts `(num_rows, T)`, including the last.
+        context (`torch.Tensor` of shape `(num_rows, context_size)`, *optional*): Context vectors.
     """
 
     states: torch.Tensor
     log_ratio: torch.Tensor
-    guessed_log_tilt: torch.Tensor
+    guessed_log_normalizers: torch.Tensor
     context: torch.Tensor | None = None
 
     @property
     def guessed_log_prior(self) -> torch.Tensor:
-        """log p(z_{0:T-1}) / q(z_{1:T-1}|z_0) as guessed, but for an R that nothing guesses, `(num_rows,)`."""
-        return self.log_ratio - self.guessed_log_tilt.sum(-1)
+        """Guess of log p(z_{0:T-1}) / q(z_{1:T-1}|z_0), `(num_rows,)`; up to the last level's R without contexts."""
+        return self.log_ratio - self.guessed_log_normalizers.sum(-1)
 
 
 @torch.no_grad()
@@ -154,28 +158,34 @@ def draw_paths(
     context: torch.Tensor | None = None,
 ) -> DiffusionPaths:
     """
-    Forward paths from latents z_0, `(num_rows, latent_size)`, one each, in contexts `(num_rows, context_size)` if the
-    prior has some; `annealing` is the prior's.
+    Draw one path of the forward process from each latent.
+
+    Args:
+        prior ([`DiffusionPrior`]), annealing ([`Annealing`]): The prior, and how to anneal its levels.
+        latents (`torch.Tensor` of shape `(num_rows, latent_size)`): z_0.
+        generator (`torch.Generator`, *optional*): Source of noise.
+        context (`torch.Tensor` of shape `(num_rows, context_size)`, *optional*): Context vectors, for a prior with
+            contexts.
     """
-    tables, num_levels = prior.levels, prior.config.num_levels
-    state = latents.to(tables.step_std.dtype)
+    levels, num_levels = prior.levels, prior.config.num_levels
+    state = latents.to(levels.step_std.dtype)
     states, guesses = [state], []
     log_ratio = torch.zeros(len(latents), dtype=torch.float64, device=latents.device)
     with parametrize.cached():
         for t in range(num_levels):
             level = torch.full((len(latents),), t, device=latents.device)
-            z_next = torch.zeros_like(state)  # of which the last level knows nothing
+            z_next = torch.zeros_like(state)  # which the last level does not read
             if t < num_levels - 1:
                 noise = gaussian_like(state, generator)
-                z_next = tables.step_scale[t] * state + tables.step_std[t] * noise
-                log_ratio -= _log_normal(tables.step_std[t] * noise, tables.step_std[t].square())
+                z_next = levels.step_scale[t] * state + levels.step_std[t] * noise
+                log_ratio -= _log_normal(levels.step_std[t] * noise, levels.step_std[t].square())
                 states.append(z_next)
-            target, scaled = _target(prior, z_next, level, context), tables.latent_scale[t] * state
+            target, scaled = _target(prior, z_next, level, context), levels.latent_scale[t] * state
             log_ratio += _log_normal(scaled - target.mean, target.variance)
             log_ratio += target.energy.value_and_gradient(scaled)[0]
-            log_ratio += state.shape[1] * tables.latent_scale[t].log()
+            log_ratio += state.shape[1] * levels.latent_scale[t].log()
             if t < num_levels - 1 or context is not None:
-                guesses.append(_guess_log_tilt(target, annealing.steps[t]))
+                guesses.append(_guess_log_normalizer(target, annealing.steps[t]))
             state = z_next
     guessed = torch.stack(guesses, -1).double() if guesses else log_ratio.new_zeros(len(latents), 0)
     return DiffusionPaths(torch.stack(states, 1), log_ratio, guessed, context)
@@ -191,18 +201,18 @@ def anneal_paths(
     generator: torch.Generator | None = None,
 ) -> LikelihoodEstimate:
     """
-    log 1/S Σ_s factor_s p(z_s), for each of a batch.
+    Estimate log 1/S Σ_s factor_s p(z_s) for each example.
 
     Args:
-        prior ([`DiffusionPrior`]), annealing ([`Annealing`]): The prior and what was found out about it.
-        paths ([`DiffusionPaths`]): Of batch_size * S latents, those of an example side by side.
-        log_factors (`torch.Tensor` of shape `(batch_size, S)`): Logarithms of what p(z_s) is multiplied by.
-        num_annealed_samples (`int`): How many samples are drawn again for annealing.
+        prior ([`DiffusionPrior`]), annealing ([`Annealing`]): The prior, and how to anneal its levels.
+        paths ([`DiffusionPaths`]): Paths from batch_size * S latents, those of an example side by side.
+        log_factors (`torch.Tensor` of shape `(batch_size, S)`): Logarithms of the factors of p(z_s).
+        num_annealed_samples (`int`): Number of samples that are drawn again for annealing, for each example.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
     batch_size, num_samples = log_factors.shape
     guessed = log_factors.double() + paths.guessed_log_prior.view(batch_size, num_samples)
-    num_annealed_levels = paths.guessed_log_tilt.shape[1]
+    num_annealed_levels = paths.guessed_log_normalizers.shape[1]
     if num_annealed_levels == 0:
         estimate = LikelihoodEstimate.from_exact_weights(guessed)
         return _with_last_level(estimate, annealing)
@@ -211,7 +221,8 @@ def anneal_paths(
     rows = (chosen + num_samples * torch.arange(batch_size, device=chosen.device)[:, None]).flatten()
     states, size = paths.states[rows], paths.states.shape[-1]
     level = torch.arange(num_annealed_levels, device=rows.device).repeat(len(rows))
-    # (num rows, levels, size): every level's z_{t+1} and z̃_t, all chains at once; of z_T the last level knows nothing.
+    # z_{t+1} and z̃_t of every row and level, (num_rows * num_levels, size), for all chains at once. The last level
+    # does not read z_T.
     z_next = torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], 1)[:, :num_annealed_levels].reshape(-1, size)
     scaled = prior.levels.latent_scale[level][:, None] * states[:, :num_annealed_levels].reshape(-1, size)
     context = None if paths.context is None else paths.context[rows].repeat_interleave(num_annealed_levels, 0)
@@ -221,9 +232,9 @@ def anneal_paths(
     up, _ = anneal_up(target, step, annealing.num_temperatures, generator)
     down = anneal_down(target, scaled, step, annealing.num_temperatures, generator)
 
-    def corrections(log_tilt: torch.Tensor) -> torch.Tensor:
-        """log of a sample's weight over its guessed one, `(batch_size, num_annealed_samples)`."""
-        excess = paths.guessed_log_tilt[rows] - log_tilt.double().view(len(rows), num_annealed_levels)
+    def corrections(log_normalizer: torch.Tensor) -> torch.Tensor:
+        """Logarithm of each sample's weight over its guessed weight, `(batch_size, num_annealed_samples)`."""
+        excess = paths.guessed_log_normalizers[rows] - log_normalizer.double().view(len(rows), num_annealed_levels)
         return excess.sum(-1).view(batch_size, num_annealed_samples)
 
     weights = [corrections(down), corrections(up)]
@@ -246,15 +257,17 @@ def estimate_log_prior(
     generator: torch.Generator | None = None,
 ) -> LikelihoodEstimate:
     """
-    log p(z_0) of given latents.
+    Estimate log p(z_0) of given latents; with contexts log p(z_0|c).
 
     Args:
-        prior ([`DiffusionPrior`]): In evaluation mode.
+        prior ([`DiffusionPrior`]): The prior, in evaluation mode.
         latents (`torch.Tensor` of shape `(batch_size, latent_size)`): z_0.
-        num_paths (`int`, *optional*, defaults to 500): Forward paths per latent.
-        num_annealed_samples (`int`, *optional*, defaults to 32): Paths per latent whose normalisers are annealed.
-        annealing ([`Annealing`], *optional*): Defaults to what [`prepare_annealing`] finds.
-        context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with contexts: log p(z_0|c).
+        num_paths (`int`, *optional*, defaults to 500): Number of forward paths per latent.
+        num_annealed_samples (`int`, *optional*, defaults to 32): Number of paths per latent whose normalisers are
+            annealed.
+        annealing ([`Annealing`], *optional*): How to anneal the levels; defaults to what [`prepare_annealing`] finds.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a prior with
+            contexts.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
@@ -290,10 +303,10 @@ def _with_last_level(estimate: LikelihoodEstimate, annealing: Annealing) -> Like
     )
 
 
-def _guess_log_tilt(target: TiltedGaussian, step: float) -> torch.Tensor:
+def _guess_log_normalizer(target: TiltedGaussian, step: float) -> torch.Tensor:
     """
-    log R by importance sampling from the untilted Gaussian, moved to the better one of its mean and a point uphill of
-    it. All rows have the same few draws, so that guesses differ by what the rows differ in.
+    Guess log R by importance sampling from the Gaussian without its tilt, moved to the better of its mean and a point
+    uphill of it. All rows use the same few draws, so that guesses differ only where the rows differ.
     """
     value, gradient = target.energy.value_and_gradient(target.mean)
     uphill = (1 - math.sqrt(1 - step)) * target.variance * gradient

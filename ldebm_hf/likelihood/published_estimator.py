@@ -1,18 +1,19 @@
 r"""
-The likelihood estimator of the published system: not a likelihood. Kept to compute its number beside a valid one.
+The likelihood estimator of the published system, which does not estimate a likelihood. It is kept so that its number
+can be computed beside a valid one.
 
-Of a latent z it draws x^(0), …, x^(T), each from the forward process given z but independently of the others, and
-u^(t+1) = a_{t+1} x^(t) + σ_{t+1} ε, and adds up over levels, with y_t the z̃_t of x^(t) and
-g_t(y; c) = F(y, t) - ‖y - r_t c‖² / (2σ²_{t+1}),
+Given a latent z, it draws x^(0), …, x^(T), each from the forward process given z but independently of the others, and
+u^(t+1) = a_{t+1} x^(t) + σ_{t+1} ε. With y_t the z̃_t of x^(t) and g_t(y; c) = F(y, t) - ‖y - r_t c‖² / (2σ²_{t+1}), it
+sums over levels
 
     g_t(y_t; x^(t+1)) - log mean exp[g_t(y_t; u^(t+1)) - log N(x^(t); ā_t z, σ̄_t² I)]
                       - log N(u^(t+1); a_{t+1} x^(t), σ²_{t+1} I),
 
-and log N(x^(T); 0, I); the mean is over the batch of latents of one example. It is neither a bound nor consistent:
-what the first term conditions on has nothing to do with y_t; the normaliser is averaged over different conditions,
-with a proposal far narrower than the target; the change of variables is left out; and F has not the temperature that
-the sampler gives it. For F = 0, d = 40 and the published settings it gives about -41 ± 26, with a log mean over 100
-samples between -10 and 45, where the logarithm of the density is about -101.
+and adds log N(x^(T); 0, I). The mean is over the batch of latents of one example. The result is neither a bound nor
+consistent: the condition of the first term is independent of y_t; the normaliser is averaged over different
+conditions, with a proposal far narrower than the target; the change of variables is left out; and F lacks the
+temperature that the sampler gives it. For F = 0, d = 40 and the published settings it gives about -41 ± 26, with a log
+mean over 100 samples between -10 and 45, where the log-density is about -101.
 """
 
 import math
@@ -31,11 +32,16 @@ PUBLISHED_SAMPLES, PUBLISHED_BATCH = 500, 100
 
 def require_published(config: LDEBMConfig) -> None:
     """
-    Raise ValueError without the diffusion prior or a base level's noise, by whose density the estimator divides, and
-    for a model with contexts.
+    Raise ValueError unless the model has an energy-based prior, a base level's noise, by whose density the estimator
+    divides, and no contexts.
     """
-    for name, needed in (("prior", "diffusion"), ("base_level_noise", True), ("context_size", 0)):
-        if getattr(config, name) != needed:
+    requirements = (
+        ("prior", "diffusion", config.prior_class.has_energy),
+        ("base_level_noise", True, config.base_level_noise),
+        ("context_size", 0, config.context_size == 0),
+    )
+    for name, needed, is_met in requirements:
+        if not is_met:
             raise ValueError(f"the published estimator needs {name} {needed!r}, got {getattr(config, name)!r}")
 
 
@@ -44,31 +50,31 @@ def published_log_prior(
     prior: DiffusionPrior, latents: torch.Tensor, generator: torch.Generator | None = None
 ) -> torch.Tensor:
     """
-    The published system's stand-in for log p(z); see above for what is wrong with it.
+    The published system's substitute for log p(z), with the flaws that the module's docstring lists.
 
     Args:
-        prior ([`DiffusionPrior`]): As [`require_published`] wants it.
-        latents (`torch.Tensor` of shape `(num_samples, latent_size)`): z, posterior samples of one example; published:
-            100.
+        prior ([`DiffusionPrior`]): A prior that [`require_published`] accepts.
+        latents (`torch.Tensor` of shape `(num_samples, latent_size)`): z, posterior samples of one example
+            (published: 100).
         generator (`torch.Generator`, *optional*): Source of all noise.
 
     Returns:
         `torch.Tensor` of shape `(num_samples,)`, float64.
     """
     require_published(prior.config)
-    tables, num_levels = prior.levels, prior.config.num_levels
-    mean_scale, mean_std = tables.marginal_scale.tolist(), tables.marginal_std.tolist()
-    mean_scale.append(mean_scale[-1] * tables.step_scale[-1].item())
+    levels, num_levels = prior.levels, prior.config.num_levels
+    mean_scale, mean_std = levels.marginal_scale.tolist(), levels.marginal_std.tolist()
+    mean_scale.append(mean_scale[-1] * levels.step_scale[-1].item())
     mean_std.append(math.sqrt(1 - mean_scale[-1] ** 2))
-    z = latents.to(tables.step_std.dtype)
+    z = latents.to(levels.step_std.dtype)
     states = [scale * z + std * gaussian_like(z, generator) for scale, std in zip(mean_scale, mean_std, strict=True)]
     total = _log_normal(states[-1], 1.0)
     with parametrize.cached():
         for t in range(num_levels):
-            step_std, center_scale = tables.step_std[t].item(), tables.center_scale[t]
-            forward_mean = tables.step_scale[t] * states[t]
+            step_std, center_scale = levels.step_std[t].item(), levels.center_scale[t]
+            forward_mean = levels.step_scale[t] * states[t]
             pushed = forward_mean + step_std * gaussian_like(z, generator)
-            scaled = tables.latent_scale[t] * states[t]
+            scaled = levels.latent_scale[t] * states[t]
             level = torch.full((len(z),), t, device=z.device)
             free_energy = prior.energy(scaled, level).logsumexp(-1).double()
 
@@ -86,11 +92,11 @@ def published_log_likelihood(
     model: LDEBMModel, *, generator: torch.Generator | None = None, **inputs: torch.Tensor
 ) -> torch.Tensor:
     """
-    What the published system would print as log p(x) of one example, `()`: the log of the mean of
+    What the published system would report as log p(x) of one example, `()`: the log of the mean of
     p(x|z) exp([`published_log_prior`]) / q(z|x) over 500 posterior samples, in batches of 100.
 
     Args:
-        model ([`LDEBMModel`]): In evaluation mode, and as [`require_published`] wants it.
+        model ([`LDEBMModel`]): A model that [`require_published`] accepts, in evaluation mode.
         generator (`torch.Generator`, *optional*): Source of all noise.
         inputs: One text or point, as `model.encode` takes it.
     """

@@ -1,8 +1,13 @@
-"""Which of a document's tokens are its words, whose order does not matter."""
+"""Word counts of documents: which tokens are words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 
-from .configuration_ldebm import LDEBMConfig
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
 
 
 def word_counts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, config: LDEBMConfig) -> torch.Tensor:
@@ -11,14 +16,15 @@ def word_counts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, co
 
     Args:
         input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens.
-        attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at what does not belong
-            to the document.
+        attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at tokens that are not
+            part of the document.
+        config ([`LDEBMConfig`]): Settings of the model, for its special tokens.
 
     Returns:
         `torch.LongTensor` of shape `(batch_size, sequence_length)`.
 
     Raises:
-        ValueError: Without any document or token, and for a mask of another shape.
+        ValueError: If there is no document or no token, or the mask has another shape.
     """
     if input_ids.ndim != 2 or input_ids.numel() == 0:
         raise ValueError(f"input_ids must have shape (batch_size, sequence_length), got {tuple(input_ids.shape)}")
@@ -32,7 +38,7 @@ def word_counts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, co
 
 
 def marks(config: LDEBMConfig) -> list[int]:
-    """The tokens that are no words: padding, the unknown word, begin and end marks."""
+    """The tokens that are not words: padding, the unknown word, begin and end marks."""
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     tokens = (config.pad_token_id, config.unk_token_id, config.bos_token_id, *ends)
     return sorted({token for token in tokens if token is not None})

@@ -48,7 +48,7 @@ class LDEBMClassificationMixin:
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("texts must be strings")
-        if self.config.modality == "point":
+        if not self.modality.reads_texts:
             raise ValueError("classify reads texts and cannot be asked of a model of points: use infer_symbols")
         if self.training:
             raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")

@@ -11,7 +11,7 @@ from transformers.utils import ModelOutput, logging
 from .constrained_search import FittingTexts, search_templates
 from .latent_chains import LatentChains
 from .masked_texts import Completion, read_masked_texts
-from .packing import text_lengths
+from .recurrent import text_lengths
 from .templates import FREE, Templates, read_templates
 
 MAX_LOGITS = 2**25
@@ -112,7 +112,7 @@ class LDEBMCompletionMixin:
                 different completions than asked for.
         """
         config = self.config
-        if config.modality != "text":
+        if not self.modality.is_autoregressive:
             raise ValueError(f"complete fills in words and cannot be asked of a model of {config.modality}s")
         if config.context_size:
             raise ValueError("complete reads no contexts and cannot be asked of a model with them: see respond")
@@ -126,7 +126,8 @@ class LDEBMCompletionMixin:
                     raise ValueError(f"{name} must be at least {least}, got {value}")
         if num_return_sequences > num_beams:
             raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
-        if guidance_scale is not None and (config.prior != "diffusion" or class_labels is None):
+        takes_guidance = "guidance_scale" in self.prior.sampling_options
+        if guidance_scale is not None and (not takes_guidance or class_labels is None):
             missing = "class_labels" if class_labels is None else 'prior="diffusion"'
             raise ValueError(f"guidance_scale needs {missing}, got {guidance_scale} without")
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
@@ -144,7 +145,7 @@ class LDEBMCompletionMixin:
         may_fill[[token for token in (*never, *ends, *suppress_tokens) if token is not None]] = False
         if not may_fill.any():
             raise ValueError("suppress_tokens must leave a word that may fill gaps, got the whole vocabulary")
-        if config.prior == "none":  # nothing to sample
+        if not config.has_latent:  # nothing to sample
             num_chains, num_encoder_rounds, num_rounds = 1, 0, 0
         if symbols is not None:
             symbols = symbols.expand(len(input_ids)).repeat_interleave(num_chains)
@@ -224,9 +225,9 @@ class LDEBMCompletionMixin:
         steering = {"class_labels": symbols, "guidance_scale": guidance_scale}
         chains = LatentChains(self.prior, self.config, posterior, **steering, generator=generator)
         from_prior = templates.repeat_interleave(num_chains).num_observed == 0
-        if symbols is not None and not chains.reads_code:  # whose codes are the symbol's already
+        if symbols is not None and not self.prior.decodes_codes:  # whose codes are the symbol's already
             from_prior = torch.ones_like(from_prior)
-        if from_prior.any() and self.config.prior != "none":
+        if from_prior.any() and self.config.has_latent:
             asked = {} if symbols is None else {"class_labels": symbols[from_prior], "guidance_scale": guidance_scale}
             chains.latents[from_prior] = self.sample_latents(int(from_prior.sum()), **asked, generator=generator)
         return chains

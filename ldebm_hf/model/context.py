@@ -1,42 +1,56 @@
-"""The context of a text, the turns of a dialogue before it, as one vector."""
+"""Contexts of texts: the turns of a dialogue before a text, encoded as one vector."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_packed_sequence, pad_sequence
 
-from .configuration_ldebm import LDEBMConfig
-from .packing import pack
-from .precision import at_least_float32
-from .recurrent import GRU
+from .noise import at_least_float32
+from .recurrent import GRU, pack
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
 
 TurnLengths = Sequence[Sequence[int]]
 
 
 class SelfAttentionPooling(nn.Module):
     """
-    The mean of vectors, weighted by softmax of v·tanh(W h) over those that are there (Lin et al., ICLR 2017).
+    Mean of vectors h, weighted by softmax of v·tanh(W h) (Lin et al., ICLR 2017).
 
     Args:
-        size (`int`): Size of the vectors; hidden_size (`int`): of W h.
+        size (`int`): Size of the vectors.
+        hidden_size (`int`): Size of W h.
     """
 
     def __init__(self, size: int, hidden_size: int):
         super().__init__()
         self.hidden, self.score = nn.Linear(size, hidden_size), nn.Linear(hidden_size, 1, bias=False)
 
-    def forward(self, vectors: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
-        """`(n, size)` of `vectors` `(n, length, size)`, of which those count that `is_there` `(n, length)` names."""
+    def forward(self, vectors: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
+        """
+        Means, `(n, size)`.
+
+        Args:
+            vectors (`torch.Tensor` of shape `(n, length, size)`): h.
+            is_valid (`torch.BoolTensor` of shape `(n, length)`): `False` at padding.
+        """
         scores = at_least_float32(self.score(self.hidden(vectors).tanh()))
-        weights = scores.masked_fill(~is_there[..., None], -torch.inf).softmax(1)
+        weights = scores.masked_fill(~is_valid[..., None], -torch.inf).softmax(1)
         return (weights.to(vectors.dtype) * vectors).sum(1)
 
 
 class ContextEncoder(nn.Module):
     """
-    Hierarchical: a bidirectional GRU reads each turn, self-attention pools its states, and a GRU reads the turns, the
-    oldest first; its last state is the context. Padding, of turns and of tokens, is never read.
+    Hierarchical encoder: a bidirectional GRU reads each turn, self-attention pools its states, and a second GRU reads
+    the pooled turns, the oldest first. Its last state is the context vector. Padding is never read.
+
+    Args:
+        config ([`LDEBMConfig`]): Settings of the model.
     """
 
     def __init__(self, config: LDEBMConfig):
@@ -57,28 +71,28 @@ class ContextEncoder(nn.Module):
         """
         Args:
             context_input_ids (`torch.LongTensor` of shape `(batch_size, num_turns, turn_length)`): Turns, the oldest
-                first, their tokens padded on the right. Turns without a token are padding, wherever they stand. Of
-                the others the last `config.context_turns` are read.
+                first, with their tokens padded on the right. Turns without tokens are padding, at any place. Of the
+                others, the last `config.context_turns` are read.
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding; defaults to 0 at
                 `pad_token_id`.
-            context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn of each context, on
-                the host, without turns of padding at the end. With them the mask is not read, and no device waited
-                for.
+            context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn of each context,
+                where turns of padding at the end may be left out. If given, the mask is not read, which avoids a GPU
+                synchronisation.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, context_size)`.
 
         Raises:
-            ValueError: For another shape, padding elsewhere, or a context without any token.
+            ValueError: If a shape is wrong, tokens are padded elsewhere, or a context has no token.
         """
         if context_lengths is None:
             context_lengths = turn_lengths(context_input_ids, context_attention_mask, self.config.pad_token_id)
         rows, places, lengths, counts = [], [], [], []
-        for row, of_turns in enumerate(context_lengths):
-            read = [place for place, length in enumerate(of_turns) if length][-self.config.context_turns :]
+        for row, turn_sizes in enumerate(context_lengths):
+            read = [place for place, length in enumerate(turn_sizes) if length][-self.config.context_turns :]
             rows += [row] * len(read)
             places += read
-            lengths += [of_turns[place] for place in read]
+            lengths += [turn_sizes[place] for place in read]
             counts.append(len(read))
         where = torch.tensor([rows, places]).to(context_input_ids.device, non_blocking=True)
         turns = context_input_ids[where[0], where[1], : max(lengths)]
@@ -93,7 +107,7 @@ class ContextEncoder(nn.Module):
 def turn_lengths(
     context_input_ids: torch.Tensor, context_attention_mask: torch.Tensor | None, pad_token_id: int
 ) -> list[list[int]]:
-    """Number of tokens of each turn; arguments and errors as in [`ContextEncoder`]. Reads the mask on the host."""
+    """Number of tokens of each turn of each context; arguments and errors as in [`ContextEncoder`]."""
     shape = tuple(context_input_ids.shape)
     if len(shape) != 3 or 0 in shape:
         raise ValueError(f"context_input_ids must have shape (batch_size, num_turns, turn_length), got {shape}")
@@ -108,7 +122,7 @@ def turn_lengths(
     empty = (~is_token.flatten(1).any(1)).nonzero().flatten().tolist()
     if empty:
         raise ValueError(
-            f"context_input_ids must hold at least one token for every text, got none in row {empty[0]}: what opens a "
-            "dialogue has the begin marker as its context"
+            f"context_input_ids must hold at least one token for every text, got none in row {empty[0]}: the first "
+            "turn of a dialogue has the begin marker as its context"
         )
     return is_token.sum(-1).tolist()

@@ -1,44 +1,55 @@
 """The latent diffusion energy-based prior; with a single level, SVEBM's energy-based prior."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from .configuration_ldebm import LDEBMConfig
-from .energy import EnergyNetwork, TiltedEnergy, tilt
-from .energy_mlp import EnergyMLP
+from .energy import EnergyMLP, EnergyNetwork, FrozenEnergy, weighted_energy
 from .langevin import langevin
 from .noise import draw, gaussian_like
-from .noise_schedule import LevelTables
+from .noise_schedule import LevelConstants
 from .objective import PriorLoss, contrastive_loss
-from .posteriors import Posterior
-from .precision import AtLeastFloat32
+from .prior import LogDensity, Prior
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
+    from .posteriors import Posterior
 
 
-class DiffusionPrior(AtLeastFloat32):
+class DiffusionPrior(Prior):
     r"""
     T conditional energy-based models along a diffusion of the latent, coupled to K symbols.
 
-    Level t's density of z̃_t given z_{t+1} is, in the sampler, the loss and every score alike (Eq. 5),
+    Sampler, loss and every score use the same density of z̃_t given z_{t+1} at level t (Eq. 5), a Gaussian tilted by
+    the energy:
 
         log p(z̃_t | z_{t+1}) = F(z̃_t, t)/τ_t - κ_t ‖z̃_t‖²/2 - ‖z̃_t - r_t z_{t+1}‖² / (2σ²_{t+1}) - log Z_t(z_{t+1}),
 
     with r_t = 1 except at the last level, where it is 0, and κ_t = 0 for a flat base measure. A symbol y adds
     γ log p(y|z̃_t), where p(y|z̃_t) = softmax f(z̃_t, t), at level 0 or at all levels. With one level this is
-    p(z) ∝ exp(F(z)/τ) N(z; 0, I). With a context c of the text, F and f depend on it, and so does every normaliser:
-    F(z̃_t, t, c). Computation here is in the prior's own precision, whatever that around it.
+    p(z) ∝ exp(F(z)/τ) N(z; 0, I). With a context c, F(z̃_t, t, c) and f depend on it, and so does every normaliser.
+    All computation is in the prior's own precision, also inside autocast.
     """
 
+    card_description = "latent diffusion energy-based model"
+    can_have_symbols = True
+    has_energy = True
+    has_exact_density = False
+    normalizes_posterior = True
+    sampling_options = ("guidance_scale", "num_langevin_steps")
+
     def __init__(self, config: LDEBMConfig):
-        super().__init__()
-        self.config = config
-        self.levels = LevelTables(config)
+        super().__init__(config)
+        self.levels = LevelConstants(config)
         sizes = (config.latent_size, config.num_labels)
         if config.energy_network == "mlp":
-            self.energy = EnergyMLP(*sizes, config.energy_hidden_size, config.energy_num_blocks,
-                                    config.context_size)  # fmt: skip
+            self.energy = EnergyMLP(
+                *sizes, config.energy_hidden_size, config.energy_num_blocks, config.context_size
+            )
         else:
             self.energy = EnergyNetwork(
                 *sizes,
@@ -48,18 +59,28 @@ class DiffusionPrior(AtLeastFloat32):
                 config.energy_spectral_norm,
                 config.context_size,
             )
-        self.sampler_options: dict[str, Any] = {}
+
+    @classmethod
+    def has_symbols(cls, config: LDEBMConfig) -> bool:
+        """The energy network has one output for each symbol."""
+        return True
+
+    @classmethod
+    def clusters_by_default(cls, num_levels: int) -> bool:
+        """With several levels; the single-level model was published without clustering."""
+        return num_levels > 1
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """
-        Choose how the chains compute. Nothing of it is saved with the model.
+        Choose how Langevin chains compute the energy. The choice is not saved with the model.
 
         Args:
-            compile (`bool`, *optional*, defaults to `False`): Compile the energy's gradient with `torch.compile` (on a
-                GPU with CUDA graphs) at first use; where that fails, a warning says so and the chains run as without.
+            compile (`bool`, *optional*, defaults to `False`): Whether to compile the energy's gradient with
+                `torch.compile` (on a GPU with CUDA graphs) at first use. If that fails, there is a warning, and the
+                chains run without it.
             dtype (`torch.dtype`, *optional*): Precision of the energy network inside the chains, for example
-                `torch.bfloat16`; defaults to the prior's own, which states, steps and noise keep in any case. The
-                Metropolis correction compares energies of this precision.
+                `torch.bfloat16`; defaults to the prior's own. States, steps and noise keep the prior's precision in
+                any case. The Metropolis correction compares energies of this precision.
         """
         self.sampler_options = {"compile": compile, "dtype": dtype}
 
@@ -75,35 +96,47 @@ class DiffusionPrior(AtLeastFloat32):
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): z.
-            base_noise (`bool`, *optional*, defaults to `False`): Draw z_0 from z where the schedule has a base level,
-                as in training, instead of taking its mean.
+            base_noise (`bool`, *optional*, defaults to `False`): Whether to draw z_0 given z where the schedule has a
+                base level, as in training, instead of taking its mean.
             generator (`torch.Generator`, *optional*): Source of that noise.
-            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_symbols)`.
         """
-        with _own_precision(latents):
+        with _without_autocast(latents):
             scaled = self.levels.first_level(latents.to(self.levels.step_std.dtype), base_noise, generator)
             level = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-            return self.energy(scaled, level, **self._in_context(context))
+            return self.energy(scaled, level, **self._context_inputs(context))
+
+    def training_symbol_logits(
+        self,
+        latents: torch.Tensor,
+        generator: torch.Generator | None = None,
+        context: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """As [`symbol_logits`], with the noise of a base level."""
+        return self.symbol_logits(latents, base_noise=True, generator=generator, context=context)
 
     def noisy_symbol_logits(
         self,
         latents: torch.Tensor,
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    ) -> torch.Tensor | None:
         """
-        f(z̃_t, t) at levels drawn as in [`loss`], `(num_pairs, num_symbols)`, of `latents` `(batch_size, latent_size)`;
-        pair `i` belongs to example `i % batch_size`.
+        f(z̃_t, t) at levels drawn as in [`loss`], `(num_pairs, num_symbols)`, given `latents`
+        `(batch_size, latent_size)`; pair `i` belongs to example `i % batch_size`. `None` if only the first level
+        learns the symbols.
         """
-        with _own_precision(latents), parametrize.cached():
+        if self.config.symbol_levels == "first":
+            return None
+        with _without_autocast(latents), parametrize.cached():
             level = self.levels.draw_levels(len(latents), generator)
-            times = len(level) // len(latents)
-            repeated = latents.to(self.levels.step_std.dtype).repeat(times, 1)
+            repeats = len(level) // len(latents)
+            repeated = latents.to(self.levels.step_std.dtype).repeat(repeats, 1)
             diffused, _ = self.levels.diffuse(repeated, level, generator)
-            return self.energy(diffused, level, **self._in_context(context, times))
+            return self.energy(diffused, level, **self._context_inputs(context, repeats))
 
     def loss(
         self,
@@ -113,29 +146,29 @@ class DiffusionPrior(AtLeastFloat32):
         context: torch.Tensor | None = None,
     ) -> PriorLoss:
         """
-        The one-pass prior loss: its gradient to the energy network is the contrastive one (Eq. 10), and its gradient
-        to `latents` is the encoder's (Eq. 11).
+        The prior loss in one pass: its gradient with respect to the energy network is the contrastive one (Eq. 10),
+        and its gradient with respect to `latents` is the encoder's (Eq. 11).
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Reparameterised posterior samples z.
-            posterior ([`Posterior`], *optional*): Not needed beside its samples.
-            generator (`torch.Generator`, *optional*): Source of levels, diffusion and Langevin noise.
-            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
+            posterior ([`Posterior`], *optional*): Not used, as the samples are all that is needed.
+            generator (`torch.Generator`, *optional*): Source of levels, diffusion noise and Langevin noise.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors.
         """
-        with _own_precision(latents), parametrize.cached():
-            batch_size, tables = len(latents), self.levels
-            level = tables.draw_levels(batch_size, generator)
-            times = len(level) // batch_size
-            repeated = latents.to(tables.step_std.dtype).repeat(times, 1)
-            positive, z_next = tables.diffuse(repeated, level, generator)
+        with _without_autocast(latents), parametrize.cached():
+            batch_size, levels = len(latents), self.levels
+            level = levels.draw_levels(batch_size, generator)
+            repeats = len(level) // batch_size
+            repeated = latents.to(levels.step_std.dtype).repeat(repeats, 1)
+            positive, z_next = levels.diffuse(repeated, level, generator)
             negative = self.sample_level(
-                z_next.detach(), level, generator=generator, **self._in_context(context, times)
+                z_next.detach(), level, generator=generator, **self._context_inputs(context, repeats)
             )
             both = torch.cat([positive, negative])
-            logits = self.energy(both, level.repeat(2), **self._in_context(context, 2 * times))
+            logits = self.energy(both, level.repeat(2), **self._context_inputs(context, 2 * repeats))
             logits_positive, logits_negative = logits.chunk(2)
             energy_positive, energy_negative = logits_positive.logsumexp(-1), logits_negative.logsumexp(-1)
-            loss = contrastive_loss(energy_positive, energy_negative, tables.energy_weight[level], batch_size)
+            loss = contrastive_loss(energy_positive, energy_negative, levels.energy_weight[level], batch_size)
             loss = loss + self._quadratic_terms(positive, negative, z_next, level).sum() / batch_size
             return PriorLoss(
                 loss,
@@ -146,24 +179,24 @@ class DiffusionPrior(AtLeastFloat32):
 
     def _quadratic_terms(self, positive, negative, z_next, level) -> torch.Tensor:
         """
-        What of -log p(z_{0:T}) depends on the encoder but not through F, per pair `(num_pairs,)`.
+        The terms of -log p(z_{0:T}) that depend on the encoder otherwise than through F, per pair, `(num_pairs,)`.
 
-        ‖z̃_t - z_{t+1}‖² = σ²‖ε‖² is constant in the encoder wherever r_t = 1, which leaves the base measure and the
-        last level's quadratic; then ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ² as a term of value zero; then
+        Where r_t = 1, ‖z̃_t - z_{t+1}‖² = σ²‖ε‖² does not depend on the encoder. That leaves the base measure and the
+        last level's quadratic; then ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ², as a term whose value is zero; and
         log p(z_T).
         """
-        tables, t = self.levels, level[:, None]
-        variance = tables.step_std[t].square()
+        levels, t = self.levels, level[:, None]
+        variance = levels.step_std[t].square()
         is_last = t == self.config.num_levels - 1
-        precision = torch.where(is_last, 1 / variance, tables.base_precision[t])
+        precision = torch.where(is_last, 1 / variance, levels.base_precision[t])
         terms = precision * positive.square() / 2
         if self.config.log_normalizer_gradient:
-            center = tables.center_scale[t] * z_next.detach()
-            pull = (negative - center) * tables.center_scale[t] / variance
-            terms = terms + pull * (z_next - z_next.detach())
+            center = levels.center_scale[t] * z_next.detach()
+            gradient = (negative - center) * levels.center_scale[t] / variance
+            terms = terms + gradient * (z_next - z_next.detach())
         if self.config.terminal_prior:
             terms = terms + torch.where(is_last, z_next.square() / 2, 0.0)
-        return tables.quadratic_weight[level] * terms.sum(-1)
+        return levels.quadratic_weight[level] * terms.sum(-1)
 
     def log_prob(self, latents: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         """Not in closed form: raises ValueError."""
@@ -179,21 +212,22 @@ class DiffusionPrior(AtLeastFloat32):
         context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        log p(z̃_t | z_{t+1}) without log Z_t, `(batch_size,)`; differentiable. Arguments as in [`sample_level`].
+        log p(z̃_t | z_{t+1}) up to log Z_t, `(batch_size,)`; differentiable. `scaled` is z̃_t, `(batch_size,
+        latent_size)`; the other arguments are those of [`sample_level`].
         """
-        with _own_precision(scaled):
-            weights = self._tilt_weights(level, class_labels, guidance_scale)
-            logits = self.energy(scaled, level, **self._in_context(context))
-            return tilt(logits, *weights) - self._distance(scaled, z_next, level)
+        with _without_autocast(scaled):
+            weights = self._energy_weights(level, class_labels, guidance_scale)
+            logits = self.energy(scaled, level, **self._context_inputs(context))
+            return weighted_energy(logits, *weights) - self._distance(scaled, z_next, level)
 
     def level_gaussian(self, z_next: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        m `(batch_size, latent_size)` and v `(batch_size, 1)` of N(m, v I), level t's density for a constant energy;
-        its density itself is this times exp of [`level_energy`], normalised.
+        Mean m `(batch_size, latent_size)` and variance v `(batch_size, 1)` of N(m, v I), the density of level t if the
+        energy is constant. Its true density is N(m, v I) times exp of [`level_energy`], normalised.
         """
-        tables, t = self.levels, level[:, None]
-        variance = tables.gaussian_variance[t]
-        return tables.center_scale[t] * z_next * variance / tables.step_std[t].square(), variance
+        levels, t = self.levels, level[:, None]
+        variance = levels.gaussian_variance[t]
+        return levels.center_scale[t] * z_next * variance / levels.step_std[t].square(), variance
 
     def level_energy(
         self,
@@ -202,10 +236,14 @@ class DiffusionPrior(AtLeastFloat32):
         guidance_scale: float | None = None,
         context: torch.Tensor | None = None,
         **options: Any,
-    ) -> TiltedEnergy:
-        """F(z̃, t)/τ_t, plus γ log p(y|z̃) for a symbol, with frozen weights; arguments as in [`sample_level`]."""
-        options = self._in_context(context) | options
-        return self.energy.tilted(level, *self._tilt_weights(level, class_labels, guidance_scale), **options)
+    ) -> FrozenEnergy:
+        """
+        F(z̃, t)/τ_t, plus γ log p(y|z̃) for a symbol, with frozen weights. Arguments as in [`sample_level`]; `options`
+        are `dtype` and `compile` of [`FrozenEnergy`].
+        """
+        options = self._context_inputs(context) | options
+        weights = self._energy_weights(level, class_labels, guidance_scale)
+        return self.energy.frozen_copy(level, *weights, **options)
 
     def sample_level(
         self,
@@ -218,25 +256,26 @@ class DiffusionPrior(AtLeastFloat32):
         context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        Langevin chains on p(z̃_t | z_{t+1}); one chain per row, each with its own level.
+        Sample p(z̃_t | z_{t+1}) by Langevin chains, one for each row, each at its own level.
 
         Args:
             z_next (`torch.Tensor` of shape `(batch_size, latent_size)`): z_{t+1}.
-            level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
-            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbol y per row.
-            guidance_scale (`float`, *optional*): γ; defaults to `config.label_guidance`, and that to 1/τ_t.
-            num_langevin_steps (`int`, *optional*): Defaults to `config.langevin_steps`.
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
+            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbol y of each row.
+            guidance_scale (`float`, *optional*): Weight γ of log p(y|z̃_t); defaults to `config.label_guidance`, and if
+                that is `None` to 1/τ_t.
+            num_langevin_steps (`int`, *optional*): Steps of each chain; defaults to `config.langevin_steps`.
             generator (`torch.Generator`, *optional*): Source of the noise.
-            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a prior with a context.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
         """
-        config, tables = self.config, self.levels
+        config, levels = self.config, self.levels
         num_steps = config.langevin_steps if num_langevin_steps is None else num_langevin_steps
         if num_steps < 0:
             raise ValueError(f"num_langevin_steps must be at least 0, got {num_steps}")
-        with torch.no_grad(), _own_precision(z_next):
+        with torch.no_grad(), _without_autocast(z_next):
             mean, variance = self.level_gaussian(z_next, level)
             energy = self.level_energy(level, class_labels, guidance_scale, context, **self.sampler_options)
 
@@ -251,7 +290,7 @@ class DiffusionPrior(AtLeastFloat32):
             start = z_next
             if config.langevin_start == "gaussian":
                 start = mean + variance.sqrt() * gaussian_like(z_next, generator)
-            step_variance, drift = tables.langevin_steps(level, num_steps)
+            step_variance, drift = levels.langevin_steps(level, num_steps)
             return langevin(
                 score,
                 start,
@@ -272,38 +311,59 @@ class DiffusionPrior(AtLeastFloat32):
         context: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. Arguments as in [`sample_level`],
-        `symbols` being its `class_labels`.
+        Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. `symbols` are the `class_labels` of
+        [`sample_level`], whose arguments the others are.
 
         Returns:
             `torch.Tensor` of shape `(num_levels + 1, num_samples, latent_size)`: z_T first, the sample z_0 last.
         """
-        tables = self.levels
-        z = draw(torch.randn, (num_samples, self.config.latent_size), tables.step_std, generator)
+        levels = self.levels
+        z = draw(torch.randn, (num_samples, self.config.latent_size), levels.step_std, generator)
         trajectory = [z]
         with parametrize.cached():
             for t in reversed(range(self.config.num_levels)):
                 level = torch.full((num_samples,), t, dtype=torch.long, device=z.device)
                 labels = symbols if t == 0 or self.config.symbol_levels == "all" else None
                 scaled = self.sample_level(z, level, labels, guidance_scale, num_langevin_steps, generator, context)
-                z = scaled / tables.latent_scale[t]
+                z = scaled / levels.latent_scale[t]
                 trajectory.append(z)
         return torch.stack(trajectory)
 
-    def _in_context(self, context: torch.Tensor | None, times: int = 1) -> dict[str, torch.Tensor]:
-        """What to give the energy beside its states: contexts, if there are some, `times` after one another."""
-        return {} if context is None else {"context": context.to(self.levels.step_std.dtype).repeat(times, 1)}
+    def log_density_for_chains(
+        self,
+        latents: torch.Tensor,
+        class_labels: torch.Tensor | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> LogDensity:
+        """
+        log p(z_0|z_1) + γ log p(y|z̃_0), up to a constant, with z_1 drawn from q(z_1|z_0) at the present states
+        `latents`, because p(z_0) itself is intractable. `latent_chains` says why such chains sample the posterior.
+        Arguments as in [`Prior`].
+        """
+        levels = self.levels
+        noise = gaussian_like(latents, generator)
+        z_next = levels.step_scale[0] * latents + levels.step_std[0] * noise
+        level = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
+        scale = levels.latent_scale[0]
+        return lambda latents: self.log_density(scale * latents, z_next, level, class_labels, guidance_scale)
+
+    def _context_inputs(self, context: torch.Tensor | None, repeats: int = 1) -> dict[str, torch.Tensor]:
+        """Keyword arguments that give the energy its contexts, repeated as often as the states are."""
+        if context is None:
+            return {}
+        return {"context": context.to(self.levels.step_std.dtype).repeat(repeats, 1)}
 
     def _distance(self, scaled, z_next, level) -> torch.Tensor:
-        """What the log-density subtracts from the tilt: ‖z̃ - r z_{t+1}‖²/2σ² + κ‖z̃‖²/2."""
+        """The quadratic part of minus the log-density: ‖z̃ - r z_{t+1}‖²/2σ² + κ‖z̃‖²/2."""
         t = level[:, None]
         offset = (scaled - self.levels.center_scale[t] * z_next) / self.levels.step_std[t]
         return (offset.square() + self.levels.base_precision[t] * scaled.square()).sum(-1) / 2
 
-    def _tilt_weights(
+    def _energy_weights(
         self, level: torch.Tensor, class_labels: torch.Tensor | None, guidance_scale: float | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """w and c that make w F + c·f the tilt F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) where a symbol is given."""
+        """Weights w and c for which w F + c·f is F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) if a symbol is given."""
         temperature = self.levels.temperature[level][:, None]
         if class_labels is None:
             return 1 / temperature, None
@@ -312,6 +372,6 @@ class DiffusionPrior(AtLeastFloat32):
         return 1 / temperature - gamma, gamma * F.one_hot(class_labels, self.config.num_labels)
 
 
-def _own_precision(tensor: torch.Tensor) -> torch.autocast:
-    """Switch mixed precision off: energies are differences of large numbers."""
+def _without_autocast(tensor: torch.Tensor) -> torch.autocast:
+    """Switch mixed precision off, because energies are differences of large numbers."""
     return torch.autocast(tensor.device.type, enabled=False)

@@ -1,4 +1,8 @@
-"""The energy network f_α(z̃, t) ∈ R^K and the free energy F = logsumexp_K f."""
+"""The energy network f_α(z̃, t) ∈ R^K, with the free energy F = logsumexp_K f, and its gradient in closed form.
+
+[`EnergyNetwork`] is the residual network of the diffusion prior, [`EnergyMLP`] the plain one of SVEBM. For sampling,
+`frozen_copy` of either gives a [`FrozenEnergy`]: the energy with its present weights and its gradient in closed form.
+"""
 
 import functools
 import logging
@@ -9,14 +13,15 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
+from transformers import initialization as init
 
 logger = logging.getLogger(__name__)
 
-SLOPE = 0.2  # of every LeakyReLU here
+SLOPE = 0.2  # negative slope of every LeakyReLU here
 
 
 def sinusoidal_embedding(num_positions: int, size: int) -> torch.Tensor:
-    """The transformer's position table, `(num_positions, size)`: sines in even, cosines in odd columns, base 10000."""
+    """The transformer's position embeddings, `(num_positions, size)`: sines in even, cosines in odd columns."""
     position = torch.arange(num_positions, dtype=torch.float64)[:, None]
     frequency = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     angle = position * frequency
@@ -24,15 +29,31 @@ def sinusoidal_embedding(num_positions: int, size: int) -> torch.Tensor:
 
 
 class SpectralNorm(_SpectralNorm):
-    """torch's, but quick on the meta device, where its first iterations compute nothing and took seconds per load."""
+    """torch's spectral norm, without its first power iterations on the meta device, which took seconds per load."""
 
     def _power_method(self, weight_mat: torch.Tensor, n_power_iterations: int) -> None:
         if not weight_mat.is_meta:
             super()._power_method(weight_mat, n_power_iterations)
 
 
+def restart_power_iteration(layer: nn.Module) -> None:
+    """Estimate the spectral norm of a normalised linear map anew, after its weight was drawn."""
+    weight, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
+    tensors = (weight, norm._u, norm._v)
+    if not all(getattr(tensor, "_is_hf_initialized", False) for tensor in tensors):  # else loaded from a checkpoint
+        init.normal_(norm._v)
+        norm._power_method(weight, 15)  # starts from v
+
+
 class LevelEmbedding(nn.Module):
-    """Sinusoidal embedding of the level followed by two linear maps, `(batch_size,)` to `(batch_size, size)`."""
+    """
+    Sinusoidal embedding of the level, followed by two linear maps.
+
+    Args:
+        num_levels (`int`): Number T of levels.
+        size (`int`): Size of the embedding.
+        linear (`Callable`): Builds a linear map from its numbers of inputs and outputs.
+    """
 
     def __init__(self, num_levels: int, size: int, linear):
         super().__init__()
@@ -41,10 +62,16 @@ class LevelEmbedding(nn.Module):
         self.hidden = linear(size, size)
         self.output = linear(size, size)
 
+    def init_tensors(self) -> None:
+        """Fill the table, which is not saved."""
+        init.copy_(self.table, self.compute())
+
     def compute(self) -> torch.Tensor:
+        """The table, `(num_levels, size)`."""
         return sinusoidal_embedding(self.num_levels, self.size)
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
+        """Embeddings, `(batch_size, size)`, of levels `(batch_size,)`."""
         return self.output(F.leaky_relu(self.hidden(self.table[level]), SLOPE))
 
 
@@ -57,12 +84,13 @@ class EnergyNetwork(nn.Module):
         num_symbols (`int`): Number K of symbols, one output each.
         num_levels (`int`): Number T of noise levels.
         hidden_size (`int`, *optional*, defaults to 200): Width.
-        num_blocks (`int`, *optional*, defaults to 12): Residual blocks h + W LeakyReLU(h).
-        context_size (`int`, *optional*, defaults to 0): Size of a context that the energy depends on, if any.
-        normalize (`bool`, *optional*, defaults to `True`): Divide every weight by its largest singular value. It is
-            estimated by one power iteration per training-mode forward; inside
-            `torch.nn.utils.parametrize.cached()` once per block, so that a whole training step, Langevin chains
-            included, sees one energy.
+        num_blocks (`int`, *optional*, defaults to 12): Number of residual blocks h + W LeakyReLU(h).
+        normalize (`bool`, *optional*, defaults to `True`): Whether to divide every weight by its largest singular
+            value, which one power iteration per forward pass in training mode estimates. Inside
+            `torch.nn.utils.parametrize.cached()` there is one iteration for the whole block, so that a training step,
+            Langevin chains included, uses one and the same energy.
+        context_size (`int`, *optional*, defaults to 0): Size of the context vector that the energy depends on; 0
+            without contexts.
     """
 
     def __init__(
@@ -100,8 +128,9 @@ class EnergyNetwork(nn.Module):
         """
         Args:
             scaled (`torch.Tensor` of shape `(batch_size, latent_size)`): z̃_t.
-            level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
-            context (`torch.Tensor` of shape `(batch_size, context_size)`): For a network with a context.
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a network
+                with a context.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_symbols)`: f(z̃, t).
@@ -114,27 +143,69 @@ class EnergyNetwork(nn.Module):
         return self.head(F.leaky_relu(hidden, SLOPE))
 
     def context_features(self, context: torch.Tensor | None) -> list[torch.Tensor]:
-        """What the merge reads of a context: one tensor, `(batch_size, hidden_size)`, or none without a context."""
+        """The context's inputs to the merge layer: one tensor `(batch_size, hidden_size)`; none without a context."""
         if self.context_hidden is None:
             return []
         return [self.context_output(F.leaky_relu(self.context_hidden(context), SLOPE))]
 
-    def tilted(self, level, free_energy_weight, logit_weight=None, **options) -> "TiltedNetwork":
-        """A [`TiltedNetwork`] of this network with today's effective weights; arguments as there."""
-        return TiltedNetwork(self, level, free_energy_weight, logit_weight, **options)
+    def frozen_copy(self, level, free_energy_weight, logit_weight=None, **options) -> "FrozenNetwork":
+        """A [`FrozenNetwork`] with the present effective weights of this network; arguments as there."""
+        return FrozenNetwork(self, level, free_energy_weight, logit_weight, **options)
 
 
-class TiltedEnergy:
+class EnergyMLP(nn.Module):
     """
-    E(z̃) = w F(z̃, t) + c·f(z̃, t) of frozen logits f for one batch, with ∇E in closed form. Works under `no_grad` and
-    `inference_mode`.
+    Plain GELU network of a prior with a single level (SVEBM: Pang & Wu, ICML 2021).
 
     Args:
-        evaluate (`Callable`): From this object and states of shape `(batch_size, latent_size)` to logits and ∇E.
+        latent_size (`int`): Size d of the latent.
+        num_symbols (`int`): Number K of symbols, one output each.
+        hidden_size (`int`, *optional*, defaults to 200): Width.
+        num_layers (`int`, *optional*, defaults to 2): Number of hidden layers (published: 2 for text, 1 for points).
+        context_size (`int`, *optional*, defaults to 0): Size of the context vector that is read beside the latent; 0
+            without contexts.
+    """
+
+    def __init__(
+        self, latent_size: int, num_symbols: int, hidden_size: int = 200, num_layers: int = 2, context_size: int = 0
+    ):
+        super().__init__()
+        self.latent_size = latent_size
+        widths = [latent_size + context_size, *[hidden_size] * num_layers]
+        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.head = nn.Linear(widths[-1], num_symbols)
+
+    def forward(
+        self, latents: torch.Tensor, level: torch.Tensor | None = None, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """
+        f(z), `(batch_size, num_symbols)`, of latents `(batch_size, latent_size)` and, for a network with a context,
+        context vectors `(batch_size, context_size)`. There is one level, so that `level` is not read.
+        """
+        features = latents if context is None else torch.cat([latents, context], -1)
+        for layer in self.hidden:
+            features = F.gelu(layer(features))
+        return self.head(features)
+
+    def frozen_copy(
+        self, level, free_energy_weight, logit_weight=None, context=None, dtype=None, compile=False
+    ) -> "FrozenMLP":
+        """A [`FrozenMLP`] with the present weights of this network; arguments as in [`FrozenNetwork`]."""
+        return FrozenMLP(self, free_energy_weight, logit_weight, context, dtype or self.head.bias.dtype, compile)
+
+
+class FrozenEnergy:
+    """
+    E(z̃) = w F(z̃, t) + c·f(z̃, t) for one batch of rows, with the network's weights frozen and ∇E in closed form. It is
+    the logarithm of the factor by which a level's density differs from a Gaussian (a tilted density). It works under
+    `no_grad` and `inference_mode`.
+
+    Args:
+        evaluate (`Callable`): Computes the logits f and ∇E from this object and states `(batch_size, latent_size)`.
         free_energy_weight (`torch.Tensor` of shape `(batch_size, 1)`): w.
-        logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; zero if missing.
+        logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; defaults to zero.
         dtype (`torch.dtype`): Precision of weights and activations.
-        compile (`bool`, *optional*, defaults to `False`): Run through `torch.compile`.
+        compile (`bool`, *optional*, defaults to `False`): Whether to run `evaluate` through `torch.compile`.
     """
 
     def __init__(self, evaluate, free_energy_weight, logit_weight, dtype, compile=False):
@@ -148,28 +219,30 @@ class TiltedEnergy:
     def value_and_gradient(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """E, `(batch_size,)`, and ∇E, `(batch_size, latent_size)`."""
         logits, gradient = self._evaluate(self, scaled.to(self.dtype))
-        return tilt(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight), gradient.to(scaled.dtype)
+        value = weighted_energy(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight)
+        return value, gradient.to(scaled.dtype)
 
     def logit_gradient(self, logits: torch.Tensor) -> torch.Tensor:
-        """∂E/∂f, `(batch_size, num_symbols)`, in the precision of the logits."""
+        """∂E/∂f, `(batch_size, num_symbols)`, in the dtype of the logits."""
         gradient = self.free_energy_weight * logits.softmax(-1)
         return (gradient if self.logit_weight is None else gradient + self.logit_weight).to(logits.dtype)
 
 
-class TiltedNetwork(TiltedEnergy):
+class FrozenNetwork(FrozenEnergy):
     """
-    [`TiltedEnergy`] of an [`EnergyNetwork`] with today's effective weights.
+    [`FrozenEnergy`] of an [`EnergyNetwork`] with its present effective weights.
 
-    Everything that does not change along a chain is computed once: spectral norms are divided out, and level and
-    context, which only enter through the merge layer, become a bias per row. Activations live in buffers that every
-    call reuses.
+    Everything that does not change along a chain is computed once: weights are divided by their spectral norms, and
+    level and context, which enter through the merge layer alone, become a bias of each row. Activations are kept in
+    buffers that every call reuses.
 
     Args:
         energy ([`EnergyNetwork`]): Network to freeze.
-        level (`torch.LongTensor` of shape `(batch_size,)`): t per row.
-        free_energy_weight, logit_weight, compile: As in [`TiltedEnergy`].
-        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): For a network with a context.
-        dtype (`torch.dtype`, *optional*): Defaults to the network's.
+        level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
+        free_energy_weight, logit_weight, compile: As in [`FrozenEnergy`].
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a network with
+            a context.
+        dtype (`torch.dtype`, *optional*): Precision of weights and activations; defaults to the network's.
     """
 
     def __init__(
@@ -182,7 +255,7 @@ class TiltedNetwork(TiltedEnergy):
         dtype: torch.dtype | None = None,
         compile: bool = False,
     ):
-        # A weight that is first computed here may stay cached for a loss outside: it must carry its graph.
+        # A weight that is computed here first may be cached for a loss outside, so it must carry its graph.
         with torch.inference_mode(False), torch.enable_grad(), parametrize.cached():
             layers = [energy.latent_hidden, energy.latent_output, energy.merge, *energy.blocks, energy.head]
             dtype = energy.head.bias.dtype if dtype is None else dtype
@@ -197,23 +270,37 @@ class TiltedNetwork(TiltedEnergy):
         for features, weight in zip(context_features, context_weight, strict=True):
             bias += F.linear(F.leaky_relu(features, SLOPE).to(dtype), weight)
         self.merge = latent_weight.contiguous(), bias
-        super().__init__(_evaluate, free_energy_weight, logit_weight, dtype, compile)
+        super().__init__(_evaluate_network, free_energy_weight, logit_weight, dtype, compile)
         self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
 
     def new_buffers(self) -> list[torch.Tensor]:
-        """Room for all activations and two gradients of one evaluation, `(batch_size, width)` each."""
+        """Buffers for all activations and two gradients of one evaluation, `(batch_size, width)` each."""
         return [torch.empty_like(self.merge[1]) for _ in range(len(self.blocks) + 5)]
 
 
-def tilt(
+class FrozenMLP(FrozenEnergy):
+    """[`FrozenEnergy`] of an [`EnergyMLP`]; the context becomes a bias of each row in the first layer."""
+
+    def __init__(self, energy: EnergyMLP, free_energy_weight, logit_weight, context, dtype, compile=False):
+        super().__init__(_evaluate_mlp, free_energy_weight, logit_weight, dtype, compile)
+        *self.hidden, self.head = [
+            (layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in (*energy.hidden, energy.head)
+        ]
+        if context is not None:
+            weight, bias = self.hidden[0]
+            latent_weight, context_weight = weight[:, : energy.latent_size], weight[:, energy.latent_size :]
+            self.hidden[0] = latent_weight.contiguous(), F.linear(context.detach().to(dtype), context_weight, bias)
+
+
+def weighted_energy(
     logits: torch.Tensor, free_energy_weight: torch.Tensor, logit_weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """E = w logsumexp(f) + c·f from logits f, `(batch_size,)`; arguments as in [`TiltedEnergy`]."""
+    """E = w logsumexp(f) + c·f of logits f, `(batch_size,)`; arguments as in [`FrozenEnergy`]."""
     value = free_energy_weight[:, 0] * logits.logsumexp(-1)
     return value if logit_weight is None else value + (logit_weight * logits).sum(-1)
 
 
-def _evaluate(energy: TiltedNetwork, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _evaluate_network(energy: FrozenNetwork, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and ∇E: forward through the network, and back by hand."""
     buffers = energy.new_buffers() if energy.buffers is None else energy.buffers
     inner, outer, scratch, pulled, *hiddens = buffers
@@ -224,28 +311,44 @@ def _evaluate(energy: TiltedNetwork, scaled: torch.Tensor) -> tuple[torch.Tensor
         torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
     logits = F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head)
 
-    pulled = _pull_back(energy.logit_gradient(logits), energy.head, hiddens[-1], pulled)
+    pulled = _backpropagate(energy.logit_gradient(logits), energy.head, hiddens[-1], pulled)
     for layer, hidden in zip(reversed(energy.blocks), reversed(hiddens[:-1]), strict=True):
-        pulled += _pull_back(pulled, layer, hidden, scratch)
-    scratch = _pull_back(pulled, energy.merge, outer, scratch)
-    pulled = _pull_back(scratch, energy.latent_output, inner, pulled)
+        pulled += _backpropagate(pulled, layer, hidden, scratch)
+    scratch = _backpropagate(pulled, energy.merge, outer, scratch)
+    pulled = _backpropagate(scratch, energy.latent_output, inner, pulled)
     return logits, pulled @ energy.latent_hidden[0]
+
+
+def _evaluate_mlp(energy: FrozenMLP, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and ∇E: forward through the network, and back by hand."""
+    preactivations = []
+    for layer in energy.hidden:
+        weight, bias = layer
+        preactivations.append(torch.addmm(bias, latents, weight.T))
+        latents = F.gelu(preactivations[-1])
+    logits = F.linear(latents, *energy.head)
+    gradient = energy.logit_gradient(logits) @ energy.head[0]
+    for (weight, _), preactivation in zip(reversed(energy.hidden), reversed(preactivations), strict=True):
+        gradient = torch.ops.aten.gelu_backward(gradient, preactivation) @ weight
+    return logits, gradient
 
 
 @functools.cache
 def compiled(evaluate: Callable) -> Callable:
-    """An energy's evaluation through `torch.compile`, on a GPU with CUDA graphs; plain where that cannot compile."""
+    """
+    `evaluate` through `torch.compile`, on a GPU with CUDA graphs. If compiling fails, it warns and runs `evaluate`.
+    """
     mode = "reduce-overhead" if torch.cuda.is_available() else None
     attempt = torch.compile(evaluate, mode=mode)
 
-    def compiled_or_plain(energy: TiltedEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def compiled_or_plain(energy: FrozenEnergy, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal attempt
         try:
             return attempt(energy, scaled)
-        except RuntimeError as error:  # what torch.compile's errors derive from
+        except RuntimeError as error:  # the base class of torch.compile's errors
             if attempt is evaluate:
                 raise
-            logger.warning("torch.compile failed, the sampler goes on without it: %s", error)
+            logger.warning("torch.compile failed; the sampler runs without it: %s", error)
             attempt = evaluate
             return attempt(energy, scaled)
 
@@ -261,7 +364,7 @@ def _leaky_relu(features: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     return torch.ops.aten.leaky_relu.out(features, SLOPE, out=out)
 
 
-def _pull_back(gradient: torch.Tensor, layer, preactivation: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """A gradient behind a layer, pulled back through it and the LeakyReLU before it."""
+def _backpropagate(gradient: torch.Tensor, layer, preactivation: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """The gradient at a layer's output, propagated back through the layer and the LeakyReLU before it."""
     torch.mm(gradient, layer[0], out=out)
     return torch.ops.aten.leaky_relu_backward.grad_input(out, preactivation, SLOPE, False, grad_input=out)

@@ -149,7 +149,7 @@ class LDEBMExplanationMixin:
                 a number or `word_score` that is not allowed.
         """
         self.require_symbols()
-        if self.config.modality == "point":
+        if not self.modality.reads_texts:
             raise ValueError("explain reads texts and cannot be asked of a model of points")
         if self.training:
             raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
@@ -157,7 +157,7 @@ class LDEBMExplanationMixin:
             raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
         if word_score not in WORD_SCORES:
             raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
-        of_documents = self.config.modality == "document"
+        of_documents = self.modality.is_bag_of_words
         if num_samples is None:
             num_samples = 10 if of_documents else 5
         numbers = {"num_words": num_words, "num_texts": num_texts, "num_samples": num_samples}

@@ -72,7 +72,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         if not self.config.has_symbols:
             reason = "class_labels cannot be given or inferred"
             if self.config.has_codes:
-                joint = self.config.code_categories**self.config.num_code_variables
+                joint = self.config.num_joint_codes
                 reason = f"its {joint} joint codes are more or fewer than the {self.config.num_labels} names"
             raise ValueError(f"prior={self.config.prior!r} has no symbols: {reason}")
 
@@ -142,12 +142,11 @@ class LDEBMGenerationMixin(GenerationMixin):
                 without an energy; if `num_samples` or `batch_size` is below 1.
         """
         steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
-        if self.config.prior != "diffusion":
-            for name, value in steering.items():
-                if value is not None:
-                    prior = self.config.prior
-                    raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
-            steering = {}
+        for name, value in steering.items():
+            if value is not None and name not in self.prior.sampling_options:
+                prior = self.config.prior
+                raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
+        steering = {name: value for name, value in steering.items() if name in self.prior.sampling_options}
         symbols = None if class_labels is None else self.symbol_ids(class_labels)
         context = self._context(context_input_ids, context_attention_mask)
         num_samples, given = for_each_row(num_samples, class_labels=symbols, context_input_ids=context)
@@ -258,16 +257,16 @@ class LDEBMGenerationMixin(GenerationMixin):
             expected = f"(n, {self.config.total_latent_size}) with n at least 1"
             raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
         _, of_rows = for_each_row(len(latents), context_input_ids=self._context(**context))
-        if not self.modality.writes_in_turn:
+        if not self.modality.is_autoregressive:
             options = {"generation_config": generation_config, **generation_kwargs}
             if input_ids is None:
                 options["attention_mask"] = attention_mask
             given = {name: value for name, value in options.items() if value is not None}
-            names = [name for name in given if name not in self.modality.writing_options]
+            names = [name for name in given if name not in self.modality.generation_options]
             if names:
                 kind = self.config.modality
                 raise ValueError(f"a model of {kind}s decodes no tokens in turn and has no use for {', '.join(names)}")
-            return self.modality.write(latents, generator, **given)
+            return self.modality.generate(latents, generator, **given)
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
@@ -289,7 +288,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         """ValueError for what does not go with rejection."""
         if class_labels is None:
             raise ValueError("min_label_probability needs class_labels that texts are to be read as")
-        if not self.modality.writes_in_turn:
+        if not self.modality.is_autoregressive:
             raise ValueError(f"min_label_probability is for models of text, got one of {self.config.modality}s")
         require_plain_writing("min_label_probability", generation_config, generation_kwargs)
 

@@ -1,4 +1,4 @@
-"""The sampler: Langevin dynamics as a pure function of a log-density's score (Eq. 12)."""
+"""Langevin dynamics as a pure function of a log-density's score (Eq. 12), and its Metropolis correction."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,20 +7,75 @@ import torch
 
 from .noise import draw
 
-NOISE_BLOCK = 64  # steps whose noise is drawn at once
+NOISE_BLOCK = 64  # number of steps whose noise is drawn at once
 
 
 @dataclass
 class LangevinOutput:
     """
     Args:
-        samples (`torch.Tensor` of shape `(batch_size, size)`): Last state of the chains.
-        acceptance_rate (`torch.Tensor` of shape `(batch_size,)`, *optional*): Share of accepted steps per chain, with
-            Metropolis correction.
+        samples (`torch.Tensor` of shape `(batch_size, size)`): Last states of the chains.
+        acceptance_rate (`torch.Tensor` of shape `(batch_size,)`, *optional*): Fraction of accepted steps of each
+            chain, if there is a Metropolis correction.
     """
 
     samples: torch.Tensor
     acceptance_rate: torch.Tensor | None = None
+
+
+@dataclass
+class MetropolisChains:
+    """
+    Chains with Metropolis-corrected steps, one for each row.
+
+    Args:
+        states (`torch.Tensor` of shape `(num_chains, size)`): Present states.
+        value (`torch.Tensor` of shape `(num_chains,)`): Log-density (or energy) at the states.
+        gradient (`torch.Tensor` of shape `(num_chains, size)`): Its gradient there.
+    """
+
+    states: torch.Tensor
+    value: torch.Tensor
+    gradient: torch.Tensor
+
+    def __post_init__(self):
+        self.accepted = torch.zeros_like(self.value)
+        self.num_steps = 0
+
+    @property
+    def acceptance_rate(self) -> torch.Tensor:
+        """Fraction of accepted steps of each chain so far, `(num_chains,)`."""
+        return self.accepted / max(self.num_steps, 1)
+
+    def accept_or_stay(
+        self,
+        proposal: torch.Tensor,
+        value: torch.Tensor,
+        gradient: torch.Tensor,
+        *,
+        log_density_ratio: torch.Tensor,
+        noise: torch.Tensor,
+        backward_noise: torch.Tensor,
+        uniform: torch.Tensor,
+    ) -> None:
+        """
+        Move to a Gaussian proposal with the probability that leaves the density invariant, else stay.
+
+        Args:
+            proposal, value, gradient: As `states`, `value` and `gradient`, at the proposal.
+            log_density_ratio (`torch.Tensor` of shape `(num_chains,)`): Log-density of the proposal minus that of the
+                present state.
+            noise (`torch.Tensor` of shape `(num_chains, size)`): Standard normal noise that made the proposal.
+            backward_noise (`torch.Tensor` of the same shape): Noise that would lead from the proposal back.
+            uniform (`torch.Tensor` of shape `(num_chains,)`): Uniform random numbers that decide.
+        """
+        log_ratio = log_density_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
+        accept = uniform.log() < log_ratio
+        self.states = torch.where(accept[:, None], proposal, self.states)
+        self.gradient = torch.where(accept[:, None], gradient, self.gradient)
+        self.value = torch.where(accept, value, self.value)
+        self.accepted = self.accepted + accept
+        self.num_steps += 1
 
 
 @torch.no_grad()
@@ -35,18 +90,18 @@ def langevin(
     generator: torch.Generator | None = None,
 ) -> LangevinOutput:
     r"""
-    Run chains of z ← z + h ∇ log p(z) + s ε, with h = ½ s² unless `drift` says otherwise.
+    Run chains of z ← z + h ∇ log p(z) + s ε, where h = ½ s² unless `drift` says otherwise.
 
     Args:
         score (`Callable`): ∇ log p, from states `(batch_size, size)` to the same shape.
         start (`torch.Tensor` of shape `(batch_size, size)`): Initial states.
         step_variance (`torch.Tensor` of shape `(num_steps, batch_size, 1)`): s² of every step; a second dimension of 1
-            serves all chains. Each step evaluates the score once; the Metropolis correction adds one evaluation.
+            holds for all chains. Each step evaluates the score once; the Metropolis correction adds one evaluation.
         drift (`torch.Tensor` of the same shape, *optional*, defaults to ½ s²): h.
-        final_noise (`bool`, *optional*, defaults to `True`): With `False` the last step only follows the score.
+        final_noise (`bool`, *optional*, defaults to `True`): If `False`, the last step adds no noise.
         log_density_and_score (`Callable`, *optional*): log p up to a constant, `(batch_size,)`, and ∇ log p. If given,
-            it is used instead of `score`, every noisy step is a Metropolis-adjusted proposal, and the chain leaves p
-            exactly invariant.
+            it is used instead of `score`, and every step with noise is a Metropolis-adjusted proposal, so that the
+            chain leaves p exactly invariant.
         generator (`torch.Generator`, *optional*): Source of the noise.
 
     Returns:
@@ -57,29 +112,30 @@ def langevin(
     num_noisy = num_steps if final_noise else max(num_steps - 1, 0)
     steps = list(zip(drift[:num_noisy], step_variance[:num_noisy].sqrt(), strict=True))
     noises = _noises(torch.randn, num_noisy, start, generator)
-    state, rate = start, None
     if log_density_and_score is None:
+        state, acceptance_rate = start, None
         for (h, s), noise in zip(steps, noises, strict=True):
             state = state + h * score(state) + s * noise
+        last_score = score(state) if num_noisy < num_steps else None
     else:
-        log_density, gradient = log_density_and_score(state)
-        accepted = torch.zeros_like(log_density)
-        thresholds = _noises(torch.rand, num_noisy, log_density, generator)
-        for (h, s), noise, threshold in zip(steps, noises, thresholds, strict=True):
-            proposal = state + h * gradient + s * noise
-            proposal_log_density, proposal_gradient = log_density_and_score(proposal)
-            backward_noise = (state - proposal - h * proposal_gradient) / s
-            log_ratio = proposal_log_density - log_density
-            log_ratio = log_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
-            accept = threshold.log() < log_ratio
-            state = torch.where(accept[:, None], proposal, state)
-            gradient = torch.where(accept[:, None], proposal_gradient, gradient)
-            log_density = torch.where(accept, proposal_log_density, log_density)
-            accepted = accepted + accept
-        rate = accepted / max(num_noisy, 1)
+        chains = MetropolisChains(start, *log_density_and_score(start))
+        uniforms = _noises(torch.rand, num_noisy, chains.value, generator)
+        for (h, s), noise, uniform in zip(steps, noises, uniforms, strict=True):
+            proposal = chains.states + h * chains.gradient + s * noise
+            log_density, gradient = log_density_and_score(proposal)
+            chains.accept_or_stay(
+                proposal,
+                log_density,
+                gradient,
+                log_density_ratio=log_density - chains.value,
+                noise=noise,
+                backward_noise=(chains.states - proposal - h * gradient) / s,
+                uniform=uniform,
+            )
+        state, last_score, acceptance_rate = chains.states, chains.gradient, chains.acceptance_rate
     if num_noisy < num_steps:
-        state = state + drift[-1] * (score(state) if log_density_and_score is None else gradient)
-    return LangevinOutput(state, rate)
+        state = state + drift[-1] * last_score
+    return LangevinOutput(state, acceptance_rate)
 
 
 def _noises(sampler, num_steps: int, like: torch.Tensor, generator: torch.Generator | None) -> Iterator[torch.Tensor]:

@@ -1,44 +1,46 @@
-r"""Latents given a text: samples of p(z|x) ∝ p(z) p(x|z) under each prior, beyond the encoder's approximation.
+r"""Samples of the posterior p(z|x) ∝ p(z) p(x|z) by Markov chains, beyond the encoder's approximation.
 
-The Gaussian part of z moves by Langevin steps with Metropolis correction, scaled by the encoder's posterior widths.
-What stands for log p(z) depends on the prior: of Gaussian priors and mixtures the density itself, with a symbol that
-is asked for. Codes are drawn variable by variable from their exact conditionals (Gibbs sampling).
+The Gaussian part of z moves by Metropolis-corrected Langevin steps, scaled by the encoder's posterior widths. What
+stands for log p(z), with a symbol that is asked for, is up to the prior (`Prior.log_density_for_chains`): for Gaussian
+priors and mixtures the density itself. Codes are drawn variable by variable from their exact conditionals (Gibbs
+sampling).
 
-The diffusion prior's marginal p(z_0) is out of reach, as each level's normaliser Z_t(z_{t+1}) is. Given z_1, however,
-log p(z_0|z_1) is known up to a constant, F(z̃_0, 0)/τ_0 less quadratics, and with p(x|z_0) and γ log p(y|z̃_0) so is the
-conditional of z_0 given z_1, the text and the symbol. The chain therefore alternates (Gibbs sampling of z_0 and z_1)
+The diffusion prior's marginal p(z_0) is intractable, because each level's normaliser Z_t(z_{t+1}) is. Given z_1,
+however, log p(z_0|z_1) is known up to a constant, F(z̃_0, 0)/τ_0 minus quadratics, and so is, with p(x|z_0) and
+γ log p(y|z̃_0), the conditional of z_0 given z_1, the text and the symbol. The chain therefore alternates (Gibbs
+sampling of z_0 and z_1)
 
     z_1 ~ q(z_1|z_0) = N(a_1 z_0, σ_1² I),     then steps on    log p(z_0|z_1) + log p(x|z_0) + γ log p(y|z̃_0).
 
-Higher levels need not be visited: given z_0, z_1 is independent of x, and given z_1, z_0 is independent of z_2 and so
-on. Under the joint p(z_0) q(z_1|z_0), both steps leave p(z_0) p(x|z_0) p(y|z̃_0)^γ invariant if p(z_0|z_1) is the
-reversal of the forward step for the marginal p(z_0). A constant energy on the Gaussian base measure is; for a trained
-one it is what training aims at (maximum likelihood of each level's conditional), so that the chain is as exact as the
-prior is. The alternative, the model's own conditional of z_1 given z_0 and z_2, needs ∇ log Z_0(z_1): more chains.
+Higher levels need not be visited: given z_0, z_1 is independent of x; given z_1, z_0 is independent of z_2; and so on.
+Under the joint p(z_0) q(z_1|z_0), both steps leave p(z_0) p(x|z_0) p(y|z̃_0)^γ invariant if p(z_0|z_1) is the reversal
+of the forward step for the marginal p(z_0). For a constant energy on the Gaussian base measure it is; for a trained
+energy it is what training aims at (maximum likelihood of each level's conditional), so that the chain is as exact as
+the prior is. The alternative, the model's own conditional of z_1 given z_0 and z_2, needs ∇ log Z_0(z_1), and for that
+more chains.
 """
 
-from collections.abc import Callable
-
 import torch
+from torch.nn import functional as F
 
 from .codes import one_hot_codes
 from .configuration_ldebm import LDEBMConfig
 from .langevin import langevin
-from .noise import gaussian_like, gumbel_like
+from .noise import gumbel_like
 from .posteriors import Posterior
+from .prior import LogDensity, Prior
 
-LogDensity = Callable[[torch.Tensor], torch.Tensor]
-
-BEST_ACCEPTANCE = 0.574  # of Metropolis-adjusted Langevin chains (Roberts and Rosenthal, 1998)
+BEST_ACCEPTANCE = 0.574  # optimal for Metropolis-adjusted Langevin chains (Roberts and Rosenthal, 1998)
 
 
 class LatentChains:
     """
-    Chains of latents, one per text, that [`move`] takes towards p(z|x).
+    Chains of latents, one for each text, which [`move`] takes towards p(z|x).
 
     Args:
-        prior ([`Prior`]), config ([`LDEBMConfig`]): Of the model.
-        posterior ([`Posterior`]): q(z|x), of which the chains start at a draw.
+        prior ([`Prior`]): The model's prior.
+        config ([`LDEBMConfig`]): The model's settings.
+        posterior ([`Posterior`]): q(z|x), at a draw of which the chains start.
         class_labels (`torch.LongTensor` of shape `(num_chains,)`, *optional*): Symbols to steer to.
         guidance_scale (`float`, *optional*): γ of the diffusion prior; defaults to `config.label_guidance`.
         generator (`torch.Generator`, *optional*): Source of the noise.
@@ -46,7 +48,7 @@ class LatentChains:
 
     def __init__(
         self,
-        prior,
+        prior: Prior,
         config: LDEBMConfig,
         posterior: Posterior,
         *,
@@ -56,13 +58,12 @@ class LatentChains:
     ):
         self.prior, self.config, self.generator = prior, config, generator
         self.class_labels, self.guidance_scale = class_labels, guidance_scale
-        self.reads_code = config.prior in ("discrete", "semi")
         self.restart(posterior)
 
     def restart(self, posterior: Posterior) -> None:
-        """Put the chains at a draw of `posterior`, whose widths scale their steps; the codes of symbols stay."""
+        """Put the chains at a draw of `posterior`, whose widths scale their steps. The codes of given symbols stay."""
         latents, size = posterior.sample(self.generator, relaxed=False), self.config.gaussian_size
-        if self.reads_code and self.class_labels is not None:
+        if self.config.prior_class.decodes_codes and self.class_labels is not None:
             codes = one_hot_codes(self.class_labels, self.config.num_code_variables, self.config.code_categories)
             latents = torch.cat([latents[:, :size], codes.flatten(1).to(latents.dtype)], -1)
         self.latents = latents
@@ -71,23 +72,25 @@ class LatentChains:
 
     def move(self, log_likelihood: LogDensity, num_steps: int) -> None:
         """
-        One round: codes, then `num_steps` Langevin steps of the Gaussian part, whose size then adapts to how many of
-        them were accepted.
+        One round: draw the codes, then take `num_steps` Langevin steps of the Gaussian part. The size of the next
+        round's steps adapts to how many were accepted.
 
         Args:
             log_likelihood (`Callable`): log p(x|z) of latents `(num_chains, total_latent_size)`, `(num_chains,)`;
                 differentiable.
-            num_steps (`int`): Steps; 0 leaves the latents where they are.
+            num_steps (`int`): Number of steps; 0 leaves the latents as they are.
         """
         if num_steps == 0:
             return
-        if self.reads_code and self.class_labels is None:
+        if self.config.prior_class.decodes_codes and self.class_labels is None:
             self._draw_codes(log_likelihood)
         size = self.config.gaussian_size
         if not size:
             return
         code = self.latents[:, size:]
-        log_prior = self._log_prior()
+        log_prior = self.prior.log_density_for_chains(
+            self.latents, self.class_labels, self.guidance_scale, self.generator
+        )
 
         def log_density_and_score(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             with torch.enable_grad():
@@ -108,35 +111,18 @@ class LatentChains:
         self.latents = torch.cat([moved.samples, code], -1)
         self.step_scale = self.step_scale * (2 * (moved.acceptance_rate[:, None] - BEST_ACCEPTANCE)).exp()
 
-    def _log_prior(self) -> LogDensity:
-        """log p(z), of a symbol if one is asked for, up to a constant; of the diffusion prior given a new z_1."""
-        prior, labels = self.prior, self.class_labels
-        if self.config.prior == "diffusion":
-            tables = prior.levels
-            z = self.latents
-            z_next = tables.step_scale[0] * z + tables.step_std[0] * gaussian_like(z, self.generator)
-            level = torch.zeros(len(z), dtype=torch.long, device=z.device)
-            scale = tables.latent_scale[0]
-            return lambda latents: prior.log_density(scale * latents, z_next, level, labels, self.guidance_scale)
-        if self.config.prior == "mixture" and labels is not None:
-            rows = labels[:, None]
-            return lambda latents: prior.log_prob(latents) + prior.symbol_logits(latents).gather(1, rows)[:, 0]
-        return prior.log_prob
-
     @torch.no_grad()
     def _draw_codes(self, log_likelihood: LogDensity) -> None:
-        """Each code variable from its exact conditional; the prior is uniform."""
+        """Draw each code variable from its exact conditional; the prior of codes is uniform."""
         size, categories = self.config.gaussian_size, self.config.code_categories
         latents = self.latents.clone()
         codes = latents[:, size:].unflatten(-1, (self.config.num_code_variables, categories))  # a view
         for variable in range(self.config.num_code_variables):
             log_likelihoods = []
             for category in range(categories):
-                codes[:, variable] = torch.nn.functional.one_hot(
-                    torch.tensor(category, device=codes.device), categories
-                ).to(codes.dtype)
+                codes[:, variable] = F.one_hot(torch.tensor(category, device=codes.device), categories).to(codes.dtype)
                 log_likelihoods.append(log_likelihood(latents))
             logits = torch.stack(log_likelihoods, -1)
             drawn = (logits + gumbel_like(logits, self.generator)).argmax(-1)
-            codes[:, variable] = torch.nn.functional.one_hot(drawn, categories).to(codes.dtype)
+            codes[:, variable] = F.one_hot(drawn, categories).to(codes.dtype)
         self.latents = latents

@@ -1,4 +1,4 @@
-"""Random draws that take an optional generator, on whichever device it lives."""
+"""Random draws with an optional generator, and the precision that sensitive computations keep."""
 
 from collections.abc import Callable
 
@@ -7,21 +7,35 @@ import torch
 
 def draw(sampler: Callable, shape, like: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """
-    A draw from torch's `sampler` (`torch.randn`, `torch.rand`) with `like`'s dtype and device.
+    Draw random numbers with the dtype and on the device of another tensor.
 
     A CPU generator gives the same numbers whatever the model's device is.
+
+    Args:
+        sampler (`Callable`): `torch.randn` or `torch.rand`.
+        shape (`Sequence[int]`): Shape of the result.
+        like (`torch.Tensor`): Tensor whose dtype and device the result has.
+        generator (`torch.Generator`, *optional*): Source of the numbers; defaults to torch's own.
     """
     source = like.device if generator is None else generator.device
     return sampler(shape, generator=generator, device=source, dtype=like.dtype).to(like.device)
 
 
+def gaussian_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Standard normal noise of `tensor`'s shape, dtype and device."""
+    return draw(torch.randn, tensor.shape, tensor, generator)
+
+
 def gumbel_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Standard Gumbel noise; the largest of logits with it is a draw from their distribution."""
+    """
+    Standard Gumbel noise of `tensor`'s shape, dtype and device. The index of the largest of `logits + noise` is a draw
+    from the categorical distribution with these logits.
+    """
     tiny = torch.finfo(tensor.dtype).tiny
     uniform = draw(torch.rand, tensor.shape, tensor, generator).clamp(min=tiny)
     return -(-uniform.log()).clamp(min=tiny).log()
 
 
-def gaussian_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Standard normal noise of `tensor`'s shape, dtype and device."""
-    return draw(torch.randn, tensor.shape, tensor, generator)
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, or its float32 copy if it is in half precision."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor

@@ -9,21 +9,27 @@ and its energy-based conditional is a density of the scaled variable z̃_t = a_{
 level, so entry t of `step_std` is σ_{t+1}. Bars are cumulative from the clean z: z_t = ā_t z + σ̄_t ε.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
+from transformers import initialization as init
 
-from .configuration_ldebm import LDEBMConfig
 from .noise import draw, gaussian_like
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
 
 BASE_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """Float64 tables of the forward process; each array has shape `(num_levels,)`."""
+    """Constants of the forward process in float64; each array has shape `(num_levels,)`."""
 
     step_std: np.ndarray  # σ_{t+1}
     marginal_scale: np.ndarray  # ā_t
@@ -59,15 +65,15 @@ def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
 
 
 def base_precision(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
-    """κ_t, the base measure's precision per level: that of z̃ = a z for z ~ N(0, I), or 0 where the base is flat."""
+    """κ_t, the precision of each level's base measure: that of z̃ = a z for z ~ N(0, I), or 0 for a flat one."""
     precision = np.zeros(config.num_levels)
     if config.base_measure == "gaussian":
-        precision[:-1] = 1 / schedule.step_scale[:-1] ** 2  # the last level, with r = 0, has its Gaussian already
+        precision[:-1] = 1 / schedule.step_scale[:-1] ** 2  # the last level, where r = 0, is Gaussian already
     return precision
 
 
 def _gaussian_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
-    """v_t, the variance of level t's density for a constant energy, shape `(num_levels,)`."""
+    """v_t, the variance of level t's density if the energy is constant, shape `(num_levels,)`."""
     return 1 / (1 / schedule.step_std**2 + base_precision(config, schedule))
 
 
@@ -82,12 +88,15 @@ def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.n
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
-class LevelTables(nn.Module):
+class LevelConstants(nn.Module):
     """
-    All per-level constants as float32 buffers of shape `(num_levels,)`, indexed by level.
+    The constants of every level as float32 buffers of shape `(num_levels,)`, indexed by level.
 
-    The buffers follow the model between devices and are not saved: [`LevelTables.compute`] refills them from the
-    configuration, also after a load on the meta device.
+    The buffers follow the model between devices and are not saved; [`init_tensors`] computes them again from the
+    configuration, also after loading on the meta device.
+
+    Args:
+        config ([`LDEBMConfig`]): Settings of the model.
     """
 
     def __init__(self, config: LDEBMConfig):
@@ -96,7 +105,13 @@ class LevelTables(nn.Module):
         for name, values in self.compute().items():
             self.register_buffer(name, values, persistent=False)
 
+    def init_tensors(self) -> None:
+        """Fill the buffers with the values that the configuration gives."""
+        for name, values in self.compute().items():
+            init.copy_(getattr(self, name), values)
+
     def compute(self) -> dict[str, torch.Tensor]:
+        """All constants by name, each of shape `(num_levels,)`."""
         config = self.config
         schedule = noise_schedule(config)
         last = np.arange(config.num_levels) == config.num_levels - 1
@@ -112,7 +127,7 @@ class LevelTables(nn.Module):
         else:
             quadratic_weight = energy_weight = schedule.step_std[0] / schedule.step_std
         unscaled = last & (not config.scale_last_level)
-        tables = {
+        constants = {
             "step_std": schedule.step_std,  # σ_{t+1}
             "step_scale": schedule.step_scale,  # a_{t+1}
             "marginal_scale": schedule.marginal_scale,  # ā_t
@@ -126,10 +141,10 @@ class LevelTables(nn.Module):
             "energy_weight": energy_weight,  # λ_t
             "quadratic_weight": quadratic_weight,
         }
-        return {name: torch.tensor(values, dtype=torch.float32) for name, values in tables.items()}
+        return {name: torch.tensor(values, dtype=torch.float32) for name, values in constants.items()}
 
     def draw_levels(self, batch_size: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Levels to train in one step, `(repeats * batch_size,)`: entry `i` belongs to example `i % batch_size`."""
+        """Draw levels for a training step, `(repeats * batch_size,)`; entry `i` is for example `i % batch_size`."""
         levels = self.config.num_levels
         if self.config.level_sampling == "all" or levels == 1:
             return torch.arange(levels, device=self.step_std.device).repeat_interleave(batch_size)
@@ -143,7 +158,7 @@ class LevelTables(nn.Module):
         self, latents: torch.Tensor, level: torch.Tensor, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        Draw a pair of neighbours from the forward process (Eq. 4).
+        Draw two neighbouring states from the forward process (Eq. 4).
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Clean latents z.
@@ -159,16 +174,20 @@ class LevelTables(nn.Module):
 
     def langevin_steps(self, level: torch.Tensor, num_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        s² and the drift h of every Langevin step, `(num_steps, batch_size, 1)` each, for levels `(batch_size,)`.
+        Noise variance s² and drift h of every Langevin step, each `(num_steps, batch_size, 1)`.
 
-        With N(m, v) the Gaussian part of the level's density, the exponential integrator solves that part's dynamics
-        exactly: ρ² = 1 - s²/v and h = (1 - ρ) v make z ← m + ρ (z - m) + h ∇F + s ε, which leaves it invariant for any
-        s² up to v.
+        Let N(m, v) be the Gaussian part of the level's density. The exponential integrator solves that part's dynamics
+        exactly: with ρ² = 1 - s²/v and h = (1 - ρ) v, a step is z ← m + ρ (z - m) + h ∇F + s ε, which leaves the
+        Gaussian part invariant for every s² up to v.
+
+        Args:
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each chain.
+            num_steps (`int`): Number of steps.
         """
         config, t = self.config, level[:, None]
         like = self.langevin_variance
-        share = torch.linspace(1, config.langevin_step_decay, num_steps, dtype=like.dtype, device=like.device)
-        step_variance = share[:, None, None] * self.langevin_variance[t]
+        decay = torch.linspace(1, config.langevin_step_decay, num_steps, dtype=like.dtype, device=like.device)
+        step_variance = decay[:, None, None] * self.langevin_variance[t]
         if config.langevin_integrator == "euler":
             return step_variance, step_variance / 2
         correlation = (1 - step_variance / self.gaussian_variance[t]).clamp(min=0).sqrt()
@@ -177,7 +196,7 @@ class LevelTables(nn.Module):
     def first_level(
         self, latents: torch.Tensor, base_noise: bool, generator: torch.Generator | None = None
     ) -> torch.Tensor:
-        """z̃_0 of clean latents `(batch_size, latent_size)`: with `base_noise` a draw, else its mean."""
+        """z̃_0 given clean latents `(batch_size, latent_size)`: a draw with `base_noise`, else its mean."""
         z_0 = self.marginal_scale[0] * latents
         if base_noise:
             z_0 = z_0 + self.marginal_std[0] * gaussian_like(latents, generator)
@@ -185,7 +204,7 @@ class LevelTables(nn.Module):
 
 
 def _expected_draws(config: LDEBMConfig) -> np.ndarray:
-    """How often level t is trained per example and step, on average."""
+    """How often each level is trained per example and step, on average, shape `(num_levels,)`."""
     levels = config.num_levels
     if config.level_sampling == "all" or levels == 1:
         return np.ones(levels)

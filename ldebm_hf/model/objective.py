@@ -1,4 +1,4 @@
-"""The terms of the objective (Algorithm 1), each a small function. Signs are such that the total loss is
+"""The terms of the objective (Algorithm 1), each a small function. The total loss is
 
 reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classification
 """
@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-IGNORE_INDEX = -100  # marks padding among tokens and "unknown" among symbols
+IGNORE_INDEX = -100  # stands for padding among tokens, and for "unknown" among symbols
 
-# How `F.linear_cross_entropy` cuts the tokens, where torch has it: the logits of a chunk are as large as the hidden
-# states of all tokens.
+# How `F.linear_cross_entropy`, which old versions of torch lack, splits the tokens: the logits of a chunk are as large
+# as the hidden states of all tokens.
 LOGITS_IN_CHUNKS = (
     nn.LinearCrossEntropyOptions(chunking_method="aspect_ratio", allow_retain_graph=True)
     if hasattr(nn, "LinearCrossEntropyOptions")
@@ -24,16 +24,16 @@ LOGITS_IN_CHUNKS = (
 @dataclass
 class PriorLoss:
     """
-    What a prior contributes to the objective; with the posterior's negative entropy it makes the divergence of
-    posterior and prior, up to what energies leave unknown.
+    A prior's contribution to the objective. Its sum with the posterior's negative entropy is the divergence of
+    posterior and prior, up to constants and, for energy-based priors, up to unknown normalisers.
 
     Args:
         loss (`torch.Tensor`): Scalar, to be minimised over prior and encoder together: the cross-entropy
-            -E_q[log p(z)], without the d/2 · log 2π that the entropy lacks too, or a contrast with its gradient.
+            -E_q[log p(z)] without its constant d/2 · log 2π, or a contrastive loss with the same gradient.
         energy_positive (`torch.Tensor`, *optional*): Mean F at samples of the posterior (z̃⁺), detached.
-        energy_negative (`torch.Tensor`, *optional*): Mean F at the prior's (z̃⁻), detached.
+        energy_negative (`torch.Tensor`, *optional*): Mean F at samples of the prior (z̃⁻), detached.
         noisy_symbol_logits (`torch.Tensor` of shape `(num_pairs, num_symbols)`, *optional*): f(z̃⁺, t) of all pairs,
-            where the symbols' cross-entropy counts there too; pair `i` belongs to example `i % batch_size`.
+            if the symbols' cross-entropy counts them too; pair `i` belongs to example `i % batch_size`.
     """
 
     loss: torch.Tensor
@@ -48,16 +48,16 @@ def reconstruction_loss(
     """
     -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`.
 
-    Where torch can (2.13), and in full precision, the logits of a few hundred tokens at a time are all that exists at
-    once, never those of all tokens; the loss can then be differentiated once only. Half precision takes the plain way,
-    because torch would return the sum in it.
+    In full precision and with torch 2.13 or later, only the logits of a few hundred tokens exist at a time, never
+    those of all tokens; the loss can then be differentiated only once. Half precision computes all logits, because
+    torch would return the sum in half precision.
 
     Args:
         hidden (`torch.Tensor` of shape `(num_tokens, hidden_size)`): The decoder's states.
         vocabulary (`torch.Tensor` of shape `(vocab_size, hidden_size)`): Output projection; logits are
             `hidden @ vocabulary.T`.
         targets (`torch.LongTensor` of shape `(num_tokens,)`): Token ids; -100 is not counted.
-        batch_size (`int`): Number of examples the tokens belong to.
+        batch_size (`int`): Number of examples that the tokens belong to.
     """
     is_mixed = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype.itemsize < 4
     if LOGITS_IN_CHUNKS is not None and not is_mixed:
@@ -74,13 +74,13 @@ def contrastive_loss(
     free_energy_positive: torch.Tensor, free_energy_negative: torch.Tensor, weight: torch.Tensor, batch_size: int
 ) -> torch.Tensor:
     """
-    Σ_t λ_t E[F(z̃⁻, t) - F(z̃⁺, t)], the energy's part of the prior loss (Eq. 10 in α and Eq. 11 in φ at once).
+    Σ_t λ_t E[F(z̃⁻, t) - F(z̃⁺, t)], the energy's part of the prior loss: Eq. 10 for α and Eq. 11 for φ at once.
 
     Args:
-        free_energy_positive (`torch.Tensor` of shape `(num_pairs,)`): F at forward-process samples z̃⁺, with gradient
-            to the energy network and, through z̃⁺, to the encoder.
-        free_energy_negative (`torch.Tensor` of shape `(num_pairs,)`): F at sampler outputs z̃⁻, which are detached.
-        weight (`torch.Tensor` of shape `(num_pairs,)`): λ_t of each pair's level.
+        free_energy_positive (`torch.Tensor` of shape `(num_pairs,)`): F at forward-process samples z̃⁺, differentiable
+            with respect to the energy network and, through z̃⁺, the encoder.
+        free_energy_negative (`torch.Tensor` of shape `(num_pairs,)`): F at Langevin samples z̃⁻, which are detached.
+        weight (`torch.Tensor` of shape `(num_pairs,)`): λ_t of the level of each pair.
         batch_size (`int`): Number of examples that the pairs were made from.
     """
     return (weight * (free_energy_negative - free_energy_positive)).sum() / batch_size
@@ -92,8 +92,8 @@ def negative_entropy(log_variance: torch.Tensor, threshold: float | None = None)
 
     Args:
         log_variance (`torch.Tensor` of shape `(batch_size, latent_size)`): log σ².
-        threshold (`float`, *optional*): Count only dimensions whose term exceeds this (the published mask, 1.0, which
-            is active where σ < 0.223).
+        threshold (`float`, *optional*): Count only dimensions whose term exceeds this value (published: 1.0, that
+            is, dimensions with σ < 0.223). Default: count all.
     """
     terms = -0.5 * (1 + log_variance)
     if threshold is not None:
@@ -106,8 +106,8 @@ def mutual_information(symbol_logits: torch.Tensor) -> torch.Tensor:
     I(z; y) = H(mean_b p(y|z_b)) - mean_b H(p(y|z_b)) in nats over one batch (Eq. 9), at most log min(B, K).
 
     Args:
-        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0); or logits of several
-            variables, `(batch_size, num_variables, num_categories)`, whose informations are summed.
+        symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0); or the logits of
+            several variables, `(batch_size, num_variables, num_categories)`, whose mutual informations are summed.
     """
     log_probability = symbol_logits.log_softmax(-1)
     log_marginal = log_probability.logsumexp(0) - math.log(len(symbol_logits))
@@ -116,7 +116,7 @@ def mutual_information(symbol_logits: torch.Tensor) -> torch.Tensor:
 
 def negative_code_entropy(code_logits: torch.Tensor) -> torch.Tensor:
     """
-    E_q[log q(c|x)] of independent categorical variables, nats per example, mean over examples.
+    E_q[log q(c|x)] of independent categorical variables in nats, mean over examples.
 
     Args:
         code_logits (`torch.Tensor` of shape `(batch_size, num_variables, num_categories)`): log q(c|x) up to
@@ -128,7 +128,7 @@ def negative_code_entropy(code_logits: torch.Tensor) -> torch.Tensor:
 
 def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
     """
-    Cross-entropy of p(y|z) with the given symbols, mean over the examples that have one; 0 if none has.
+    Cross-entropy of p(y|z) with the known symbols, mean over the examples whose symbol is known; 0 if none is.
 
     Args:
         symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
@@ -142,7 +142,8 @@ def all_levels_classification_loss(
     symbol_logits: torch.Tensor, noisy_symbol_logits: torch.Tensor | None, class_labels: torch.Tensor
 ) -> torch.Tensor:
     """
-    [`classification_loss`] at level 0; with symbols at all levels, the mean of that and that at the noisy levels.
+    [`classification_loss`] at level 0, or, if symbols are learned at all levels, the mean of the losses at level 0 and
+    at the noisy levels drawn.
 
     Args:
         symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).

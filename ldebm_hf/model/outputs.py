@@ -7,7 +7,13 @@ from transformers.utils import ModelOutput
 
 
 class RecurrentState:
-    """The decoder's hidden state, `(batch_size, hidden_size)`, behind the interface of a transformers cache."""
+    """
+    The decoder's recurrent state, with the interface of a transformers cache.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(batch_size, hidden_size)`): Hidden state.
+        length (`int`): Number of tokens read so far.
+    """
 
     is_compileable = False
     is_croppable = False
@@ -28,8 +34,8 @@ class LatentTrajectory(ModelOutput):
     """
     Args:
         latents (`torch.FloatTensor` of shape `(num_samples, total_latent_size)`): The samples z_0.
-        trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): z_T, …, z_0 of the
-            diffusion prior; priors that sample in one go have the samples alone.
+        trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): The states z_T, …,
+            z_0 of the diffusion prior; for priors that are sampled in one go, the samples alone.
     """
 
     latents: torch.FloatTensor | None = None
@@ -40,12 +46,12 @@ class LatentTrajectory(ModelOutput):
 class PosteriorOutput(ModelOutput):
     """
     Args:
-        posterior_mean (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): E_q of the latent vector:
-            μ(x), and of codes the probabilities.
-        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, gaussian_size)`, *optional*): log σ²(x) of
-            the Gaussian part, if there is one.
+        posterior_mean (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): Mean of the latent
+            vector: μ(x), and the probabilities of codes.
+        posterior_log_variance (`torch.FloatTensor` of shape `(batch_size, gaussian_size)`, *optional*): log σ²(x)
+            of the Gaussian part, if there is one.
         symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`, *optional*): Logits of the symbols at
-            the posterior's mean, for priors that have symbols.
+            the posterior mean, for priors with symbols.
     """
 
     posterior_mean: torch.FloatTensor | None = None
@@ -56,25 +62,25 @@ class PosteriorOutput(ModelOutput):
 @dataclass
 class LDEBMOutput(ModelOutput):
     """
-    What a prior does not have is `None`: symbols and the terms about them, energies.
+    Fields that do not apply to a model's prior are `None`: energies, symbols and the terms about symbols.
 
     Args:
         loss (`torch.FloatTensor`): The objective, reconstruction + w_kl (prior + entropy) - w_mi I + w_cls CE.
         reconstruction_loss (`torch.FloatTensor`): -log p(x|z), nats per example.
-        prior_loss (`torch.FloatTensor`): The prior's term: with the entropy it is the divergence of posterior and
-            prior; for energy-based priors a contrast, not a likelihood.
+        prior_loss (`torch.FloatTensor`): The prior's term. Its sum with the entropy term is the divergence of
+            posterior and prior; for energy-based priors it is a contrastive loss, not a likelihood.
         entropy_loss (`torch.FloatTensor`): Negative entropy of q(z|x) up to a constant, nats per example.
         mutual_information (`torch.FloatTensor`): I(z; y) over the batch, nats.
-        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols; with symbols at all
-            levels the mean of that at level 0 and that at the noisy levels drawn.
-        energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior and at Langevin samples.
-        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits, 0 at
-            padding; not returned in training mode, nor for points.
+        classification_loss (`torch.FloatTensor`): Cross-entropy of p(y|z) with the known symbols. If symbols are
+            learned at all levels, the mean of the cross-entropies at level 0 and at the noisy levels drawn.
+        energy_positive, energy_negative (`torch.FloatTensor`): Mean F at posterior samples and at Langevin samples.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`): Next-token logits, 0
+            at padding; of documents `(batch_size, vocab_size)`. Not returned in training mode, nor for points.
         symbol_logits (`torch.FloatTensor` of shape `(batch_size, num_symbols)`): Logits of p(y|z).
         latents (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): z.
         posterior_mean, posterior_log_variance: As in [`PosteriorOutput`].
-        context (`torch.FloatTensor` of shape `(batch_size, context_size)`): The contexts, for models that have some.
-        past_key_values ([`RecurrentState`]): The decoder's state, while generating.
+        context (`torch.FloatTensor` of shape `(batch_size, context_size)`): Context vectors, for models with contexts.
+        past_key_values ([`RecurrentState`]): The decoder's state during generation.
     """
 
     loss: torch.FloatTensor | None = None

@@ -1,35 +1,40 @@
-"""What an encoder says about the latent of each example: q_φ(z|x), Gaussian, categorical, or both side by side."""
+"""The posterior q_φ(z|x) that an encoder computes for each example: Gaussian, categorical, or both side by side."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .codes import joint_logits
-from .configuration_ldebm import LDEBMConfig
-from .noise import draw, gaussian_like
+from .noise import at_least_float32, gaussian_like, gumbel_like
 from .objective import negative_code_entropy, negative_entropy
-from .precision import at_least_float32
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
 
 
 @dataclass
 class Posterior:
     """
-    N(μ, diag σ²) times M categorical distributions; a part that a prior has no use for is missing.
+    N(μ, diag σ²) times M categorical distributions, of which a prior may need only one.
 
-    A latent vector, as the decoder reads it, is the Gaussian part, then the code as M one-hot vectors if `reads_code`.
-    A mixture's code, the component, is not read: there the Gaussian part is all.
+    A latent vector, as the decoder reads it, is the Gaussian part, followed by the codes as M one-hot vectors if the
+    prior's `decodes_codes` says so. A mixture's codes, its components, are not part of it.
 
     Args:
-        config ([`LDEBMConfig`]): Says what belongs to a latent vector.
+        config ([`LDEBMConfig`]): Settings of the model.
         mean (`torch.Tensor` of shape `(batch_size, gaussian_size)`): μ(x).
         log_variance (`torch.Tensor` of shape `(batch_size, gaussian_size)`): log σ²(x).
         code_logits (`torch.Tensor` of shape `(batch_size, num_variables, num_categories)`, *optional*): log q(c|x) up
             to constants.
-        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Of the texts, as the prior reads
-            it, without a gradient; `None` for models without contexts.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors for the prior,
+            without a gradient; `None` for models without contexts.
     """
 
     config: LDEBMConfig
@@ -39,19 +44,14 @@ class Posterior:
     context: torch.Tensor | None = None
 
     @property
-    def reads_code(self) -> bool:
-        """Whether the code is part of a latent vector."""
-        return self.config.prior in ("discrete", "semi")
-
-    @property
     def expectation(self) -> torch.Tensor:
-        """E_q of the latent vector, `(batch_size, total_latent_size)`: probabilities where it holds codes."""
-        return self._vector(self.mean, lambda: self.code_logits.softmax(-1))
+        """E_q of the latent vector, `(batch_size, total_latent_size)`; of codes the probabilities."""
+        return self._latent_vector(self.mean, lambda: self.code_logits.softmax(-1))
 
     @property
     def mode(self) -> torch.Tensor:
         """The likeliest latent vector, `(batch_size, total_latent_size)`."""
-        return self._vector(self.mean, self._likeliest_code)
+        return self._latent_vector(self.mean, self._likeliest_code)
 
     def sample(self, generator: torch.Generator | None = None, relaxed: bool = True) -> torch.Tensor:
         """
@@ -59,47 +59,57 @@ class Posterior:
 
         Args:
             generator (`torch.Generator`, *optional*): Source of the noise.
-            relaxed (`bool`, *optional*, defaults to `True`): Codes by Gumbel-softmax, differentiable; else one-hot.
+            relaxed (`bool`, *optional*, defaults to `True`): Whether codes are drawn from the Gumbel-softmax, which is
+                differentiable; else they are one-hot.
         """
         latents = self.mean + (0.5 * self.log_variance).exp() * gaussian_like(self.mean, generator)
-        return self._vector(latents, lambda: self._draw_code(generator, relaxed))
+        return self._latent_vector(latents, lambda: self._draw_code(generator, relaxed))
 
     def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
-        """log q of latent vectors `(batch_size, total_latent_size)` with one-hot codes, `(batch_size,)`."""
+        """log q(z|x) in nats, `(batch_size,)`, of latents `(batch_size, total_latent_size)` with one-hot codes."""
         size = self.mean.shape[1]
         offset = (latents[:, :size] - self.mean).square() / self.log_variance.exp()
         log_prob = -(offset + self.log_variance + math.log(2 * math.pi)).sum(-1) / 2
-        if self.reads_code:
+        if self.config.prior_class.decodes_codes:
             codes = latents[:, size:].unflatten(-1, self.code_logits.shape[1:])
             log_prob = log_prob + (codes * self.code_logits.log_softmax(-1)).flatten(1).sum(-1)
         return log_prob
 
     def negative_entropy(self, threshold: float | None = None) -> torch.Tensor:
-        """E_q[log q] in nats per example, without the Gaussian's d/2 · log 2π; `threshold` as in `objective`."""
+        """
+        E_q[log q] in nats, mean over the examples, without the Gaussian part's constant d/2 · log 2π. `threshold` is
+        that of `objective.negative_entropy`.
+        """
         entropy = negative_entropy(self.log_variance, threshold)
         return entropy if self.code_logits is None else entropy + negative_code_entropy(self.code_logits)
 
     def symbol_logits(self) -> torch.Tensor:
-        """log q(y|x) of the symbols, joint codes, `(batch_size, num_symbols)`."""
+        """log q(y|x) of the symbols, which are joint codes, `(batch_size, num_symbols)`."""
         return joint_logits(self.code_logits)
 
-    def _vector(self, gaussian_part: torch.Tensor, make_code) -> torch.Tensor:
-        return torch.cat([gaussian_part, make_code().flatten(1)], -1) if self.reads_code else gaussian_part
+    def _latent_vector(self, gaussian_part: torch.Tensor, make_code: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if self.config.prior_class.decodes_codes:
+            return torch.cat([gaussian_part, make_code().flatten(1)], -1)
+        return gaussian_part
 
     def _likeliest_code(self) -> torch.Tensor:
         return F.one_hot(self.code_logits.argmax(-1), self.code_logits.shape[-1]).to(self.code_logits.dtype)
 
     def _draw_code(self, generator: torch.Generator | None, relaxed: bool) -> torch.Tensor:
-        uniform = draw(torch.rand, self.code_logits.shape, self.code_logits, generator)
-        tiny = torch.finfo(uniform.dtype).tiny
-        perturbed = self.code_logits - (-uniform.clamp(min=tiny).log()).clamp(min=tiny).log()
+        perturbed = self.code_logits + gumbel_like(self.code_logits, generator)
         if relaxed:
             return (perturbed / self.config.gumbel_temperature).softmax(-1)
         return F.one_hot(perturbed.argmax(-1), perturbed.shape[-1]).to(perturbed.dtype)
 
 
 class PosteriorHeads(nn.Module):
-    """Linear maps from an encoder's features to the parameters of the posterior that the prior goes with."""
+    """
+    Linear maps from an encoder's features to the parameters of the posterior.
+
+    Args:
+        config ([`LDEBMConfig`]): Settings of the model.
+        num_features (`int`): Number of features.
+    """
 
     def __init__(self, config: LDEBMConfig, num_features: int):
         super().__init__()
@@ -114,7 +124,7 @@ class PosteriorHeads(nn.Module):
             self.code = nn.Linear(num_features, config.num_code_variables * config.code_categories)
 
     def forward(self, features: torch.Tensor) -> Posterior:
-        """The posterior, in float32 at least, of `features` `(batch_size, num_features)`."""
+        """The posterior, in float32 at least, given features `(batch_size, num_features)`."""
         parameters = [features[:, :0]] * 2
         if self.mean is not None:
             parameters = [self._normalized(self.mean(features)), self.log_variance(features)]
@@ -129,7 +139,8 @@ class PosteriorHeads(nn.Module):
         norm = self.normalization
         if len(mean) > 1:
             return norm(mean)
-        # A batch of one has no variance, in training neither. It counts, as another process's larger batch does.
+        # A batch of one has no variance, so past batches normalise it. In training it still counts as a batch, because
+        # another process may have a larger one at the same step.
         if norm.training:
             norm.num_batches_tracked.add_(1)
         return nn.functional.batch_norm(mean, norm.running_mean, norm.running_var, eps=norm.eps)

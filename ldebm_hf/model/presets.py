@@ -1,14 +1,14 @@
-"""Named combinations of settings: the diffusion prior as published and as it is here, and what one compares it with.
+"""Named combinations of settings: the diffusion prior, as published and as recommended here, and its baselines.
 
-`"consistent"` and `"published"` decide every setting of the diffusion prior; the others name what differs from the
-defaults of [`LDEBMConfig`]. A baseline has the same encoder, decoder and training loop, another prior, and, unless
-`clustering.enabled` says otherwise, no symbols from clustering.
+`"consistent"` and `"published"` set every option of the diffusion prior; the others list their differences from the
+defaults of [`LDEBMConfig`]. A baseline has the same encoder, decoder and training loop with another prior, and no
+symbols from clustering unless `clustering.enabled` says otherwise.
 """
 
 from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # What the published text experiments ran.
+    # The settings of the published text experiments.
     "published": {
         "noise_schedule": "published",
         "base_level_noise": True,
@@ -40,8 +40,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "normalize_posterior": False,
         "uniform_init_range": 0.1,
     },
-    # One density for sampler, loss and score, in which an untrained energy means a standard normal prior, with no term
-    # of the evidence lower bound left out; symbols are learned and steered by at every level.
+    # Sampler, loss and scores share one density, for which an untrained energy gives a standard normal prior; no term
+    # of the evidence lower bound is left out; symbols are learned, and samples steered by them, at every level.
     "consistent": {
         "noise_schedule": "published",
         "base_level_noise": False,
@@ -70,13 +70,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "classification_weight": 2.0,
         "entropy_threshold": None,
         "encoder_head_activation": True,
-        "normalize_posterior": None,  # with this prior
+        "normalize_posterior": None,  # that is, True for this prior
         "uniform_init_range": None,
     },
 }
 
-# Pang & Wu, ICML 2021: one energy on a standard normal, short Langevin chains from N(0, I). Their text experiments
-# also mask dimensions whose KL is below 1 (not here) and anneal the weight in cycles (`--kl_schedule cyclical`).
+# Pang & Wu, ICML 2021: one energy on a standard normal, and short Langevin chains from N(0, I). Their text experiments
+# also mask dimensions whose KL is below 1 (not done here) and anneal the weight in cycles (`--kl_schedule cyclical`).
 _SINGLE_LEVEL: dict[str, Any] = {
     "num_levels": 1,
     "level_sampling": "all",
@@ -105,19 +105,20 @@ PRESETS |= {
     "svebm_ib": {**_SINGLE_LEVEL, "mutual_information_weight": 50.0},
     "ae": _baseline("gaussian", kl_weight=0.0),
     "vae": _baseline("gaussian"),
-    # Denoising: the encoder reads texts in which words are missing, or points with noise.
+    # Denoising: the encoder reads texts with missing words, or points with noise.
     "dae": _baseline("gaussian", kl_weight=0.0, word_dropout=0.3, point_noise=1.0),
     "dvae": _baseline("gaussian", word_dropout=0.3, point_noise=1.0),
-    # Shi et al., ICML 2020: the dispersion term keeps the components apart; "_i" adds I(x; c).
+    # Shi et al., ICML 2020: the dispersion term keeps the components apart; "_i" adds the mutual information I(x; c).
     "gm_vae": _baseline("mixture"),
     "gm_vae_i": _baseline("mixture", information=1.0),
     "dgm_vae": _baseline("mixture", dispersion_weight=1.0),
     "dgm_vae_i": _baseline("mixture", dispersion_weight=0.2, information=1.0),
-    # Zhao et al., ACL 2018: an information weight equal to kl_weight leaves of the KL that of the aggregate posterior.
+    # Zhao et al., ACL 2018: with an information weight equal to kl_weight, what remains of the KL is that of the
+    # aggregate posterior.
     "discrete_ae": _baseline("discrete", kl_weight=0.0),
     "discrete_vae": _baseline("discrete"),
     "di_vae": _baseline("discrete", information=1.0),
-    # Kingma et al., NeurIPS 2014: a Gaussian and a discrete latent side by side.
+    # Kingma et al., NeurIPS 2014: a Gaussian and a discrete latent, side by side.
     "semi_vae": _baseline("semi"),
     "semi_vae_i": _baseline("semi", information=1.0),
     "rnn_lm": _baseline("none", kl_weight=0.0),

@@ -1,18 +1,65 @@
-"""A GRU that is trained quickly on the CPU."""
+"""Recurrent networks over texts of different lengths: packing without padding, and a GRU that is fast on the CPU."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+
+def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
+    """
+    Pack the first `lengths[i]` entries of each row `i`, step after step.
+
+    Rows that are ordered from long to short, as in training batches, are packed in this order, which avoids a GPU
+    synchronisation.
+
+    Args:
+        padded (`torch.Tensor` of shape `(batch_size, length, ...)`): Rows with their padding on the right.
+        lengths (`Sequence[int]`): Number of entries of each row, at least 1.
+    """
+    is_ordered = all(first >= second for first, second in zip(lengths, lengths[1:], strict=False))
+    return pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=is_ordered)
+
+
+def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, pad_token_id: int) -> list[int]:
+    """
+    Number of tokens of each text. Reading the mask needs a GPU synchronisation.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens, padded on the right.
+        attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 1 for tokens, 0 for
+            padding; defaults to 0 at `pad_token_id`.
+
+    Raises:
+        ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
+    """
+    if input_ids.ndim != 2 or input_ids.numel() == 0:
+        raise ValueError(f"input_ids must have shape (batch_size, sequence_length), got {tuple(input_ids.shape)}")
+    if attention_mask is None:
+        attention_mask = input_ids != pad_token_id
+    if attention_mask.shape != input_ids.shape:
+        expected, got = tuple(input_ids.shape), tuple(attention_mask.shape)
+        raise ValueError(f"attention_mask must have input_ids' shape {expected}, got {got}")
+    is_token = attention_mask.cpu() != 0
+    right_padded = is_token[:, 0] & (is_token[:, 1:] <= is_token[:, :-1]).all(-1)
+    if not right_padded.all():
+        row = right_padded.int().argmin().item()
+        raise ValueError(
+            "attention_mask must be ones and then zeros, with padding on the right and at least one token, "
+            f"got {is_token[row].int().tolist()} in row {row}"
+        )
+    return is_token.sum(-1).tolist()
 
 
 class GRU(nn.GRU):
     """
     `torch.nn.GRU` of one layer, with the same parameters and results.
 
-    On the CPU, torch differentiates it step by step: every step makes a gradient of the size of all weights and adds
-    it up. Here packed sequences of full precision go through [`PackedGRU`], whose weight gradients are one matrix
-    product over all steps. Everything else is torch's: cuDNN on a GPU, padded input, and mixed precision.
+    On the CPU, torch computes a gradient of the size of all weights at every step and adds these up. Here packed
+    sequences in full precision go through [`PackedGRU`], whose weight gradients are one matrix product over all steps.
+    GPUs (cuDNN), padded input and mixed precision use torch's own code.
     """
 
     def forward(self, input: torch.Tensor | PackedSequence, hx: torch.Tensor | None = None):
@@ -22,7 +69,7 @@ class GRU(nn.GRU):
         return super().forward(input, hx)
 
     def read(self, embedding: nn.Embedding, tokens: PackedSequence, hx: torch.Tensor | None = None):
-        """As `forward` on the embeddings of packed token ids; on the CPU, a word that recurs is projected once."""
+        """As `forward` on the embeddings of packed token ids; on the CPU, a repeated word is projected only once."""
         if _is_plain_cpu(embedding.weight, self.weight_hh_l0):
             words, places = tokens.data.unique(return_inverse=True)
             return self._forward_packed(tokens, hx, embedding(words), places)
@@ -65,19 +112,19 @@ def _is_plain_cpu(data: torch.Tensor, weight: torch.Tensor) -> bool:
 
 class PackedGRU(torch.autograd.Function):
     """
-    One direction of a GRU over packed tokens; of T steps, step t has the first `sizes[t]` rows.
+    One direction of a GRU over packed tokens. Step t has the first `sizes[t]` rows.
 
-    Apply it to: the tokens' vectors `(num_tokens, input_size)` and `None`, or the vectors of different words
-    `(num_words, input_size)` and which of them each token has `(num_tokens,)`; the initial state
+    Arguments of `apply`: the tokens' vectors `(num_tokens, input_size)` and `None`, or the vectors of distinct words
+    `(num_words, input_size)` and the index of each token's word `(num_tokens,)`; the initial state
     `(batch_size, hidden_size)`; torch's two weights and two biases; `sizes`; and whether to run from the last step to
-    the first. It returns the states after every token `(num_tokens, hidden_size)` and each row's last one
+    the first. It returns the states after every token, `(num_tokens, hidden_size)`, and the last state of each row,
     `(batch_size, hidden_size)`.
     """
 
     @staticmethod
     def forward(ctx, vectors, places, initial, input_weight, hidden_weight, input_bias, hidden_bias, sizes, reverse):
         size = hidden_weight.shape[1]
-        # What the gates get from the tokens, all at once; below it becomes reset, update and candidate in place.
+        # The tokens' input to the gates, all at once; below it becomes reset, update and candidate in place.
         gates = torch.addmm(input_bias, vectors, input_weight.T)
         if places is not None:
             gates = gates[places]
@@ -101,7 +148,7 @@ class PackedGRU(torch.autograd.Function):
     def backward(ctx, output_gradient, final_gradient):
         vectors, places, input_weight, hidden_weight, gates, before, pulls = ctx.saved_tensors
         size = hidden_weight.shape[1]
-        # Gradients of what the state adds to the gates, and of what the token adds to the candidate.
+        # Gradients of the state's input to the gates, and of the token's input to the candidate.
         from_state, from_token = torch.empty_like(gates), torch.empty_like(pulls)
         gradient = before.new_zeros(ctx.sizes[0], size) if final_gradient is None else final_gradient.clone()
         for rows, at in reversed(_steps(ctx.sizes, ctx.reverse)):
@@ -134,7 +181,7 @@ class PackedGRU(torch.autograd.Function):
 
 
 def _steps(sizes: list[int], reverse: bool) -> list[tuple[int, slice]]:
-    """Each step's number of rows and place among the packed tokens, in the order of the recurrence."""
+    """Number of rows and place among the packed tokens of each step, in the order of the recurrence."""
     steps, start = [], 0
     for rows in sizes:
         steps.append((rows, slice(start, start + rows)))

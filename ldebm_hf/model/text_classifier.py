@@ -1,4 +1,4 @@
-"""A classifier of texts: judges whether a text has the class that was asked for."""
+"""A text classifier, which judges whether generated texts have the class that was asked for."""
 
 from typing import Literal
 
@@ -11,8 +11,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .objective import classification_loss
-from .packing import pack, text_lengths
-from .recurrent import GRU
+from .recurrent import GRU, pack, text_lengths
+from .validation import require
 
 
 @strict
@@ -21,20 +21,20 @@ class TextClassifierConfig(PreTrainedConfig):
     Configuration of [`TextClassifier`]. Give the names of the classes as `id2label` or `label2id`.
 
     Args:
-        vocab_size (`int`, *optional*, defaults to 10000): Number of token types, special tokens included.
-        embedding_size (`int`, *optional*, defaults to 128): Width of the token embeddings.
-        hidden_size (`int`, *optional*, defaults to 128): Width of the GRU, per direction.
-        pooling (`str`, *optional*, defaults to `"max"`): What of the GRU's states is read: each one's `"max"` over
-            the text, or the `"final"` ones of both directions.
-        dropout (`float`, *optional*, defaults to 0.5): Dropout on what is pooled.
-        word_dropout (`float`, *optional*, defaults to 0.1): Share of the tokens that become `unk_token_id` in
-            training.
-        embedding_std (`float`, *optional*, defaults to 0.1): Standard deviation of untrained embeddings.
-        pad_token_id (`int`, *optional*, defaults to 0), unk_token_id (`int`, *optional*, defaults to 1): Padding and
-            unknown word.
+        vocab_size (`int`, *optional*, defaults to 10000): Number of token types, including special tokens.
+        embedding_size (`int`, *optional*, defaults to 128): Size of the token embeddings.
+        hidden_size (`int`, *optional*, defaults to 128): Hidden size of the GRU, per direction.
+        pooling (`str`, *optional*, defaults to `"max"`): How the GRU's states are pooled: `"max"` (the largest value
+            of each unit over the text) or `"final"` (the final states of both directions).
+        dropout (`float`, *optional*, defaults to 0.5): Dropout on the pooled states.
+        word_dropout (`float`, *optional*, defaults to 0.1): Fraction of the tokens that are replaced by
+            `unk_token_id` in training.
+        embedding_std (`float`, *optional*, defaults to 0.1): Standard deviation of the initial embeddings.
+        pad_token_id (`int`, *optional*, defaults to 0): Padding.
+        unk_token_id (`int`, *optional*, defaults to 1): Unknown word.
 
     Raises:
-        ValueError: For a value out of its range.
+        ValueError: If a value is out of its range.
     """
 
     model_type = "ldebm_text_classifier"
@@ -57,20 +57,20 @@ class TextClassifierConfig(PreTrainedConfig):
 
     def validate_sizes(self):
         for name in ("vocab_size", "embedding_size", "hidden_size"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("pad_token_id", "unk_token_id"):
             in_vocabulary = 0 <= getattr(self, name) < self.vocab_size
-            _require(in_vocabulary, name, getattr(self, name), f"in 0..{self.vocab_size - 1}, as vocab_size")
+            require(in_vocabulary, name, getattr(self, name), f"in 0..{self.vocab_size - 1}, as vocab_size")
 
     def validate_ranges(self):
         for name in ("dropout", "word_dropout"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        _require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
 
 
 class TextClassifier(PreTrainedModel):
     """
-    Bidirectional GRU over the words of a text, its states pooled, and a linear map to the classes.
+    Bidirectional GRU over the tokens of a text, whose pooled states are mapped linearly to the classes.
 
     `AutoModelForSequenceClassification` loads it once `ldebm_hf.model.text_classifier` is imported.
 
@@ -115,17 +115,17 @@ class TextClassifier(PreTrainedModel):
         """
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts as the tokenizer gives them,
-                padded on the right. Padding is never computed.
+                padded on the right. Padding is never read.
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 1 for tokens, 0 for
                 padding; defaults to 0 at `config.pad_token_id`.
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Classes; -100 where unknown.
 
         Returns:
-            `SequenceClassifierOutput`: `logits` `(batch_size, num_labels)` and, with `labels`, the `loss`: their
-            cross-entropy, mean over the texts that have one.
+            `SequenceClassifierOutput`: `logits` `(batch_size, num_labels)` and, with `labels`, the `loss`: the
+            cross-entropy, mean over the texts whose class is known.
 
         Raises:
-            ValueError: Without any text or token, and for padding anywhere but on the right.
+            ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
         """
         lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
@@ -139,11 +139,6 @@ class TextClassifier(PreTrainedModel):
             pooled = pad_packed_sequence(states, batch_first=True, padding_value=-torch.inf)[0].amax(1)
         logits = self.classes(self.dropout(pooled))  # (batch_size, num_labels)
         return SequenceClassifierOutput(None if labels is None else classification_loss(logits, labels), logits)
-
-
-def _require(condition: bool, name: str, value, allowed: str) -> None:
-    if not condition:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
 AutoConfig.register(TextClassifierConfig.model_type, TextClassifierConfig, exist_ok=True)

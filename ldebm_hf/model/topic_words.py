@@ -40,7 +40,7 @@ def symbol_topics(
         ValueError: For a model that is not of documents, without symbols or in training mode, and a number that is not
             allowed.
     """
-    if model.config.modality != "document":
+    if not model.modality.is_bag_of_words:
         raise ValueError(f"symbol_topics needs a model of documents, got one of {model.config.modality}s")
     model.require_symbols()
     if model.training:

@@ -76,7 +76,7 @@ class Origin:
 def risks_of(record: RunRecord, origin: Origin) -> list[str]:
     """What the model cannot do, what it takes over from its data, and what it must not be used for."""
     config = record.config
-    if config.modality == "point":
+    if not config.modality_class.reads_texts:
         risks = ["The model is a density of points of the plane, for comparing priors; it is of no other use."]
         return risks + ([origin.bias] if origin.bias else [])
     unit, risks = config.modality, []
@@ -91,7 +91,7 @@ def risks_of(record: RunRecord, origin: Origin) -> list[str]:
         f"The model's vocabulary has {config.vocab_size:,} entries; any other word is unknown to it"
         + (f", and {unit}s are cut to {length} tokens." if (length := record.setting("data.max_length")) else ".")
     )
-    if unit == "text":
+    if config.modality_class.is_autoregressive:
         risks.append(
             "What it writes is made up: sentences can be ungrammatical, untrue or offensive, and can repeat training "
             "texts word for word. Nothing filters them. They must not be passed off as somebody's words or as "

@@ -29,11 +29,6 @@ ASIDE = ("_chance", "_std_error", "@")
 """In names of scores that stand beside others, or are of other ways of writing."""
 SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
 FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-TASKS = {
-    "text": ("text-generation", "Text generation"),
-    "document": ("text-classification", "Text classification"),
-    "point": ("other", "Density of points"),
-}
 SEAL = re.compile(r"\n<!-- made by ldebm_hf, ([0-9a-f]{16}) -->\n$")
 
 
@@ -61,10 +56,11 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         has_code=record.has_code,
         has_symbols=config.has_symbols,
         first_symbol=config.id2label[0],
-        has_latent=config.prior != "none",
+        has_latent=config.has_latent,
         has_context=config.context_size > 0,
         data=origin,
         unit=config.modality,
+        modality=config.modality_class,
         splits=corpus.get("splits", {}),
         teaching=_teaching(record),
         notes=corpus.get("notes", []),
@@ -109,7 +105,7 @@ def _digest(text: str) -> str:
 
 
 def _data(record: RunRecord, origin: Origin, place: str) -> ModelCardData:
-    task, task_name = TASKS[record.config.modality]
+    task, task_name = record.config.modality_class.hub_task
     agreement, other = _evaluation(record.evaluation, shown=False)
     scores = dict(record.best["values"]) if record.best else {}
     scores |= other | agreement
@@ -136,12 +132,11 @@ def _data(record: RunRecord, origin: Origin, place: str) -> ModelCardData:
 
 def _summary(record: RunRecord, origin: Origin) -> str:
     config, parameters = record.config, record.facts.get("parameters")
-    kinds = {"diffusion": "latent diffusion energy-based model", "none": "recurrent language model"}
-    kind = kinds.get(config.prior, f"model with a latent variable (prior: {config.prior})")
     parts = [f"{parameters:,} parameters"] if parameters else []
     parts += [f"{config.num_labels} symbols"] if config.has_symbols else []
-    parts += [f"a latent of {config.total_latent_size} numbers"] if config.prior != "none" else []
-    text = f"A {kind} of {config.modality}s: {', '.join(parts)}. Trained on: {origin.title}."
+    parts += [f"a latent of {config.total_latent_size} numbers"] if config.has_latent else []
+    kind = f"{config.prior_class.card_description} of {config.modality}s"
+    text = f"A {kind}: {', '.join(parts)}. Trained on: {origin.title}."
     return f"{text} {stored}" if (stored := _stored(record)) else text
 
 
@@ -233,7 +228,7 @@ def _way(suffix: str) -> str:
 
 def _symbols(record: RunRecord) -> list[dict[str, Any]]:
     """What is known of every symbol; the most frequent first, where that is known."""
-    names, of_documents = record.config.id2label, record.config.modality == "document"  # which write words
+    names, writes_words = record.config.id2label, record.config.modality_class.is_bag_of_words
     if not record.symbols:
         return [{"id": symbol, "name": name} for symbol, name in names.items()]
     num_examples = EXAMPLES_OF_FEW if len(record.symbols) <= FEW_SYMBOLS else 1
@@ -243,7 +238,7 @@ def _symbols(record: RunRecord) -> list[dict[str, Any]]:
             "name": _shown_name(symbol["id"], names[symbol["id"]], symbol["suggested_name"]),
             "share": symbol["share"],
             "words": [word["word"] for word in symbol["words"][:8]],
-            "examples": [", ".join(symbol["generated"])] if of_documents else symbol["generated"][:num_examples],
+            "examples": [", ".join(symbol["generated"])] if writes_words else symbol["generated"][:num_examples],
         }
         for symbol in record.symbols
     ]

@@ -35,6 +35,7 @@ import numpy as np
 
 from ..files.atomic import write_text
 from ..model.explanation import Explanation
+from ..model.modalities import MODALITIES
 from .latent_map import PrincipalPlane
 from .page_templates import load_template
 
@@ -155,6 +156,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     return _template().render(
         report=report,
         symbols=symbols,
+        writes_words=MODALITIES[report["modality"]].is_bag_of_words,
         colors=symbol_colors(len(symbols)),
         largest_share=max(symbol["share"] for symbol in symbols) or 1,
         points=points,

@@ -48,7 +48,7 @@ def corpus_perplexity(
         ValueError: For a model with a latent, whose likelihood is not known exactly, or in training mode; for another
             model's tokenizer; and without a text.
     """
-    if model.config.prior != "none":
+    if model.config.has_latent:
         raise ValueError(f'model must be a language model without a latent, prior="none", got {model.config.prior!r}')
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")

@@ -76,8 +76,8 @@ def read_texts(
     """
     if not len(texts):
         raise ValueError("texts must be one or more, got none")
-    if model.config.prior == "none":
-        raise ValueError('prior="none" has no latent that a text could be read into')
+    if not model.config.has_latent:
+        raise ValueError(f'prior="{model.config.prior}" has no latent that a text could be read into')
     generator = torch.Generator(model.device).manual_seed(seed)
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # texts of like length together: the least padding

@@ -79,7 +79,7 @@ def write_responses(
         what = "split" if split.contexts is None else "model"
         raise ValueError(f"responses need a {what} with contexts, got one without")
     generator = torch.Generator(model.device).manual_seed(seed)
-    has_latent = model.config.prior != "none"
+    has_latent = model.config.has_latent
     number = len(split)
     written = WrittenResponses(split.contexts, [""] * number, [""] * number, [""] * number if has_latent else [])
     step = batch_size // num_candidates

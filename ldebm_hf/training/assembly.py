@@ -8,6 +8,7 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedSplit, check_corpus
+from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from .initial_words import set_words_by_cooccurrence
 from .settings import Settings
@@ -24,17 +25,17 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
         ValueError: a corpus that is unfit, or settings that do not go together.
     """
     corpus = settings.load_corpus()
-    of_points = settings.modality == "point"
-    tokenizer = None if of_points else settings.data.build_tokenizer(corpus, settings.modality == "document")
+    modality = MODALITIES[settings.modality]
+    tokenizer = settings.data.build_tokenizer(corpus, modality.is_bag_of_words) if modality.reads_texts else None
     taught = corpus.train.classes
     names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
-    config = settings.model_config(tokenizer, names, corpus.train.points if of_points else None)
+    config = settings.model_config(tokenizer, names, None if modality.reads_texts else corpus.train.points)
     check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
     set_seed(settings.training.seed)
     model = LDEBMModel(config)
-    if settings.modality == "text":
+    if modality.is_autoregressive:
         model.generation_config.max_new_tokens = settings.data.max_length
-    elif settings.modality == "document":
+    elif modality.is_bag_of_words:
         model.decoder.set_background(count_tokens(tokenizer, corpus.train.texts))
         if settings.training.initial_words == "cooccurrence":
             texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedSplit) else corpus.train.texts

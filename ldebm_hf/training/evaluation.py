@@ -30,13 +30,13 @@ NUM_PRIOR_SAMPLES = 1000
 def loss_terms(config: LDEBMConfig) -> list[str]:
     """Those of the loss terms that a model has, as its prior has an energy, symbols or codes, or a latent at all."""
     absent = set()
-    if config.prior != "diffusion":
+    if not config.prior_class.has_energy:
         absent |= {"energy_positive", "energy_negative"}
     if not config.has_symbols:
         absent.add("classification_loss")
     if not config.has_symbols and not config.has_codes:
         absent.add("mutual_information")
-    if config.prior == "none":
+    if not config.has_latent:
         absent |= {"prior_loss", "entropy_loss"}
     return [name for name in LOSS_TERMS if name not in absent]
 
@@ -72,8 +72,8 @@ class Evaluator:
             if (self.split.labels >= 0).any():
                 names += ["symbol_accuracy" if self.symbols_are_labels else "matched_accuracy"]
                 names += ["v_measure"] if _v_measure_score() else []
-        names += ["prior_distance"] if self.config.prior != "none" else []
-        names += ["sample_distance"] if self.config.modality == "point" else []
+        names += ["prior_distance"] if self.config.has_latent else []
+        names += ["sample_distance"] if not self.config.modality_class.reads_texts else []
         if name is None:
             name = "classification_loss" if "classification_loss" in names else "reconstruction_loss"
         if name not in names:
@@ -116,7 +116,7 @@ class Evaluator:
             if self.config.has_symbols:
                 symbols = model.mean_symbol_logits(output).argmax(-1)
                 record["symbols"] = symbols.cpu().numpy()
-        if self.config.prior != "none":
+        if self.config.has_latent:
             record["latents"] = output.latents.float().cpu()
         return record | {"terms": [float(getattr(output, name)) for name in self._terms()]}
 
@@ -138,11 +138,11 @@ class Evaluator:
         """Energy distances: of the prior's latents to the posterior's, and of its points to the split's."""
         seed_noise(self.seed, Purpose.PRIOR_SAMPLES)
         scores = {}
-        if self.config.prior != "none":
+        if self.config.has_latent:
             latents = torch.cat([record["latents"] for record in records])
             samples = self._prior_samples(model).float().cpu()
             scores["prior_distance"] = energy_distance(samples, _spread(latents, NUM_PRIOR_SAMPLES))
-        if self.config.modality == "point":
+        if not self.config.modality_class.reads_texts:
             points = model.generate(num_samples=NUM_PRIOR_SAMPLES, do_sample=True).float().cpu()
             data = _spread(torch.from_numpy(self.split.points), NUM_PRIOR_SAMPLES)
             scores["sample_distance"] = energy_distance(points, data)

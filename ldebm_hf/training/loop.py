@@ -88,9 +88,9 @@ class Trainer:
             kwargs_handlers=[process_group_options(training.ddp_timeout)],
         )
 
-        if self.config.prior == "diffusion":
-            sampler = {"compile": training.compile_sampler, "dtype": getattr(torch, training.sampler_dtype)}
-            model.prior.optimize_sampler(**sampler)
+        model.prior.optimize_sampler(
+            compile=training.compile_sampler, dtype=getattr(torch, training.sampler_dtype)
+        )
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
         self.examples: TrainingExamples
@@ -190,7 +190,7 @@ class Trainer:
             tqdm.write(text)
 
     def _examples_of(self, split) -> Examples:
-        if self.config.modality == "point":
+        if not self.config.modality_class.reads_texts:
             return PointExamples.of(split)
         kind = DialogueExamples if self.config.context_size else TokenizedSplit
         return kind.of(split, self.tokenizer, self.settings.data.max_length)

@@ -109,7 +109,7 @@ class Explorer:
     @property
     def has_latent(self) -> bool:
         """Whether texts have latents: all but pure language models."""
-        return self.model.config.prior != "none"
+        return self.model.config.has_latent
 
     @property
     def has_symbols(self) -> bool:
@@ -119,7 +119,7 @@ class Explorer:
     @property
     def has_levels(self) -> bool:
         """Whether latents come about by reverse diffusion, which also is what guidance steers."""
-        return self.model.config.prior == "diffusion"
+        return self.model.prior.has_energy
 
     @property
     def default_guidance(self) -> float:
@@ -394,6 +394,6 @@ def _pair(place: np.ndarray) -> tuple[float, float]:
 
 
 def _require_plain_texts(name: str, config: LDEBMConfig) -> None:
-    if config.modality != "text" or config.context_size:
+    if not config.modality_class.is_autoregressive or config.context_size:
         got = "one of texts in contexts" if config.context_size else f"one of {config.modality}s"
         raise ValueError(f"{name} must be a model of texts without contexts, got {got}")

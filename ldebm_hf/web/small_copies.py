@@ -60,7 +60,8 @@ def write_small_copy(
         lines = [line for split in SPLITS_KEPT for line in read_metrics(run, split)]
         if lines:
             (copy / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        if record.config.modality == "text" and not record.config.context_size and record.config.prior != "none":
+        config = record.config
+        if config.modality_class.is_autoregressive and not config.context_size and config.has_latent:
             model, tokenizer = LDEBMModel.from_pretrained(copy), AutoTokenizer.from_pretrained(copy)
             _write_lines(copy / WRITTEN_TEXTS, written_texts(model, tokenizer, NUM_MAP_TEXTS))
         if examples:

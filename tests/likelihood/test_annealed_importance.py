@@ -8,7 +8,7 @@ from tiny_models import seeded
 
 from ldebm_hf.likelihood.annealed_importance import (
     LARGEST_STEP,
-    MetropolisChains,
+    AnnealedChains,
     TiltedGaussian,
     anneal_down,
     anneal_up,
@@ -100,7 +100,7 @@ def test_constant_energy_is_exact(direction):
 def test_chains_leave_the_target_as_it_is(step):
     """Mean and variance of 10,000 exact samples after 10 steps, at β = 1, to 5 standard errors."""
     oracle = Oracle(2, 3.0, 1.0, rows=10_000)
-    chains = MetropolisChains(oracle.target, oracle.draw(seeded()), seeded(1))
+    chains = AnnealedChains(oracle.target, oracle.draw(seeded()), seeded(1))
     for _ in range(10):
         chains.step(1.0, step)
     offset = (chains.states - oracle.mean) / oracle.std

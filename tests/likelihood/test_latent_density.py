@@ -11,7 +11,7 @@ from tiny_models import seeded
 from ldebm_hf.likelihood.importance_weights import log_mean
 from ldebm_hf.likelihood.latent_density import (
     Annealing,
-    _guess_log_tilt,
+    _guess_log_normalizer,
     _target,
     anneal_paths,
     draw_paths,
@@ -207,8 +207,8 @@ def test_guess_is_near_for_linear_energies_and_the_same_for_all_means():
     z_next = torch.randn(3, 4, generator=seeded(), dtype=torch.float64)
     target = replace(_target(prior, z_next, torch.zeros(3).long()), energy=Linear(0.0))
     exact = target.mean.sum(-1) + 4 * target.variance[:, 0] / 2
-    torch.testing.assert_close(_guess_log_tilt(target, 1 - 1e-12), exact, rtol=0, atol=1e-5)
-    errors = _guess_log_tilt(target, 0.5) - exact
+    torch.testing.assert_close(_guess_log_normalizer(target, 1 - 1e-12), exact, rtol=0, atol=1e-5)
+    errors = _guess_log_normalizer(target, 0.5) - exact
     torch.testing.assert_close(errors, errors[:1].expand(3))
 
 
@@ -219,8 +219,8 @@ def test_guesses_decide_the_error_and_not_the_mean():
     paths = draw_paths(prior, annealing, latents.expand(200 * 50, 2), seeded(1))
     means = []
     for noise in (0.0, 1.0):
-        off = noise * torch.randn(paths.guessed_log_tilt.shape, generator=seeded(2), dtype=torch.float64)
-        guessed = replace(paths, guessed_log_tilt=paths.guessed_log_tilt + off)
+        off = noise * torch.randn(paths.guessed_log_normalizers.shape, generator=seeded(2), dtype=torch.float64)
+        guessed = replace(paths, guessed_log_normalizers=paths.guessed_log_normalizers + off)
         factors = torch.zeros(200, 50, dtype=torch.float64)
         means.append(anneal_paths(prior, annealing, guessed, factors, 20, seeded(3)).lower.exp())
     error = sum(values.var() / 200 for values in means).sqrt()

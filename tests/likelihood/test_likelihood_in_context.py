@@ -23,7 +23,7 @@ GRID = torch.linspace(-8, 8, 1601)[:, None]
 class CurvatureOfContext(QuadraticEnergy):
     """f(z̃, t, c) = -c ‖z̃‖²/2: the context is the curvature."""
 
-    def tilted(self, level, free_energy_weight, logit_weight, context):
+    def frozen_copy(self, level, free_energy_weight, logit_weight, context):
         tilted = CurvatureOfContext(context)
         tilted.weight = free_energy_weight
         return tilted

@@ -6,8 +6,7 @@ from tiny_models import LATENT, TINY_SIZES, VOCABULARY, seeded, tiny_model
 
 from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel
 from ldebm_hf.model.context import ContextEncoder
-from ldebm_hf.model.energy import EnergyNetwork
-from ldebm_hf.model.energy_mlp import EnergyMLP
+from ldebm_hf.model.energy import EnergyMLP, EnergyNetwork
 
 CONTEXT = {"context_size": 6, "context_hidden_size": 5, "context_turns": 3}
 PRIORS = {"ldebm": {}, "svebm": {"preset": "svebm_ib"}, "vae": {"preset": "vae"}, "mixture": {"preset": "dgm_vae_i"},
@@ -79,9 +78,9 @@ def test_closed_form_gradient_in_a_context_equals_autograd(network, off):
     value = weight[:, 0] * logits.logsumexp(-1) + (logit_weight * logits).sum(-1)
     expected = torch.autograd.grad(value.sum(), scaled)[0]
     with off():
-        frozen = energy.tilted(level, weight, logit_weight, context=context.clone())
+        frozen = energy.frozen_copy(level, weight, logit_weight, context=context.clone())
         found = frozen.value_and_gradient(scaled.detach().clone())
-        other = energy.tilted(level, weight, logit_weight, context=context + 1).gradient(scaled.detach().clone())
+        other = energy.frozen_copy(level, weight, logit_weight, context=context + 1).gradient(scaled.detach().clone())
     torch.testing.assert_close(tuple(map(torch.Tensor.clone, found)), (value.detach(), expected), rtol=0, atol=1e-10)
     assert (other - expected).abs().max() > 1e-4
 
@@ -202,7 +201,7 @@ def test_without_contexts_nothing_changes(preset):
     [
         ({}, "context_input_ids must be given to a model with contexts"),
         ({"context_input_ids": torch.zeros(3, 2, 4, dtype=torch.long)}, "at least one token .* none in row 0"),
-        ({"context_input_ids": padded([*TURNS[:2], [[]]])}, "none in row 2: what opens a dialogue"),
+        ({"context_input_ids": padded([*TURNS[:2], [[]]])}, "none in row 2: the first turn of a dialogue"),
         ({"context_input_ids": padded(TURNS)[:, 0]}, r"must have shape \(batch_size, num_turns, turn_length\)"),
         ({"context_input_ids": padded(TURNS)[:, :0]}, r"must have shape .* got \(3, 0, 5\)"),
         ({"context_input_ids": padded(TURNS[:2])}, "a row per text, 3, got 2"),

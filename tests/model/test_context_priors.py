@@ -8,7 +8,7 @@ from torch.distributions import Categorical, Normal, kl_divergence
 
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.model.posteriors import Posterior
-from ldebm_hf.model.priors import build_prior
+from ldebm_hf.model.priors import PRIORS
 
 N = 20_000
 CONTEXT = torch.tensor([[1.0, -2.0, 0.5]])
@@ -18,7 +18,7 @@ def prior_of(name: str, **settings):
     torch.manual_seed(3)
     settings = {"latent_size": 2, "num_labels": 6, "context_size": 3, **settings}
     config = LDEBMConfig(prior=name, **settings)
-    prior = build_prior(config).double()
+    prior = PRIORS[config.prior](config).double()
     with torch.no_grad():
         for parameter in prior.parameters():
             parameter.normal_()
@@ -48,7 +48,7 @@ def test_gaussian_loss_and_entropy_make_the_divergence():
 
 def test_gaussian_samples_have_the_contexts_moments():
     _, prior = prior_of("gaussian")
-    samples = prior.sample(N, seeded(), CONTEXT.double().expand(N, 3))[0]
+    samples = prior.sample(N, generator=seeded(), context=CONTEXT.double().expand(N, 3))[0]
     mean, log_variance = prior.of_context(CONTEXT.double())[0].chunk(2)
     deviation = (0.5 * log_variance).exp()
     assert ((samples.mean(0) - mean).abs() < 5 * deviation / N**0.5).all()

@@ -7,7 +7,7 @@ from torch import nn
 
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
 from ldebm_hf.model.diffusion_prior import DiffusionPrior
-from ldebm_hf.model.energy import TiltedNetwork
+from ldebm_hf.model.energy import FrozenNetwork
 
 N = 20_000
 FIVE_SIGMA_VARIANCE = 5 * (2 / N) ** 0.5
@@ -178,7 +178,7 @@ def test_metropolis_correction_judges_by_the_models_log_density():
     level = torch.zeros(4, dtype=torch.long)
     z_next, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
     seen = []
-    value_and_gradient = TiltedNetwork.value_and_gradient
+    value_and_gradient = FrozenNetwork.value_and_gradient
 
     def record(self, state):
         result = value_and_gradient(self, state)
@@ -186,7 +186,7 @@ def test_metropolis_correction_judges_by_the_models_log_density():
         return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TiltedNetwork, "value_and_gradient", record)
+        patch.setattr(FrozenNetwork, "value_and_gradient", record)
         prior.sample_level(z_next, level, labels, 2.5)
     distances = [prior._distance(state, z_next, level) for state, _ in seen]
     densities = [prior.log_density(state, z_next, level, labels, 2.5) for state, _ in seen]

@@ -7,8 +7,7 @@ from torch import nn
 from torch.distributions import Multinomial
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
-from ldebm_hf.model.decoders import LOG_NOTHING, OffsetBatchNorm
-from ldebm_hf.model.encoders import WordSum
+from ldebm_hf.model.document_modality import LOG_NOTHING, OffsetBatchNorm, WordSum
 
 VOCABULARY = 12
 # A begin mark, words with repeats, an unknown word, an end mark, padding; the last document has no word at all.

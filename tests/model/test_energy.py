@@ -36,7 +36,7 @@ def test_closed_form_value_and_gradient_equal_autograd(energy, with_logits):
         value = value + (logit_weight * logits).sum(-1)
     expected = torch.autograd.grad(value.sum(), scaled)[0]
 
-    frozen = energy.tilted(level, free_energy_weight, logit_weight=logit_weight)
+    frozen = energy.frozen_copy(level, free_energy_weight, logit_weight=logit_weight)
     with torch.no_grad():
         first = frozen.gradient(scaled)
         frozen.gradient(scaled + 1)  # the buffers are used again; what was returned must not change
@@ -49,7 +49,7 @@ def test_gradient_works_where_autograd_is_off(energy, context):
     scaled, level = batch()
     energy.eval()
     with context():
-        gradient = energy.tilted(level, weights()[0]).gradient(scaled)
+        gradient = energy.frozen_copy(level, weights()[0]).gradient(scaled)
     assert gradient.isfinite().all() and gradient.abs().max() > 0
 
 
@@ -58,8 +58,8 @@ def test_bfloat16_gradient_is_near_and_comes_back_in_the_states_precision(energy
     scaled, level = (tensor.float() if tensor.is_floating_point() else tensor for tensor in batch())
     weight = torch.ones(7, 1)
     with torch.no_grad():
-        exact = energy.tilted(level, weight).gradient(scaled)
-        rounded = energy.tilted(level, weight, dtype=torch.bfloat16).gradient(scaled)
+        exact = energy.frozen_copy(level, weight).gradient(scaled)
+        rounded = energy.frozen_copy(level, weight, dtype=torch.bfloat16).gradient(scaled)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).norm() / exact.norm() < 0.2  # eight bits; some LeakyReLUs change sides
 
@@ -68,8 +68,8 @@ def test_bfloat16_gradient_is_near_and_comes_back_in_the_states_precision(energy
 def test_compiled_gradient_is_the_eager_one(energy):
     energy.eval()
     scaled, level = batch()
-    expected = energy.tilted(level, *weights()).gradient(scaled)
-    compiled = energy.tilted(level, *weights(), compile=True).gradient(scaled)
+    expected = energy.frozen_copy(level, *weights()).gradient(scaled)
+    compiled = energy.frozen_copy(level, *weights(), compile=True).gradient(scaled)
     torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-10)
 
 
@@ -85,11 +85,11 @@ def test_where_nothing_can_be_compiled_the_gradient_is_the_eager_one(energy, mon
     energy_module.compiled.cache_clear()
     energy.eval()
     scaled, level = batch()
-    expected = energy.tilted(level, *weights()).gradient(scaled)
+    expected = energy.frozen_copy(level, *weights()).gradient(scaled)
     for _ in range(2):
-        assert torch.equal(energy.tilted(level, *weights(), compile=True).gradient(scaled), expected)
+        assert torch.equal(energy.frozen_copy(level, *weights(), compile=True).gradient(scaled), expected)
     assert [record.getMessage() for record in caplog.records] == [
-        "torch.compile failed, the sampler goes on without it: no compiler"
+        "torch.compile failed; the sampler runs without it: no compiler"
     ]
     energy_module.compiled.cache_clear()
 
@@ -109,7 +109,7 @@ def test_freezing_inside_a_cached_block_does_not_cut_the_graph(energy, context):
     scaled, level = batch()
     with parametrize.cached():
         with context():
-            energy.tilted(level, torch.ones(7, 1))
+            energy.frozen_copy(level, torch.ones(7, 1))
         energy(scaled, level).sum().backward()
     assert all(parameter.grad is not None for parameter in energy.parameters())
 

@@ -5,7 +5,7 @@ import torch
 from tiny_models import seeded
 from torch import nn
 
-from ldebm_hf.model.energy_mlp import EnergyMLP
+from ldebm_hf.model.energy import EnergyMLP
 
 LEVEL = torch.zeros(7, dtype=torch.long)
 
@@ -39,7 +39,7 @@ def test_closed_form_value_and_gradient_equal_autograd(num_layers, with_logits):
     if with_logits:
         value = value + (logit_weight * logits).sum(-1)
     expected = torch.autograd.grad(value.sum(), latents)[0]
-    frozen = energy.tilted(LEVEL, free_energy_weight, logit_weight)
+    frozen = energy.frozen_copy(LEVEL, free_energy_weight, logit_weight)
     for context in (torch.no_grad, torch.inference_mode):
         with context():
             gradient = frozen.gradient(latents)
@@ -52,8 +52,8 @@ def test_closed_form_value_and_gradient_equal_autograd(num_layers, with_logits):
 def test_compiled_gradient_is_the_eager_one():
     energy = random_energy()
     latents, *weights = batch()
-    expected = energy.tilted(LEVEL, *weights).gradient(latents)
-    compiled = energy.tilted(LEVEL, *weights, compile=True).gradient(latents)
+    expected = energy.frozen_copy(LEVEL, *weights).gradient(latents)
+    compiled = energy.frozen_copy(LEVEL, *weights, compile=True).gradient(latents)
     torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-10)
 
 
@@ -61,7 +61,7 @@ def test_compiled_gradient_is_the_eager_one():
 def test_bfloat16_gradient_is_near_and_comes_back_in_the_states_precision():
     energy = random_energy().float()
     latents, weight, _ = (tensor.float() for tensor in batch())
-    exact = energy.tilted(LEVEL, weight).gradient(latents)
-    rounded = energy.tilted(LEVEL, weight, dtype=torch.bfloat16).gradient(latents)
+    exact = energy.frozen_copy(LEVEL, weight).gradient(latents)
+    rounded = energy.frozen_copy(LEVEL, weight, dtype=torch.bfloat16).gradient(latents)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).norm() / exact.norm() < 0.05  # eight bits

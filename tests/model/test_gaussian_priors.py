@@ -8,7 +8,7 @@ from tiny_models import seeded
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
-from ldebm_hf.model.gaussian_priors import GaussianPrior, MixturePrior
+from ldebm_hf.model.gaussian_priors import GaussianPrior, MixturePrior, NoLatentPrior
 from ldebm_hf.model.posteriors import Posterior
 
 SIZE, CATEGORIES, BATCH = 4, 3, 6
@@ -50,11 +50,11 @@ def test_gaussian_loss_and_entropy_make_the_divergence():
     mean, log_variance = gaussian_parts()
     q = Posterior(LDEBMConfig(prior="gaussian", latent_size=SIZE), mean, log_variance)
     expected = kl_divergence(normal(mean, log_variance), normal(torch.zeros(SIZE), torch.zeros(SIZE))).mean()
-    torch.testing.assert_close(divergence(GaussianPrior(SIZE), q), expected)
+    torch.testing.assert_close(divergence(GaussianPrior(q.config), q), expected)
 
 
 def test_gaussian_density_and_samples():
-    prior = GaussianPrior(SIZE)
+    prior = GaussianPrior(LDEBMConfig(prior="gaussian", latent_size=SIZE))
     latents = gaussian_parts()[0]
     expected = normal(torch.zeros(SIZE).double(), torch.zeros(SIZE).double()).log_prob(latents)
     torch.testing.assert_close(prior.log_prob(latents), expected)
@@ -66,7 +66,7 @@ def test_gaussian_density_and_samples():
 
 def test_without_a_latent_there_is_nothing_to_pay():
     nothing = torch.zeros(BATCH, 0)
-    prior = GaussianPrior(0)
+    prior = NoLatentPrior(LDEBMConfig(prior="none"))
     assert divergence(prior, Posterior(LDEBMConfig(prior="none"), nothing, nothing)) == 0
     assert prior.sample(3).shape == (1, 3, 0) and prior.log_prob(nothing).tolist() == [0] * BATCH
 

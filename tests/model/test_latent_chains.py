@@ -9,7 +9,7 @@ from tiny_models import seeded
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.model.latent_chains import LatentChains
 from ldebm_hf.model.posteriors import Posterior
-from ldebm_hf.model.priors import build_prior
+from ldebm_hf.model.priors import PRIORS
 
 NUM_CHAINS = 4000
 OBSERVED = torch.tensor([1.5, -0.5, 0.8])
@@ -39,7 +39,7 @@ def chains_of(prior_name, *, size=2, start=0.0, num_chains=NUM_CHAINS, seed=0, s
     settings = {"vocab_size": 8, "latent_size": size, "num_symbols": 2} | (settings or {})
     config = LDEBMConfig.from_preset(prior_name, **settings)
     torch.manual_seed(0)
-    prior = build_prior(config)
+    prior = PRIORS[config.prior](config)
     if config.prior == "diffusion":
         prior.energy = SymbolsOnly()
     if config.prior == "mixture":

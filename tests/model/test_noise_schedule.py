@@ -4,7 +4,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
-from ldebm_hf.model.noise_schedule import LevelTables, langevin_step_variance, noise_schedule
+from ldebm_hf.model.noise_schedule import LevelConstants, langevin_step_variance, noise_schedule
 
 # sigma_1..sigma_6, s_t^2 and the loss weights of the published system with T = 6.
 PUBLISHED_STEP_STD = [0.323680, 0.516495, 0.632211, 0.713242, 0.773369, 0.999741]
@@ -20,7 +20,7 @@ def test_published_schedule_has_the_published_numbers():
 
 
 def test_published_steps_and_weights():
-    tables = LevelTables(LDEBMConfig.from_preset("published"))
+    tables = LevelConstants(LDEBMConfig.from_preset("published"))
     np.testing.assert_allclose(tables.langevin_variance, PUBLISHED_LANGEVIN_VARIANCE, rtol=3e-4)
     np.testing.assert_allclose(tables.energy_weight, PUBLISHED_WEIGHT, atol=6e-5)
     np.testing.assert_allclose(tables.temperature, tables.langevin_variance)
@@ -39,18 +39,18 @@ def test_drift_of_the_integrators(share):
     """Euler: s²/2. Exponential: (1-ρ) v, which leaves N(m, v) invariant, ρ² v + s² = v; s²/2 for small steps."""
     level = torch.arange(6)
     settings = {"langevin_step_rule": "relative", "langevin_step_size": share, "langevin_step_decay": 1.0}
-    tables = LevelTables(LDEBMConfig(**settings, langevin_integrator="exponential"))
+    tables = LevelConstants(LDEBMConfig(**settings, langevin_integrator="exponential"))
     step_variance, drift = tables.langevin_steps(level, 3)
     variance = step_variance / share
     torch.testing.assert_close((1 - drift / variance) ** 2 * variance + step_variance, variance)
-    same, euler = LevelTables(LDEBMConfig(**settings, langevin_integrator="euler")).langevin_steps(level, 3)
+    same, euler = LevelConstants(LDEBMConfig(**settings, langevin_integrator="euler")).langevin_steps(level, 3)
     assert torch.equal(same, step_variance) and torch.equal(euler, step_variance / 2)
     torch.testing.assert_close(drift, euler, rtol=share + 1e-3, atol=0)
 
 
 def test_steps_shrink_linearly():
     config = LDEBMConfig(langevin_step_size=0.8, langevin_step_decay=0.25)
-    tables = LevelTables(config)
+    tables = LevelConstants(config)
     step_variance, _ = tables.langevin_steps(torch.tensor([4, 0]), 4)
     expected = torch.tensor([0.8, 0.6, 0.4, 0.2])[:, None, None] * tables.gaussian_variance[[4, 0], None]
     torch.testing.assert_close(step_variance, expected)
@@ -60,10 +60,10 @@ def test_steps_shrink_linearly():
 def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_size must be at most 1 with"):
         LDEBMConfig(langevin_step_size=1.5)
-    LevelTables(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
+    LevelConstants(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
     too_large = LDEBMConfig.from_preset("published", langevin_integrator="exponential", langevin_step_size=0.03)
     with pytest.raises(ValueError, match="langevin_step_size must be at most 0.0104 with the exponential.*got 0.03"):
-        LevelTables(too_large)
+        LevelConstants(too_large)
 
 
 def test_linear_variance_schedule_is_linear_in_the_variance():
@@ -82,7 +82,7 @@ def test_diffuse_has_the_closed_form_moments(preset):
     """Means and variances of z̃_t and z_{t+1} given z, to 5 standard errors of n draws."""
     n = 40_000
     config = LDEBMConfig.from_preset(preset, latent_size=1)
-    tables = LevelTables(config)
+    tables = LevelConstants(config)
     generator = torch.Generator().manual_seed(0)
     for t in range(config.num_levels):
         scaled, z_next = tables.diffuse(torch.full((n, 1), 2.0), torch.full((n,), t), generator)
@@ -101,7 +101,7 @@ def test_drawn_levels_follow_the_level_sampling():
     generator = torch.Generator().manual_seed(0)
 
     def levels(sampling):
-        return LevelTables(LDEBMConfig(level_sampling=sampling)).draw_levels(6000, generator)
+        return LevelConstants(LDEBMConfig(level_sampling=sampling)).draw_levels(6000, generator)
 
     published, uniform, every = levels("published"), levels("uniform"), levels("all")
     assert (published[6000:] == 5).all() and published[:6000].max() == 4
@@ -115,7 +115,7 @@ def test_drawn_levels_follow_the_level_sampling():
 def test_likelihood_weights_do_not_depend_on_the_level_sampling(sampling):
     """Σ over drawn levels of the weights is, on average, Σ_t 1/τ_t."""
     config = LDEBMConfig(level_sampling=sampling, level_weighting="likelihood")
-    tables = LevelTables(config)
+    tables = LevelConstants(config)
     generator = torch.Generator().manual_seed(0)
     level = tables.draw_levels(20_000, generator)
     drawn = (tables.temperature * tables.energy_weight)[level].sum() / 20_000
@@ -125,7 +125,7 @@ def test_likelihood_weights_do_not_depend_on_the_level_sampling(sampling):
 
 @pytest.mark.parametrize("schedule", ["published", "linear_variance"])
 def test_a_single_level_goes_from_z_to_pure_noise(schedule):
-    tables = LevelTables(LDEBMConfig.from_preset("svebm", noise_schedule=schedule, latent_size=2))
+    tables = LevelConstants(LDEBMConfig.from_preset("svebm", noise_schedule=schedule, latent_size=2))
     latents = torch.randn(20_000, 2)
     scaled, z_next = tables.diffuse(latents, torch.zeros(20_000, dtype=torch.long), torch.Generator().manual_seed(0))
     assert torch.equal(scaled, latents) and torch.equal(tables.first_level(latents, base_noise=True), latents)

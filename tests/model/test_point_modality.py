@@ -1,16 +1,54 @@
-"""Generators of points against torch.distributions, and the recurrent one without a latent."""
+"""Encoder and decoder of points: perceptrons, noise in training, and the likelihood against torch.distributions."""
 
 import math
 
 import pytest
 import torch
-from tiny_models import TINY_SIZES, seeded
+from tiny_models import seeded
+from torch import nn
 from torch.distributions import Independent, Normal
 
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
-from ldebm_hf.model.decoders import PointDecoder, TextDecoder, build_decoder
+from ldebm_hf.model.point_modality import PointDecoder, PointEncoder, perceptron
 
 N = 20_000
+
+
+def point_encoder(**settings) -> PointEncoder:
+    torch.manual_seed(0)
+    sizes = {"latent_size": 3, "point_hidden_size": 8}
+    return PointEncoder(LDEBMConfig(modality="point", prior="gaussian", **sizes, **settings))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_perceptron_has_rectifiers_between_its_linear_maps(num_layers):
+    network = perceptron(2, 8, 3, num_layers)
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    points = torch.randn(5, 2)
+    hidden = layers[0](points)
+    for layer in layers[1:]:
+        hidden = layer(hidden.clamp(min=0))
+    assert len(layers) == num_layers and torch.equal(network(points), hidden) and hidden.shape == (5, 3)
+
+
+def test_posterior_of_points():
+    encoder, points = point_encoder(point_encoder_layers=3), torch.randn(5, 2)
+    q = encoder(points)
+    features = encoder.network(points)
+    assert torch.equal(q.mean, encoder.heads.mean(features)) and q.mean.shape == (5, 3)
+    assert torch.equal(q.log_variance, encoder.heads.log_variance(features)) and q.code_logits is None
+    assert sum(isinstance(layer, nn.Linear) for layer in encoder.network) == 3
+
+
+def test_points_are_read_with_noise_in_training_only(monkeypatch):
+    n = 20_000
+    encoder, points = point_encoder(point_noise=0.5), torch.zeros(n, 2)
+    read = []
+    encoder.network.register_forward_hook(lambda module, inputs, output: read.append(inputs[0]))
+    encoder.train()(points), encoder.eval()(points), point_encoder().train()(points)
+    assert len(read) == 2 and torch.equal(read[1], points)
+    assert ((read[0].var(0) / 0.25 - 1).abs() < 5 * math.sqrt(2 / n)).all()
+    assert (read[0].mean(0).abs() < 5 * 0.5 / math.sqrt(n)).all()
 
 
 def point_decoder(prior="gaussian", **settings) -> PointDecoder:
@@ -60,19 +98,3 @@ def test_half_precision_returns_float32():
     decoder = point_decoder().to(torch.bfloat16)
     latents = torch.randn(6, 3)
     assert decoder(latents).dtype == decoder.sample(latents).dtype == torch.float32
-
-
-def test_text_decoder_without_a_latent_is_a_plain_recurrent_network():
-    torch.manual_seed(0)
-    decoder = build_decoder(LDEBMConfig(prior="none", **TINY_SIZES)).eval()
-    assert type(decoder) is TextDecoder and decoder.initial_state is None
-    assert decoder.rnn.input_size == TINY_SIZES["embedding_size"]
-    ids = torch.tensor([[2, 5, 6, 7], [2, 9, 4, 4]])
-    hidden, state = decoder(ids, torch.zeros(2, 0))
-    expected, final = torch.nn.GRU.forward(decoder.rnn, decoder.embedding(ids))
-    torch.testing.assert_close(hidden, expected)
-    torch.testing.assert_close(state, final[0])
-    packed = decoder.forward_packed(ids, torch.zeros(2, 0), [4, 2])
-    unpacked, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
-    torch.testing.assert_close(unpacked[0], expected[0])
-    torch.testing.assert_close(unpacked[1, :2], expected[1, :2])

@@ -1,6 +1,4 @@
-"""What encoders read: words that are left out in training, points with noise, and nothing."""
-
-import math
+"""Encoder and decoder of texts: words left out in training, and the decoder of a model without a latent."""
 
 import pytest
 import torch
@@ -8,7 +6,7 @@ from tiny_models import TINY_SIZES, seeded
 from torch import nn
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.model.encoders import NoEncoder, PointEncoder, TextEncoder, build_encoder, perceptron
+from ldebm_hf.model.text_modality import NoEncoder, TextDecoder, TextEncoder, TextModality
 
 SHARE = 0.3
 
@@ -67,49 +65,24 @@ def test_the_text_to_reconstruct_is_whole():
     torch.testing.assert_close(model(ids).reconstruction_loss, model.eval()(ids).reconstruction_loss)
 
 
-# -------------------------------------------------------------------------------------------------------------- points
-
-
-def point_encoder(**settings) -> PointEncoder:
-    torch.manual_seed(0)
-    sizes = {"latent_size": 3, "point_hidden_size": 8}
-    return PointEncoder(LDEBMConfig(modality="point", prior="gaussian", **sizes, **settings))
-
-
-@pytest.mark.parametrize("num_layers", [1, 2, 3])
-def test_perceptron_has_rectifiers_between_its_linear_maps(num_layers):
-    network = perceptron(2, 8, 3, num_layers)
-    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
-    points = torch.randn(5, 2)
-    hidden = layers[0](points)
-    for layer in layers[1:]:
-        hidden = layer(hidden.clamp(min=0))
-    assert len(layers) == num_layers and torch.equal(network(points), hidden) and hidden.shape == (5, 3)
-
-
-def test_posterior_of_points():
-    encoder, points = point_encoder(point_encoder_layers=3), torch.randn(5, 2)
-    q = encoder(points)
-    features = encoder.network(points)
-    assert torch.equal(q.mean, encoder.heads.mean(features)) and q.mean.shape == (5, 3)
-    assert torch.equal(q.log_variance, encoder.heads.log_variance(features)) and q.code_logits is None
-    assert sum(isinstance(layer, nn.Linear) for layer in encoder.network) == 3
-
-
-def test_points_are_read_with_noise_in_training_only(monkeypatch):
-    n = 20_000
-    encoder, points = point_encoder(point_noise=0.5), torch.zeros(n, 2)
-    read = []
-    encoder.network.register_forward_hook(lambda module, inputs, output: read.append(inputs[0]))
-    encoder.train()(points), encoder.eval()(points), point_encoder().train()(points)
-    assert len(read) == 2 and torch.equal(read[1], points)
-    assert ((read[0].var(0) / 0.25 - 1).abs() < 5 * math.sqrt(2 / n)).all()
-    assert (read[0].mean(0).abs() < 5 * 0.5 / math.sqrt(n)).all()
-
-
-def test_configuration_chooses_the_encoder():
-    kinds = {("text", "diffusion"): TextEncoder, ("point", "mixture"): PointEncoder, ("text", "none"): NoEncoder}
-    for (modality, prior), kind in kinds.items():
-        assert type(build_encoder(LDEBMConfig(modality=modality, prior=prior, **TINY_SIZES))) is kind
-    q = build_encoder(LDEBMConfig(prior="none", **TINY_SIZES))(texts(4))
+def test_without_a_latent_the_encoder_reads_nothing():
+    encoder = TextModality.build_encoder(LDEBMConfig(prior="none", **TINY_SIZES))
+    q = encoder(texts(4))
+    assert type(encoder) is NoEncoder
     assert q.sample().shape == q.mode.shape == (4, 0) and q.negative_entropy() == 0
+
+
+def test_text_decoder_without_a_latent_is_a_plain_recurrent_network():
+    torch.manual_seed(0)
+    decoder = TextModality.build_decoder(LDEBMConfig(prior="none", **TINY_SIZES)).eval()
+    assert type(decoder) is TextDecoder and decoder.initial_state is None
+    assert decoder.rnn.input_size == TINY_SIZES["embedding_size"]
+    ids = torch.tensor([[2, 5, 6, 7], [2, 9, 4, 4]])
+    hidden, state = decoder(ids, torch.zeros(2, 0))
+    expected, final = torch.nn.GRU.forward(decoder.rnn, decoder.embedding(ids))
+    torch.testing.assert_close(hidden, expected)
+    torch.testing.assert_close(state, final[0])
+    packed = decoder.forward_packed(ids, torch.zeros(2, 0), [4, 2])
+    unpacked, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+    torch.testing.assert_close(unpacked[0], expected[0])
+    torch.testing.assert_close(unpacked[1, :2], expected[1, :2])

@@ -1,0 +1,325 @@
+"""Texts: sequences of tokens, with a recurrent encoder and decoder, perhaps in the context of a dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from .context import ContextEncoder
+from .modality import Modality
+from .noise import draw
+from .objective import IGNORE_INDEX, reconstruction_loss
+from .outputs import LDEBMOutput, RecurrentState
+from .posteriors import Posterior, PosteriorHeads
+from .recurrent import GRU, pack, text_lengths
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
+
+
+class TextEncoder(nn.Module):
+    """Bidirectional GRU over the tokens, whose two final states give the posterior. Padding is never read."""
+
+    main_input_name = "input_ids"  # which transformers' generate looks up
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.rnn = GRU(config.embedding_size, config.encoder_hidden_size, batch_first=True, bidirectional=True)
+        num_features, self.merge = 2 * config.encoder_hidden_size, None
+        if config.context_size:
+            self.merge = nn.Linear(num_features + config.context_size, config.encoder_hidden_size)
+            num_features = config.encoder_hidden_size
+        self.heads = PosteriorHeads(config, num_features)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        lengths: Sequence[int] | None = None,
+        context: torch.Tensor | None = None,
+    ) -> Posterior:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens, padded on the right.
+            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 1 for tokens, 0 for
+                padding; defaults to 0 at `pad_token_id`.
+            lengths (`Sequence[int]`, *optional*): Number of tokens of each text. If given, the mask is neither read
+                nor checked, which avoids a GPU synchronisation.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
+                with contexts.
+
+        Raises:
+            ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
+        """
+        if lengths is None:
+            lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        if self.training and self.config.word_dropout:
+            input_ids = self._drop_words(input_ids)
+        tokens = pack(input_ids, lengths)
+        _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
+        features = torch.cat([final[0], final[1]], dim=-1)
+        if self.merge is not None:
+            return self.heads(self.merge(torch.cat([features, context], -1)).relu())
+        if self.config.encoder_head_activation:
+            features = F.leaky_relu(features, 0.01)
+        return self.heads(features)
+
+    def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """The texts with random words replaced by the unknown word; begin and end marks stay."""
+        config = self.config
+        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        dropped = draw(torch.rand, input_ids.shape, self.embedding.weight) < config.word_dropout
+        for mark in (config.pad_token_id, config.bos_token_id, *ends):
+            if mark is not None:
+                dropped = dropped & (input_ids != mark)
+        return input_ids.masked_fill(dropped, config.unk_token_id)
+
+
+class NoEncoder(nn.Module):
+    """The encoder of a model without a latent, whose posteriors are over vectors of size 0."""
+
+    main_input_name = "input_ids"
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+
+    def forward(self, input_ids: torch.Tensor, attention_mask=None, lengths=None, context=None) -> Posterior:
+        empty = torch.zeros(len(input_ids), 0, device=input_ids.device)
+        return Posterior(self.config, empty, empty)
+
+
+class TextDecoder(nn.Module):
+    """
+    Autoregressive GRU that reads z twice: as its initial state and beside every input embedding.
+
+    The output projection is the input embedding (tied), without a bias. In a model with contexts, a linear map of the
+    context is added to the GRU's input at every step.
+    """
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.initial_state = None
+        if config.total_latent_size:
+            self.initial_state = nn.Linear(config.total_latent_size, config.decoder_hidden_size, bias=False)
+        num_inputs = config.embedding_size + config.total_latent_size
+        self.rnn = GRU(num_inputs, config.decoder_hidden_size, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.context = nn.Linear(config.context_size, num_inputs) if config.context_size else None
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        state: torch.Tensor | None = None,
+        context: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Previous tokens.
+            latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
+            state (`torch.Tensor` of shape `(batch_size, hidden_size)`, *optional*): Recurrent state after earlier
+                tokens; defaults to the initial state, which depends on z.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
+                with contexts.
+
+        Returns:
+            Hidden states `(batch_size, sequence_length, hidden_size)` and the last recurrent state
+            `(batch_size, hidden_size)`.
+        """
+        latents = latents.to(self.embedding.weight.dtype)
+        if state is None:
+            state = self._initial_state(latents)
+        embedded = self.dropout(self.embedding(input_ids))
+        every_step = latents[:, None].expand(-1, input_ids.shape[1], -1)
+        inputs = torch.cat([embedded, every_step.to(embedded.dtype)], -1)
+        if self.context is not None:
+            inputs = inputs + self._context_inputs(context)[:, None]
+        hidden, state = self.rnn(inputs, state[None].contiguous())
+        return self.dropout(hidden), state[0]
+
+    def forward_packed(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+    ) -> PackedSequence:
+        """
+        As [`forward`] from the initial state, without computing any padding.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Previous tokens, padded on the
+                right.
+            latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
+            lengths (`Sequence[int]`): Number of tokens to read of each row, at least 1.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
+                with contexts.
+
+        Returns:
+            Hidden states in the order of `pack(…, lengths)`; `data` has shape `(sum of lengths, hidden_size)`.
+        """
+        latents = latents.to(self.embedding.weight.dtype)
+        tokens = pack(input_ids, lengths)
+        inputs = self.dropout(self.embedding(tokens.data))
+        if latents.shape[1]:  # torch cannot pack vectors of size 0
+            every_step = pack(latents[:, None].expand(-1, input_ids.shape[1], -1), lengths).data
+            inputs = torch.cat([inputs, every_step.to(inputs.dtype)], -1)
+        if self.context is not None:
+            every_step = self._context_inputs(context)[:, None].expand(-1, input_ids.shape[1], -1)
+            inputs = inputs + pack(every_step, lengths).data
+        hidden, _ = self.rnn(tokens._replace(data=inputs), self._initial_state(latents)[None])
+        return hidden._replace(data=self.dropout(hidden.data))
+
+    def _context_inputs(self, context: torch.Tensor) -> torch.Tensor:
+        return self.context(context.to(self.context.weight.dtype))
+
+    def _initial_state(self, latents: torch.Tensor) -> torch.Tensor:
+        if self.initial_state is None:
+            return latents.new_zeros(len(latents), self.rnn.hidden_size)
+        return self.initial_state(latents)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Next-token logits `(..., vocab_size)` of hidden states `(..., hidden_size)`."""
+        return F.linear(hidden, self.embedding.weight)
+
+
+class Texts(NamedTuple):
+    """
+    A batch of texts.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens, padded on the right.
+        attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding.
+        lengths (`Sequence[int]`): Number of tokens of each text.
+        context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model with
+            contexts.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor | None
+    lengths: Sequence[int]
+    context: torch.Tensor | None
+
+
+class TextModality(Modality[Texts]):
+    """Sequences of tokens, each with a context if the model has contexts."""
+
+    reads_contexts = True
+    is_autoregressive = True
+    hub_task = ("text-generation", "Text generation")
+
+    @classmethod
+    def build_encoder(cls, config: LDEBMConfig) -> nn.Module:
+        """A recurrent encoder, or one that reads nothing for a model without a latent."""
+        return TextEncoder(config) if config.has_latent else NoEncoder(config)
+
+    @classmethod
+    def build_decoder(cls, config: LDEBMConfig) -> nn.Module:
+        """A recurrent decoder."""
+        return TextDecoder(config)
+
+    @classmethod
+    def add_parts(cls, model: nn.Module) -> None:
+        """The context encoder of a model with contexts."""
+        if model.config.context_size:
+            model.context_encoder = ContextEncoder(model.config)
+
+    def _checked(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
+        if lengths is None:
+            lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        if context is not None and len(context) != len(input_ids):
+            raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
+        return Texts(input_ids, attention_mask, lengths, context)
+
+    def posterior(self, inputs) -> Posterior:
+        posterior = self.model.encoder(*inputs)
+        if inputs.context is not None:
+            posterior.context = inputs.context.detach()  # the prior does not train the context encoder (published)
+        return posterior
+
+    def reconstruction(self, latents, inputs, labels, decoder_input_ids, with_logits):
+        hidden, targets = self._predict(latents, inputs, labels, decoder_input_ids)
+        loss = reconstruction_loss(hidden.data, self.model.decoder.embedding.weight, targets, len(latents))
+        logits = None
+        if with_logits:
+            packed = hidden._replace(data=self.model.decoder.logits(hidden.data))
+            logits, _ = pad_packed_sequence(packed, batch_first=True)
+        return loss, logits
+
+    def log_likelihood(self, latents: torch.Tensor, inputs) -> torch.Tensor:
+        hidden, targets = self._predict(latents, inputs)
+        logits = self.model.decoder.logits(hidden.data).float()
+        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+        return -pad_packed_sequence(hidden._replace(data=losses), batch_first=True)[0].sum(-1)
+
+    def decode_step(
+        self,
+        decoder_input_ids: torch.Tensor,
+        conditions: torch.Tensor,
+        past_key_values: RecurrentState | None,
+        use_cache: bool | None,
+    ) -> LDEBMOutput:
+        """
+        One step of `generate`.
+
+        Args:
+            decoder_input_ids (`torch.LongTensor` of shape `(batch_size, num_new_tokens)`): Tokens since the last step.
+            conditions (`torch.Tensor` of shape `(batch_size, total_latent_size + context_size)`): Latents and context
+                vectors side by side.
+            past_key_values ([`RecurrentState`], *optional*): State after earlier tokens.
+            use_cache (`bool`, *optional*): Whether to return the new state.
+        """
+        latents, context = self.split_conditions(conditions)
+        state = None if past_key_values is None else past_key_values.hidden
+        seen = 0 if past_key_values is None else past_key_values.length
+        hidden, state = self.model.decoder(decoder_input_ids, latents, state, context)
+        return LDEBMOutput(
+            logits=self.model.decoder.logits(hidden),
+            latents=latents,
+            past_key_values=RecurrentState(state, seen + decoder_input_ids.shape[1]) if use_cache else None,
+        )
+
+    def split_conditions(self, conditions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Latents and context vectors (`None` without contexts), given both side by side, `(batch_size, …)`."""
+        if not self.config.context_size:
+            return conditions, None
+        return conditions.tensor_split([self.config.total_latent_size], dim=-1)
+
+    def _predict(self, latents, inputs, labels=None, decoder_input_ids=None) -> tuple[PackedSequence, torch.Tensor]:
+        """The decoder's states after every token, packed, and the next tokens, which they are to predict."""
+        input_ids, attention_mask, lengths, context = inputs
+        if labels is not None and labels.ndim != 2:
+            raise ValueError(
+                f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
+                "symbols go into class_labels"
+            )
+        if labels is None:
+            labels = self._targets(input_ids, attention_mask)
+            # A text of one token has no target; one place of it is computed all the same, and is not counted.
+            target_lengths = [max(length - 1, 1) for length in lengths]
+        else:
+            target_lengths = [labels.shape[1]] * len(labels)  # finding the padding would need a GPU synchronisation
+        if labels.shape[1] == 0:
+            raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
+        if decoder_input_ids is None:
+            decoder_input_ids = self._shift_right(labels)
+        hidden = self.model.decoder.forward_packed(decoder_input_ids, latents, target_lengths, context)
+        return hidden, pack(labels, target_lengths).data
+
+    def _targets(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        padding = input_ids == self.config.pad_token_id if attention_mask is None else attention_mask == 0
+        return input_ids.masked_fill(padding, IGNORE_INDEX)[:, 1:]
+
+    def _shift_right(self, labels: torch.Tensor) -> torch.Tensor:
+        start = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
+        shifted = torch.cat([start, labels[:, :-1]], dim=1)
+        return shifted.masked_fill(shifted == IGNORE_INDEX, self.config.pad_token_id)
