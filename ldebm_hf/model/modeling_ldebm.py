@@ -9,14 +9,14 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
-from .classification import LDEBMClassificationMixin
-from .completion import LDEBMCompletionMixin
+from .classification import classify
+from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
 from .context import ContextEncoder
 from .decoders import DocumentDecoder, OffsetBatchNorm, build_decoder
 from .encoders import WordSum, build_encoder
 from .energy import LevelEmbedding
-from .explanation import LDEBMExplanationMixin
+from .explanation import explain
 from .gaussian_priors import MixturePrior
 from .generation import LDEBMGenerationMixin
 from .modalities import MODALITIES, Modality
@@ -25,7 +25,9 @@ from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_info
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
 from .priors import build_prior
-from .responding import LDEBMResponseMixin
+from .responding import respond
+from .sampling import sample_latents
+from .symbols import name_symbols, require_symbols, symbol_ids
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -89,11 +91,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
                 norm._power_method(weight, 15)  # starts from v
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin,
-                 LDEBMCompletionMixin, LDEBMResponseMixin):  # fmt: skip
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     """
-    Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
-    or, by `config.modality`, of documents or points.
+    An encoder, a prior over latents (by default the latent diffusion energy-based model, with symbols) and a decoder,
+    for texts or, according to `config.modality`, for documents or points.
 
     Example:
 
@@ -128,6 +129,22 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassification
     def modality(self) -> Modality:
         """What is special about models of texts, of documents or of points."""
         return MODALITIES[self.config.modality](self)
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether the prior has symbols."""
+        return self.config.has_symbols
+
+    # Functions of a model, each in a file of its own, whose first argument is the model.
+    require_symbols = require_symbols
+    symbol_ids = symbol_ids
+    name_symbols = name_symbols
+    sample_latents = sample_latents
+    classify = classify
+    explain = explain
+    respond = respond
+    complete = complete
+    complete_texts = complete_texts
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder

@@ -157,7 +157,7 @@ def test_priors_without_symbols_explain_and_name_nothing(tokenizer, preset):
 
 def test_points_and_training_mode_are_refused(tokenizer):
     points = LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).eval()
-    with pytest.raises(ValueError, match="explain reads texts and cannot be asked of a model of points"):
+    with pytest.raises(ValueError, match="explain reads texts and cannot be used with a model of points"):
         points.explain(TEXTS, tokenizer)
     points.name_symbols({1: "left"})
     assert points.config.id2label == {0: "LABEL_0", 1: "left"}
@@ -191,13 +191,13 @@ def test_names_go_both_ways_and_the_others_stay(names, expected):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({3: "x"}, "names must be for symbols of 0..2 or 'good', 'bad', 'neutral', got 3$"),
+        ({3: "x"}, "names must be for symbols in 0..2 or 'good', 'bad', 'neutral', got 3$"),
         ({"nice": "x"}, "got 'nice'$"),
         ({0: "bad"}, "names must be unique, got 'bad' for the symbols 0 and 1"),
         ({0: "x", 1: "x"}, "names must be unique, got 'x'"),
-        ({0: "x", "good": "y"}, "names must name a symbol once, got two for symbol 0"),
-        ({0: "  "}, "names must be strings that are not empty, got '  ' for symbol 0"),
-        ({0: 5}, "names must be strings that are not empty, got 5 for symbol 0"),
+        ({0: "x", "good": "y"}, "names must name each symbol once, got two names for symbol 0"),
+        ({0: "  "}, "names must be non-empty strings, got '  ' for symbol 0"),
+        ({0: 5}, "names must be non-empty strings, got 5 for symbol 0"),
         ({0: "2"}, "names must not be the number of another symbol, got '2' for symbol 0"),
         (["a", "b"], r"names must be a mapping or a list of 3 strings, got \['a', 'b'\]"),
         ("abc", "names must be a mapping or a list of 3 strings, got 'abc'"),

@@ -332,7 +332,7 @@ def test_a_name_wins_over_an_id_that_is_spelt_alike():
     "unknown", ["goood", "3", "-1", 3, -1, -100, np.int64(7), np.array([0, -1]), torch.tensor([9]), 0.5]
 )
 def test_unknown_symbol_is_an_error_that_names_the_known_ones(unknown):
-    with pytest.raises(ValueError, match=r"class_labels must be of 0..2 or of 'good', 'bad', 'neutral'; got"):
+    with pytest.raises(ValueError, match=r"class_labels must be in 0..2 or one of 'good', 'bad', 'neutral'; got"):
         tiny_model().sample_latents(class_labels=unknown)
 
 
