@@ -201,6 +201,14 @@ def test_bad_arguments(model, text, options, message):
         model.complete(batch(text), **{**MASKS, **options}, generator=seeded())
 
 
+def test_as_many_fillings_as_there_are_if_fewer_are_allowed(model):
+    output = model.complete(
+        batch([MASK], [MASK, MASK]), **MASKS, num_return_sequences=9, allow_fewer=True, generator=seeded()
+    )
+    assert len(output.sequences) == 16, "8 words, and as many fillings of the other text"
+    assert sorted(output.sequences[:8, 1].tolist()) == list(WORDS)
+
+
 def test_models_that_cannot_complete(model):
     points = LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).eval()
     with pytest.raises(ValueError, match="cannot be used with a model of points"):

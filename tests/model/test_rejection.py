@@ -5,7 +5,7 @@ import torch
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.model.rejection import MAX_ATTEMPTS, lengths_to_first_end
+from ldebm_hf.model.rejection import MAX_ATTEMPTS, generate_accepted, lengths_to_first_end
 
 SIZES = {"vocab_size": 14, "id2label": {0: "good", 1: "bad"}, "embedding_size": 8, "encoder_hidden_size": 8,
          "decoder_hidden_size": 8, "latent_size": 4, "energy_hidden_size": 8, "energy_num_blocks": 1,
@@ -76,6 +76,15 @@ def test_rows_that_are_never_read_so_keep_their_best_attempt_and_are_counted(mod
     assert caplog.records == [
         "5 of 5 texts do not reach min_label_probability=0.6 in 20 attempts; their best versions are returned"
     ]
+
+
+def test_probabilities_are_those_by_which_texts_were_accepted(model):
+    options = {"generator": torch.Generator().manual_seed(0), **WRITING}
+    accepted = generate_accepted(model, 0.4, ["good", "bad"] * 4, **options)
+    requested = accepted.probabilities.gather(1, torch.tensor([0, 1] * 4)[:, None])
+    assert (requested >= 0.4).all()
+    lengths = lengths_to_first_end(accepted.token_ids, torch.tensor([3]))
+    torch.testing.assert_close(accepted.probabilities, model.infer_symbols(accepted.token_ids, lengths=lengths))
 
 
 def test_lengths_end_with_the_first_end_and_padding_may_stand_before():

@@ -5,7 +5,7 @@ import torch
 from tiny_models import seeded, tiny_model
 
 from ldebm_hf import build_tokenizer
-from ldebm_hf.model.dialogue_turns import MARKERS, context_of, role_of, without_marker
+from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.model.responding import consensus
 
 WORDS = ["where are you going today"]
@@ -105,14 +105,6 @@ def test_models_that_cannot_respond(tokenizer):
         model().train().respond(TURNS, tokenizer)
     with pytest.raises(ValueError, match="has no symbols"):
         model(preset="vae").respond(TURNS, tokenizer, one_per_symbol=True)
-
-
-def test_markers():
-    assert context_of(["a", "b"], 5) == ("<d>", "a", "b") and context_of(["a", "b"], 2) == ("a", "b")
-    assert without_marker("<usr> a b") == without_marker("<usr> <sys> a b") == "a b"
-    assert without_marker("a <usr>") == "a <usr>"
-    assert without_marker("<usr>\na b") == "a b" and without_marker(" <usr>\t<sys>  a\tb ") == "a\tb"
-    assert role_of("<sys>") == "assistant" and role_of("") is None and without_marker("<usr>") == ""
 
 
 def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, tokenizer):
