@@ -177,7 +177,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         self._require_latent()
         posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points, **context)
         log_variance = posterior.log_variance if self.config.gaussian_size else None
-        return PosteriorOutput(posterior.expectation, log_variance, self._symbol_logits(posterior))
+        return PosteriorOutput(posterior.expectation, log_variance, self.symbol_logits(posterior))
 
     def reconstruction_latents(
         self,
@@ -344,7 +344,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if class_labels is None:
             raise ValueError("classification_only needs class_labels, got None")
         self._check_class_labels(class_labels, len(latents))
-        symbol_logits, noisy_logits = self._symbol_logits(posterior), None
+        symbol_logits, noisy_logits = self.symbol_logits(posterior), None
         if self.config.prior == "diffusion" and self.config.symbol_levels == "all":
             noisy_logits = self.prior.noisy_symbol_logits(latents, generator, posterior.context)
         classification = all_levels_classification_loss(symbol_logits, noisy_logits, class_labels)
@@ -364,8 +364,11 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if class_labels.shape != (batch_size,):
             raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
 
-    def _symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
-        """Logits of p(y|z) at the posterior mean, or of q(y|x) of priors with codes; `None` without symbols."""
+    def symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
+        """
+        Logits of the symbols, `(batch_size, num_symbols)`: of p(y|z) at the mean of a posterior that [`posterior`]
+        returned, or of q(y|x) for priors with codes. `None` if the prior has no symbols.
+        """
         if not self.config.has_symbols:
             return None
         if posterior.code_logits is not None:
