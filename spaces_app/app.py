@@ -1,9 +1,9 @@
-"""The Space: one page on which a person tries a model of texts. `build()` makes it, `python app.py` starts it.
+"""The Space: one page to try a model of texts. `build()` creates the page, `python app.py` starts it.
 
-    python spaces_app/app.py                                  # the checkpoint that comes with it
+    python spaces_app/app.py                                  # the checkpoint in this folder
     python spaces_app/app.py outputs/mine --port 7861         # a folder or a Hub id; or LDEBM_CHECKPOINT=…
 
-Whatever a visitor asks for is computed from that request alone, and nothing of it is kept.
+Every answer is computed from its request alone, and nothing that a visitor enters is stored.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ldebm_hf.web.prior_comparison import PriorComparison
 HERE = Path(__file__).resolve().parent
 QUEUE_SIZE = 64
 FEW_SYMBOLS = 12
-# On a narrow screen tables keep columns that can be read, and are scrolled.
+# On a narrow screen, tables keep readable column widths and scroll.
 STYLE = """
 #page { max-width: 1180px; margin: auto; }
 @media (max-width: 640px) {
@@ -46,21 +46,23 @@ LAUNCH_OPTIONS = {
 }
 INTRODUCTION = """# Latent diffusion energy-based models of text
 
-The model has read a pile of sentences. Each became a **latent**, a point in space; the space is divided among
-**symbols** (topics, intents, moods); and new sentences are written from latents that **reverse diffusion** draws.
+The model was trained on sentences. It encodes a sentence as a **latent**, a vector, and learns to divide the latents
+into **symbols** (topics, intents, sentiments). To write a new sentence, it samples a latent by **reverse diffusion**
+and decodes it.
 
 Checkpoint: **{checkpoint}**. {symbols} The map shows {num_texts:,} {origin}."""
 
 
 def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr.Blocks:
     """
-    The page, its models loaded.
+    Load the models and create the page.
 
     Args:
-        checkpoint (`str`, *optional*): Folder or Hub id; defaults to `LDEBM_CHECKPOINT`, and that to the one beside
-            this file.
-        priors (`str` or `Path`, *optional*): Folder with a folder of models of points for each data set; defaults to
-            `LDEBM_PRIORS`, and that to the one beside this file. Where there is none, the page does without.
+        checkpoint (`str`, *optional*): Folder or Hub id; defaults to the environment variable `LDEBM_CHECKPOINT`, or
+            to the checkpoint in the folder of this file.
+        priors (`str` or `Path`, *optional*): Folder with one folder of models of points per data set; defaults to the
+            environment variable `LDEBM_PRIORS`, or to `priors` in the folder of this file. Without any such model the
+            page has no tab for them.
     """
     checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
@@ -71,12 +73,12 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
 
 
 def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
-    """The page of models that are loaded; tabs for what the checkpoint cannot do are left out."""
+    """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
     with gr.Blocks(title="Latent diffusion energy-based models of text", elem_id="page") as demo:
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
-                symbols=told(list(explorer.names.values())),
+                symbols=symbols_sentence(list(explorer.names.values())),
                 num_texts=len(explorer.map.texts) if explorer.map else 0,
                 origin=explorer.origin,
             )
@@ -100,19 +102,25 @@ def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 
 
-def told(names: list[str]) -> str:
-    """How many symbols there are, and which if they are few."""
+def symbols_sentence(names: list[str]) -> str:
+    """A sentence that says how many symbols there are, with their names if they are few."""
     if not names:
         return "Its prior has no symbols."
-    which = f": {', '.join(names)}" if 1 < len(names) <= FEW_SYMBOLS else ""
-    return f"It has {len(names)} symbol{'s' if len(names) > 1 else ''}{which}."
+    if len(names) == 1:
+        return "It has 1 symbol."
+    listed = f": {', '.join(names)}" if len(names) <= FEW_SYMBOLS else ""
+    return f"It has {len(names)} symbols{listed}."
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: LDEBM_CHECKPOINT, or the own one")
-    parser.add_argument("--host", help="default: GRADIO_SERVER_NAME, or this machine only")
-    parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, or the first free one from 7860")
+    parser.add_argument(
+        "checkpoint", nargs="?", help="Folder or Hub id. Default: LDEBM_CHECKPOINT, or the checkpoint in this folder."
+    )
+    parser.add_argument("--host", help="Address to listen on. Default: GRADIO_SERVER_NAME, or this machine only.")
+    parser.add_argument(
+        "--port", type=int, help="Port to listen on. Default: GRADIO_SERVER_PORT, or the first free one from 7860."
+    )
     options = parser.parse_args(arguments)
     build(options.checkpoint).launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
 

@@ -1,11 +1,11 @@
-"""Make the folder of a Space, this one and the package beside it, and upload it.
+"""Assemble the folder of a Space from this folder and the package, and upload it.
 
-    python spaces_app/deploy.py --output_dir outputs/space       # only the folder; `python app.py` runs in it
-    python spaces_app/deploy.py --repo_id me/texts --private     # to the Hub; the token is `hf auth login`'s
+    python spaces_app/deploy.py --output_dir outputs/space       # only the folder; start it by `python app.py` there
+    python spaces_app/deploy.py --repo_id me/texts --private     # to the Hub, with the token of `hf auth login`
     python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine         # or a Hub id
 
-The Space is created where there is none. A checkpoint folder is uploaded with it; a Hub id becomes its variable
-`LDEBM_CHECKPOINT`.
+The Space is created if it does not exist. A checkpoint folder is uploaded with it; a Hub id becomes the variable
+`LDEBM_CHECKPOINT` of the Space.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from huggingface_hub import HfApi
 
 from ldebm_hf.reports.hub_upload import hub_errors_explained, names_in, open_repository
 from ldebm_hf.training.saved_runs import shipped_checkpoint
-from ldebm_hf.web.explorer import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
+from ldebm_hf.web.map_texts import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
 
 HERE = Path(__file__).resolve().parent
-OF_A_NEW_SPACE = {".gitattributes", "README.md"}
+FILES_OF_A_NEW_SPACE = {".gitattributes", "README.md"}
 CHECKPOINT_FILES = (
     "config.json",
     "generation_config.json",
@@ -37,29 +37,29 @@ CHECKPOINT_FILES = (
 
 def assemble(folder: Path, checkpoint: str | None = None) -> None:
     """
-    Write everything that the Space is made of into a folder that is new or empty.
+    Write all files of the Space into a folder that is new or empty.
 
     Args:
-        folder (`Path`): To write into.
-        checkpoint (`str`, *optional*): A folder, which then stands in for the checkpoint that comes with the page. A
-            Hub id leaves that one in place.
+        folder (`Path`): The folder to write.
+        checkpoint (`str`, *optional*): A checkpoint folder, which replaces the checkpoint that comes with the page. A
+            Hub id leaves that checkpoint in place.
 
     Raises:
-        ValueError: If the folder holds something, or a checkpoint folder no model or has the name of a part of the
-            page.
+        ValueError: If the folder is not empty; if a checkpoint folder contains no model, or is called like another
+            file or folder of the page.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"output_dir must be new or empty, and {folder} holds something")
+        raise ValueError(f"output_dir must be new or empty, but {folder} contains something")
     unneeded = shutil.ignore_patterns("__pycache__", "deploy.py")
     shutil.copytree(HERE, folder, dirs_exist_ok=True, ignore=unneeded)
     shutil.copytree(HERE.parent / "ldebm_hf", folder / "ldebm_hf", ignore=unneeded)
     if checkpoint is not None and Path(checkpoint).is_dir():
         if not Path(checkpoint, "model.safetensors").is_file():
-            raise ValueError(f"checkpoint must hold a model.safetensors, and {checkpoint} does not")
+            raise ValueError(f"checkpoint must contain a model.safetensors, but {checkpoint} does not")
         shutil.rmtree(shipped_checkpoint(folder))
-        place = folder / Path(checkpoint).resolve().name  # which the page shows as its name
+        place = folder / Path(checkpoint).resolve().name  # the page shows this name
         if place.exists():
-            raise ValueError(f"checkpoint must be called other than {place.name!r}, as a part of the page is")
+            raise ValueError(f"checkpoint must not be called {place.name!r}, which is the name of a part of the page")
         place.mkdir()
         for name in CHECKPOINT_FILES:
             if Path(checkpoint, name).is_file():
@@ -68,18 +68,18 @@ def assemble(folder: Path, checkpoint: str | None = None) -> None:
 
 def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: bool = False) -> str:
     """
-    Create the Space if there is none, and make its files those of the folder; returns its address.
+    Create the Space if it does not exist, replace its files by those of the folder, and return its address.
 
     Raises:
-        ValueError: If the Space holds something else, or is public where a private one is asked for.
+        ValueError: If the Space contains another page, or is public although a private one is asked for.
         PermissionError, ConnectionError, FileNotFoundError: As in `hub_errors_explained`.
     """
     hub = HfApi()
     with hub_errors_explained(repo_id):
         space = open_repository(hub, repo_id, private=private or None, repo_type="space", space_sdk="gradio")
         names = names_in(space)
-        if names - OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
-            raise ValueError(f"{space.id!r} holds another page, which this one would replace: choose another name")
+        if names - FILES_OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
+            raise ValueError(f"{space.id!r} contains another page, which would be replaced: choose another name")
         if checkpoint is not None and not Path(checkpoint).is_dir():
             hub.add_space_variable(space.id, "LDEBM_CHECKPOINT", checkpoint)
         hub.upload_folder(
@@ -91,10 +91,12 @@ def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: b
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repo_id", help="owner/name of the Space")
-    parser.add_argument("--output_dir", type=Path, help="keep the folder here")
-    parser.add_argument("--checkpoint", help="folder or Hub id to show; default: the one that comes with the page")
-    parser.add_argument("--private", action="store_true", help="if the Space is created, only you see it")
+    parser.add_argument("--repo_id", help="The Space to upload to, as owner/name.")
+    parser.add_argument("--output_dir", type=Path, help="Keep the assembled folder here.")
+    parser.add_argument(
+        "--checkpoint", help="Folder or Hub id of the model to show. Default: the checkpoint that comes with the page."
+    )
+    parser.add_argument("--private", action="store_true", help="Create the Space as a private one.")
     options = parser.parse_args(arguments)
     if not options.repo_id and not options.output_dir:
         parser.error("give --repo_id, --output_dir or both")

@@ -1,4 +1,4 @@
-"""The tabs of the page: what a visitor fills in, and how an explorer's answers are shown."""
+"""The tabs of the page: their inputs, and how the answers of an explorer are shown."""
 
 import functools
 import logging
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import gradio as gr
 
 from ldebm_hf.model.masked_texts import Completion
+from ldebm_hf.web.answers import Neighbour
 from ldebm_hf.web.explorer import Explorer
-from ldebm_hf.web.explorer_answers import Neighbour
-from ldebm_hf.web.explorer_requests import BadRequest
+from ldebm_hf.web.limits import BadRequest
 from ldebm_hf.web.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
 from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
 
@@ -23,9 +23,9 @@ except ImportError:
         return function
 
 
-MISFORTUNE = "Something went wrong here, and it is not your fault. It has been noted; please try something else."
-TABLE_HEIGHT = 900  # pixels: two symbols at all levels without scrolling
-SEED_HELP = "The same seed gives the same answer again; change it for others."
+INTERNAL_ERROR = "Something went wrong on our side. The error has been logged; please try something else."
+TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrolling
+SEED_HELP = "The same seed gives the same answer; change it for another one."
 
 
 def writing_tab(explorer: Explorer) -> None:
@@ -35,31 +35,35 @@ def writing_tab(explorer: Explorer) -> None:
     def write(symbols, num_sentences, guidance_scale, temperature, min_label_probability, seed):
         options = (guidance_scale, temperature, min_label_probability, seed)
         written = explorer.write(symbols, num_sentences, *options)
-        rows = [[one.text, one.asked or "–", one.read or "–", percent(one.probability)] for one in written]
-        asked = [one for one in written if one.asked]
-        hits = sum(one.asked == one.read for one in asked)
-        note = f"The model reads back what was asked for in {hits} of {len(asked)} sentences." if asked else ""
+        rows = [[one.text, one.requested or "–", one.read or "–", percent(one.probability)] for one in written]
+        requested = [one for one in written if one.requested]
+        note = ""
+        if requested:
+            hits = sum(one.requested == one.read for one in requested)
+            note = f"The model reads the requested symbol in {hits} of {len(requested)} sentences."
         return rows, note
 
     with gr.Row():
         with gr.Column(min_width=280):
-            symbols = symbol_choice(explorer, "Symbols to write for", "None: anything that the prior has.")
+            symbols = symbol_choice(explorer, "Symbols to write for", "None: samples of the whole prior.")
             number = gr.Slider(1, limits.sentences, 5, step=1, label="Sentences", info="For each symbol.")
             guidance = guidance_slider(explorer)
             temperature = gr.Slider(
-                0, limits.temperature, 0, step=0.1, label="Temperature", info="0: the likeliest words of each latent."
-            )
+                0, limits.temperature, 0, step=0.1, label="Temperature",
+                info="0: the likeliest words of each latent. Higher: more varied words.",
+            )  # fmt: skip
             least = gr.Slider(
-                0, 1, 0.9, step=0.05, label="Read as asked for", visible=explorer.has_symbols,
-                info="What the model reads so with less probability is written again; 0: nothing is.",
+                0, 1, 0.9, step=0.05, label="Minimum probability", visible=explorer.has_symbols,
+                info="Resample sentences in which the model reads the symbol with less probability. 0: never.",
             )  # fmt: skip
             seed = seed_number()
             button = gr.Button("Write", variant="primary")
         with gr.Column(scale=2, min_width=320):
-            table = table_of(["sentence", "asked for", "model reads", "sure"], "Sentences")
+            table = table_of(["sentence", "requested", "model reads", "probability"], "Sentences")
             note = gr.Markdown()
     inputs = [symbols, number, guidance, temperature, least, seed]
-    on_request(button.click, write, inputs, [table, note], "write", "Sentences, for symbols or from the whole prior.")
+    on_request(button.click, write, inputs, [table, note], "write",
+               "Sentences for symbols, or samples of the whole prior.")  # fmt: skip
 
 
 def reading_tab(explorer: Explorer) -> None:
@@ -75,14 +79,14 @@ def reading_tab(explorer: Explorer) -> None:
             button = gr.Button("Read", variant="primary")
             notes = gr.Markdown()
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
-            copy = gr.Textbox(label="Written again from its latent", interactive=False, lines=2)
+            copy = gr.Textbox(label="Reconstruction from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
             base = draw_map(explorer.map, explorer.names)
-            picture = picture_of("Where it is (★)", "Map of latents with the text's place", value=base)
+            picture = picture_of("Its place on the map (★)", "Map of latents with the text's place", value=base)
             neighbours = neighbour_table()
     gr.Examples([[example] for example in explorer.examples], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
-               "Symbol probabilities of a text, the text from its latent again, neighbours, map, notes.")  # fmt: skip
+               "Symbol probabilities of a text, its reconstruction, nearest texts, map, notes.")  # fmt: skip
 
 
 def map_tab(explorer: Explorer) -> None:
@@ -91,8 +95,8 @@ def map_tab(explorer: Explorer) -> None:
     @answering
     def decode_at(x, y):
         found = explorer.decode_at(x, y)
-        said = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
-        return said, near(found.neighbours), draw_map(explorer.map, explorer.names, mark=found.place)
+        decoded = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
+        return decoded, near(found.neighbours), draw_map(explorer.map, explorer.names, mark=found.place)
 
     @answering
     def decode_click(event: gr.SelectData):
@@ -109,46 +113,49 @@ def map_tab(explorer: Explorer) -> None:
         with gr.Column(min_width=320):
             base = draw_map(explorer.map, explorer.names)
             alternative = "Map of latents: one point for each text, coloured by symbol"
-            label = "Click anywhere to see what is written there"
+            label = "Click anywhere to decode the latent there"
             picture = picture_of(label, alternative, value=base, elem_id="map")
         with gr.Column(min_width=320):
             with gr.Row():
                 x = gr.Number(0, label="x", info=f"{low[0]:.2f} to {high[0]:.2f}", min_width=90)
                 y = gr.Number(0, label="y", info=f"{low[1]:.2f} to {high[1]:.2f}", min_width=90)
             decode = gr.Button("Decode this place")
-            said = gr.Textbox(label="Written there", interactive=False, lines=2)
+            decoded = gr.Textbox(label="Decoded text", interactive=False, lines=2)
             neighbours = neighbour_table()
     gr.Markdown("### From one text to another")
     with gr.Row():
         first = text_box(explorer, "Text A", explorer.examples[0])
         second = text_box(explorer, "Text B", explorer.examples[-1])
     steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
-    walk = gr.Button("Go from A to B", variant="primary")
-    way = table_of(["sentence", "symbol", "way"], "On the way")
-    outputs = [said, neighbours, picture]
-    on_request(decode.click, decode_at, [x, y], outputs, "decode_at", "The text behind a place of the latent map.")
+    interpolation = gr.Button("Interpolate", variant="primary")
+    table = table_of(["sentence", "symbol", "position"], "Sentences from A to B")
+    outputs = [decoded, neighbours, picture]
+    on_request(decode.click, decode_at, [x, y], outputs, "decode_at",
+               "The text decoded from the latent at a place of the map.")  # fmt: skip
     on_request(picture.select, decode_click, None, [x, y, *outputs])
-    on_request(walk.click, interpolate, [first, second, steps], [way, picture], "interpolate",
-               "Texts on the straight line between the latents of two.")  # fmt: skip
+    on_request(interpolation.click, interpolate, [first, second, steps], [table, picture], "interpolate",
+               "Texts on the straight line between the latents of two texts.")  # fmt: skip
 
 
 def diffusion_tab(explorer: Explorer) -> None:
     @answering
     def reverse_diffusion(symbols, num_latents, guidance_scale, seed):
         found = explorer.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
-        asked = list(dict.fromkeys([] if found.symbols is None else found.symbols.tolist()))
-        names = [explorer.names[symbol] for symbol in asked] or ["–"]
+        names = ["–"]
+        if found.symbols is not None:
+            names = [explorer.names[symbol] for symbol in dict.fromkeys(found.symbols.tolist())]
         last = len(found.texts) - 1
+        levels = [f"{last} (noise)", *(str(last - state) for state in range(1, last + 1))]
         rows = [
-            [texts[column], name, f"{last - state} (noise)" if state == 0 else str(last - state)]
+            [texts[column], name, level]
             for column, name in enumerate(names)
-            for state, texts in enumerate(found.texts)
+            for texts, level in zip(found.texts, levels, strict=True)
         ]
         return draw_reverse_diffusion(found, explorer.map, explorer.names), rows
 
     gr.Markdown(
-        "Latents start as noise. At each level an energy, learned from the data, pulls them a little way back to where"
-        " texts are (pale: those of the map), and, if a symbol is asked for, to its part of the space."
+        "Latents start as noise. At each level, an energy learned from the data moves them towards the latents of"
+        " texts (grey: the texts of the map) and, if symbols are requested, towards those of each symbol."
     )
     with gr.Row():
         names = list(explorer.names.values())
@@ -156,8 +163,8 @@ def diffusion_tab(explorer: Explorer) -> None:
         number = gr.Slider(1, explorer.limits.latents, 20, step=1, label="Latents", info="For each symbol.")
         guidance = guidance_slider(explorer)
         seed = seed_number()
-    button = gr.Button("Diffuse", variant="primary")
-    picture = picture_of("From noise to data", "Latents at each level of diffusion", show_label=False)
+    button = gr.Button("Sample latents", variant="primary")
+    picture = picture_of("From noise to data", "Latents at each level of the diffusion", show_label=False)
     table = table_of(["sentence", "symbol", "level"], "One latent of each symbol, decoded at each level")
     on_request(button.click, reverse_diffusion, [symbols, number, guidance, seed], [picture, table],
                "reverse_diffusion", "Latents from noise to data, and one of each symbol decoded at each level."
@@ -174,7 +181,7 @@ def completion_tab(explorer: Explorer) -> None:
     with gr.Row():
         with gr.Column(min_width=280):
             text = text_box(explorer, "A text with gaps", examples[0])
-            gr.Markdown("`<mask>` is one missing word, `<span>` one to ten.")
+            gr.Markdown("`<mask>` stands for one missing word, `<span>` for one to ten.")
             symbol = gr.Dropdown(
                 [("any", ""), *explorer.names.values()], value="", label="Symbol", visible=explorer.has_symbols
             )
@@ -187,7 +194,7 @@ def completion_tab(explorer: Explorer) -> None:
     gr.Examples([[example] for example in examples], [text], cache_examples=False)
     inputs = [text, symbol, number, guidance, seed]
     on_request([button.click, text.submit], complete, inputs, [table], "complete",
-               "A text with <mask> (a word) and <span> (some words) filled in.")  # fmt: skip
+               "Completions of a text with <mask> (one word) and <span> (several words).")  # fmt: skip
 
 
 def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
@@ -203,23 +210,23 @@ def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
         return draw_priors(comparisons[data].true_points(int(num_points), int(seed)), draws), rows
 
     gr.Markdown(
-        "Models of points of the plane, alike but for the prior of their latents: what does each draw?"
-        " A prior that fits poorly draws points between the modes."
+        "These models of points in the plane differ only in the prior of their latents. A prior that fits poorly draws"
+        " points between the modes of the data."
     )
     with gr.Row():
         data = gr.Dropdown(list(comparisons), value=next(iter(comparisons)), label="Data")
-        number = gr.Slider(MIN_POINTS, MAX_POINTS, 1000, step=100, label="Points of each")
+        number = gr.Slider(MIN_POINTS, MAX_POINTS, 1000, step=100, label="Points per model")
         seed = seed_number()
     button = gr.Button("Draw", variant="primary")
-    picture = picture_of("Samples", "True points and samples of each prior", show_label=False)
-    headers = ["prior", "modes covered", "off every mode", "energy distance"]
-    table = table_of(headers, "How near these samples are to as many true points")
+    picture = picture_of("Samples", "True points, and samples of each prior", show_label=False)
+    headers = ["prior", "modes covered", "points off all modes", "energy distance"]
+    table = table_of(headers, "How close the samples are to as many true points (smaller distances are better)")
     on_request(button.click, compare_priors, [data, number, seed], [picture, table], "compare_priors",
                "Samples of models of points that differ in their priors.")  # fmt: skip
 
 
 def answering(function: Callable) -> Callable:
-    """What cannot be answered becomes a sentence to the visitor; no other error shows what is inside."""
+    """Show a [`BadRequest`] to the visitor, and for any other error a message without details, which are logged."""
 
     @functools.wraps(function)
     def answer(*arguments, **named):
@@ -231,13 +238,16 @@ def answering(function: Callable) -> Callable:
             raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
         except Exception:
             logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise gr.Error(MISFORTUNE, print_exception=False) from None
+            raise gr.Error(INTERNAL_ERROR, print_exception=False) from None
 
     return answer
 
 
 def on_request(event, function: Callable, inputs, outputs, name: str | None = None, description: str = "") -> None:
-    """Answer an event, or several, one request of all visitors at a time; with a name also as an API endpoint."""
+    """
+    Call a function on an event, or on several, one request at a time for all visitors together. With a name it is also
+    an API endpoint.
+    """
     gr.on(
         event if isinstance(event, list) else [event],
         on_gpu(function),
@@ -271,7 +281,7 @@ def guidance_slider(explorer: Explorer) -> gr.Slider:
         explorer.default_guidance,
         step=0.5,
         label="Guidance",
-        info="How much to insist on the symbol.",
+        info="How strictly to follow the symbol.",
         visible=explorer.has_symbols and explorer.has_levels,
     )
 
@@ -290,7 +300,7 @@ def picture_of(label: str, alternative: str, **options) -> gr.Image:
 
 
 def table_of(headers: list[str], label: str) -> gr.Dataframe:
-    """A table whose first column holds texts; on a narrow screen one scrolls to the others."""
+    """A table whose first column holds texts; on a narrow screen the others are reached by scrolling."""
     others = 45 // (len(headers) - 1)
     widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
     options = {"interactive": False, "wrap": True, "max_height": TABLE_HEIGHT}
@@ -310,11 +320,12 @@ def percent(share: float | None) -> str:
 
 
 def shown(completion: Completion) -> str:
+    """The completed text with the words that were filled in set in italics."""
     pairs = zip(completion.words, completion.is_filled, strict=True)
     return " ".join(f"*{word}*" if filled else word for word, filled in pairs)
 
 
 def with_gaps(texts: list[str]) -> list[str]:
-    """Three texts, each with a word and with a span missing."""
+    """Up to three of the texts, each with one missing word and a missing span."""
     long = [text.split() for text in texts if len(text.split()) > 5][:3]
     return [" ".join([*words[:2], "<mask>", *words[3:-2], "<span>"]) for words in long] or ["<span>"]

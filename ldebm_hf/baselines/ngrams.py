@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from ..model.constrained_search import search_templates
-from ..model.templates import read_templates
+from ..model.constrained_search import read_templates, search_templates
 
 NO_WORD = -1
 """Stands before the beginning of a text."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..model.topic_words import check_relevance, relevances
+from ..model.distinctive_words import check_relevance, relevances
 from ..scores.topics import topic_coherence, topic_diversity
 from ..text.word_counts import count_rows
 
@@ -24,7 +24,7 @@ def lda_topics(
 ) -> list[list[str]]:
     """
     Topics by latent Dirichlet allocation (Blei et al., 2003; variational Bayes of scikit-learn) on the words of a
-    document tokenizer, ranked as in [`~ldebm_hf.model.topic_words.symbol_topics`].
+    document tokenizer, ranked as in [`~ldebm_hf.model.explanation.symbol_topics`].
 
     Args:
         texts (`Sequence[str]`): What is fitted.

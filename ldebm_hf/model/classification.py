@@ -1,4 +1,4 @@
-"""From raw texts to the names of their symbols, in the form of transformers' text-classification pipeline."""
+"""Symbols of raw texts by name, in the format of transformers' text-classification pipeline."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,71 +8,75 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 
-class LDEBMClassificationMixin:
-    """`classify` for a model with `infer_symbols` and a configuration that names symbols."""
+def classify(
+    model,
+    texts: str | Sequence[str],
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    top_k: int | None = 1,
+    batch_size: int = 256,
+    show_progress: bool = False,
+) -> list[Any]:
+    """
+    The likeliest symbols of raw texts by p(y|x).
 
-    def classify(
-        self,
-        texts: str | Sequence[str],
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        *,
-        top_k: int | None = 1,
-        batch_size: int = 256,
-        show_progress: bool = False,
-    ) -> list[Any]:
-        """
-        The likeliest symbols of raw texts, by p(y|x).
+    ```python
+    >>> model = LDEBMModel.from_pretrained("outputs/agnews")
+    >>> model.classify(["Oil prices rise again"])
+    [{"label": "Business", "score": 0.97}]
+    ```
 
-        ```python
-        >>> model = LDEBMModel.from_pretrained("outputs/agnews")
-        >>> model.classify(["Oil prices rise again"])
-        [{"label": "Business", "score": 0.97}]
-        ```
+    Args:
+        texts (`str` or `Sequence[str]`): One text or several.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer; defaults to the one saved with the
+            checkpoint that the model was loaded from. Texts are truncated to its maximum length.
+        top_k (`int`, *optional*, defaults to 1): Number of symbols per text, the likeliest first; `None` for all.
+        batch_size (`int`, *optional*, defaults to 256): Number of texts encoded at a time.
+        show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
 
-        Args:
-            texts (`str` or `Sequence[str]`): One text or several.
-            tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; defaults to the one beside the weights that
-                the model was loaded from. Texts are cut to its length.
-            top_k (`int`, *optional*, defaults to 1): Symbols per text, the likeliest first; `None` for all.
-            batch_size (`int`, *optional*, defaults to 256): Texts to read at a time.
-            show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
+    Returns:
+        `list[dict]` with `{"label", "score"}` for each text; for `top_k` other than 1 a list of such dictionaries for
+        each text.
 
-        Returns:
-            `list[dict]`, one `{"label", "score"}` for each text; with another `top_k` than 1 a list of them for each.
+    Raises:
+        ValueError: If the prior has no symbols, for a model of points or in training mode, for `texts`, `top_k` or
+            `batch_size` that are not allowed, and without a tokenizer if the model was not loaded from a checkpoint.
+    """
+    model.require_symbols()
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("texts must be strings")
+    if not model.modality.reads_texts:
+        raise ValueError("classify reads texts and cannot be used with a model of points: use infer_symbols")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    num_symbols = model.config.num_labels
+    num_best = num_symbols if top_k is None else top_k
+    if not 1 <= num_best <= num_symbols:
+        raise ValueError(f"top_k must be from 1 to the number of symbols, {num_symbols}, got {top_k}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if tokenizer is None:
+        if not model.name_or_path:
+            raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+        tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
+    found = []
+    with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
+        for start in range(0, len(texts), batch_size):
+            part = texts[start : start + batch_size]
+            batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(model.device)
+            probabilities = model.infer_symbols(batch["input_ids"], batch["attention_mask"])
+            scores, symbols = probabilities.topk(num_best)
+            found += _labels_and_scores(scores, symbols, model.config.id2label)
+            bar.update(len(part))
+    return [best[0] for best in found] if top_k == 1 else found
 
-        Raises:
-            ValueError: If the prior has no symbols, for a model in training mode or one of points, for `texts`,
-                `top_k` or `batch_size` that are not allowed, and without a tokenizer for a model that was not loaded.
-        """
-        self.require_symbols()
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("texts must be strings")
-        if not self.modality.reads_texts:
-            raise ValueError("classify reads texts and cannot be asked of a model of points: use infer_symbols")
-        if self.training:
-            raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-        number = self.config.num_labels if top_k is None else top_k
-        if not 1 <= number <= self.config.num_labels:
-            raise ValueError(f"top_k must be 1 to the number of symbols, {self.config.num_labels}, got {top_k}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if tokenizer is None:
-            if not self.name_or_path:
-                raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-            tokenizer = AutoTokenizer.from_pretrained(self.name_or_path)
-        found = []
-        with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
-            for start in range(0, len(texts), batch_size):
-                part = texts[start : start + batch_size]
-                batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(self.device)
-                probabilities = self.infer_symbols(batch["input_ids"], batch["attention_mask"])
-                found += self._named(*probabilities.topk(number))
-                bar.update(len(part))
-        return [symbols[0] for symbols in found] if top_k == 1 else found
 
-    def _named(self, scores: torch.Tensor, symbols: torch.Tensor) -> list[list[dict[str, Any]]]:
-        return [
-            [{"label": self.config.id2label[s], "score": p} for s, p in zip(of_text, scores_of_text, strict=True)]
-            for of_text, scores_of_text in zip(symbols.tolist(), scores.tolist(), strict=True)
-        ]
+def _labels_and_scores(
+    scores: torch.Tensor, symbols: torch.Tensor, names: dict[int, str]
+) -> list[list[dict[str, Any]]]:
+    """The symbols of each text, `(num_texts, top_k)`, by name and with their probabilities."""
+    return [
+        [{"label": names[symbol], "score": score} for symbol, score in zip(text_symbols, text_scores, strict=True)]
+        for text_symbols, text_scores in zip(symbols.tolist(), scores.tolist(), strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Texts completed: missing words filled in by sampling latents that explain the words that are there."""
+"""Completion of texts: missing words are filled in by sampling latents given the observed words."""
 
 import math
 from collections.abc import Sequence
@@ -8,32 +8,31 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import ModelOutput, logging
 
-from .constrained_search import FittingTexts, search_templates
+from .constrained_search import FREE, FittingTexts, Templates, read_templates, search_templates
 from .latent_chains import LatentChains
 from .masked_texts import Completion, read_masked_texts
 from .recurrent import text_lengths
-from .templates import FREE, Templates, read_templates
 
 MAX_LOGITS = 2**25
-"""Next-word logits that exist at a time when completions are scored."""
+"""The most next-word logits that are held in memory at a time when completions are scored."""
 
 
 @dataclass
 class CompletionOutput(ModelOutput):
     """
-    Completions: of each text `num_return_sequences` different ones, the most probable first.
+    Different completions of each text, `num_return_sequences` per text, the most probable first.
 
     Args:
-        sequences (`torch.LongTensor` of shape `(n, length)`): Token ids as [`generate`] gives them, with begin and end
-            marks, padded on the right.
-        is_filled (`torch.BoolTensor` of the same shape): The tokens that stand for a missing word.
+        sequences (`torch.LongTensor` of shape `(n, length)`): Token ids as [`generate`] returns them, with begin and
+            end marks, padded on the right.
+        is_filled (`torch.BoolTensor` of the same shape): Whether a token fills in a missing word.
         scores (`torch.FloatTensor` of shape `(n,)`): log p(completion | observed words), estimated by the chains among
             the likeliest completions that they found.
         log_likelihoods (`torch.FloatTensor` of shape `(n,)`): log p(x|z) at `latents`, in nats.
-        latents (`torch.FloatTensor` of shape `(n, total_latent_size)`): Of the chains' latents the one under which the
-            completion is likeliest.
-        symbol_logits (`torch.FloatTensor` of shape `(n, num_symbols)`, *optional*): Logits of the symbols that the
-            model reads from the completion, if its prior has symbols.
+        latents (`torch.FloatTensor` of shape `(n, total_latent_size)`): The chain's latent under which the completion
+            is likeliest.
+        symbol_logits (`torch.FloatTensor` of shape `(n, num_symbols)`, *optional*): Logits of the symbols of the
+            completed text as the model encodes it, if its prior has symbols.
     """
 
     sequences: torch.LongTensor | None = None
@@ -44,257 +43,322 @@ class CompletionOutput(ModelOutput):
     symbol_logits: torch.FloatTensor | None = None
 
 
-class LDEBMCompletionMixin:
-    """`complete` and `complete_texts` for a model with a `posterior`, a `prior` and a recurrent `decoder`."""
+@torch.no_grad()
+def complete(
+    model,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+    *,
+    mask_token_id: int | None = None,
+    span_token_id: int | None = None,
+    max_span_length: int = 10,
+    class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+    guidance_scale: float | None = None,
+    num_return_sequences: int = 1,
+    num_chains: int = 8,
+    num_encoder_rounds: int = 3,
+    num_rounds: int = 2,
+    num_steps: int = 10,
+    num_beams: int = 10,
+    suppress_tokens: Sequence[int] = (),
+    allow_fewer: bool = False,
+    generator: torch.Generator | None = None,
+) -> CompletionOutput:
+    """
+    Fill in the missing words of texts. All observed words are kept, in their order.
 
-    @torch.no_grad()
-    def complete(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        *,
-        mask_token_id: int | None = None,
-        span_token_id: int | None = None,
-        max_span_length: int = 10,
-        class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
-        guidance_scale: float | None = None,
-        num_return_sequences: int = 1,
-        num_chains: int = 8,
-        num_encoder_rounds: int = 3,
-        num_rounds: int = 2,
-        num_steps: int = 10,
-        num_beams: int = 10,
-        suppress_tokens: Sequence[int] = (),
-        generator: torch.Generator | None = None,
-    ) -> CompletionOutput:
-        """
-        Fill in the words that are missing from texts. Every observed word stays, in its order.
+    Chains of latents z start from the posterior q(z|x) of the text with its masks (from the prior if no word is
+    observed or a symbol is asked for), and sample p(z, missing words | observed words) in rounds. Each round first
+    draws a filling from the likeliest texts that fit, which a beam search finds under p(x|z). It then draws z given
+    the filled text: in the first rounds from the encoder's q(z|x), which is fast and makes large moves; in the later
+    rounds by Langevin steps with Metropolis correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion
+    prior see `ldebm_hf.model.latent_chains`). In the end, the probability of a completion is its share of p(x|z) among
+    the `num_beams` completions that all chains together found likeliest, averaged over the chains.
 
-        Chains of latents z start from the posterior q(z|x) of the text with its masks (from the prior, if no word is
-        observed or a symbol is asked for) and sample p(z, missing words | observed words) in rounds. Each draws a
-        filling from the likeliest texts that fit, which a beam search finds under p(x|z), and then z given the filled
-        text: in the first rounds from the encoder's q(z|x), which is quick and moves far; in the others by Langevin
-        steps with Metropolis correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion prior see
-        `latent_posteriors`). In the end all chains judge what they have found: the probability of a completion is its
-        share of p(x|z) among the `num_beams` that were found most, averaged over the chains.
-        Where hardly any filling goes with more than one region of latents, chains stay in theirs, and `num_chains`
-        counts for more than the rounds.
+    If fillings are likely under separate regions of latents, a chain stays in its region, and more chains help more
+    than more rounds.
 
-        Without a latent (`prior="none"`) the beam search alone completes.
+    A model without a latent (`prior="none"`) completes by the beam search alone.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts with masks, padded on the
-                right. [`complete_texts`] reads them from strings.
-            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
-                defaults to 0 at `config.pad_token_id`.
-            mask_token_id (`int`, *optional*): Token that stands for one missing word; defaults to
-                `config.unk_token_id`. With another one, unknown words are observed and stay unknown.
-            span_token_id (`int`, *optional*): Token that stands for one to `max_span_length` missing words. It and
-                `mask_token_id` may lie beyond the vocabulary.
-            max_span_length (`int`, *optional*, defaults to 10): That number.
-            class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or
-                name; a single one serves all.
-            guidance_scale (`float`, *optional*): γ, as in [`sample_latents`].
-            num_return_sequences (`int`, *optional*, defaults to 1): Completions of each text, all different; at most
-                `num_beams`.
-            num_chains (`int`, *optional*, defaults to 8): Chains of each text.
-            num_encoder_rounds (`int`, *optional*, defaults to 3): First rounds.
-            num_rounds (`int`, *optional*, defaults to 2): Rounds of Langevin steps after them.
-            num_steps (`int`, *optional*, defaults to 10): Langevin steps of each of these.
-            num_beams (`int`, *optional*, defaults to 10): Texts that each search keeps.
-            suppress_tokens (`Sequence[int]`, *optional*): Tokens that fill no gap, besides `<pad>`, `<unk>`, `<s>` and
-                `</s>`.
-            generator (`torch.Generator`, *optional*): Source of all noise.
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Texts with masks, padded on the right.
+            [`complete_texts`] takes strings instead.
+        attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding; defaults to
+            0 at `config.pad_token_id`.
+        mask_token_id (`int`, *optional*): Token that stands for one missing word; defaults to `config.unk_token_id`.
+            With another token, unknown words count as observed and stay unknown.
+        span_token_id (`int`, *optional*): Token that stands for one to `max_span_length` missing words. It and
+            `mask_token_id` may lie beyond the vocabulary.
+        max_span_length (`int`, *optional*, defaults to 10): The most words that a span may stand for.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or name;
+            a single symbol is used for all texts.
+        guidance_scale (`float`, *optional*): γ, as in [`sample_latents`].
+        num_return_sequences (`int`, *optional*, defaults to 1): Number of different completions of each text, at most
+            `num_beams`.
+        num_chains (`int`, *optional*, defaults to 8): Number of chains for each text.
+        num_encoder_rounds (`int`, *optional*, defaults to 3): Number of rounds that draw z from q(z|x).
+        num_rounds (`int`, *optional*, defaults to 2): Number of rounds of Langevin steps after these.
+        num_steps (`int`, *optional*, defaults to 10): Number of Langevin steps in each such round.
+        num_beams (`int`, *optional*, defaults to 10): Number of texts that each search keeps.
+        suppress_tokens (`Sequence[int]`, *optional*): Tokens that must not fill a gap, in addition to `<pad>`,
+            `<unk>`, `<s>` and `</s>`.
+        allow_fewer (`bool`, *optional*, defaults to `False`): If a text has fewer different completions than asked
+            for, return that many for each text instead of raising an error.
+        generator (`torch.Generator`, *optional*): Source of all noise.
 
-        Raises:
-            ValueError: For a model of points, with contexts or in training mode; a text without a mask; an unknown
-                symbol or not one per text; a number below what is allowed; no word left that may fill gaps; fewer
-                different completions than asked for.
-        """
-        config = self.config
-        if not self.modality.is_autoregressive:
-            raise ValueError(f"complete fills in words and cannot be asked of a model of {config.modality}s")
-        if config.context_size:
-            raise ValueError("complete reads no contexts and cannot be asked of a model with them: see respond")
-        if self.training:
-            raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-        counts = {"num_chains": num_chains, "num_return_sequences": num_return_sequences, "num_beams": num_beams}
-        rounds = {"num_encoder_rounds": num_encoder_rounds, "num_rounds": num_rounds, "num_steps": num_steps}
-        for least, numbers in ((1, {**counts, "max_span_length": max_span_length}), (0, rounds)):
-            for name, value in numbers.items():
-                if value < least:
-                    raise ValueError(f"{name} must be at least {least}, got {value}")
-        if num_return_sequences > num_beams:
-            raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
-        takes_guidance = "guidance_scale" in self.prior.sampling_options
-        if guidance_scale is not None and (not takes_guidance or class_labels is None):
-            missing = "class_labels" if class_labels is None else 'prior="diffusion"'
-            raise ValueError(f"guidance_scale needs {missing}, got {guidance_scale} without")
-        symbols = None if class_labels is None else self.symbol_ids(class_labels)
-        input_ids = torch.as_tensor(input_ids, device=self.device)
-        lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
-        if symbols is not None and len(symbols) not in (1, len(input_ids)):
-            raise ValueError(f"class_labels must name one symbol or {len(input_ids)}, got {len(symbols)}")
-        masks = [config.unk_token_id if mask_token_id is None else mask_token_id, span_token_id]
-        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        templates = read_templates(
-            input_ids, lengths, masks[0], masks[1], max_span_length, config.bos_token_id, ends[0], config.vocab_size
-        )
-        may_fill = torch.ones(config.vocab_size, dtype=torch.bool, device=self.device)
-        never = [config.pad_token_id, config.unk_token_id, config.bos_token_id, config.decoder_start_token_id]
-        may_fill[[token for token in (*never, *ends, *suppress_tokens) if token is not None]] = False
-        if not may_fill.any():
-            raise ValueError("suppress_tokens must leave a word that may fill gaps, got the whole vocabulary")
-        if not config.has_latent:  # nothing to sample
-            num_chains, num_encoder_rounds, num_rounds = 1, 0, 0
-        if symbols is not None:
-            symbols = symbols.expand(len(input_ids)).repeat_interleave(num_chains)
+    Returns:
+        [`CompletionOutput`]
 
-        unknown = (input_ids >= config.vocab_size) | torch.isin(
-            input_ids, torch.tensor([mask for mask in masks if mask is not None], device=self.device)
-        )
-        readable = input_ids.masked_fill(unknown, config.unk_token_id)
-        chains = self._start_chains(readable, lengths, templates, num_chains, symbols, guidance_scale, generator)
-        of_chains = templates.repeat_interleave(num_chains)
-        for number in range(num_encoder_rounds + num_rounds):
-            drawn = self._search(of_chains, chains.latents, may_fill, num_beams).draw(generator)
-            if number < num_encoder_rounds:
-                chains.restart(self.posterior(*self._as_inputs(drawn)))
-            else:
-                chains.move(lambda latents, drawn=drawn: self._log_likelihood(drawn, latents), num_steps)
-        found = self._search(of_chains, chains.latents, may_fill, num_beams)
-        return self._judge(templates, found, chains.latents, num_chains, num_beams, num_return_sequences)
+    Raises:
+        ValueError: For a model of documents or points, with contexts or in training mode; for a text without a mask;
+            for an unknown symbol, or neither one symbol nor one per text; for a number below its minimum; if no word
+            is left that may fill gaps; and, without `allow_fewer`, for fewer different completions than asked for.
+    """
+    config = model.config
+    _check_model(model)
+    _check_numbers(
+        1,
+        num_chains=num_chains,
+        num_return_sequences=num_return_sequences,
+        num_beams=num_beams,
+        max_span_length=max_span_length,
+    )
+    _check_numbers(0, num_encoder_rounds=num_encoder_rounds, num_rounds=num_rounds, num_steps=num_steps)
+    if num_return_sequences > num_beams:
+        raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
+    takes_guidance = "guidance_scale" in model.prior.sampling_options
+    if guidance_scale is not None and (not takes_guidance or class_labels is None):
+        missing = "class_labels" if class_labels is None else 'prior="diffusion"'
+        raise ValueError(f"guidance_scale needs {missing}, got {guidance_scale} without")
+    input_ids = torch.as_tensor(input_ids, device=model.device)
+    lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
+    symbols = None if class_labels is None else _symbols_of_texts(model, class_labels, len(input_ids))
+    if mask_token_id is None:
+        mask_token_id = config.unk_token_id
+    templates = read_templates(
+        input_ids,
+        lengths,
+        mask_token_id,
+        span_token_id,
+        max_span_length,
+        config.bos_token_id,
+        _end_token_ids(config)[0],
+        config.vocab_size,
+    )
+    may_fill = _words_that_may_fill(config, suppress_tokens, model.device)
+    if not config.has_latent:  # there are no latents to sample
+        num_chains, num_encoder_rounds, num_rounds = 1, 0, 0
+    if symbols is not None:
+        symbols = symbols.repeat_interleave(num_chains)
 
-    def complete_texts(
-        self,
-        texts: Sequence[str],
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        batch_size: int = 16,
-        show_progress: bool = False,
-        **options,
-    ) -> list[list[Completion]]:
-        """
-        Complete strings: `<mask>` (or `<unk>`) stands for one missing word, `<span>` (or T5's `<extra_id_0>`) for one
-        or more. Observed words that the tokenizer does not know are kept as they are written.
+    is_missing = (input_ids >= config.vocab_size) | (input_ids == mask_token_id)
+    if span_token_id is not None:
+        is_missing |= input_ids == span_token_id
+    readable = input_ids.masked_fill(is_missing, config.unk_token_id)
+    chains = _start_chains(model, readable, lengths, templates, num_chains, symbols, guidance_scale, generator)
+    chain_templates = templates.repeat_interleave(num_chains)
+    for number in range(num_encoder_rounds + num_rounds):
+        drawn = _search(model, chain_templates, chains.latents, may_fill, num_beams).draw(generator)
+        if number < num_encoder_rounds:
+            chains.restart(model.posterior(*_as_inputs(config, drawn)))
+        else:
+            chains.move(lambda latents, drawn=drawn: _log_likelihood(model, drawn, latents), num_steps)
+    found = _search(model, chain_templates, chains.latents, may_fill, num_beams)
+    candidates, log_likelihoods = _score(model, len(templates), found, chains.latents, num_chains, num_beams)
+    fewest = int(candidates.rows.bincount(minlength=len(templates)).min())
+    if fewest < num_return_sequences and not allow_fewer:
+        found_number = f"{fewest}, the number of fillings that were found"
+        raise ValueError(f"num_return_sequences must be at most {found_number}, got {num_return_sequences}")
+    best = candidates.order(min(num_return_sequences, fewest))
+    return _output(model, templates, candidates.select(best), log_likelihoods[best], chains.latents, num_chains)
 
-        Args:
-            texts (`Sequence[str]`): Each with a mask at least.
-            tokenizer (`PreTrainedTokenizerBase`): The model's.
-            batch_size (`int`, *optional*, defaults to 16): Texts at a time. Others give other samples of one seed.
-            show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
-            options: As in [`complete`].
 
-        Returns:
-            `list[list[Completion]]`: `num_return_sequences` for each text, the most probable first.
+def complete_texts(
+    model,
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_size: int = 16,
+    show_progress: bool = False,
+    **options,
+) -> list[list[Completion]]:
+    """
+    Complete strings in which `<mask>` (or `<unk>`) stands for one missing word and `<span>` (or T5's `<extra_id_0>`)
+    for one or more. Observed words that the tokenizer does not know are kept as they are written.
 
-        Raises:
-            ValueError: As in [`complete`], for no texts, and for a text without a mask (which it names).
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        masked = read_masked_texts(texts, tokenizer, self.config.vocab_size)
-        labels = options.pop("class_labels", None)
-        if labels is not None:
-            labels = self.symbol_ids(labels)
-            if len(labels) not in (1, len(texts)):
-                raise ValueError(f"class_labels must name one symbol or {len(texts)}, got {len(labels)}")
-            labels = labels.expand(len(texts))
-        completions = []
-        with logging.tqdm(total=len(texts), desc="completing", unit="text", disable=not show_progress) as bar:
-            for start in range(0, len(texts), batch_size):
-                part = masked[start : start + batch_size]
-                output = self.complete(
-                    **part.inputs(self.config.pad_token_id),
-                    class_labels=None if labels is None else labels[start : start + batch_size],
-                    **options,
-                )
-                completions += part.completions(output, tokenizer, self.config)
-                bar.update(len(part))
-        return completions
+    Args:
+        texts (`Sequence[str]`): Texts with at least one mask each.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        batch_size (`int`, *optional*, defaults to 16): Number of texts completed at a time. With another batch size
+            the same seed gives other samples.
+        show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
+        options: As in [`complete`].
 
-    def _start_chains(
-        self, input_ids, lengths, templates: Templates, num_chains, symbols, guidance_scale, generator
-    ) -> LatentChains:
-        """
-        Chains at draws of q(z|x) of each text. Where no word is observed, and where a symbol is asked for, at draws of
-        the prior, of that symbol: from the text's own latents the way to a symbol is far.
-        """
-        repeated = input_ids.repeat_interleave(num_chains, 0)
-        posterior = self.posterior(repeated, lengths=[length for length in lengths for _ in range(num_chains)])
-        steering = {"class_labels": symbols, "guidance_scale": guidance_scale}
-        chains = LatentChains(self.prior, self.config, posterior, **steering, generator=generator)
-        from_prior = templates.repeat_interleave(num_chains).num_observed == 0
-        if symbols is not None and not self.prior.decodes_codes:  # whose codes are the symbol's already
-            from_prior = torch.ones_like(from_prior)
-        if from_prior.any() and self.config.has_latent:
-            asked = {} if symbols is None else {"class_labels": symbols[from_prior], "guidance_scale": guidance_scale}
-            chains.latents[from_prior] = self.sample_latents(int(from_prior.sum()), **asked, generator=generator)
-        return chains
+    Returns:
+        `list[list[Completion]]`: `num_return_sequences` completions of each text, the most probable first.
 
-    def _search(self, templates: Templates, latents: torch.Tensor, may_fill, num_beams: int) -> FittingTexts:
-        """The likeliest texts of each template under p(x|z), z being its row of `latents`."""
+    Raises:
+        ValueError: As in [`complete`], without texts, and for a text without a mask (which the error names).
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    masked = read_masked_texts(texts, tokenizer, model.config.vocab_size)
+    labels = options.pop("class_labels", None)
+    if labels is not None:
+        labels = _symbols_of_texts(model, labels, len(texts))
+    completions = []
+    with logging.tqdm(total=len(texts), desc="completing", unit="text", disable=not show_progress) as bar:
+        for start in range(0, len(texts), batch_size):
+            part = masked[start : start + batch_size]
+            output = model.complete(
+                **part.inputs(model.config.pad_token_id),
+                class_labels=None if labels is None else labels[start : start + batch_size],
+                **options,
+            )
+            completions += part.completions(output, tokenizer, model.config)
+            bar.update(len(part))
+    return completions
 
-        def step(words, rows, state):
-            hidden, state = self.decoder(words[:, None], latents[rows], state)
-            return self.decoder.logits(hidden[:, -1]).float().log_softmax(-1), state
 
-        start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
-        return search_templates(templates, step, start, may_fill=may_fill, num_beams=num_beams, pad_token_id=pad)
+def _check_model(model) -> None:
+    """Raise ValueError for a model that cannot complete texts."""
+    if not model.modality.is_autoregressive:
+        raise ValueError(f"complete fills in words and cannot be used with a model of {model.config.modality}s")
+    if model.config.context_size:
+        raise ValueError("complete reads no contexts and cannot be used with a model that has them: see respond")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
 
-    def _as_inputs(self, texts: FittingTexts) -> tuple[torch.Tensor, torch.Tensor]:
-        """Texts as token ids with the begin mark, and their attention mask."""
-        begin = torch.full_like(texts.words[:, :1], self.config.decoder_start_token_id)
-        input_ids = torch.cat([begin, texts.words], 1)
-        places = torch.arange(input_ids.shape[1], device=input_ids.device)
-        return input_ids, (places <= texts.lengths[:, None]).long()
 
-    def _log_likelihood(self, texts: FittingTexts, latents: torch.Tensor) -> torch.Tensor:
-        """log p(x|z) of each text at its latent, `(num_texts,)`; differentiable."""
-        return self.conditional_log_likelihood(latents, *self._as_inputs(texts))
+def _check_numbers(least: int, **numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
 
-    def _judge(
-        self,
-        templates: Templates,
-        found: FittingTexts,
-        latents: torch.Tensor,
-        num_chains: int,
-        num_candidates: int,
-        num_return_sequences: int,
-    ) -> CompletionOutput:
-        """The most probable of what the chains have found, by what all chains of a text say of it."""
-        candidates = found.merged(num_chains).best(num_candidates)
-        pairs = torch.arange(len(candidates.rows), device=latents.device).repeat_interleave(num_chains)
-        chains = torch.arange(num_chains, device=latents.device)
-        chains = (candidates.rows[:, None] * num_chains + chains).flatten()
-        at_a_time = max(1, MAX_LOGITS // (candidates.words.shape[1] * self.config.vocab_size))
-        log_likelihoods = torch.cat([
-            self._log_likelihood(candidates.select(texts), latents[of_chains])
-            for texts, of_chains in zip(pairs.split(at_a_time), chains.split(at_a_time), strict=True)
-        ]).unflatten(0, (-1, num_chains))  # fmt: skip
-        total = torch.full((len(templates), num_chains), -torch.inf, device=latents.device)
-        for row in range(len(templates)):
-            total[row] = log_likelihoods[candidates.rows == row].logsumexp(0)
-        candidates.scores = (log_likelihoods - total[candidates.rows]).logsumexp(1) - math.log(num_chains)
-        order = candidates.order(num_return_sequences)
-        candidates, log_likelihoods = candidates.select(order), log_likelihoods[order]
-        fewest = int(candidates.rows.bincount(minlength=len(templates)).min())
-        if fewest < num_return_sequences:
-            most = f"{fewest}, the fillings that were found"
-            raise ValueError(f"num_return_sequences must be at most {most}, got {num_return_sequences}")
-        best, chain = log_likelihoods.max(1)
-        sequences, mask = self._as_inputs(candidates)
-        is_filled = torch.zeros_like(sequences, dtype=torch.bool)
-        for number, (row, words, length) in enumerate(
-            zip(candidates.rows.tolist(), candidates.words.tolist(), candidates.lengths.tolist(), strict=True)
-        ):
-            slots = templates.words[row, templates.align(row, words[:length])]
-            is_filled[number, 1 : length + 1] = slots == FREE
-        return CompletionOutput(
-            sequences=sequences,
-            is_filled=is_filled,
-            scores=candidates.scores,
-            log_likelihoods=best,
-            latents=latents[candidates.rows * num_chains + chain],
-            symbol_logits=self.encode(sequences, mask).symbol_logits if self.config.has_symbols else None,
-        )
+
+def _symbols_of_texts(model, class_labels, num_texts: int) -> torch.Tensor:
+    """The id of the symbol of each text, `(num_texts,)`."""
+    symbols = model.symbol_ids(class_labels)
+    if len(symbols) not in (1, num_texts):
+        raise ValueError(f"class_labels must name one symbol or {num_texts}, got {len(symbols)}")
+    return symbols.expand(num_texts)
+
+
+def _end_token_ids(config) -> list[int]:
+    return config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+
+
+def _words_that_may_fill(config, suppress_tokens: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Which tokens may fill gaps, a mask `(vocab_size,)`."""
+    special = [config.pad_token_id, config.unk_token_id, config.bos_token_id, config.decoder_start_token_id]
+    never = [token for token in (*special, *_end_token_ids(config), *suppress_tokens) if token is not None]
+    may_fill = torch.ones(config.vocab_size, dtype=torch.bool, device=device)
+    may_fill[never] = False
+    if not may_fill.any():
+        raise ValueError("suppress_tokens must leave a word that may fill gaps, got the whole vocabulary")
+    return may_fill
+
+
+def _start_chains(
+    model, input_ids, lengths, templates: Templates, num_chains: int, symbols, guidance_scale, generator
+) -> LatentChains:
+    """
+    Chains that start at draws of q(z|x) of each text. Where no word is observed they start at draws of the prior
+    instead, and where a symbol is asked for at draws of the prior for that symbol, because a chain would need long to
+    get there from the latents of a text with another symbol.
+    """
+    repeated = input_ids.repeat_interleave(num_chains, 0)
+    posterior = model.posterior(repeated, lengths=[length for length in lengths for _ in range(num_chains)])
+    steering = {"class_labels": symbols, "guidance_scale": guidance_scale}
+    chains = LatentChains(model.prior, model.config, posterior, **steering, generator=generator)
+    from_prior = templates.repeat_interleave(num_chains).num_observed == 0
+    if symbols is not None and not model.prior.decodes_codes:  # else the chains have the codes of the symbols already
+        from_prior = torch.ones_like(from_prior)
+    if from_prior.any() and model.config.has_latent:
+        if symbols is None:
+            steering = {}
+        else:
+            steering = {"class_labels": symbols[from_prior], "guidance_scale": guidance_scale}
+        chains.latents[from_prior] = model.sample_latents(int(from_prior.sum()), **steering, generator=generator)
+    return chains
+
+
+def _search(
+    model, templates: Templates, latents: torch.Tensor, may_fill: torch.Tensor, num_beams: int
+) -> FittingTexts:
+    """The likeliest texts that fit each template under p(x|z), with z the template's row of `latents`."""
+
+    def step(words, rows, state):
+        hidden, state = model.decoder(words[:, None], latents[rows], state)
+        return model.decoder.logits(hidden[:, -1]).float().log_softmax(-1), state
+
+    start, pad = model.config.decoder_start_token_id, model.config.pad_token_id
+    return search_templates(templates, step, start, may_fill=may_fill, num_beams=num_beams, pad_token_id=pad)
+
+
+def _as_inputs(config, texts: FittingTexts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of texts, with the begin mark, and their attention mask."""
+    begin = torch.full_like(texts.words[:, :1], config.decoder_start_token_id)
+    input_ids = torch.cat([begin, texts.words], 1)
+    positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+    return input_ids, (positions <= texts.lengths[:, None]).long()
+
+
+def _log_likelihood(model, texts: FittingTexts, latents: torch.Tensor) -> torch.Tensor:
+    """log p(x|z) of each text at its latent, `(num_texts,)`; differentiable in the latents."""
+    return model.conditional_log_likelihood(latents, *_as_inputs(model.config, texts))
+
+
+def _score(
+    model, num_texts: int, found: FittingTexts, latents: torch.Tensor, num_chains: int, num_candidates: int
+) -> tuple[FittingTexts, torch.Tensor]:
+    """
+    Score the likeliest completions that the chains of a text have found under the latents of all its chains.
+
+    Returns:
+        At most `num_candidates` completions of each text with their `scores`, and log p(x|z) of each at the latent of
+        each chain, `(num_completions, num_chains)`.
+    """
+    candidates = found.merged(num_chains).best(num_candidates)
+    pairs = torch.arange(len(candidates.rows), device=latents.device).repeat_interleave(num_chains)
+    chains = torch.arange(num_chains, device=latents.device)
+    chains = (candidates.rows[:, None] * num_chains + chains).flatten()
+    at_a_time = max(1, MAX_LOGITS // (candidates.words.shape[1] * model.config.vocab_size))
+    log_likelihoods = torch.cat([
+        _log_likelihood(model, candidates.select(part_pairs), latents[part_chains])
+        for part_pairs, part_chains in zip(pairs.split(at_a_time), chains.split(at_a_time), strict=True)
+    ]).unflatten(0, (-1, num_chains))  # fmt: skip
+    totals = torch.full((num_texts, num_chains), -torch.inf, device=latents.device)
+    for row in range(num_texts):
+        totals[row] = log_likelihoods[candidates.rows == row].logsumexp(0)
+    candidates.scores = (log_likelihoods - totals[candidates.rows]).logsumexp(1) - math.log(num_chains)
+    return candidates, log_likelihoods
+
+
+def _output(
+    model,
+    templates: Templates,
+    texts: FittingTexts,
+    log_likelihoods: torch.Tensor,
+    latents: torch.Tensor,
+    num_chains: int,
+) -> CompletionOutput:
+    """Completed texts in the form of [`CompletionOutput`]; arguments as returned by [`_score`]."""
+    best, chain = log_likelihoods.max(1)
+    sequences, mask = _as_inputs(model.config, texts)
+    is_filled = torch.zeros_like(sequences, dtype=torch.bool)
+    rows = zip(texts.rows.tolist(), texts.words.tolist(), texts.lengths.tolist(), strict=True)
+    for number, (row, words, length) in enumerate(rows):
+        slots = templates.words[row, templates.align(row, words[:length])]
+        is_filled[number, 1 : length + 1] = slots == FREE
+    symbol_logits = None
+    if model.config.has_symbols:
+        symbol_logits = model.encode(sequences, mask).symbol_logits
+    return CompletionOutput(
+        sequences=sequences,
+        is_filled=is_filled,
+        scores=texts.scores,
+        log_likelihoods=best,
+        latents=latents[texts.rows * num_chains + chain],
+        symbol_logits=symbol_logits,
+    )

@@ -1,9 +1,10 @@
-"""The words that set the texts of a symbol apart, by their counts, and short names made of them."""
+"""Scores of how distinctive words are for a symbol, and short names made of the most distinctive words."""
 
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import torch
 
 WordScore = Literal["log_odds", "ctfidf"]
 
@@ -17,28 +18,28 @@ STOP_WORDS = frozenset(
     yours
     """.split()
 )
-"""English words that say little about what a text is of: kept among a symbol's words, passed over in its name."""
+"""English words that say little about the topic of a text; the names of symbols are made without them."""
 
 
 def log_odds(counts: np.ndarray, prior_strength: float | None = None) -> np.ndarray:
     """
     z-scores of each word's log-odds in a symbol against all other symbols, with an informative Dirichlet prior
     (Monroe, Colaresi & Quinn, "Fightin' Words", Political Analysis 2008). With a word's counts y_i in symbol i and y_j
-    in the others, the sums n_i and n_j over all words, and the prior α, summing to α_0:
+    in the other symbols, their sums n_i and n_j over all words, and the word's prior α, whose sum over words is α_0:
 
         δ = log (y_i + α)/(n_i + α_0 - y_i - α) - log (y_j + α)/(n_j + α_0 - y_j - α)
         z = δ / √(1/(y_i + α) + 1/(y_j + α))
 
     Args:
-        counts (`np.ndarray` of shape `(num_symbols, num_words)`): How often each symbol's texts have each word.
-        prior_strength (`float`, *optional*): α_0, in words; α is that times the word's share of all words. Defaults to
-            the words that a symbol has on average.
+        counts (`np.ndarray` of shape `(num_symbols, num_words)`): How often each word occurs in each symbol's texts.
+        prior_strength (`float`, *optional*): α_0, in words; α is α_0 times the word's relative frequency in all texts.
+            Defaults to the mean number of words per symbol.
 
     Returns:
         `np.ndarray` of shape `(num_symbols, num_words)`: 0 for words and symbols without counts.
 
     Raises:
-        ValueError: For counts that are negative or no matrix, and for a `prior_strength` that is not positive.
+        ValueError: For counts that are negative or not a matrix, and for a `prior_strength` that is not positive.
     """
     counts = _checked(counts)
     scores = np.zeros_like(counts)
@@ -47,14 +48,14 @@ def log_odds(counts: np.ndarray, prior_strength: float | None = None) -> np.ndar
         prior_strength = counts.sum() / max(used.sum(), 1)
     elif not prior_strength > 0:
         raise ValueError(f"prior_strength must be positive, got {prior_strength}")
-    if seen.sum() < 2 or used.sum() < 2:  # one word sets nothing apart, and a single symbol is apart from nothing
+    if seen.sum() < 2 or used.sum() < 2:  # nothing to compare
         return scores
     inside = counts[np.ix_(used, seen)]
     word_totals = inside.sum(axis=0)
     prior = prior_strength * word_totals / word_totals.sum()
     log_ratios, variances = [], []
-    for part in (inside, word_totals - inside):
-        smoothed = part + prior
+    for word_counts in (inside, word_totals - inside):
+        smoothed = word_counts + prior
         log_ratios.append(np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True) - smoothed))
         variances.append(1 / smoothed)
     scores[np.ix_(used, seen)] = (log_ratios[0] - log_ratios[1]) / np.sqrt(variances[0] + variances[1])
@@ -63,17 +64,18 @@ def log_odds(counts: np.ndarray, prior_strength: float | None = None) -> np.ndar
 
 def class_tfidf(counts: np.ndarray) -> np.ndarray:
     """
-    c-TF-IDF (Grootendorst, "BERTopic", 2022): a word's share of the symbol's words, times log(1 + A/f) with A the
-    words that a symbol has on average and f the word's count over all symbols.
+    c-TF-IDF (Grootendorst, "BERTopic", 2022): a word's relative frequency in the symbol's texts, times log(1 + A/f)
+    with A the mean number of words per symbol and f the word's count over all symbols.
 
     Args:
-        counts (`np.ndarray` of shape `(num_symbols, num_words)`): How often each symbol's texts have each word.
+        counts (`np.ndarray` of shape `(num_symbols, num_words)`): How often each word occurs in each symbol's texts.
 
     Returns:
-        `np.ndarray` of shape `(num_symbols, num_words)`: 0 for words and symbols without counts, which do not enter A.
+        `np.ndarray` of shape `(num_symbols, num_words)`: 0 for words and symbols without counts. These symbols
+        are left out of A.
 
     Raises:
-        ValueError: For counts that are negative or no matrix.
+        ValueError: For counts that are negative or not a matrix.
     """
     counts = _checked(counts)
     words_of_symbol, words = counts.sum(axis=1, keepdims=True), counts.sum(axis=0)
@@ -86,66 +88,92 @@ WORD_SCORES = {"log_odds": log_odds, "ctfidf": class_tfidf}
 
 def top_words(scores: np.ndarray, counts: np.ndarray, num_words: int) -> list[np.ndarray]:
     """
-    The columns of each symbol's highest positive scores, the highest first; of equal ones that of the commoner word.
+    The columns of the words of each symbol with the highest positive scores, the highest first; of equal scores the
+    more frequent word comes first.
 
     Args:
-        scores, counts (`np.ndarray` of shape `(num_symbols, num_words)`): As above; words that a symbol's texts do not
-            have are none of its words.
+        scores, counts (`np.ndarray` of shape `(num_symbols, num_words)`): Scores of the words and how often they occur
+            in each symbol's texts; words that do not occur are left out.
+        num_words (`int`): At most this many words per symbol.
     """
     chosen = []
     for row, count in zip(scores, np.asarray(counts), strict=True):
-        own = np.flatnonzero((row > 0) & (count > 0))
-        chosen.append(own[np.lexsort((-count[own], -row[own]))][:num_words])
+        columns = np.flatnonzero((row > 0) & (count > 0))
+        chosen.append(columns[np.lexsort((-count[columns], -row[columns]))][:num_words])
     return chosen
 
 
-def telling_words(words: Sequence[str]) -> list[str]:
-    """Words that say what a text is of: no stop words, no marks as `<usr>`, none without a letter or of one Latin
-    letter, of spellings that differ in case the first; all of them if nothing else is left."""
+def informative_words(words: Sequence[str]) -> list[str]:
+    """
+    Words that say something about the topic of a text: no stop words, no markers such as `<usr>`, no words without a
+    letter or of a single Latin letter, and only the first of spellings that differ in case. If no such word is left,
+    all words are returned, without other spellings of the same word.
+    """
     spellings = {}
     for word in words:
         spellings.setdefault(word.lower(), word)
-    telling = [word for low, word in spellings.items() if low not in STOP_WORDS and _has_sense(low)]
-    return telling or list(spellings.values())
+    informative = [word for lowered, word in spellings.items() if lowered not in STOP_WORDS and _has_sense(lowered)]
+    return informative or list(spellings.values())
 
 
 def _has_sense(word: str) -> bool:
-    is_mark = word.startswith("<") and word.endswith(">")
-    return not is_mark and any(map(str.isalpha, word)) and not (len(word) == 1 and word.isascii())
+    is_marker = word.startswith("<") and word.endswith(">")
+    has_letter = any(character.isalpha() for character in word)
+    return has_letter and not is_marker and not (len(word) == 1 and word.isascii())
 
 
 def short_names(words: Sequence[Sequence[str]], is_used: Sequence[bool], num_words: int = 3) -> list[str]:
     """
-    A name for each symbol of its first words: `"refund, money, back"`. No two are the same: where they would be, they
-    go on for more words, and after the last with the symbol's id.
+    A name for each symbol, made of its first informative words: `"refund, money, back"`. Names are unique: equal names
+    are extended by further words, and by the symbol's id where there are no more words.
 
     Args:
-        words (`Sequence[Sequence[str]]`): Of each symbol, the most telling first; those that `telling_words` leaves
-            are taken.
-        is_used (`Sequence[bool]`): Whether a symbol has any text; the name of one without says that.
-        num_words (`int`, *optional*, defaults to 3): How many words a name has, if there are so many.
+        words (`Sequence[Sequence[str]]`): The words of each symbol, the most distinctive first.
+        is_used (`Sequence[bool]`): Whether a symbol has any text; the name of a symbol without texts says so.
+        num_words (`int`, *optional*, defaults to 3): Number of words per name, if a symbol has that many.
     """
-    sources = [telling_words(own) for own in words]
+    sources = [informative_words(symbol_words) for symbol_words in words]
     sizes = [num_words] * len(sources)
     while True:
         names = [", ".join(source[:size]) for source, size in zip(sources, sizes, strict=True)]
-        short = [
+        ambiguous = [
             symbol
             for symbol, name in enumerate(names)
             if names.count(name) > 1 and sizes[symbol] < len(sources[symbol])
         ]
-        if not short:
+        if not ambiguous:
             break
-        for symbol in short:
+        for symbol in ambiguous:
             sizes[symbol] += 1
     for symbol, name in enumerate(names):
         if not name:
-            names[symbol] = f"no {'words of its own' if is_used[symbol] else 'texts'} ({symbol})"
+            missing = "words of its own" if is_used[symbol] else "texts"
+            names[symbol] = f"no {missing} ({symbol})"
     # A bare number would be taken for a symbol's id.
     return [
         f"{name} ({symbol})" if names.count(name) > 1 or name.isdecimal() else name
         for symbol, name in enumerate(names)
     ]
+
+
+def relevances(log_probability: torch.Tensor, log_frequency: torch.Tensor, relevance: float) -> torch.Tensor:
+    """
+    The relevance of words for a topic y, λ log p(w|y) + (1 - λ) log p(w|y)/p(w) (Sievert and Shirley, 2014).
+
+    Args:
+        log_probability, log_frequency (`torch.Tensor` of shape `(num_words,)`): log p(w|y) and log p(w).
+        relevance (`float`): λ, between 0 and 1.
+
+    Returns:
+        `torch.Tensor` of shape `(num_words,)`.
+    """
+    return log_probability - (1 - relevance) * log_frequency
+
+
+def check_relevance(relevance: float) -> None:
+    """Raise ValueError for a λ that is not between 0 and 1."""
+    if not 0 <= relevance <= 1:
+        raise ValueError(f"relevance must be between 0 and 1, got {relevance}")
 
 
 def _checked(counts: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""What each symbol of a model is about: its share of texts, its words, its sentences, a name."""
+"""What each symbol of a model is about: its share of the texts, its words, typical texts and a suggested name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,21 +8,30 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .bag_of_words import marks
 from .dialogue_turns import encode_contexts
-from .distinctive_words import WORD_SCORES, WordScore, short_names, telling_words, top_words
-from .topic_words import symbol_topics
+from .distinctive_words import (
+    WORD_SCORES,
+    WordScore,
+    check_relevance,
+    informative_words,
+    relevances,
+    short_names,
+    top_words,
+)
 
 NUM_NAMING_WORDS = 50
-"""Of so many words a name is made; most of the first ones may be stop words."""
+"""Number of words that a name is chosen from; most of the first ones may be stop words."""
 
 
 @dataclass(frozen=True)
 class DistinctiveWord:
     """
     Args:
-        word (`str`): As the tokenizer has it.
-        score (`float`): By how much it sets the symbol apart; only to be compared within one kind of score.
-        count (`int`): How often the symbol's texts have it.
+        word (`str`): The word as the tokenizer decodes it.
+        score (`float`): How strongly it distinguishes the symbol from the others; comparable only between scores of
+            the same kind.
+        count (`int`): How often it occurs in the symbol's texts.
     """
 
     word: str
@@ -35,13 +44,13 @@ class SymbolExplanation:
     """
     Args:
         id (`int`), name (`str`): The symbol, as in `config.id2label`.
-        suggested_name (`str`): Made of its words, different for every symbol.
-        num_texts (`int`): Texts whose likeliest symbol it is.
-        share (`float`): That as a share of all texts.
-        confidence (`float`, *optional*): Their mean probability p(y|x) of the symbol; `None` without any.
-        words (`list[DistinctiveWord]`): What sets them apart, the most telling first.
-        closest (`list[str]`): Different ones of them with the highest p(y|x), the highest first.
-        generated (`list[str]`): Texts written for the symbol; by a model of documents words, the most relevant first.
+        suggested_name (`str`): A name made of its words, different for every symbol.
+        num_texts (`int`): Number of texts whose likeliest symbol it is.
+        share (`float`): Fraction of all texts whose likeliest symbol it is.
+        confidence (`float`, *optional*): Mean p(y|x) of the symbol over these texts; `None` without any text.
+        words (`list[DistinctiveWord]`): Words that distinguish these texts from the others, the highest score first.
+        closest (`list[str]`): Those of these texts with the highest p(y|x), the highest first, without duplicates.
+        generated (`list[str]`): Texts written for the symbol; for a model of documents words, the most relevant first.
     """
 
     id: int
@@ -61,12 +70,12 @@ class Explanation:
     Args:
         symbols (`list[SymbolExplanation]`): One for every symbol, by id.
         word_score (`str`): How words are scored, `"log_odds"` or `"ctfidf"`.
-        texts (`list[str]`): The texts that were read, in step with all that follows.
-        assignments (`np.ndarray` of shape `(num_texts,)`): Their likeliest symbols.
-        log_odds (`np.ndarray` of shape `(num_texts,)`): log p/(1 - p) of those symbols' p = p(y|x), which still tells
-            apart what rounds to 1.
-        latents (`np.ndarray` of shape `(num_texts, total_latent_size)`): Posterior means, of codes probabilities.
-        modality (`str`): What the model is of, `"text"` or `"document"`.
+        texts (`list[str]`): The texts that were read, in the order of the arrays below.
+        assignments (`np.ndarray` of shape `(num_texts,)`): The likeliest symbol of each text.
+        log_odds (`np.ndarray` of shape `(num_texts,)`): log p/(1 - p) of that symbol's p = p(y|x), which still
+            distinguishes probabilities that round to 1.
+        latents (`np.ndarray` of shape `(num_texts, total_latent_size)`): Posterior means; for codes probabilities.
+        modality (`str`, *optional*, defaults to `"text"`): The modality of the model, `"text"` or `"document"`.
     """
 
     symbols: list[SymbolExplanation]
@@ -84,7 +93,7 @@ class Explanation:
 
     @property
     def usage_entropy(self) -> float:
-        """-Σ share log share, in nats: log of the number of symbols if all are as frequent, 0 for a single one."""
+        """-Σ share log share in nats: 0 if one symbol is used, the log of their number if all are equally frequent."""
         shares = np.array([symbol.share for symbol in self.symbols if symbol.num_texts])
         return float(-(shares * np.log(shares)).sum()) + 0.0
 
@@ -99,219 +108,251 @@ class Explanation:
         return {symbol.id: symbol.suggested_name for symbol in self.symbols}
 
 
-class LDEBMExplanationMixin:
-    """`explain` and `name_symbols` for a model with `encode`, `generate` and a configuration that names symbols."""
+def explain(
+    model,
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    contexts: Sequence[Sequence[str]] | None = None,
+    num_words: int = 10,
+    num_texts: int = 5,
+    num_samples: int | None = None,
+    word_score: WordScore = "log_odds",
+    batch_size: int = 256,
+    generator: torch.Generator | None = None,
+    show_progress: bool = False,
+    **generation_kwargs,
+) -> Explanation:
+    """
+    What each symbol is about, shown by real texts and by texts that the model writes for it.
 
-    def explain(
-        self,
-        texts: Sequence[str],
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        contexts: Sequence[Sequence[str]] | None = None,
-        num_words: int = 10,
-        num_texts: int = 5,
-        num_samples: int | None = None,
-        word_score: WordScore = "log_odds",
-        batch_size: int = 256,
-        generator: torch.Generator | None = None,
-        show_progress: bool = False,
-        **generation_kwargs,
-    ) -> Explanation:
-        """
-        What each symbol is about, by real texts and by texts that the model writes for it.
+    A text belongs to its likeliest symbol by [`infer_symbols`]. Words are the tokens that the model reads (texts are
+    truncated to the tokenizer's maximum length) without the special tokens and the unknown word.
 
-        A text's symbol is the likeliest by [`infer_symbols`]. Words are tokens without the special ones and the
-        unknown word, of texts cut to the tokenizer's length as the model reads them.
+    Args:
+        texts (`Sequence[str]`): Real texts, at least one; more texts give better words.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        contexts (`Sequence[Sequence[str]]`, *optional*): For a model with contexts, the turns before each text, marked
+            as `ldebm_hf.data` marks them. Texts are written in contexts that are evenly spaced among these.
+        num_words (`int`, *optional*, defaults to 10): At most this many words per symbol, of positive score.
+        num_texts (`int`, *optional*, defaults to 5): At most this many real texts per symbol.
+        num_samples (`int`, *optional*): Number of texts to write per symbol, by default 5; for a model of documents
+            the number of words, by default 10. 0 writes nothing.
+        word_score (`str`, *optional*, defaults to `"log_odds"`): `"log_odds"` (z-scores against the other symbols;
+            Monroe et al., 2008) or `"ctfidf"` (c-TF-IDF, without stop words; Grootendorst, 2022).
+        batch_size (`int`, *optional*, defaults to 256): Number of texts to read or to write at a time.
+        generator (`torch.Generator`, *optional*): Source of the noise of the written texts.
+        show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
+        generation_kwargs: As in [`generate`], such as `guidance_scale` and decoding options. The unknown word is not
+            written unless `suppress_tokens` is given. For a model of documents as in
+            [`~ldebm_hf.model.explanation.symbol_topics`].
 
-        Args:
-            texts (`Sequence[str]`): Real texts, at least one; more give better words.
-            tokenizer (`PreTrainedTokenizerBase`): The model's.
-            contexts (`Sequence[Sequence[str]]`, *optional*): For a model with contexts the turns before each text,
-                marked as `ldebm_hf.data` marks them. Texts are then written in contexts evenly spaced among these.
-            num_words (`int`, *optional*, defaults to 10): Words per symbol at most, those above 0.
-            num_texts (`int`, *optional*, defaults to 5): Real texts per symbol at most.
-            num_samples (`int`, *optional*): Texts to write per symbol, by default 5; for a model of documents words,
-                by default 10. 0 writes none.
-            word_score (`str`, *optional*, defaults to `"log_odds"`): `"log_odds"` (z-scores against the other symbols;
-                Monroe et al., 2008) or `"ctfidf"` (c-TF-IDF, without stop words; Grootendorst, 2022).
-            batch_size (`int`, *optional*, defaults to 256): Texts to read or write at a time.
-            generator (`torch.Generator`, *optional*): Source of the noise of the texts written.
-            show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
-            generation_kwargs: As in [`generate`]: `guidance_scale`, decoding options. The unknown word is not written
-                unless `suppress_tokens` says otherwise. For a model of documents as in
-                [`~ldebm_hf.model.topic_words.symbol_topics`].
+    Returns:
+        [`Explanation`]
 
-        Returns:
-            [`Explanation`]
+    Raises:
+        ValueError: If the prior has no symbols; for a model of points or in training mode; without texts; and for a
+            number or a `word_score` that is not allowed.
+    """
+    model.require_symbols()
+    config = model.config
+    if not model.modality.reads_texts:
+        raise ValueError("explain reads texts and cannot be used with a model of points")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
+    if word_score not in WORD_SCORES:
+        raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
+    if num_samples is None:
+        num_samples = 10 if model.modality.is_bag_of_words else 5
+    for name, value in (("num_words", num_words), ("num_texts", num_texts), ("num_samples", num_samples)):
+        if value < 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    texts = list(texts)
+    if contexts is not None and len(contexts) != len(texts):
+        raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
 
-        Raises:
-            ValueError: If the prior has no symbols; for a model of points or in training mode; without texts, and for
-                a number or `word_score` that is not allowed.
-        """
-        self.require_symbols()
-        if not self.modality.reads_texts:
-            raise ValueError("explain reads texts and cannot be asked of a model of points")
-        if self.training:
-            raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-        if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
-        if word_score not in WORD_SCORES:
-            raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
-        of_documents = self.modality.is_bag_of_words
-        if num_samples is None:
-            num_samples = 10 if of_documents else 5
-        numbers = {"num_words": num_words, "num_texts": num_texts, "num_samples": num_samples}
-        for name, value in {**numbers, "batch_size": batch_size}.items():
-            least = 1 if name == "batch_size" else 0
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
-
-        texts = list(texts)
-        if contexts is not None and len(contexts) != len(texts):
-            raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
-        reading = self._read_symbols(texts, tokenizer, batch_size, show_progress, contexts)
-        counts, assignments, log_odds, latents = reading
-        members = [np.flatnonzero(assignments == symbol) for symbol in range(self.config.num_labels)]
-        words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
-        suggested = short_names([[item.word for item in own] for own in words], [len(own) > 0 for own in members])
-        if of_documents and num_samples:
-            options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
-            generated = symbol_topics(self, tokenizer, **options)
-        else:
-            options = {"suppress_tokens": [self.config.unk_token_id], **generation_kwargs}
-            generated = self._write_symbols(
-                tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
-            )
-        symbols = [
-            SymbolExplanation(
-                id=symbol,
-                name=self.config.id2label[symbol],
-                suggested_name=suggested[symbol],
-                num_texts=len(own),
-                share=len(own) / len(texts),
-                confidence=float(_probabilities(log_odds[own]).mean()) if len(own) else None,
-                words=words[symbol][:num_words],
-                closest=_different_texts(texts, own[np.argsort(-log_odds[own], kind="stable")], num_texts),
-                generated=generated[symbol],
-            )
-            for symbol, own in enumerate(members)
-        ]
-        return Explanation(symbols, word_score, texts, assignments, log_odds, latents, self.config.modality)
-
-    def name_symbols(self, names: Mapping[int | str, str] | Sequence[str]) -> None:
-        """
-        Give symbols names, which `class_labels` then takes and `save_pretrained` keeps. White space around a name is
-        taken off.
-
-        Args:
-            names (`Mapping[int | str, str]` or `Sequence[str]`): New names by id or present name, the others staying
-                as they are; or a name for every symbol.
-
-        Raises:
-            ValueError: If the prior has no symbols, for a symbol that there is not or that is named twice, for names
-                that are empty or would not be unique, and for one that is the number of another symbol. The names then
-                stay as they are.
-        """
-        self.require_symbols()
-        current = dict(self.config.id2label)
-        if not isinstance(names, Mapping):
-            if isinstance(names, str) or len(names) != len(current):
-                raise ValueError(f"names must be a mapping or a list of {len(current)} strings, got {_shown(names)}")
-            names = dict(enumerate(names))
-        renamed: dict[int, str] = {}
-        for key, name in names.items():
-            symbol = self.config.label2id.get(key, key)
-            if symbol not in current:
-                known = ", ".join(map(repr, self.config.label2id))
-                raise ValueError(f"names must be for symbols of 0..{len(current) - 1} or {known}, got {key!r}")
-            if symbol in renamed:
-                raise ValueError(f"names must name a symbol once, got two for symbol {symbol}: {dict(names)!r}")
-            if not isinstance(name, str) or not name.strip():
-                raise ValueError(f"names must be strings that are not empty, got {name!r} for symbol {symbol}")
-            renamed[int(symbol)] = name.strip()
-        taken: dict[str, int] = {}
-        for symbol, name in (current | renamed).items():
-            if name in taken:
-                raise ValueError(f"names must be unique, got {name!r} for the symbols {taken[name]} and {symbol}")
-            if symbol in renamed and name in map(str, current) and name != str(symbol):
-                raise ValueError(f"names must not be the number of another symbol, got {name!r} for symbol {symbol}")
-            taken[name] = symbol
-        self.config.id2label = current | renamed
-        self.config.label2id = taken
-
-    @torch.no_grad()
-    def _read_symbols(
-        self,
-        texts: list[str],
-        tokenizer: PreTrainedTokenizerBase,
-        batch_size: int,
-        show_progress: bool,
-        contexts: Sequence[Sequence[str]] | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Counts of words `(num_symbols, vocab_size)`; each text's symbol, its log-odds, and the posterior mean."""
-        shape = (self.config.num_labels, self.config.vocab_size)
-        counts = np.zeros(shape)
-        assignments, log_odds, latents = [], [], []
-        for part in _batches(list(range(len(texts))), batch_size, "reading", show_progress):
-            batch = tokenizer([texts[i] for i in part], return_tensors="pt", padding=True, truncation=True)
-            batch = batch.to(self.device)
-            given = {} if contexts is None else encode_contexts([contexts[i] for i in part], tokenizer, self.device)
-            posterior = self.encode(batch["input_ids"], batch["attention_mask"], **given)
-            logits = posterior.symbol_logits.double().cpu()
-            own, symbol = logits.max(-1)
-            others = logits.scatter(1, symbol[:, None], -torch.inf).logsumexp(-1)
-            is_token = batch["attention_mask"].cpu().bool()
-            cells = (symbol[:, None] * shape[1] + batch["input_ids"].cpu())[is_token]
-            counts += np.bincount(cells.numpy(), minlength=counts.size).reshape(shape)
-            assignments.append(symbol.numpy())
-            log_odds.append((own - others).numpy())
-            latents.append(posterior.posterior_mean.float().cpu().numpy())
-        counts[:, [*tokenizer.all_special_ids, self.config.unk_token_id]] = 0
-        return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
-
-    def _write_symbols(
-        self, tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
-    ) -> list[list[str]]:
-        """Texts written for each symbol."""
-        num_symbols = self.config.num_labels
-        asked = [symbol for symbol in range(num_symbols) for _ in range(num_samples)]
-        written = []
-        of_samples = []
-        if contexts is not None and num_samples:  # the same ones for every symbol
-            spaced = np.linspace(0, len(contexts) - 1, num_samples).round().astype(int)
-            of_samples = [contexts[i] for i in spaced] * num_symbols
-        for part in _batches(list(range(len(asked))), batch_size, "writing", show_progress):
-            given = {}
-            if of_samples:
-                given = encode_contexts([of_samples[i] for i in part], tokenizer, self.device)
-            labels = [asked[i] for i in part]
-            ids = self.generate(class_labels=labels, generator=generator, **given, **options)
-            written += tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [written[symbol * num_samples : (symbol + 1) * num_samples] for symbol in range(num_symbols)]
+    counts, assignments, log_odds, latents = _read_symbols(
+        model, texts, tokenizer, batch_size, show_progress, contexts
+    )
+    members = [np.flatnonzero(assignments == symbol) for symbol in range(config.num_labels)]
+    words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
+    suggested_names = short_names(
+        [[item.word for item in symbol_words] for symbol_words in words], [len(indices) > 0 for indices in members]
+    )
+    if num_samples == 0:
+        generated = [[] for _ in members]
+    elif model.modality.is_bag_of_words:
+        options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
+        generated = symbol_topics(model, tokenizer, **options)
+    else:
+        options = {"generator": generator, "suppress_tokens": [config.unk_token_id], **generation_kwargs}
+        generated = _write_symbols(model, tokenizer, num_samples, batch_size, show_progress, contexts, options)
+    symbols = [
+        SymbolExplanation(
+            id=symbol,
+            name=config.id2label[symbol],
+            suggested_name=suggested_names[symbol],
+            num_texts=len(indices),
+            share=len(indices) / len(texts),
+            confidence=float(_probabilities(log_odds[indices]).mean()) if len(indices) else None,
+            words=words[symbol][:num_words],
+            closest=_different_texts(texts, indices[np.argsort(-log_odds[indices], kind="stable")], num_texts),
+            generated=generated[symbol],
+        )
+        for symbol, indices in enumerate(members)
+    ]
+    return Explanation(symbols, word_score, texts, assignments, log_odds, latents, config.modality)
 
 
-def _batches(items: list, batch_size: int, verb: str, show_progress: bool) -> Iterator[list]:
-    with logging.tqdm(total=len(items), desc=verb, unit="text", disable=not show_progress) as bar:
-        for start in range(0, len(items), batch_size):
-            part = items[start : start + batch_size]
-            yield part
-            bar.update(len(part))
+@torch.no_grad()
+def symbol_topics(
+    model,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    num_words: int = 10,
+    relevance: float = 0.6,
+    num_samples: int = 500,
+    guidance_scale: float | None = None,
+    generator: torch.Generator | None = None,
+) -> list[list[str]]:
+    """
+    The words that the decoder of a model of documents generates for each symbol y, the most relevant first.
+
+    p(w|y) is estimated by the mean of p(w|z) over samples z of the prior for y. A word's relevance is
+    λ log p(w|y) + (1 - λ) log p(w|y)/p(w) (Sievert and Shirley, 2014), where p(w) is its frequency in the training
+    corpus.
+
+    Args:
+        model ([`LDEBMModel`]): A model of documents, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        num_words (`int`, *optional*, defaults to 10): Number of words per symbol.
+        relevance (`float`, *optional*, defaults to 0.6): λ, from 0 (words that are specific to a symbol, which may be
+            rare) to 1 (its most frequent words).
+        num_samples (`int`, *optional*, defaults to 500): Number of latents per symbol.
+        guidance_scale (`float`, *optional*), generator (`torch.Generator`, *optional*): As in `model.sample_latents`.
+
+    Returns:
+        `list[list[str]]`: the words of each symbol.
+
+    Raises:
+        ValueError: For a model that is not of documents, has no symbols or is in training mode, and for a number that
+            is not allowed.
+    """
+    if not model.modality.is_bag_of_words:
+        raise ValueError(f"symbol_topics needs a model of documents, got one of {model.config.modality}s")
+    model.require_symbols()
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    check_relevance(relevance)
+    no_words = torch.tensor(marks(model.config), device=model.device)
+    most = model.config.vocab_size - len(no_words)
+    if not 1 <= num_words <= most:
+        raise ValueError(f"num_words must be from 1 to the number of words, {most}, got {num_words}")
+    log_frequency = model.decoder.background.log_softmax(-1)
+    topics = []
+    for symbol in range(model.config.num_labels):
+        latents = model.sample_latents(
+            num_samples, class_labels=symbol, guidance_scale=guidance_scale, generator=generator
+        )
+        total = sum(model.decoder(part).softmax(-1).sum(0) for part in latents.split(100))
+        scores = relevances((total / num_samples).log(), log_frequency, relevance)
+        scores = scores.index_fill(0, no_words, -torch.inf)
+        topics.append(tokenizer.convert_ids_to_tokens(scores.topk(num_words).indices.tolist()))
+    return topics
+
+
+@torch.no_grad()
+def _read_symbols(
+    model,
+    texts: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int,
+    show_progress: bool,
+    contexts: Sequence[Sequence[str]] | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """
+    What the model reads in the texts.
+
+    Returns:
+        How often the texts of each symbol contain each word, `(num_symbols, vocab_size)`; then for each text its
+        symbol and the symbol's log-odds, `(num_texts,)` both, and its posterior mean `(num_texts, total_latent_size)`.
+    """
+    shape = (model.config.num_labels, model.config.vocab_size)
+    counts = np.zeros(shape)
+    assignments, log_odds, latents = [], [], []
+    for indices in _batches(len(texts), batch_size, "reading", show_progress):
+        batch = tokenizer([texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True)
+        batch = batch.to(model.device)
+        context = {}
+        if contexts is not None:
+            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+        posterior = model.encode(batch["input_ids"], batch["attention_mask"], **context)
+        logits = posterior.symbol_logits.double().cpu()
+        best_logits, symbols = logits.max(-1)
+        other_logits = logits.scatter(1, symbols[:, None], -torch.inf).logsumexp(-1)
+        is_token = batch["attention_mask"].cpu().bool()
+        cells = (symbols[:, None] * shape[1] + batch["input_ids"].cpu())[is_token]
+        counts += np.bincount(cells.numpy(), minlength=counts.size).reshape(shape)
+        assignments.append(symbols.numpy())
+        log_odds.append((best_logits - other_logits).numpy())
+        latents.append(posterior.posterior_mean.float().cpu().numpy())
+    counts[:, [*tokenizer.all_special_ids, model.config.unk_token_id]] = 0
+    return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
+
+
+def _write_symbols(
+    model,
+    tokenizer: PreTrainedTokenizerBase,
+    num_samples: int,
+    batch_size: int,
+    show_progress: bool,
+    contexts: Sequence[Sequence[str]] | None,
+    options: dict,
+) -> list[list[str]]:
+    """`num_samples` texts written for each symbol."""
+    num_symbols = model.config.num_labels
+    requested = [symbol for symbol in range(num_symbols) for _ in range(num_samples)]
+    if contexts is not None:  # the same ones for every symbol
+        spaced = np.linspace(0, len(contexts) - 1, num_samples).round().astype(int)
+        contexts = [contexts[i] for i in spaced] * num_symbols
+    written = []
+    for indices in _batches(len(requested), batch_size, "writing", show_progress):
+        context = {}
+        if contexts is not None:
+            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+        token_ids = model.generate(class_labels=[requested[i] for i in indices], **context, **options)
+        written += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    return [written[symbol * num_samples : (symbol + 1) * num_samples] for symbol in range(num_symbols)]
+
+
+def _batches(number: int, batch_size: int, verb: str, show_progress: bool) -> Iterator[range]:
+    """The indices of `number` texts, `batch_size` at a time, with a progress bar."""
+    with logging.tqdm(total=number, desc=verb, unit="text", disable=not show_progress) as bar:
+        for start in range(0, number, batch_size):
+            indices = range(start, min(start + batch_size, number))
+            yield indices
+            bar.update(len(indices))
 
 
 def _words_of_symbols(
     counts: np.ndarray, word_score: WordScore, tokenizer: PreTrainedTokenizerBase, number: int
 ) -> list[list[DistinctiveWord]]:
+    """At most `number` words of each symbol, those of the highest scores first."""
     scores = WORD_SCORES[word_score](counts)
     words = []
     for row, count, columns in zip(scores, counts, top_words(scores, counts, number), strict=True):
-        own = [
+        symbol_words = [
             DistinctiveWord(tokenizer.decode([column]).strip(), float(row[column]), int(count[column]))
             for column in columns.tolist()
         ]
-        if word_score == "ctfidf":  # which by itself ranks frequent words high, telling or not
-            telling = set(telling_words([item.word for item in own]))
-            own = [item for item in own if item.word in telling]
-        words.append(own)
+        if word_score == "ctfidf":  # c-TF-IDF ranks frequent words high even if they are not informative
+            informative = set(informative_words([item.word for item in symbol_words]))
+            symbol_words = [item for item in symbol_words if item.word in informative]
+        words.append(symbol_words)
     return words
 
 
@@ -320,7 +361,7 @@ def _probabilities(log_odds: np.ndarray) -> np.ndarray:
 
 
 def _different_texts(texts: list[str], order: np.ndarray, number: int) -> list[str]:
-    """The first of them, no two of which differ in case or space alone."""
+    """The first `number` texts in an order, without texts that differ from an earlier one in case or space alone."""
     chosen: dict[str, str] = {}
     for index in order:
         if len(chosen) == number:

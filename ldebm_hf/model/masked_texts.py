@@ -1,4 +1,4 @@
-"""Strings with masks as token ids, and completions of token ids as strings."""
+"""Texts with missing words: from strings with masks to token ids, and from completed token ids back to strings."""
 
 import re
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ class Completion:
     """
     Args:
         text (`str`): The completed text.
-        words (`list[str]`): Its words; observed ones that the tokenizer does not know are as they were written.
-        is_filled (`list[bool]`): Which of them were missing.
+        words (`list[str]`): Its words; observed words that the tokenizer does not know are kept as they were written.
+        is_filled (`list[bool]`): For each word, whether it was missing.
         score (`float`), log_likelihood (`float`): As in [`CompletionOutput`].
-        symbol (`str`, *optional*): Name of the likeliest symbol that the model reads from it, if it has symbols.
+        symbol (`str`, *optional*): Name of the likeliest symbol that the model reads in the text, if it has symbols.
     """
 
     text: str
@@ -34,10 +34,10 @@ class Completion:
 class MaskedTexts:
     """
     Args:
-        token_ids (`list[list[int]]`): Each text with begin and end marks; of words the tokenizer's ids, and the first
-            two beyond its vocabulary for a missing word and a span of them.
+        token_ids (`list[list[int]]`): The token ids of each text with begin and end marks. `vocab_size` stands for a
+            missing word, and `vocab_size + 1` for a span of missing words.
         unknown_words (`list[list[str]]`): The words of each text that the tokenizer does not know, as written.
-        vocab_size (`int`): Of the vocabulary.
+        vocab_size (`int`): Size of the vocabulary.
     """
 
     token_ids: list[list[int]]
@@ -51,7 +51,7 @@ class MaskedTexts:
         return MaskedTexts(self.token_ids[part], self.unknown_words[part], self.vocab_size)
 
     def inputs(self, pad_token_id: int) -> dict[str, torch.Tensor | int]:
-        """What [`complete`] takes."""
+        """The arguments of [`complete`] for these texts."""
         longest = max(map(len, self.token_ids))
         return {
             "input_ids": torch.tensor([ids + [pad_token_id] * (longest - len(ids)) for ids in self.token_ids]),
@@ -61,7 +61,7 @@ class MaskedTexts:
         }
 
     def completions(self, output, tokenizer: PreTrainedTokenizerBase, config) -> list[list[Completion]]:
-        """The rows of a [`CompletionOutput`] for these texts as strings, in a list for each text."""
+        """The completions of each text as strings, from the [`CompletionOutput`] for these texts."""
         symbols = [None] * len(output.scores)
         if output.symbol_logits is not None:
             symbols = [config.id2label[symbol] for symbol in output.symbol_logits.argmax(-1).tolist()]
@@ -91,31 +91,31 @@ class MaskedTexts:
 
 def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> MaskedTexts:
     """
-    Texts in which `<mask>` or `<unk>` stands for a missing word, and `<span>` or `<extra_id_0>` (with any number) for
-    one or more.
+    Tokenize texts in which `<mask>` or `<unk>` stands for one missing word, and `<span>` or `<extra_id_0>` (with any
+    number) for one or more.
 
     Raises:
-        ValueError: Without texts, and for one without a mask or with a mark of begin, end or padding.
+        ValueError: Without texts, and for a text without a mask or with a begin, end or padding token.
     """
     if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"texts must be a list of at least one string, got {texts!r:.80}")
     unknown_id = tokenizer.convert_tokens_to_ids("<unk>")
+    reserved = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     token_ids, unknown_words = [], []
     for text in texts:
-        parts = MASKS.split(text)
+        parts = MASKS.split(text)  # masks have the odd indices
         if len(parts) == 1:
             raise ValueError(f"texts must have a <mask> or a <span> each, got {text!r:.80}")
         ids, unknown = [], []
-        for part, is_mask in zip(parts, [number % 2 == 1 for number in range(len(parts))], strict=True):
-            if is_mask:
+        for index, part in enumerate(parts):
+            if index % 2 == 1:
                 ids.append(vocab_size if part.lower() in WORD_MASKS else vocab_size + 1)
                 continue
             encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-            reserved = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-            marks = reserved.intersection(encoded["input_ids"])
-            if marks:
-                names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(marks)))
-                raise ValueError(f"texts must not have the reserved {names}, got {text!r:.80}")
+            found = reserved.intersection(encoded["input_ids"])
+            if found:
+                names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(found)))
+                raise ValueError(f"texts must not contain the reserved {names}, got {text!r:.80}")
             ids += encoded["input_ids"]
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             unknown += [part[start:end] for token, (start, end) in spans if token == unknown_id]

@@ -9,18 +9,20 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
-from .classification import LDEBMClassificationMixin
-from .completion import LDEBMCompletionMixin
+from .classification import classify
+from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
 from .document_modality import WordSum
 from .energy import restart_power_iteration
-from .explanation import LDEBMExplanationMixin
+from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
-from .responding import LDEBMResponseMixin
+from .responding import respond
+from .sampling import sample_latents
+from .symbols import name_symbols, require_symbols, symbol_ids
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -72,11 +74,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             restart_power_iteration(layer)
 
 
-class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassificationMixin, LDEBMExplanationMixin,
-                 LDEBMCompletionMixin, LDEBMResponseMixin):  # fmt: skip
+class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     """
-    Encoder, prior over latents (by default the latent diffusion energy-based one, with symbols) and decoder, of texts
-    or, by `config.modality`, of documents or points.
+    An encoder, a prior over latents (by default the latent diffusion energy-based model, with symbols) and a decoder,
+    for texts or, according to `config.modality`, for documents or points.
 
     Example:
 
@@ -107,6 +108,22 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassification
     def modality(self) -> Modality:
         """How this model reads, scores and generates its kind of data."""
         return self.config.modality_class(self)
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether the prior has symbols."""
+        return self.config.has_symbols
+
+    # Functions of a model, each in a file of its own, whose first argument is the model.
+    require_symbols = require_symbols
+    symbol_ids = symbol_ids
+    name_symbols = name_symbols
+    sample_latents = sample_latents
+    classify = classify
+    explain = explain
+    respond = respond
+    complete = complete
+    complete_texts = complete_texts
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
@@ -140,7 +157,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassification
         self._require_latent()
         posterior = self.posterior(input_ids, attention_mask, lengths=lengths, points=points, **context)
         log_variance = posterior.log_variance if self.config.gaussian_size else None
-        return PosteriorOutput(posterior.expectation, log_variance, self._symbol_logits(posterior))
+        return PosteriorOutput(posterior.expectation, log_variance, self.symbol_logits(posterior))
 
     def reconstruction_latents(
         self,
@@ -327,7 +344,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassification
         self.require_symbols()
         if class_labels is None:
             raise ValueError("classification_only needs class_labels, got None")
-        symbol_logits = self._symbol_logits(posterior)
+        symbol_logits = self.symbol_logits(posterior)
         noisy_logits = self.prior.noisy_symbol_logits(latents, generator, posterior.context)
         classification = all_levels_classification_loss(symbol_logits, noisy_logits, class_labels)
         return LDEBMOutput(
@@ -346,8 +363,11 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin, LDEBMClassification
         if class_labels.shape != (batch_size,):
             raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
 
-    def _symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
-        """Logits of p(y|z) at the posterior mean, or of q(y|x) for priors with codes; `None` without symbols."""
+    def symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
+        """
+        Logits of the symbols, `(batch_size, num_symbols)`: of p(y|z) at the mean of a posterior that [`posterior`]
+        returned, or of q(y|x) for priors with codes. `None` if the prior has no symbols.
+        """
         if not self.config.has_symbols:
             return None
         if posterior.code_logits is not None:

@@ -1,64 +1,121 @@
-"""Texts that the model itself reads as asked: those it does not are written again."""
+"""Rejection sampling of texts: a text is written again until the model itself reads the requested symbol in it."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import GenerationConfig
 from transformers.utils import logging
+
+from .sampling import rows_of_samples
 
 logger = logging.get_logger(__name__)
 
 MAX_ATTEMPTS = 20
-"""A row is written at most so often."""
+"""How often each text is written at most."""
+ONE_TEXT_PER_ROW = {"num_return_sequences": 1, "return_dict_in_generate": False, "streamer": None}
+"""The values of `generate`'s options under which it returns the token ids of one text for each row, and no more."""
 
 
-def written_as_read(
-    model, min_label_probability: float, of_rows: dict[str, torch.Tensor], **generation_kwargs
-) -> torch.Tensor:
+@dataclass(frozen=True)
+class AcceptedTexts:
     """
-    One text per row, each with q(y|x) of at least `min_label_probability` by the model's own reading.
+    Args:
+        token_ids (`torch.LongTensor` of shape `(n, length)`): The texts, padded on the right.
+        probabilities (`torch.FloatTensor` of shape `(n, num_symbols)`): p(y|x) as the model reads each text.
+    """
 
-    Rejection sampling: what is accepted follows the model's p(x|y), restricted to texts that read so. The decoder
-    loses some of what the latent says, a negation for instance; reading the text again finds it out.
+    token_ids: torch.Tensor
+    probabilities: torch.Tensor
+
+
+def generate_accepted(
+    model,
+    min_label_probability: float,
+    class_labels: Any,
+    *,
+    num_samples: int | None = None,
+    decoder_input_ids: torch.Tensor | None = None,
+    context_input_ids: torch.Tensor | None = None,
+    context_attention_mask: torch.Tensor | None = None,
+    generation_config: GenerationConfig | None = None,
+    **generation_kwargs: Any,
+) -> AcceptedTexts:
+    """
+    Texts in which the model reads the requested symbol with at least a given probability, by rejection sampling.
+
+    Accepted texts follow the model's p(x|y) restricted to texts that are read as y. The decoder may lose part of what
+    the latent says, such as a negation, and encoding the written text again reveals it.
+
+    A text that is not accepted in [`MAX_ATTEMPTS`] attempts is returned in its best version, and a warning says how
+    many there are.
 
     Args:
-        model ([`LDEBMModel`]): One of texts, with symbols.
-        min_label_probability (`float`): Between 0 and 1. A row that does not come up to it in [`MAX_ATTEMPTS`]
-            attempts keeps its best one, and a warning says how many rows did.
-        of_rows (`dict[str, torch.Tensor]`): For each row its symbol, `class_labels` `(n,)`, and what there is of a
-            context, `context_input_ids` and `context_attention_mask`, and of its first tokens, `decoder_input_ids`.
-        generation_kwargs: As in [`~LDEBMModel.generate`].
-
-    Returns:
-        `torch.LongTensor` of shape `(n, length)`.
+        model ([`LDEBMModel`]): A model of texts with symbols.
+        min_label_probability (`float`): The least p(y|x) of the requested symbol, between 0 and 1.
+        class_labels, num_samples, decoder_input_ids, context_input_ids, context_attention_mask, generation_config,
+            generation_kwargs: As in [`~LDEBMModel.generate`].
 
     Raises:
-        ValueError: If `min_label_probability` is not a probability.
+        ValueError: If `min_label_probability` is not a probability; without `class_labels`; for a model that is not of
+            texts; for options that ask for anything but one text per row; and as in [`~LDEBMModel.generate`].
     """
+    if class_labels is None:
+        raise ValueError("min_label_probability needs class_labels, the symbols that the texts are to be read as")
+    if not model.modality.is_autoregressive:
+        raise ValueError(f"min_label_probability is for models of text, got one of {model.config.modality}s")
+    require_one_text_per_row("min_label_probability", generation_config, generation_kwargs)
+    _, rows = rows_of_samples(
+        num_samples,
+        class_labels=model.symbol_ids(class_labels),
+        decoder_input_ids=decoder_input_ids,
+        context_input_ids=context_input_ids,
+        context_attention_mask=context_attention_mask,
+    )
     if not 0 <= min_label_probability <= 1:
         raise ValueError(f"min_label_probability must be between 0 and 1, got {min_label_probability}")
-    symbols = of_rows["class_labels"]
-    ends = torch.tensor(model.config.eos_token_id, device=symbols.device)
-    texts: list[torch.Tensor | None] = [None] * len(symbols)
-    best = torch.full((len(symbols),), -1.0, device=symbols.device)
-    rejected = torch.arange(len(symbols), device=symbols.device)
+    num_rows, device = len(rows["class_labels"]), rows["class_labels"].device
+    end_token_ids = torch.tensor(model.config.eos_token_id, device=device)
+    texts: list[torch.Tensor] = [torch.empty(0)] * num_rows
+    probabilities: list[torch.Tensor] = [torch.empty(0)] * num_rows
+    best = torch.full((num_rows,), -1.0, device=device)
+    rejected = torch.arange(num_rows, device=device)
     for _ in range(MAX_ATTEMPTS):
-        asked = {name: rows.to(rejected.device)[rejected] for name, rows in of_rows.items()}
-        token_ids = model.generate(**asked, **generation_kwargs)
-        wanted, lengths = asked.pop("class_labels"), _lengths(token_ids, ends)
-        asked.pop("decoder_input_ids", None)
-        read = model.infer_symbols(token_ids, lengths=lengths, **asked).gather(1, wanted[:, None]).squeeze(1)
-        for row, text, length, probability in zip(rejected.tolist(), token_ids, lengths, read.tolist(), strict=True):
-            if probability > best[row]:
-                texts[row], best[row] = text[:length], probability
+        batch = {name: values.to(device)[rejected] for name, values in rows.items()}
+        token_ids = model.generate(**batch, generation_config=generation_config, **generation_kwargs)
+        symbols, lengths = batch.pop("class_labels"), lengths_to_first_end(token_ids, end_token_ids)
+        batch.pop("decoder_input_ids", None)
+        read = model.infer_symbols(token_ids, lengths=lengths, **batch)
+        of_requested = read.gather(1, symbols[:, None]).squeeze(1).tolist()
+        for number, row in enumerate(rejected.tolist()):
+            if of_requested[number] > best[row]:
+                best[row] = of_requested[number]
+                texts[row], probabilities[row] = token_ids[number, : lengths[number]], read[number]
         rejected = rejected[best[rejected] < min_label_probability]
         if len(rejected) == 0:
             break
     else:
-        bound = f"min_label_probability={min_label_probability}"
-        logger.warning(f"{len(rejected)} of {len(symbols)} texts do not come up to {bound} in {MAX_ATTEMPTS} attempts")
-    return pad_sequence(texts, batch_first=True, padding_value=model.config.pad_token_id)
+        logger.warning(
+            f"{len(rejected)} of {num_rows} texts do not reach min_label_probability={min_label_probability} in "
+            f"{MAX_ATTEMPTS} attempts; their best versions are returned"
+        )
+    padded = pad_sequence(texts, batch_first=True, padding_value=model.config.pad_token_id)
+    return AcceptedTexts(padded, torch.stack(probabilities))
 
 
-def _lengths(token_ids: torch.Tensor, ends: torch.Tensor) -> list[int]:
-    """Numbers of tokens up to the first end, all of them without one; a text may hold padding's token before."""
-    has_ended = torch.isin(token_ids, ends).cumsum(1) > 0
+def require_one_text_per_row(caller: str, generation_config: GenerationConfig | None, generation_kwargs: dict) -> None:
+    """Raise ValueError, on behalf of `caller`, for options of `generate` that return more than a text for each row."""
+    for name, expected in ONE_TEXT_PER_ROW.items():
+        value = generation_kwargs.get(name, getattr(generation_config, name, None))
+        if value is not None and value != expected:
+            raise ValueError(f"{caller} writes one text for each row, got {name}={value}")
+
+
+def lengths_to_first_end(token_ids: torch.Tensor, end_token_ids: torch.Tensor) -> list[int]:
+    """
+    Number of tokens of each row up to and including the first end mark, or of all tokens if there is none. Before the
+    end mark the padding token counts like any other: a model may write it.
+    """
+    has_ended = torch.isin(token_ids, end_token_ids).cumsum(1) > 0
     return ((~has_ended).sum(1) + has_ended.any(1)).tolist()

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..model.consensus import consensus
 from ..model.dialogue_turns import encode_contexts, without_marker
+from ..model.responding import consensus
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share

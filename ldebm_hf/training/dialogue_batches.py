@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from ..model.dialogue_turns import pad_turns
 from .batches import Batch, TokenizedSplit
 
 
@@ -47,14 +47,4 @@ class DialogueExamples(TokenizedSplit):
         """The contexts of some examples as the model reads them."""
         contexts = [[self.turn_ids[place] for place in self.contexts[index]] for index in indices]
         lengths = [[len(turn) for turn in turns] for turns in contexts]
-        shape = (len(contexts), max(map(len, lengths)), max(map(max, lengths)))
-        input_ids, is_token = np.full(shape, self.pad_token_id, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, turns in enumerate(contexts):
-            for place, turn in enumerate(turns):
-                input_ids[row, place, : len(turn)] = turn
-                is_token[row, place, : len(turn)] = 1
-        return {
-            "context_input_ids": torch.from_numpy(input_ids),
-            "context_attention_mask": torch.from_numpy(is_token),
-            "context_lengths": lengths,
-        }
+        return {**pad_turns(contexts, self.pad_token_id), "context_lengths": lengths}

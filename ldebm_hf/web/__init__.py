@@ -1,1 +1,1 @@
-"""What the demo page does, without the page itself."""
+"""What the demo page computes and draws, without the page itself."""

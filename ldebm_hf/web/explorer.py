@@ -1,4 +1,4 @@
-"""What one tries with a model by hand: small requests, checked and answered for the visitor of a page."""
+"""The requests of the demo page: small questions to a model of texts, checked and answered one at a time."""
 
 from __future__ import annotations
 
@@ -15,33 +15,45 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.masked_texts import MASKS, Completion
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.rejection import generate_accepted
 from ..reports.latent_map import LatentMap
-from ..training.saved_runs import find_checkpoint, settings_of
-from .explorer_answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
-from .explorer_requests import BadRequest, Limits, real_number, whole_number
+from ..training.saved_runs import find_checkpoint
+from .answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
+from .limits import BadRequest, Limits, real_number, whole_number
+from .map_texts import (
+    EXAMPLES,
+    GIVEN_TEXTS,
+    NUM_MAP_TEXTS,
+    WRITTEN,
+    WRITTEN_TEXTS,
+    known_words_only,
+    lines_of,
+    texts_of_checkpoint,
+    written_texts,
+)
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held while a model computes: cached weights (`parametrize.cached`) and `generate`'s seed are the process's."""
-NUM_MAP_TEXTS = 1500
+"""Held while a model computes: cached weights (`parametrize.cached`) and `generate`'s seed belong to the process."""
 NUM_EXAMPLES = 4
-GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES = "texts.txt", "written.txt", "examples.txt"
-"""What a checkpoint may bring, one text a line: real ones or ones that it wrote for the map, and some to try first."""
-WRITTEN = "texts that the model wrote itself"
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES]
 
 
 class Explorer:
     """
-    A model of texts with what a page about it needs. Every request is independent of all others.
+    A model of texts with all that a page about it needs. Every request is independent of all others.
 
-    Requests that cannot be answered raise [`BadRequest`]. Threads take turns.
+    Requests that cannot be answered raise [`BadRequest`]. Requests of several threads are answered one after another.
 
     Args:
-        model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): Of texts, in evaluation mode.
-        texts (`Sequence[str]`): Those on the map, at least two; of a model without a latent none are read.
-        origin (`str`, *optional*, defaults to `"texts"`): What they are, for the reader.
-        examples (`Sequence[str]`, *optional*): To be tried first; default the first texts of the map.
-        limits ([`Limits`], *optional*): The most that is allowed.
+        model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): A model of texts without contexts, and its
+            tokenizer.
+        texts (`Sequence[str]`): The texts on the map, at least two; not used for a model without a latent.
+        origin (`str`, *optional*, defaults to `"texts"`): What these texts are, for the visitor.
+        examples (`Sequence[str]`, *optional*): Texts offered as examples; defaults to the first texts of the map.
+        limits ([`Limits`], *optional*): The largest values that a request may ask for.
+
+    Raises:
+        ValueError: For a model that is not of texts, or has contexts.
     """
 
     def __init__(
@@ -53,23 +65,25 @@ class Explorer:
         examples: Sequence[str] = (),
         limits: Limits | None = None,
     ):
-        _require_plain_texts("model", model.config)
+        _require_texts_without_contexts("model", model.config)
         self.model, self.tokenizer = model.eval(), tokenizer
         self.origin, self.limits = origin, limits or Limits()
         self.names: dict[int, str] = dict(model.config.id2label) if model.has_symbols else {}
         self.map: LatentMap | None = None
         if self.has_latent and self.has_symbols:
-            found = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
-            self.map = LatentMap.of(found.texts, found.latents, found.assignments)
+            explanation = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
+            self.map = LatentMap.of(explanation.texts, explanation.latents, explanation.assignments)
             taken = set(self.names.values())
             for symbol, name in self.names.items():
-                suggested = found.suggested_names[symbol]
-                if name == f"LABEL_{symbol}" and found.symbols[symbol].num_texts and suggested not in taken:
+                suggested = explanation.suggested_names[symbol]
+                has_texts = explanation.symbols[symbol].num_texts > 0
+                if name == f"LABEL_{symbol}" and has_texts and suggested not in taken:
                     self.names[symbol] = suggested
         elif self.has_latent:
             self.map = LatentMap.of(texts, self._latents(texts))
-        own = self.map.texts[:NUM_EXAMPLES] if self.map else []
-        self.examples = list(examples)[:NUM_EXAMPLES] or own
+        self.examples = list(examples)[:NUM_EXAMPLES]
+        if not self.examples and self.map is not None:
+            self.examples = self.map.texts[:NUM_EXAMPLES]
 
     @classmethod
     def from_checkpoint(
@@ -82,48 +96,55 @@ class Explorer:
         device: str | torch.device = "cpu",
     ) -> Self:
         """
-        The explorer of a folder or Hub id, its map computed on the CPU.
+        The explorer of a checkpoint, with its map computed on the CPU.
 
-        On the map are the texts in its `texts.txt`, one per line; else those in its `written.txt`, which the model
-        wrote; else training texts of the corpus that its `settings.yaml` names; else texts that the model writes now.
-        `examples.txt` has texts to be tried first.
+        The map shows the texts in the checkpoint's `texts.txt`, one per line; without that file those in its
+        `written.txt`, which the model wrote; else training texts of the corpus that its `settings.yaml` names; else
+        texts that the model writes now. The texts in `examples.txt` are offered as examples.
+
+        Args:
+            checkpoint (`str` or `Path`): A folder or a Hub id.
+            revision (`str`, *optional*): Revision of the Hub's repository.
+            num_texts (`int`, *optional*, defaults to 1500): The most texts on the map.
+            limits ([`Limits`], *optional*): The largest values that a request may ask for.
+            device (`str` or `torch.device`, *optional*, defaults to `"cpu"`): Where requests are computed.
 
         Raises:
             FileNotFoundError: If there is no such checkpoint.
-            ValueError: For one that is no model of texts, or one of texts in contexts.
+            ValueError: For a model that is not of texts, or has contexts.
         """
         find_checkpoint(str(checkpoint))
         folder = Path(checkpoint)
         if not folder.is_dir():
             folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
         model = LDEBMModel.from_pretrained(folder)
-        _require_plain_texts(str(checkpoint), model.config)
+        _require_texts_without_contexts(str(checkpoint), model.config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        texts, origin = texts_of(folder, num_texts)
+        texts, origin = texts_of_checkpoint(folder, num_texts)
         if len(texts) < 2:
             texts, origin = written_texts(model, tokenizer, num_texts), WRITTEN
-        explorer = cls(model, tokenizer, texts, origin, _lines(folder / EXAMPLES), limits)
-        model.to(device)  # last, because on a shared GPU nothing may be computed before a request has it
+        explorer = cls(model, tokenizer, texts, origin, lines_of(folder / EXAMPLES), limits)
+        model.to(device)  # last, because a Space with a shared GPU may use it during requests only
         return explorer
 
     @property
     def has_latent(self) -> bool:
-        """Whether texts have latents: all but pure language models."""
+        """Whether texts have latents; only a language model (`prior="none"`) has none."""
         return self.model.config.has_latent
 
     @property
     def has_symbols(self) -> bool:
-        """Whether there are symbols to ask for and to read."""
+        """Whether the model has symbols."""
         return self.model.has_symbols
 
     @property
     def has_levels(self) -> bool:
-        """Whether latents come about by reverse diffusion, which also is what guidance steers."""
+        """Whether latents are sampled by reverse diffusion, which is also the sampling that can be guided."""
         return self.model.prior.has_energy
 
     @property
     def default_guidance(self) -> float:
-        """The model's own guidance scale as far as the limit allows it; 1 for priors that are not guided."""
+        """The model's own guidance scale, at most the limit; 1 for priors without guidance."""
         scale = self.model.config.label_guidance if self.has_levels else 1.0
         if scale is None:
             scale = 1 / float(self.model.prior.levels.temperature[0])
@@ -138,56 +159,62 @@ class Explorer:
         min_label_probability: float = 0.0,
         seed: int = 0,
     ) -> list[WrittenText]:
-        """Sentences, for each of the symbols or, without any, from the whole prior; at temperature 0 the likeliest
-        words of each latent, above it draws. Those in which the model reads the symbol with less than
-        `min_label_probability` are written again, some times over."""
+        """
+        `num_sentences` sentences for each of the symbols or, without symbols, from the whole prior.
+
+        At temperature 0 the likeliest words of each latent are written; above 0 words are sampled. Sentences in which
+        the model reads the requested symbol with a smaller probability than `min_label_probability` are resampled, up
+        to [`~ldebm_hf.model.rejection.MAX_ATTEMPTS`] times.
+        """
         limits = self.limits
         count = whole_number("number of sentences", num_sentences, 1, limits.sentences)
-        warmth = real_number("temperature", temperature, 0.0, limits.temperature)
-        least = real_number("least probability", min_label_probability, 0.0, 1.0)
+        temperature = real_number("temperature", temperature, 0.0, limits.temperature)
+        least = real_number("minimum probability", min_label_probability, 0.0, 1.0)
         generator = self._generator(seed)
-        ids = self._symbol_ids(symbols)
-        asked = [symbol for symbol in ids for _ in range(count)]
-        options = {"class_labels": asked} if asked else {"num_samples": count}
-        if warmth > 0:
-            options |= {"do_sample": True, "temperature": warmth}
-        if least > 0 and asked:
-            options["min_label_probability"] = least
-        options |= self._guidance(guidance_scale, bool(asked)) | _known_words(self.model)
+        requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
+        options = {"generator": generator, **known_words_only(self.model)}
+        options |= self._guidance(guidance_scale, bool(requested))
+        if temperature > 0:
+            options |= {"do_sample": True, "temperature": temperature}
         with ONE_AT_A_TIME:
-            written = self.model.generate(generator=generator, **options)
-            texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
-            read = self._symbols_of(texts)
-        names = [self.names[symbol] for symbol in asked] or [None] * len(texts)
-        return [WrittenText(text, name, *own) for text, name, own in zip(texts, names, read, strict=True)]
+            if requested and least > 0:
+                accepted = generate_accepted(self.model, least, requested, **options)
+                texts = self._strings(accepted.token_ids)
+                read = self._likeliest(accepted.probabilities)
+            else:
+                asked = {"class_labels": requested} if requested else {"num_samples": count}
+                texts = self._strings(self.model.generate(**asked, **options))
+                read = self._symbols_of(texts)
+        names = [self.names[symbol] for symbol in requested] or [None] * len(texts)
+        return [WrittenText(text, name, *symbol) for text, name, symbol in zip(texts, names, read, strict=True)]
 
     @torch.no_grad()
     def read(self, text: str, num_neighbours: int = 5) -> Reading:
-        """What the model makes of a text: symbols, the text from its latent again, and texts with latents near it."""
+        """The symbols of a text, the text decoded from its own latent, and the texts with the nearest latents."""
         text, notes = self._checked_text("text", text)
         if not self.has_latent:
             raise BadRequest("This checkpoint is a language model without a latent: it writes, but it cannot read.")
         with ONE_AT_A_TIME:
-            batch = self._batch([text])
-            posterior = self.model.encode(batch["input_ids"], batch["attention_mask"])
-            copy = self._decode(self.model.reconstruction_latents(batch["input_ids"], batch["attention_mask"]))[0]
+            posterior = self.model.posterior(**self._batch([text]))
+            logits = self.model.symbol_logits(posterior)
+            reconstruction = self._decode(posterior.mode)[0]
         probabilities = None
-        if posterior.symbol_logits is not None:
-            shares = posterior.symbol_logits[0].softmax(-1).tolist()
-            probabilities = {self.names[symbol]: share for symbol, share in enumerate(shares)}
-        latent = posterior.posterior_mean[0].float().cpu().numpy()
+        if logits is not None:
+            values = logits[0].softmax(-1).tolist()
+            probabilities = {self.names[symbol]: value for symbol, value in enumerate(values)}
+        latent = posterior.expectation[0].float().cpu().numpy()
         place = _pair(self.map.plane.project(latent[None])[0])
-        return Reading(probabilities, copy, place, self._neighbours(latent, num_neighbours), notes)
+        return Reading(probabilities, reconstruction, place, self._neighbours(latent, num_neighbours), notes)
 
     def decode_at(self, x: float, y: float, num_neighbours: int = 5) -> DecodedPlace:
-        """The text behind a place of the map."""
+        """The text decoded from the latent at a place of the map."""
         self._require_map()
         low, high = self.map.limits
-        margin = 0.01 * (high - low)  # a place at the edge may come back with its digits rounded
+        margin = 0.01 * (high - low)  # the page may send a place at the edge with rounded digits
         low, high = low - margin, high + margin
-        place = tuple(
-            real_number(name, value, float(low[axis]), float(high[axis]))
-            for axis, (name, value) in enumerate([("x", x), ("y", y)])
+        place = (
+            real_number("x", x, float(low[0]), float(high[0])),
+            real_number("y", y, float(low[1]), float(high[1])),
         )
         latent = self.map.latent_at(*place)
         with ONE_AT_A_TIME:
@@ -197,12 +224,12 @@ class Explorer:
 
     @torch.no_grad()
     def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
-        """Texts at equal steps on the straight line between the latents of two, both ends included."""
+        """Texts at equal steps on the straight line between the latents of two texts, including both ends."""
         self._require_map()
         steps = whole_number("number of steps", num_steps, 3, self.limits.steps)
         ends = [self._checked_text(name, text)[0] for name, text in [("first text", first), ("second text", second)]]
         with ONE_AT_A_TIME:
-            start, end = self.model.reconstruction_latents(*self._batch(ends).values()).float()
+            start, end = self.model.reconstruction_latents(**self._batch(ends)).float()
             shares = torch.linspace(0, 1, steps, device=start.device)
             latents = start + shares[:, None] * (end - start)
             texts = self._decode(latents)
@@ -213,24 +240,26 @@ class Explorer:
     def reverse_diffusion(
         self, symbols: Sequence[str] = (), num_latents: int = 20, guidance_scale: float | None = None, seed: int = 0
     ) -> ReverseDiffusion:
-        """Latents on their way from noise to data, so many for each symbol or, without any, of the whole prior."""
+        """
+        The states of latents from noise to data, `num_latents` latents for each of the symbols or, without symbols,
+        from the whole prior.
+        """
         self._require_map()
         if not self.has_levels:
-            raise BadRequest("This checkpoint's prior is sampled in one go: there is no reverse diffusion to watch.")
+            raise BadRequest("This checkpoint's prior is sampled in one step: there is no reverse diffusion to show.")
         count = whole_number("number of latents", num_latents, 1, self.limits.latents)
         generator = self._generator(seed)
-        ids = self._symbol_ids(symbols)
-        asked = [symbol for symbol in ids for _ in range(count)]
-        options = {"class_labels": asked} if asked else {"num_samples": count}
-        options |= self._guidance(guidance_scale, bool(asked))
+        requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
+        options = {"class_labels": requested} if requested else {"num_samples": count}
+        options |= self._guidance(guidance_scale, bool(requested))
         with ONE_AT_A_TIME:
             states = self.model.sample_latents(generator=generator, return_trajectory=True, **options).trajectory
-            shown = states[:, ::count]  # the first of each symbol
+            shown = states[:, ::count]  # the first latent of each symbol
             texts = self._decode(shown.flatten(0, 1))
         width = shown.shape[1]
         places = np.stack([self.map.plane.project(state) for state in states.float().cpu().numpy()])
-        by_state = [texts[start : start + width] for start in range(0, len(texts), width)]
-        return ReverseDiffusion(places, np.array(asked) if asked else None, by_state)
+        texts_by_state = [texts[start : start + width] for start in range(0, len(texts), width)]
+        return ReverseDiffusion(places, np.array(requested) if requested else None, texts_by_state)
 
     def complete(
         self,
@@ -240,51 +269,51 @@ class Explorer:
         guidance_scale: float | None = None,
         seed: int = 0,
     ) -> list[Completion]:
-        """Completions of a text in which `<mask>` is a missing word and `<span>` one or more, the likeliest first."""
+        """
+        At most `num_completions` different completions of a text in which `<mask>` stands for one missing word and
+        `<span>` for one or more, the likeliest first.
+        """
         text, _ = self._checked_text("text", text, with_masks=True)
         masks = len(MASKS.findall(text))
         if not 1 <= masks <= self.limits.masks:
-            wanted = f"Write <mask> for a missing word or <span> for several, at most {self.limits.masks} in all"
+            wanted = f"Write <mask> for one missing word or <span> for several, at most {self.limits.masks} in total"
             raise BadRequest(f"{wanted}; this text has {masks or 'none'}.")
         count = whole_number("number of completions", num_completions, 1, self.limits.completions)
         ids = self._symbol_ids([symbol] if symbol else [])
         options = {"class_labels": ids} if ids else {}
         options |= self._guidance(guidance_scale, bool(ids))
-        with ONE_AT_A_TIME:
-            found = self._completions(text, count, seed, options)
-        return found
-
-    def _completions(self, text: str, count: int, seed: int, options: dict) -> list[Completion]:
         generator = self._generator(seed)
-        try:
-            return self.model.complete_texts(
-                [text], self.tokenizer, num_return_sequences=count, generator=generator, **options
-            )[0]
-        except ValueError:
-            if count == 1:
-                raise
-            return self._completions(text, 1, seed, options)  # there are not so many different ones
+        with ONE_AT_A_TIME:
+            (completions,) = self.model.complete_texts(
+                [text],
+                self.tokenizer,
+                num_return_sequences=count,
+                allow_fewer=True,
+                generator=generator,
+                **options,
+            )
+        return completions
 
     def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
-        """The text on one line, and sentences about what of it the model does not read."""
+        """The text on one line, and sentences about the parts of it that the model does not read."""
         if not isinstance(text, str) or not text.strip():
             raise BadRequest(f"Please write something: the {name} is empty.")
         text = " ".join(text.split())
         if len(text) > self.limits.characters:
             most = self.limits.characters
-            raise BadRequest(f"The {name} may have {most} characters at most, and this one has {len(text)}.")
-        kept = ("<mask>", "<unk>", "<span>") if with_masks else ()
-        reserved = [t for t in self.tokenizer.all_special_tokens if t not in kept and t in text]
+            raise BadRequest(f"The {name} may have at most {most} characters, but it has {len(text)}.")
+        allowed = ("<mask>", "<unk>", "<span>") if with_masks else ()
+        reserved = [token for token in self.tokenizer.all_special_tokens if token not in allowed and token in text]
         if reserved:
-            raise BadRequest(f"The {name} must not hold {' or '.join(reserved)}, which the model uses itself.")
+            raise BadRequest(f"The {name} must not contain {' or '.join(reserved)}, which the model uses itself.")
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, spans = encoded["input_ids"], encoded["offset_mapping"]
         most = self.tokenizer.model_max_length - 2
         if with_masks and len(ids) > most:
-            raise BadRequest(f"The {name} may have {most} words at most, and this one has {len(ids)}.")
+            raise BadRequest(f"The {name} may have at most {most} words, but it has {len(ids)}.")
         notes = []
-        unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True)
-                   if token == self.model.config.unk_token_id]  # fmt: skip
+        unknown_id = self.model.config.unk_token_id
+        unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True) if token == unknown_id]
         if unknown:
             shown = ", ".join(dict.fromkeys(unknown))
             notes.append(f"The model does not know {len(unknown)} of the {len(ids)} words: {shown}.")
@@ -292,18 +321,19 @@ class Explorer:
             notes.append(f"Only the first {most} of the {len(ids)} words are read.")
         return text, notes
 
-    def _symbol_ids(self, symbols: Sequence[str] | None) -> list[int]:
+    def _symbol_ids(self, symbols: str | Sequence[str] | None) -> list[int]:
+        """The ids of symbols that a visitor chose by name, without repetitions."""
         names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols or []))
         if names and not self.has_symbols:
-            raise BadRequest("This checkpoint has no symbols to ask for.")
+            raise BadRequest("This checkpoint has no symbols to write for.")
         if len(names) > self.limits.symbols:
-            raise BadRequest(f"Please choose {self.limits.symbols} symbols at most; these are {len(names)}.")
-        known = {name: symbol for symbol, name in self.names.items()}
-        missing = [str(name) for name in names if name not in known]
+            raise BadRequest(f"Please choose at most {self.limits.symbols} symbols; {len(names)} are chosen.")
+        ids = {name: symbol for symbol, name in self.names.items()}
+        missing = [str(name) for name in names if name not in ids]
         if missing:
-            there_are = ", ".join(known)
-            raise BadRequest(f"There is no symbol called {', '.join(missing):.80}. Symbols: {there_are:.400}.")
-        return [known[name] for name in names]
+            known = ", ".join(ids)
+            raise BadRequest(f"There is no symbol called {', '.join(missing):.80}. Symbols: {known:.400}.")
+        return [ids[name] for name in names]
 
     def _guidance(self, guidance_scale: float | None, has_symbol: bool) -> dict[str, float]:
         if guidance_scale is None or not has_symbol or not self.has_levels:
@@ -323,77 +353,45 @@ class Explorer:
 
     @torch.no_grad()
     def _latents(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """The posterior means of texts, `(num_texts, total_latent_size)`."""
         parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
         means = [self.model.encode(**self._batch(part)).posterior_mean.float().cpu().numpy() for part in parts]
         return np.concatenate(means)
 
     def _decode(self, latents: torch.Tensor) -> list[str]:
+        """The text of the likeliest words of each latent."""
         latents = latents.to(self.model.device)
-        ids = self.model.generate(latents=latents, do_sample=False, **_known_words(self.model))
-        return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return self._strings(self.model.generate(latents=latents, do_sample=False, **known_words_only(self.model)))
+
+    def _strings(self, token_ids: torch.Tensor) -> list[str]:
+        return self.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
 
     def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
-        """The likeliest symbol of each text and its probability."""
+        """The name and probability of the likeliest symbol of each text."""
         if not self.has_symbols:
             return [(None, None)] * len(texts)
-        shares, symbols = self.model.infer_symbols(**self._batch(texts)).max(-1)
-        return [(self.names[symbol], share) for symbol, share in zip(symbols.tolist(), shares.tolist(), strict=True)]
+        return self._likeliest(self.model.infer_symbols(**self._batch(texts)))
+
+    def _likeliest(self, probabilities: torch.Tensor) -> list[tuple[str, float]]:
+        """The name and probability of the likeliest symbol in each row of p(y|x), `(num_texts, num_symbols)`."""
+        values, symbols = probabilities.max(-1)
+        return [(self.names[symbol], value) for symbol, value in zip(symbols.tolist(), values.tolist(), strict=True)]
 
     def _neighbours(self, latent: np.ndarray, number: int) -> list[Neighbour]:
+        """The `number` texts of the map with the nearest latents, the nearest first."""
         order, distances = self.map.nearest(latent, number)
-        symbols = [None] * len(order) if self.map.symbols is None else [self.names[self.map.symbols[i]] for i in order]
-        texts = [self.map.texts[i] for i in order]
-        return [Neighbour(*near) for near in zip(texts, symbols, distances.tolist(), strict=True)]
-
-
-def texts_of(folder: Path, number: int, seed: int = 0) -> tuple[list[str], str]:
-    """At most so many texts that a checkpoint brings or names, and what they are; none if it does neither."""
-    if texts := _lines(folder / GIVEN_TEXTS):
-        return _some(texts, number, seed), "texts that come with the checkpoint"
-    if texts := _lines(folder / WRITTEN_TEXTS):
-        return _some(texts, number, seed), WRITTEN
-    try:
-        settings = settings_of(str(folder))
-        if settings is None or settings.data.streaming:
-            return [], ""
-        texts = settings.load_corpus().train.texts
-    except (OSError, ValueError, ImportError):  # the corpus is not here, which is no fault of the checkpoint's
-        return [], ""
-    source = settings.data.source
-    origin = "a built-in synthetic corpus" if source == "synthetic" else Path(source).name
-    return _some(texts, number, seed), f"training texts of {origin}"
-
-
-def written_texts(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, number: int, seed: int = 0) -> list[str]:
-    """So many texts that a model writes from its whole prior."""
-    generator = torch.Generator(model.device).manual_seed(seed)
-    ids = model.generate(num_samples=number, generator=generator, **_known_words(model))
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
-
-
-def _lines(file: Path) -> list[str]:
-    """The lines of a text file that are not empty; none without the file."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line for line in lines if line.strip()]
-
-
-def _known_words(model: LDEBMModel) -> dict[str, list[int]]:
-    """Arguments of `generate` by which the unknown word, which says nothing to a reader, is not written."""
-    return {"suppress_tokens": [model.config.unk_token_id]}
-
-
-def _some(texts: list[str], number: int, seed: int) -> list[str]:
-    if len(texts) <= number:
-        return texts
-    chosen = np.random.default_rng(seed).choice(len(texts), number, replace=False)
-    return [texts[index] for index in np.sort(chosen)]
+        neighbours = []
+        for index, distance in zip(order, distances.tolist(), strict=True):
+            symbol = None if self.map.symbols is None else self.names[self.map.symbols[index]]
+            neighbours.append(Neighbour(self.map.texts[index], symbol, distance))
+        return neighbours
 
 
 def _pair(place: np.ndarray) -> tuple[float, float]:
     return float(place[0]), float(place[1])
 
 
-def _require_plain_texts(name: str, config: LDEBMConfig) -> None:
+def _require_texts_without_contexts(name: str, config: LDEBMConfig) -> None:
     if not config.modality_class.is_autoregressive or config.context_size:
         got = "one of texts in contexts" if config.context_size else f"one of {config.modality}s"
         raise ValueError(f"{name} must be a model of texts without contexts, got {got}")

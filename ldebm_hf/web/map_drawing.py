@@ -1,4 +1,4 @@
-"""Pictures for a page, as arrays of pixels `(height, width, 3)`: the latent map, reverse diffusion, priors."""
+"""The pictures of the page as arrays of pixels `(height, width, 3)`: the latent map, reverse diffusion and priors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .explorer_answers import ReverseDiffusion
+    from .answers import ReverseDiffusion
 
 MAP_PIXELS = 720
 RESOLUTION = 100  # pixels per inch
@@ -32,11 +32,13 @@ def draw_map(
     path: Sequence[tuple[float, float]] = (),
 ) -> np.ndarray:
     """
-    The map, which fills the whole square picture: `place_of_pixel` says which place a pixel shows.
+    The latent map. It fills the whole square picture, so that [`place_of_pixel`] can tell which place a pixel shows.
 
     Args:
-        mark (`tuple[float, float]`, *optional*): A place to mark.
-        path (sequence of `tuple[float, float]`, *optional*): Places to join by a line.
+        latent_map ([`LatentMap`]): The map.
+        names (`dict[int, str]`): The names of the symbols by id.
+        mark (`tuple[float, float]`, *optional*): A place to mark by a star.
+        path (sequence of `tuple[float, float]`, *optional*): Places to connect by a line.
     """
     figure = _figure(MAP_PIXELS, MAP_PIXELS)
     panel = figure.add_axes((0, 0, 1, 1))
@@ -47,14 +49,14 @@ def draw_map(
         for letter, end in (("A", path[0]), ("B", path[-1])):
             panel.annotate(letter, end, (8, 8), textcoords="offset points", fontsize=15, fontweight="bold", zorder=7)
     if mark is not None:
-        for size, color in ((330, "white"), (260, "black")):
-            panel.scatter(*mark, s=size, marker="*" if color == "black" else "o", color=color, zorder=7)  # above names
+        for size, color, marker in ((330, "white", "o"), (260, "black", "*")):
+            panel.scatter(*mark, s=size, marker=marker, color=color, zorder=7)  # above the names
     _draw_names(panel, latent_map, names)
     return _pixels(figure)
 
 
 def place_of_pixel(latent_map: LatentMap, column: float, row: float) -> tuple[float, float]:
-    """The place that a pixel of `draw_map`'s picture shows."""
+    """The place of the map that a pixel of `draw_map`'s picture shows."""
     low, high = latent_map.limits
     share = np.clip(np.array([column, MAP_PIXELS - row]) / MAP_PIXELS, 0, 1)
     x, y = low + share * (high - low)
@@ -62,7 +64,10 @@ def place_of_pixel(latent_map: LatentMap, column: float, row: float) -> tuple[fl
 
 
 def draw_reverse_diffusion(found: ReverseDiffusion, latent_map: LatentMap, names: dict[int, str]) -> np.ndarray:
-    """A panel for each level, from noise to data, latents coloured by the symbol asked for, all texts pale behind."""
+    """
+    One panel for each level, from noise to data: the latents, coloured by the requested symbol, in front of the texts
+    of the map in grey.
+    """
     num_states = len(found.places)
     columns = min(4, num_states)
     rows = -(-num_states // columns)
@@ -86,18 +91,22 @@ def draw_reverse_diffusion(found: ReverseDiffusion, latent_map: LatentMap, names
         panel.scatter(*places.T, s=22, c=own, edgecolors="white", linewidths=0.4)
         panel.set(xlim=(center - half)[0:1].tolist() + (center + half)[0:1].tolist())
         panel.set(ylim=(center - half)[1:2].tolist() + (center + half)[1:2].tolist(), xticks=[], yticks=[])
-        note = " (noise)" if number == 0 else " (data)" if level == 0 else ""
-        panel.set_title(f"level {level}{note}", fontsize=11)
-    for symbol in () if found.symbols is None else dict.fromkeys(found.symbols.tolist()):
-        x, y = center + np.clip(
-            np.median(found.places[-1][found.symbols == symbol], axis=0) - center, -0.7 * half, 0.7 * half
-        )  # a name that begins in its panel
-        _write_name(panel, x, y, names[symbol], colors[symbol])
+        title = f"level {level}"
+        if number == 0:
+            title += " (noise)"
+        elif level == 0:
+            title += " (data)"
+        panel.set_title(title, fontsize=11)
+    if found.symbols is not None:
+        for symbol in dict.fromkeys(found.symbols.tolist()):
+            middle = np.median(found.places[-1][found.symbols == symbol], axis=0)
+            x, y = center + np.clip(middle - center, -0.7 * half, 0.7 * half)  # keeps the name inside the panel
+            _write_name(panel, x, y, names[symbol], colors[symbol])
     return _pixels(figure)
 
 
 def draw_priors(true_points: np.ndarray, draws: Sequence[PriorDraw]) -> np.ndarray:
-    """True points and those of each prior, in panels of one range."""
+    """The true points and the samples of each prior, in panels of the same range."""
     panels = [("true points", true_points), *((draw.title, draw.points) for draw in draws)]
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
@@ -124,7 +133,7 @@ def _draw_texts(panel: Axes, latent_map: LatentMap, names: dict[int, str]) -> No
 
 
 def _draw_names(panel: Axes, latent_map: LatentMap, names: dict[int, str]) -> None:
-    """A name in the middle of each symbol's texts, the most frequent symbols first, where no other one is near."""
+    """The name of each symbol in the middle of its texts, moved down where a more frequent symbol's name is near."""
     if latent_map.symbols is None:
         return
     palette, taken = symbol_colors(len(names)), []
@@ -165,5 +174,5 @@ def _pixels(figure: Figure) -> np.ndarray:
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     figure.clear()
     del canvas, figure
-    gc.collect()  # figures are large circles of few objects, which Python on its own collects too late for a server
+    gc.collect()  # figures are large reference cycles, which Python would collect too late for a server
     return pixels

@@ -1,4 +1,4 @@
-"""Priors side by side: what small models of points of the plane, each with a prior of its own, draw."""
+"""Comparison of priors: samples of small models of points in the plane that differ in their priors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..model.modeling_ldebm import LDEBMModel
 from ..scores import energy_distance, mode_scores
 from ..scores.points import NUM_STDS
 from .explorer import ONE_AT_A_TIME
-from .explorer_requests import whole_number
+from .limits import whole_number
 
 PRIOR_TITLES = {
     "ldebm": "latent diffusion EBM",
@@ -30,11 +30,11 @@ MAX_SEED = 2**31 - 1
 class PriorDraw:
     """
     Args:
-        model (`str`), title (`str`): Its folder's name, and what its prior is.
-        points (`np.ndarray` of shape `(n, 2)`): Drawn from the prior through the decoder, with its noise.
-        modes_covered (`int`), num_modes (`int`): As [`ModeScores`] counts them, and how many there are.
-        off_mode (`float`): Share of the points off every mode.
-        energy_distance (`float`): To as many true points, in their units.
+        model (`str`), title (`str`): The name of the model's folder, and the name of its prior for the visitor.
+        points (`np.ndarray` of shape `(n, 2)`): Samples of the prior, decoded, with the decoder's noise.
+        modes_covered (`int`), num_modes (`int`): Number of modes covered, as in [`ModeScores`], and of all modes.
+        off_mode (`float`): Fraction of the points that lie on no mode.
+        energy_distance (`float`): Energy distance to as many true points, in their units.
     """
 
     model: str
@@ -48,11 +48,11 @@ class PriorDraw:
 
 class PriorComparison:
     """
-    Models of points of one known distribution.
+    Models of the points of one known distribution.
 
     Args:
         data (`str`): Name of the distribution, `"gaussians"` or `"pinwheel"`.
-        models (`dict[str, LDEBMModel]`): By name, in evaluation mode.
+        models (`dict[str, LDEBMModel]`): The models by name, in evaluation mode.
     """
 
     def __init__(self, data: str, models: dict[str, LDEBMModel]):
@@ -63,10 +63,10 @@ class PriorComparison:
     @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
         """
-        The models in the folders of `folder`, which has the distribution's name.
+        The models in the subfolders of `folder`, whose own name is that of the distribution.
 
         Raises:
-            FileNotFoundError: Without any model.
+            FileNotFoundError: If there is no model in it.
         """
         folder = Path(folder)
         found = [path.name for path in sorted(folder.glob("*")) if (path / "config.json").is_file()]
@@ -81,10 +81,10 @@ class PriorComparison:
 
     def draw(self, num_points: int = 1000, seed: int = 0) -> list[PriorDraw]:
         """
-        So many points of each model's prior.
+        `num_points` samples of each model.
 
         Raises:
-            BadRequest: For a number outside 100 to `MAX_POINTS`, and a seed that is no whole number from 0.
+            BadRequest: For a number of points outside `MIN_POINTS` to `MAX_POINTS`, or a seed outside 0 to `MAX_SEED`.
         """
         num_points = whole_number("number of points", num_points, MIN_POINTS, MAX_POINTS)
         seed = whole_number("seed", seed, 0, MAX_SEED)

@@ -1,4 +1,4 @@
-"""A trained model to give away: of half the size, with the record of its run, and with no text of its data."""
+"""Copies of trained models for publication: half the size, with the record of the run, without texts of the data."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from ..files.atomic import replace_folder, write_text
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.model_card import public_settings
 from ..reports.run_record import CURVES, FACTS, METRICS, SETTINGS, RunRecord, read_metrics
-from .explorer import EXAMPLES, NUM_MAP_TEXTS, WRITTEN_TEXTS, written_texts
+from .map_texts import EXAMPLES, NUM_MAP_TEXTS, WRITTEN_TEXTS, written_texts
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 SPLITS_KEPT = ("validation", "clock")
-"""Of `metrics.jsonl`: what a card says of a run. The lines of single training steps are many times as long."""
+"""The lines of `metrics.jsonl` that a model card needs. Those of single training steps are left out for size."""
 
 
 def write_small_copy(
     run: str | Path, folder: str | Path, *, dtype: str = "bfloat16", examples: Sequence[str] = ()
 ) -> None:
     """
-    Write a copy of a run's model into a folder, which appears whole or not at all and replaces an earlier one.
+    Write a copy of a run's model into a folder. The folder is written atomically and replaces an earlier copy.
 
-    Weights are stored in half precision, those of the prior in float32, and computed with in float32 again: the
-    configuration says so to `from_pretrained`. Settings come without folders of this machine, metrics without those of
-    single steps. Scores are left out, as they are of the weights before they were rounded. A model of texts gets
-    `written.txt` with sentences of its own, the texts of a page's map.
+    Weights are stored in half precision, except for the prior's, which stay in float32; `from_pretrained` loads all of
+    them in float32. The settings are copied without paths of this machine, the metrics without those of single steps.
+    Scores are not copied, because they were measured before the weights were rounded. A model of texts gets a file
+    `written.txt` of sentences that it wrote, the texts of the page's map.
 
     Args:
-        run (`str` or `Path`): As examples/train.py leaves it, or any folder with a model.
-        folder (`str` or `Path`): New, or with an earlier copy.
+        run (`str` or `Path`): Output folder of `examples/train.py`, or any folder with a model.
+        folder (`str` or `Path`): A new folder, or one with an earlier copy.
         dtype (`str`, *optional*, defaults to `"bfloat16"`): `"bfloat16"` or `"float16"`.
-        examples (`Sequence[str]`, *optional*): Texts that a page offers to try first.
+        examples (`Sequence[str]`, *optional*): Texts that the page offers as examples.
 
     Raises:
-        ValueError: Another dtype; no model in `run`; a `folder` that holds something other than a model, or is `run`.
+        ValueError: For another dtype; if there is no model in `run`; if `folder` contains something other than a model
+            or is the folder of the run.
     """
     run, folder = Path(run), Path(folder)
     if dtype not in HALF:
         raise ValueError(f"dtype must be {' or '.join(HALF)}, got {dtype!r}")
     if run.resolve() == folder.resolve():
-        raise ValueError(f"folder must be another one than the run's, got {str(folder)!r}")
+        raise ValueError(f"folder must not be the run's own folder, got {str(folder)!r}")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-        raise ValueError(f"folder must be new or hold an earlier copy, and {str(folder)!r} holds something else")
+        raise ValueError(f"folder must be new or contain an earlier copy, but {str(folder)!r} contains something else")
     record = RunRecord.read(run)
 
     def write(copy: Path) -> None:
@@ -71,7 +72,7 @@ def write_small_copy(
 
 
 def _write_model(run: Path, copy: Path, dtype: torch.dtype) -> None:
-    """The model and its tokenizer, without the code for `trust_remote_code`."""
+    """Write the model and its tokenizer, without the code that `trust_remote_code` loads."""
     LDEBMModel.from_pretrained(run, dtype=dtype).save_pretrained(copy)
     for code in copy.glob("*.py"):
         code.unlink()

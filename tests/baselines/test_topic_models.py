@@ -10,7 +10,7 @@ from torch import nn
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
 from ldebm_hf.baselines.topic_models import compare_with_lda, count_matrix, lda_topics, topic_scores
-from ldebm_hf.model.topic_words import symbol_topics
+from ldebm_hf.model.explanation import symbol_topics
 from ldebm_hf.scores import topic_coherence, topic_diversity
 
 TOPICS = ["rain wind storm cloud", "goal team ball coach"]
@@ -123,7 +123,7 @@ def test_what_is_refused(tokenizer, texts):
     model = model_that_writes(tokenizer)
     with pytest.raises(ValueError, match="needs a model of documents, got one of texts"):
         symbol_topics(tiny_model(), tokenizer)
-    with pytest.raises(ValueError, match="num_words must be 1 to 8, got 9"):
+    with pytest.raises(ValueError, match="num_words must be from 1 to the number of words, 8, got 9"):
         symbol_topics(model, tokenizer, num_words=9)
     with pytest.raises(ValueError, match="relevance must be between 0 and 1, got 2"):
         lda_topics(texts, tokenizer, 2, relevance=2)

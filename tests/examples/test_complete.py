@@ -55,7 +55,7 @@ def test_symbols_and_seeds(complete, checkpoint, capsys):
         complete.main([checkpoint, "--text", "will <span>", *extra, *FAST])
         prints.append(capsys.readouterr().out)
     assert prints[0] == prints[1] != prints[2]
-    with pytest.raises(ValueError, match="class_labels must be of .*'weather'; got 'nonsense'"):
+    with pytest.raises(ValueError, match="class_labels must be in .*'weather'; got 'nonsense'"):
         complete.main([checkpoint, "--text", "will <span>", "--class_labels", "nonsense"])
 
 

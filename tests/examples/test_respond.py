@@ -69,9 +69,9 @@ def test_however_many_turns_and_none(checkpoint, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--turns", "will it", " "], r"turns\[1\] must hold a word, got ' '"),
-        (["--turns", "<usr>"], r"turns\[0\] must hold a word"),
-        (["--turns", "will it", "--class_labels", "3"], "class_labels must be of 0..2 or of .*; got '3'"),
+        (["--turns", "will it", " "], r"turns\[1\] must contain a word, got ' '"),
+        (["--turns", "<usr>"], r"turns\[0\] must contain a word"),
+        (["--turns", "will it", "--class_labels", "3"], "class_labels must be in 0..2 or one of .*; got '3'"),
         (["--num_contexts", "17"], "--num_contexts must be at most 16, all there are, got 17"),
     ],
 )
@@ -81,7 +81,7 @@ def test_what_cannot_be_answered(checkpoint, capsys, arguments, message):
 
 
 def test_other_models_and_symbols_are_refused(checkpoint, capsys, tmp_path):
-    with pytest.raises(ValueError, match="class_labels must be of .* got 'angry'"):
+    with pytest.raises(ValueError, match="class_labels must be in .* got 'angry'"):
         call(capsys, "respond", checkpoint, "--turns", "--class_labels", "angry")
     with pytest.raises(ValueError, match="holds a model with contexts: examples/respond.py"):
         call(capsys, "generate", checkpoint)

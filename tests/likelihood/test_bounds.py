@@ -248,7 +248,7 @@ def test_what_the_estimate_refuses():
         estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)
     with pytest.raises(ValueError, match=r"class_labels must have shape \(2,\), got \(3,\)"):
         estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.zeros(3).long(), **TEXTS)
-    with pytest.raises(ValueError, match="class_labels must be of 0..2 or of .*; got 3"):
+    with pytest.raises(ValueError, match="class_labels must be in 0..2 or one of .*; got 3"):
         estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.tensor([0, 3]), **TEXTS)
     with pytest.raises(ValueError, match="evaluation mode"):
         importance_weighted_bound(model.train(), **TEXTS)

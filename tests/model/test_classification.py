@@ -41,7 +41,7 @@ def test_one_text_an_empty_one_and_none():
 def test_what_is_refused():
     model, tokenizer = document_model()
     for arguments, message in (
-        ({"top_k": 4}, "top_k must be 1 to the number of symbols, 3, got 4"),
+        ({"top_k": 4}, "top_k must be from 1 to the number of symbols, 3, got 4"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"texts": [1]}, "texts must be strings"),
     ):

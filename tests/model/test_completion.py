@@ -186,14 +186,14 @@ def test_scores_of_all_fillings_add_up(model):
         ([4, 5], {}, "input_ids must have a masked word in every text"),
         ([], {}, "input_ids must have a masked word in every text"),
         ([MASK, 99], {}, "input_ids must be masks or words below 12, got 99 in row 0"),
-        ([MASK], {"class_labels": "ugly"}, "class_labels must be of 0..2 or of 'good', 'bad', 'neutral'; got 'ugly'"),
+        ([MASK], {"class_labels": "ugly"}, "class_labels must be in 0..2 or one of 'good', .*; got 'ugly'"),
         ([MASK], {"class_labels": [0, 1]}, "class_labels must name one symbol or 1, got 2"),
         ([MASK], {"guidance_scale": 2.0}, "guidance_scale needs class_labels, got 2.0 without"),
         ([MASK], {"num_chains": 0}, "num_chains must be at least 1, got 0"),
         ([MASK], {"num_steps": -1}, "num_steps must be at least 0, got -1"),
         ([MASK], {"max_span_length": 0}, "max_span_length must be at least 1, got 0"),
         ([MASK], {"num_return_sequences": 11}, "num_return_sequences must be at most num_beams=10, got 11"),
-        ([MASK], {"num_return_sequences": 9}, "num_return_sequences must be at most 8, the fillings that were found"),
+        ([MASK], {"num_return_sequences": 9}, "num_return_sequences must be at most 8, the number of fillings"),
     ],
 )
 def test_bad_arguments(model, text, options, message):
@@ -201,12 +201,20 @@ def test_bad_arguments(model, text, options, message):
         model.complete(batch(text), **{**MASKS, **options}, generator=seeded())
 
 
+def test_as_many_fillings_as_there_are_if_fewer_are_allowed(model):
+    output = model.complete(
+        batch([MASK], [MASK, MASK]), **MASKS, num_return_sequences=9, allow_fewer=True, generator=seeded()
+    )
+    assert len(output.sequences) == 16, "8 words, and as many fillings of the other text"
+    assert sorted(output.sequences[:8, 1].tolist()) == list(WORDS)
+
+
 def test_models_that_cannot_complete(model):
     points = LDEBMModel(LDEBMConfig(modality="point", latent_size=2, num_symbols=2)).eval()
-    with pytest.raises(ValueError, match="cannot be asked of a model of points"):
+    with pytest.raises(ValueError, match="cannot be used with a model of points"):
         points.complete(batch([MASK]))
     in_contexts = tiny_model(context_size=6, context_hidden_size=5, context_turns=3)
-    with pytest.raises(ValueError, match="cannot be asked of a model with them: see respond"):
+    with pytest.raises(ValueError, match="cannot be used with a model that has them: see respond"):
         in_contexts.complete(batch([MASK]))
     with pytest.raises(ValueError, match="class_labels cannot be given"):
         tiny_model("rnn_lm").complete(batch([MASK]), **MASKS, class_labels=0)

@@ -229,7 +229,7 @@ def test_samples_need_as_many_contexts_as_texts():
     model = tiny_model(**CONTEXT)
     with pytest.raises(ValueError, match="one for each of 2 samples, got 3"):
         model.generate(num_samples=2, context_input_ids=padded(TURNS))
-    with pytest.raises(ValueError, match="class_labels must be of .* got 'angry'"):
+    with pytest.raises(ValueError, match="class_labels must be in .* got 'angry'"):
         model.generate(class_labels="angry", context_input_ids=padded(TURNS[:1]))
     with pytest.raises(ValueError, match="context_input_ids must be given"):
         model.generate(class_labels="good")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldebm_hf.data import load_corpus
-from ldebm_hf.model.distinctive_words import class_tfidf, log_odds, short_names, telling_words, top_words
+from ldebm_hf.model.distinctive_words import class_tfidf, informative_words, log_odds, short_names, top_words
 
 COUNTS = np.array([[3, 1, 0], [1, 1, 4]])
 USED = (True, True)
@@ -80,10 +80,10 @@ def test_top_words_are_positive_own_and_in_order():
     assert top_words(scores, counts, 2)[0].tolist() == [2, 1]
 
 
-def test_telling_words_leave_stop_words_out_if_something_remains():
-    assert telling_words(["the", "Refund", "?", "refund", "39", "b", "Back"]) == ["Refund", "Back"]
-    assert telling_words(["of", "?", "of"]) == ["of", "?"]
-    assert telling_words(["茶", "is"]) == ["茶"] and telling_words(["<usr>", "what", "address"]) == ["address"]
+def test_informative_words_leave_stop_words_out_if_something_remains():
+    assert informative_words(["the", "Refund", "?", "refund", "39", "b", "Back"]) == ["Refund", "Back"]
+    assert informative_words(["of", "?", "of"]) == ["of", "?"]
+    assert informative_words(["茶", "is"]) == ["茶"] and informative_words(["<usr>", "what", "address"]) == ["address"]
 
 
 def test_names_are_the_first_words():

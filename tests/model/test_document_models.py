@@ -164,7 +164,7 @@ def test_written_are_the_likeliest_words_or_draws():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_beams": 3}, "a model of documents decodes no tokens in turn and has no use for num_beams"),
+        ({"num_beams": 3}, "a model of documents decodes no tokens one by one and cannot take num_beams"),
         ({"max_new_tokens": 9}, "max_new_tokens must be 1 to the number of words, 8, got 9"),
     ],
 )

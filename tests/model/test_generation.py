@@ -1,4 +1,4 @@
-"""`generate` and `sample_latents`: all of transformers' decoding on top of the prior, seeded by one generator."""
+"""`generate`: all of transformers' decoding methods on top of the prior, seeded by one generator."""
 
 import itertools
 
@@ -11,7 +11,6 @@ from transformers.generation.streamers import BaseStreamer
 
 from ldebm_hf import LDEBMModel, build_tokenizer
 
-LEVELS = 6
 LATENTS = torch.randn(3, LATENT, generator=torch.Generator().manual_seed(0))
 
 
@@ -228,43 +227,6 @@ def test_one_symbol_serves_all_samples(model):
     assert model.generate(max_new_tokens=2).shape[0] == 1
     assert model.generate(num_samples=3, max_new_tokens=2).shape[0] == 3
     assert model.generate(class_labels="bad", num_samples=3, max_new_tokens=2).shape[0] == 3
-
-
-@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
-def test_trajectory_starts_at_noise_and_ends_at_the_latents(preset):
-    model = tiny_model(preset)
-    output = model.sample_latents(5, class_labels=0, generator=seeded(), return_trajectory=True)
-    assert output.trajectory.shape == (LEVELS + 1, 5, LATENT)
-    assert torch.equal(output.trajectory[-1], output.latents)
-    assert torch.equal(output.trajectory[0], torch.randn(5, LATENT, generator=seeded()))
-    assert torch.equal(model.sample_latents(5, class_labels=0, generator=seeded()), output.latents)
-    shorter = model.sample_latents(5, class_labels=0, generator=seeded(), num_langevin_steps=1)
-    assert not torch.equal(shorter, output.latents)
-
-
-@pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
-@torch.no_grad()
-def test_guidance_moves_the_symbols(preset):
-    """0 ignores the symbol to the bit; the larger the scale (in units of 1/τ_0), the likelier the symbol."""
-    model = tiny_model(preset, energy_spectral_norm=False, langevin_steps=20)
-    model.prior.energy.head.weight.mul_(10)
-    unit = 1 / model.prior.levels.temperature[0].item()
-    unguided = model.sample_latents(200, generator=seeded())
-    log_probability = []
-    for scale in (0.0, unit, 10 * unit):
-        latents = model.sample_latents(200, class_labels="bad", guidance_scale=scale, generator=seeded())
-        assert torch.equal(latents, unguided) == (scale == 0)
-        log_probability.append(model.prior.symbol_logits(latents).log_softmax(-1)[:, 1])
-    none, default, strong = log_probability
-    assert (default > none).float().mean() > 0.9 and (strong > default).float().mean() > 0.9
-    assert strong.mean() > none.mean() + 0.2
-
-
-def test_default_guidance_is_the_configurations():
-    plain, guided = tiny_model(), tiny_model(label_guidance=5.0)
-    given = plain.sample_latents(2, class_labels=1, guidance_scale=5.0, generator=seeded())
-    assert torch.equal(guided.sample_latents(2, class_labels=1, generator=seeded()), given)
-    assert not torch.equal(plain.sample_latents(2, class_labels=1, generator=seeded()), given)
 
 
 # -------------------------------------------------------------------------------------------------------------- seeds

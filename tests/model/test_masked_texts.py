@@ -46,8 +46,8 @@ def test_unknown_words_are_observed_as_written():
         ([None], r"texts must be a list of at least one string, got \[None\]"),
         ([""], "texts must have a <mask> or a <span> each, got ''"),
         (["the <mask>", "the door"], "texts must have a <mask> or a <span> each, got 'the door'"),
-        (["the <pad> <mask>"], "texts must not have the reserved <pad>, got 'the <pad> <mask>'"),
-        (["the <mask> </s>"], "texts must not have the reserved </s>, got"),
+        (["the <pad> <mask>"], "texts must not contain the reserved <pad>, got 'the <pad> <mask>'"),
+        (["the <mask> </s>"], "texts must not contain the reserved </s>, got"),
     ],
 )
 def test_bad_texts(texts, message):

@@ -322,34 +322,6 @@ def test_symbols_in_any_sequence_are_written_for_as_those_of_a_list(make):
         assert torch.equal(written, expected)
 
 
-def test_a_name_wins_over_an_id_that_is_spelt_alike():
-    model = tiny_model()
-    model.config.id2label, model.config.label2id = {0: "2", 1: "b", 2: "c"}, {"2": 0, "b": 1, "c": 2}
-    assert model.symbol_ids(["2", 2, "1"]).tolist() == [0, 2, 1]
-
-
-@pytest.mark.parametrize(
-    "unknown", ["goood", "3", "-1", 3, -1, -100, np.int64(7), np.array([0, -1]), torch.tensor([9]), 0.5]
-)
-def test_unknown_symbol_is_an_error_that_names_the_known_ones(unknown):
-    with pytest.raises(ValueError, match=r"class_labels must be of 0..2 or of 'good', 'bad', 'neutral'; got"):
-        tiny_model().sample_latents(class_labels=unknown)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
-        ({"class_labels": []}, "num_samples must be at least 1, got 0"),
-        ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must be one, or one for each of 3 samples, got 2"),
-        ({"num_langevin_steps": -1}, "num_langevin_steps must be at least 0, got -1"),
-    ],
-)
-def test_impossible_samples_are_errors(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        tiny_model().sample_latents(**arguments)
-
-
 def test_settings_overridden_for_the_model_are_validated():
     config = tiny_model().config
     config.langevin_steps = 0

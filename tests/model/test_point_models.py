@@ -69,7 +69,7 @@ def test_draws_have_the_noise_of_the_likelihood_and_means_have_none():
 
 @pytest.mark.parametrize("arguments", [{"max_new_tokens": 3}, {"num_beams": 2, "top_p": 0.9}, {"latent": POINTS}])
 def test_arguments_about_tokens_are_refused(arguments):
-    with pytest.raises(ValueError, match=f"has no use for {', '.join(arguments)}"):
+    with pytest.raises(ValueError, match=f"cannot take {', '.join(arguments)}"):
         build().generate(num_samples=2, **arguments)
 
 

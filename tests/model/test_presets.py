@@ -184,7 +184,7 @@ def test_symbols_where_there_are_some_and_one_error_where_there_are_none(modalit
         latents = model.sample_latents(class_labels=["bad", "good", 2], generator=seeded())
         texts = model.generate(latents=latents, **short(model))
         assert torch.equal(model.generate(class_labels=[1, 0, 2], generator=seeded(), **short(model)), texts)
-        with pytest.raises(ValueError, match="class_labels must be of 0..2"):
+        with pytest.raises(ValueError, match="class_labels must be in 0..2"):
             model.generate(class_labels="awful")
         return
     calls = [

@@ -5,7 +5,7 @@ import torch
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.model.rejection import MAX_ATTEMPTS, _lengths
+from ldebm_hf.model.rejection import MAX_ATTEMPTS, generate_accepted, lengths_to_first_end
 
 SIZES = {"vocab_size": 14, "id2label": {0: "good", 1: "bad"}, "embedding_size": 8, "encoder_hidden_size": 8,
          "decoder_hidden_size": 8, "latent_size": 4, "energy_hidden_size": 8, "energy_num_blocks": 1,
@@ -73,12 +73,23 @@ def test_rows_that_are_never_read_so_keep_their_best_attempt_and_are_counted(mod
     assert len(attempts) == MAX_ATTEMPTS
     length = min(texts.shape[1], attempts[2].shape[1])
     torch.testing.assert_close(texts[:, :length], attempts[2][:, :length])
-    assert caplog.records == ["5 of 5 texts do not come up to min_label_probability=0.6 in 20 attempts"]
+    assert caplog.records == [
+        "5 of 5 texts do not reach min_label_probability=0.6 in 20 attempts; their best versions are returned"
+    ]
+
+
+def test_probabilities_are_those_by_which_texts_were_accepted(model):
+    options = {"generator": torch.Generator().manual_seed(0), **WRITING}
+    accepted = generate_accepted(model, 0.4, ["good", "bad"] * 4, **options)
+    requested = accepted.probabilities.gather(1, torch.tensor([0, 1] * 4)[:, None])
+    assert (requested >= 0.4).all()
+    lengths = lengths_to_first_end(accepted.token_ids, torch.tensor([3]))
+    torch.testing.assert_close(accepted.probabilities, model.infer_symbols(accepted.token_ids, lengths=lengths))
 
 
 def test_lengths_end_with_the_first_end_and_padding_may_stand_before():
     token_ids = torch.tensor([[2, 0, 7, 3, 0, 0], [2, 5, 6, 7, 8, 9], [2, 3, 3, 0, 4, 0], [2, 5, 0, 0, 6, 4]])
-    assert _lengths(token_ids, torch.tensor([3, 4])) == [4, 6, 2, 6]
+    assert lengths_to_first_end(token_ids, torch.tensor([3, 4])) == [4, 6, 2, 6]
 
 
 def test_same_seed_same_texts(model):

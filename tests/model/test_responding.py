@@ -5,8 +5,8 @@ import torch
 from tiny_models import seeded, tiny_model
 
 from ldebm_hf import build_tokenizer
-from ldebm_hf.model.consensus import consensus
-from ldebm_hf.model.dialogue_turns import MARKERS, context_of, role_of, without_marker
+from ldebm_hf.model.dialogue_turns import MARKERS
+from ldebm_hf.model.responding import consensus
 
 WORDS = ["where are you going today"]
 TURNS = ["Where are you", "going", "today you", "are going"]
@@ -83,11 +83,11 @@ def test_responses(tokenizer, markers):
     ("turns", "options", "message"),
     [
         ("where", {}, "turns must be a list of strings or messages, got 'where'"),
-        (["where", " "], {}, r"turns\[1\] must hold a word, got ' '"),
-        (["<usr>"], {}, r"turns\[0\] must hold a word"),
+        (["where", " "], {}, r"turns\[1\] must contain a word, got ' '"),
+        (["<usr>"], {}, r"turns\[0\] must contain a word"),
         ([3], {}, r"turns\[0\] must be a string, got 3"),
         ([{"role": "system", "content": "a"}], {}, r"turns\[0\] must have a role, 'user' or 'assistant'"),
-        (TURNS, {"class_labels": "angry"}, "class_labels must be of .* got 'angry'"),
+        (TURNS, {"class_labels": "angry"}, "class_labels must be in .* got 'angry'"),
         (TURNS, {"class_labels": "good", "one_per_symbol": True}, "takes neither class_labels nor num_samples"),
         (TURNS, {"role": "system"}, "role must be one of user, assistant"),
         (TURNS, {"role": "user"}, "role needs a model whose responses have speaker markers"),
@@ -105,14 +105,6 @@ def test_models_that_cannot_respond(tokenizer):
         model().train().respond(TURNS, tokenizer)
     with pytest.raises(ValueError, match="has no symbols"):
         model(preset="vae").respond(TURNS, tokenizer, one_per_symbol=True)
-
-
-def test_markers():
-    assert context_of(["a", "b"], 5) == ("<d>", "a", "b") and context_of(["a", "b"], 2) == ("a", "b")
-    assert without_marker("<usr> a b") == without_marker("<usr> <sys> a b") == "a b"
-    assert without_marker("a <usr>") == "a <usr>"
-    assert without_marker("<usr>\na b") == "a b" and without_marker(" <usr>\t<sys>  a\tb ") == "a\tb"
-    assert role_of("<sys>") == "assistant" and role_of("") is None and without_marker("<usr>") == ""
 
 
 def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, tokenizer):
@@ -153,9 +145,9 @@ def test_consensus_of_candidates(monkeypatch, tokenizer):
 
 
 @pytest.mark.parametrize("option", [{"num_return_sequences": 2}, {"return_dict_in_generate": True}])
-def test_one_plain_text_for_each_response(tokenizer, option):
+def test_one_text_for_each_response(tokenizer, option):
     name, value = next(iter(option.items()))
-    with pytest.raises(ValueError, match=f"respond writes one plain text for each row, got {name}={value}"):
+    with pytest.raises(ValueError, match=f"respond writes one text for each row, got {name}={value}"):
         model().respond(TURNS, tokenizer, one_per_symbol=True, **option)
 
 

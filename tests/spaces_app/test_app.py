@@ -47,7 +47,7 @@ def test_write(visitor):
     table, note = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert [row[1] for row in rows(table)] == ["food", "food", "drink", "drink"]
     hits = sum(row[1] == row[2] for row in rows(table))
-    assert note == f"The model reads back what was asked for in {hits} of 4 sentences."
+    assert note == f"The model reads the requested symbol in {hits} of 4 sentences."
     again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert again == table
 
@@ -87,10 +87,10 @@ def test_compare_priors(visitor):
 @pytest.mark.parametrize(
     ("arguments", "name", "said"),
     [
-        ((["food"], 2, 4, 0, 7, 0), "/write", "maximum|least probability"),
+        ((["food"], 2, 4, 0, 7, 0), "/write", "maximum|minimum probability"),
         (("",), "/read", "Please write something"),
         (("a" * 500,), "/read", "400 characters"),
-        (("we like bread", "", 2, 4, 0), "/complete", "Write <mask> for a missing word"),
+        (("we like bread", "", 2, 4, 0), "/complete", "Write <mask> for one missing word"),
         ((1e9, 0), "/decode_at", "x must be a number from"),
         (([], 2, 4, 0, 0, -3), "/write", "seed|minimum"),
         ((["weather"], 2, 4, 0, 0, 0), "/write", "weather"),
@@ -103,7 +103,7 @@ def test_bad_requests_get_a_sentence(visitor, arguments, name, said):
 
 
 def test_what_goes_wrong_inside_is_not_shown(space_on_path, caplog):
-    from tabs import MISFORTUNE, answering
+    from tabs import INTERNAL_ERROR, answering
 
     @answering
     def broken():
@@ -111,7 +111,7 @@ def test_what_goes_wrong_inside_is_not_shown(space_on_path, caplog):
 
     with pytest.raises(gradio.Error) as raised:
         broken()
-    assert raised.value.message == MISFORTUNE
+    assert raised.value.message == INTERNAL_ERROR
     assert "secret" in caplog.text
 
 

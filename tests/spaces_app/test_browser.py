@@ -69,7 +69,7 @@ def test_every_tab_answers_and_fits_the_screen(visit, screen):
     view = visit(screen)
     fits = "document.documentElement.scrollWidth <= window.innerWidth"
     press(view, "Write")
-    shown(view.get_by_text("The model reads back what was asked for in")).to_be_visible(timeout=LONG)
+    shown(view.get_by_text("The model reads the requested symbol in")).to_be_visible(timeout=LONG)
     assert view.evaluate(fits)
     open_tab(view, "Read a text")
     box(view, "Your text").fill("we sell zebras")
@@ -79,13 +79,13 @@ def test_every_tab_answers_and_fits_the_screen(visit, screen):
     open_tab(view, "Latent map")
     picture = view.locator("#map img").first
     picture.click(position={"x": 60, "y": 60})
-    shown(view.get_by_label("Written there")).to_have_value(re.compile(r"\[(food|drink)\]$"), timeout=LONG)
+    shown(view.get_by_label("Decoded text")).to_have_value(re.compile(r"\[(food|drink)\]$"), timeout=LONG)
     assert float(box(view, "x").input_value()) != 0
-    press(view, "Go from A to B")
+    press(view, "Interpolate")
     shown(view.get_by_text("100%", exact=True)).to_be_visible(timeout=LONG)
     assert view.evaluate(fits)
     open_tab(view, "Reverse diffusion")
-    press(view, "Diffuse")
+    press(view, "Sample latents")
     shown(view.get_by_text("6 (noise)")).to_be_visible(timeout=LONG)
     assert view.evaluate(fits)
     open_tab(view, "Complete")

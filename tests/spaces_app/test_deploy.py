@@ -79,10 +79,10 @@ def test_bad_folders(deploy, checkpoint, tmp_path):
     with pytest.raises(ValueError, match="output_dir must be new or empty"):
         deploy.assemble(tmp_path / "full")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="checkpoint must hold a model.safetensors"):
+    with pytest.raises(ValueError, match="checkpoint must contain a model.safetensors"):
         deploy.assemble(tmp_path / "space", str(tmp_path / "empty"))
     shutil.copytree(checkpoint, tmp_path / "priors")
-    with pytest.raises(ValueError, match="checkpoint must be called other than 'priors'"):
+    with pytest.raises(ValueError, match="checkpoint must not be called 'priors'"):
         deploy.assemble(tmp_path / "other", str(tmp_path / "priors"))
 
 

@@ -1,4 +1,4 @@
-"""An explorer of tiny models: what it answers, what it refuses and how, and that requests do not touch each other."""
+"""An explorer of tiny models: its answers, the errors for what it refuses, and that requests are independent."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.web.explorer import Explorer
-from ldebm_hf.web.explorer_requests import BadRequest, Limits
+from ldebm_hf.web.limits import BadRequest, Limits
 
 OBJECTS = ("red fruit", "bread")
 TEXTS = [f"{who} {does} {what}" for who in ("we", "you", "they") for does in ("like", "eat") for what in OBJECTS]
@@ -27,8 +27,8 @@ SIZES = {
 NAMES = {0: "food", 1: "LABEL_1", 2: "LABEL_2"}
 
 
-def explorer_of(preset="consistent", **settings) -> Explorer:
-    tokenizer = build_tokenizer(TEXTS)
+def explorer_of(preset="consistent", vocabulary=TEXTS, **settings) -> Explorer:
+    tokenizer = build_tokenizer(vocabulary)
     torch.manual_seed(1)
     labels = {"id2label": NAMES} if preset not in ("vae", "rnn_lm") else {}
     sizes = SIZES | {"vocab_size": len(tokenizer)} | labels | settings
@@ -51,14 +51,14 @@ def test_written_texts_are_those_of_generate(explorer):
     options = {"class_labels": [0] * 3, "guidance_scale": 2.0, "suppress_tokens": [explorer.model.config.unk_token_id]}
     ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(5))
     assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
-    assert {one.asked for one in written} == {"food"}
+    assert {one.requested for one in written} == {"food"}
     batch = explorer.tokenizer([written[0].text], return_tensors="pt")
     share, symbol = explorer.model.infer_symbols(**batch)[0].max(-1)
     assert written[0].read == explorer.names[int(symbol)]
     assert written[0].probability == pytest.approx(float(share), abs=1e-5)
 
 
-def test_what_the_model_reads_otherwise_is_written_again(explorer):
+def test_sentences_in_which_the_model_reads_another_symbol_are_resampled(explorer):
     options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.4}
     options |= {"suppress_tokens": [explorer.model.config.unk_token_id]}
     ids = explorer.model.generate(**options, generator=torch.Generator().manual_seed(0))
@@ -66,13 +66,13 @@ def test_what_the_model_reads_otherwise_is_written_again(explorer):
     written = explorer.write([name], 6, temperature=1.5, min_label_probability=0.4)
     assert [one.text for one in written] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert written != explorer.write([name], 6, temperature=1.5)
-    assert len(explorer.write([], 2, min_label_probability=0.9)) == 2, "nothing was asked for"
+    assert len(explorer.write([], 2, min_label_probability=0.9)) == 2, "no symbol is requested"
 
 
 def test_several_symbols_and_none(explorer):
     names = list(explorer.names.values())
-    assert [one.asked for one in explorer.write(names[:2], 2)] == [names[0]] * 2 + [names[1]] * 2
-    assert [one.asked for one in explorer.write([], 2, temperature=1.0)] == [None, None]
+    assert [one.requested for one in explorer.write(names[:2], 2)] == [names[0]] * 2 + [names[1]] * 2
+    assert [one.requested for one in explorer.write([], 2, temperature=1.0)] == [None, None]
 
 
 def test_seed_decides(explorer):
@@ -92,7 +92,7 @@ def test_reading_finds_the_text_itself_and_sums_to_one(explorer):
     assert found.notes == []
 
 
-def test_what_is_not_read_is_said(explorer):
+def test_notes_name_what_is_not_read(explorer):
     notes = explorer.read("we like quarks " + "bread " * 60).notes
     assert notes[0] == "The model does not know 1 of the 63 words: quarks."
     assert notes[1].startswith("Only the first 38 of the 63 words")
@@ -132,28 +132,66 @@ def test_completions_keep_what_is_there(explorer):
     assert all(one.words[0] == "we" and one.words[-1] == "bread" for one in found)
 
 
+def test_fewer_completions_than_asked_for_are_no_error(explorer):
+    texts = {one.text for one in explorer_of(vocabulary=["we eat"]).complete("we <mask>", num_completions=5)}
+    assert texts == {"we we", "we eat"}
+
+
+@pytest.fixture
+def encoded(explorer, monkeypatch) -> list[int]:
+    """The number of texts in each call of the encoder."""
+    sizes = []
+    forward = explorer.model.encoder.forward
+    monkeypatch.setattr(
+        explorer.model.encoder, "forward", lambda ids, *others: sizes.append(len(ids)) or forward(ids, *others)
+    )
+    return sizes
+
+
+def test_a_request_encodes_each_text_once(explorer, encoded, monkeypatch):
+    def calls(request_of):
+        encoded.clear()
+        request_of()
+        return list(encoded)
+
+    assert calls(lambda: explorer.write(["food"], 3)) == [3], "what was written"
+    assert calls(lambda: explorer.read("they eat bread")) == [1]
+    assert calls(lambda: explorer.decode_at(0, 0)) == [1], "what was decoded"
+    assert calls(lambda: explorer.interpolate(TEXTS[0], TEXTS[-1], 5)) == [2, 5], "both ends, then what was decoded"
+    assert calls(lambda: explorer.reverse_diffusion(["food"], 3)) == []
+    generated = []
+    generate = explorer.model.generate
+    monkeypatch.setattr(explorer.model, "generate", lambda **options: generated.append(0) or generate(**options))
+    written = calls(lambda: explorer.write([explorer.names[2]], 6, temperature=1.5, min_label_probability=0.4))
+    assert len(written) == len(generated) > 1 and written[0] == 6, "every attempt is read once"
+    assert sorted(written, reverse=True) == written
+    one, other = (calls(lambda number=number: explorer.complete("we <mask> bread", num_completions=number))
+                  for number in (1, 5))  # fmt: skip
+    assert len(one) == len(other) == 5, "the text, three drawn fillings of every chain, what is returned"
+
+
 @pytest.mark.parametrize(
     ("request_of", "said"),
     [
         (lambda e: e.write(["weather"]), "There is no symbol called weather. Symbols: food"),
-        (lambda e: e.write(["food"], 21), "number of sentences must be a whole number from 1 to 20, and not 21"),
-        (lambda e: e.write([], 2.5), "whole number from 1 to 20, and not 2.5"),
-        (lambda e: e.write([], None), "whole number from 1 to 20, and not empty"),
-        (lambda e: e.write(["food"], 2, min_label_probability=1.5), "least probability must be a number from 0 to 1"),
-        (lambda e: e.write([], 2, temperature=math.nan), "temperature must be a number from 0 to 2, and not nan"),
+        (lambda e: e.write(["food"], 21), "number of sentences must be a whole number from 1 to 20, but it is 21"),
+        (lambda e: e.write([], 2.5), "whole number from 1 to 20, but it is 2.5"),
+        (lambda e: e.write([], None), "whole number from 1 to 20, but it is empty"),
+        (lambda e: e.write(["food"], 2, min_label_probability=1.5), "minimum probability must be a number"),
+        (lambda e: e.write([], 2, temperature=math.nan), "temperature must be a number from 0 to 2, but it is nan"),
         (lambda e: e.write(["food"], 2, guidance_scale=99), "guidance must be a number from 0 to 20"),
         (lambda e: e.write([], 2, seed=-1), "seed must be a whole number from 0"),
         (lambda e: e.read("  "), "Please write something: the text is empty"),
         (lambda e: e.read(None), "Please write something"),
-        (lambda e: e.read("a" * 401), "may have 400 characters at most, and this one has 401"),
-        (lambda e: e.read("we <s> bread"), "must not hold <s>, which the model uses itself"),
+        (lambda e: e.read("a" * 401), "may have at most 400 characters, but it has 401"),
+        (lambda e: e.read("we <s> bread"), "must not contain <s>, which the model uses itself"),
         (lambda e: e.decode_at(1e6, 0), "x must be a number from"),
-        (lambda e: e.decode_at("here", 0), "x must be a number from .*, and not 'here'"),
+        (lambda e: e.decode_at("here", 0), "x must be a number from .*, but it is 'here'"),
         (lambda e: e.interpolate("we", "", 5), "the second text is empty"),
         (lambda e: e.interpolate("we", "you", 50), "number of steps must be a whole number from 3 to 12"),
-        (lambda e: e.complete("we like bread"), "Write <mask> for a missing word .* this text has none"),
-        (lambda e: e.complete("we " + "<mask> " * 9), "at most 8 in all; this text has 9"),
-        (lambda e: e.complete("bread " * 39 + "<mask>"), "may have 38 words at most"),
+        (lambda e: e.complete("we like bread"), "Write <mask> for one missing word .* this text has none"),
+        (lambda e: e.complete("we " + "<mask> " * 9), "at most 8 in total; this text has 9"),
+        (lambda e: e.complete("bread " * 39 + "<mask>"), "may have at most 38 words"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(explorer, request_of, said):
@@ -163,7 +201,7 @@ def test_bad_requests_are_refused_in_a_sentence(explorer, request_of, said):
 
 def test_too_many_symbols(explorer):
     strict = Explorer(explorer.model, explorer.tokenizer, TEXTS, limits=Limits(symbols=1))
-    with pytest.raises(BadRequest, match="choose 1 symbols at most; these are 2"):
+    with pytest.raises(BadRequest, match="choose at most 1 symbols; 2 are chosen"):
         strict.write(list(strict.names.values())[:2])
 
 
@@ -198,9 +236,9 @@ def test_prior_without_symbols_or_levels():
     assert not explorer.has_symbols and not explorer.has_levels
     assert explorer.read(TEXTS[0]).probabilities is None
     assert explorer.decode_at(0, 0).symbol is None
-    with pytest.raises(BadRequest, match="no symbols to ask for"):
+    with pytest.raises(BadRequest, match="no symbols to write for"):
         explorer.write(["food"])
-    with pytest.raises(BadRequest, match="sampled in one go"):
+    with pytest.raises(BadRequest, match="sampled in one step"):
         explorer.reverse_diffusion()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
-from ldebm_hf.web.explorer_requests import BadRequest
+from ldebm_hf.web.limits import BadRequest
 from ldebm_hf.web.map_drawing import draw_priors
 from ldebm_hf.web.prior_comparison import PriorComparison
 
@@ -34,7 +34,7 @@ def test_draws_are_the_models_own_and_scored(folder):
 
 def test_bad_requests_and_folders(folder, tmp_path):
     comparison = PriorComparison.from_folder(folder)
-    with pytest.raises(BadRequest, match="number of points must be a whole number from 100 to 3000, and not 99"):
+    with pytest.raises(BadRequest, match="number of points must be a whole number from 100 to 3000, but it is 99"):
         comparison.draw(99)
     with pytest.raises(BadRequest, match="seed must be"):
         comparison.draw(100, seed=-1)

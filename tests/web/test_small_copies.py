@@ -78,14 +78,14 @@ def test_earlier_copy_is_replaced_and_nothing_else_is(run, tmp_path):
     assert not (tmp_path / "copy" / "evaluation.json").exists(), "that was of other weights"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="contains something else"):
         write_small_copy(run, tmp_path / "mine")
 
 
 def test_refusals(run, tmp_path):
     with pytest.raises(ValueError, match="dtype must be bfloat16 or float16, got 'int8'"):
         write_small_copy(run, tmp_path / "copy", dtype="int8")
-    with pytest.raises(ValueError, match="folder must be another one"):
+    with pytest.raises(ValueError, match="folder must not be the run's own folder"):
         write_small_copy(run, run)
     with pytest.raises(ValueError, match="no config.json"):
         write_small_copy(tmp_path, tmp_path / "copy")

@@ -1,16 +1,16 @@
-"""What a visitor of a page may ask for, and what is said where that is exceeded."""
+"""What a visitor of the page may request, and the errors for requests that are refused."""
 
 from dataclasses import dataclass
 from numbers import Real
 
 
 class BadRequest(ValueError):
-    """What was asked for cannot be done; the message tells whoever asked, in a sentence."""
+    """A request that cannot be answered. The message is a sentence for the visitor."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one request may ask for."""
+    """The largest values that one request may ask for."""
 
     characters: int = 400
     sentences: int = 20
@@ -25,16 +25,16 @@ class Limits:
 
 
 def real_number(name: str, value: float, low: float, high: float) -> float:
-    """The value, which must be such a number, or else a [`BadRequest`] that says so."""
+    """The value as a float. Raises [`BadRequest`], naming it, if it is not a number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-        raise BadRequest(f"The {name} must be a number from {low:g} to {high:g}, and not {_shown(value)}.")
+        raise BadRequest(f"The {name} must be a number from {low:g} to {high:g}, but it is {_shown(value)}.")
     return float(value)
 
 
 def whole_number(name: str, value: int, low: int, high: int) -> int:
-    """The value, which must be such a number, or else a [`BadRequest`] that says so."""
+    """The value as an int. Raises [`BadRequest`], naming it, if it is not a whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high or value != int(value):
-        raise BadRequest(f"The {name} must be a whole number from {low} to {high}, and not {_shown(value)}.")
+        raise BadRequest(f"The {name} must be a whole number from {low} to {high}, but it is {_shown(value)}.")
     return int(value)
 
 

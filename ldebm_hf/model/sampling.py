@@ -1,0 +1,115 @@
+"""Latents drawn from the prior of a model, and how arguments with one entry per sample are matched to the samples."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers.utils import logging
+
+from .outputs import LatentTrajectory
+
+
+@torch.no_grad()
+def sample_latents(
+    model,
+    num_samples: int | None = None,
+    *,
+    class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
+    guidance_scale: float | None = None,
+    num_langevin_steps: int | None = None,
+    generator: torch.Generator | None = None,
+    return_trajectory: bool = False,
+    batch_size: int | None = None,
+    show_progress: bool = False,
+    context_input_ids: torch.Tensor | None = None,
+    context_attention_mask: torch.Tensor | None = None,
+) -> torch.Tensor | LatentTrajectory:
+    """
+    Draw latents from the prior; the diffusion prior samples by reverse diffusion (Algorithm 2 of the paper).
+
+    Args:
+        num_samples (`int`, *optional*): Number of latents. Defaults to the number of `class_labels` or of contexts if
+            more than one is given, else to 1.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol of each sample, by id or name; a single
+            symbol is used for all samples.
+        guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol, 1 samples the model's joint
+            density, and larger values follow the symbol more strictly. Defaults to `config.label_guidance`, or to
+            1/τ_t if that is `None`.
+        num_langevin_steps (`int`, *optional*): Langevin steps per level; defaults to `config.langevin_steps`.
+        generator (`torch.Generator`, *optional*): Source of all noise.
+        return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
+        batch_size (`int`, *optional*): Draw at most this many latents at a time, to bound the memory that sampling
+            takes; defaults to all at once. With another batch size the same seed gives other samples.
+        show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
+        context_input_ids, context_attention_mask (*optional*): For a model with contexts, the turns before each
+            sample, as in [`forward`]; a single context is used for all samples.
+
+    Returns:
+        `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`].
+
+    Raises:
+        ValueError: If a symbol is unknown, the prior has no symbols, or the number of symbols or contexts is neither 1
+            nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale` or `num_langevin_steps` with
+            another prior than `"diffusion"`; and for `num_samples` or `batch_size` below 1.
+    """
+    steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+    for name, value in steering.items():
+        if value is not None and name not in model.prior.sampling_options:
+            prior = model.config.prior
+            raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
+    steering = {name: value for name, value in steering.items() if name in model.prior.sampling_options}
+    symbols = None if class_labels is None else model.symbol_ids(class_labels)
+    context = context_vectors(model, context_input_ids, context_attention_mask)
+    num_samples, rows = rows_of_samples(num_samples, class_labels=symbols, context_input_ids=context)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if symbols is None and guidance_scale is not None:
+        raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
+    conditions = {}
+    if symbols is not None:
+        conditions["symbols"] = rows["class_labels"]
+    if context is not None:
+        conditions["context"] = rows["context_input_ids"]
+    batches = []
+    with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
+        for indices in torch.arange(num_samples, device=model.device).split(batch_size or num_samples):
+            batch = {name: values[indices] for name, values in conditions.items()}
+            trajectory = model.prior.sample(len(indices), **batch, **steering, generator=generator)
+            # The copy of the last state lets the memory of the other levels go.
+            batches.append(trajectory if return_trajectory else trajectory[-1].clone())
+            bar.update(len(indices))
+    samples = torch.cat(batches, dim=-2)
+    return LatentTrajectory(latents=samples[-1], trajectory=samples) if return_trajectory else samples
+
+
+def context_vectors(
+    model, context_input_ids: torch.Tensor | None, context_attention_mask: torch.Tensor | None
+) -> torch.Tensor | None:
+    """The contexts of dialogues as vectors, `(n, context_size)`; `None` for a model without contexts."""
+    given = (context_input_ids, context_attention_mask)
+    ids, mask = (None if tensor is None else torch.as_tensor(tensor, device=model.device) for tensor in given)
+    return model.modality.context(context_input_ids=ids, context_attention_mask=mask)
+
+
+def rows_of_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
+    """
+    Expand arguments that have one row in all, or one row per sample, to one row per sample.
+
+    Args:
+        num_samples (`int`, *optional*): Number of samples; defaults to the largest number of rows, or 1.
+        given (`torch.Tensor`): Arguments by name, for error messages; those that are `None` are left out.
+
+    Returns:
+        `tuple[int, dict[str, torch.Tensor]]`: the number of samples, and each argument with that many rows.
+
+    Raises:
+        ValueError: If the number of samples is below 1, or an argument has neither 1 nor `num_samples` rows.
+    """
+    given = {name: torch.as_tensor(rows) for name, rows in given.items() if rows is not None}
+    if num_samples is None:
+        num_samples = max(map(len, given.values()), default=1)
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
+    for name, rows in given.items():
+        if len(rows) not in (1, num_samples):
+            raise ValueError(f"{name} must be one, or one for each of {num_samples} samples, got {len(rows)}")
+    return num_samples, {name: rows.expand(num_samples, *rows.shape[1:]) for name, rows in given.items()}
