@@ -50,5 +50,5 @@ def test_order_padding_and_unknown_words_do_not_count(texts):
 
 
 def test_too_little_to_analyse_is_refused():
-    with pytest.raises(ValueError, match="2 texts of 2 words"):
+    with pytest.raises(ValueError, match="2 texts with 2 words"):
         LatentSemantics([[0, 10, 1], [0, 11, 1]], SPECIAL)

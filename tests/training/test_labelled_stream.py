@@ -45,8 +45,8 @@ def test_every_labelled_example_is_as_likely():
 
 def test_labels_count_in_one_stream_alone():
     symbols = np.array([7, 2, 8, 0, 1, 9, 1])
-    assert stream().others(LABELS, symbols).tolist() == [7, -100, 8, -100, -100, 9, -100]
-    assert stream(0).others(LABELS, symbols) is symbols
+    assert stream().symbols_of_other_batches(LABELS, symbols).tolist() == [7, -100, 8, -100, -100, 9, -100]
+    assert stream(0).symbols_of_other_batches(LABELS, symbols) is symbols
     assert list(stream(0).batches(None, 0, 5)) == []
 
 
@@ -54,7 +54,7 @@ def test_no_stream_without_labels():
     none = stream(labels=np.full(4, -100))
     assert list(none.batches(None, 0, 5)) == []
     symbols = np.array([2, 0, 1, 1])
-    assert none.others(np.full(4, -100), symbols) is symbols
+    assert none.symbols_of_other_batches(np.full(4, -100), symbols) is symbols
 
 
 def test_what_is_refused(tmp_path):

@@ -69,7 +69,7 @@ def test_loss_terms_are_those_of_the_output_that_mean_something(tmp_path, prior,
 @pytest.mark.parametrize("prior", ["gaussian", "none"])
 @pytest.mark.parametrize("labels", ["some", "no"])
 def test_without_symbols_nothing_is_clustered_and_labels_change_nothing(tmp_path, monkeypatch, prior, labels):
-    monkeypatch.setattr("ldebm_hf.training.loop.fit_clusters", lambda *_: pytest.fail("clustered"))
+    monkeypatch.setattr("ldebm_hf.training.symbols.fit_clusters", lambda *_: pytest.fail("clustered"))
     trainer = tiny_trainer(tmp_path / labels, tiny_corpus(labels=labels), {"prior": prior})
     values = trainer.train()
     plain = tiny_trainer(tmp_path / "all", tiny_corpus(), {"prior": prior})
