@@ -30,7 +30,6 @@ from ldebm_hf.experiments.experiments import (
     Changes,
     Scores,
     StudyRun,
-    TimedTrainer,
     finish_here,
     finish_in_processes,
     finished,
@@ -47,7 +46,7 @@ from ldebm_hf.reports.plots import plot_densities, plot_evolution, plot_symbols
 from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
 from ldebm_hf.scores.points import NUM_STDS
-from ldebm_hf.training import Settings, assemble
+from ldebm_hf.training import Settings, Trainer, assemble
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -110,8 +109,8 @@ NUM_SAMPLES = 10_000
 NUM_COVERAGE_SAMPLES = 2000
 
 
-class StudyTrainer(TimedTrainer):
-    """A timed trainer that also logs how many modes are covered: lines of `metrics.jsonl` with the split `study`."""
+class StudyTrainer(Trainer):
+    """A trainer that also logs how many modes are covered: lines of `metrics.jsonl` with the split `study`."""
 
     def _validate(self) -> dict[str, float]:
         values = super()._validate()

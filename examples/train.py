@@ -16,9 +16,8 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.experiments.experiments import TimedTrainer
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
-from ldebm_hf.training import DivergenceError, LostProcessError, assemble, load_settings
+from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
 
 NEXT = {
     "text": ("generate.py", " --num_samples 5"),
@@ -38,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     config = model.config
 
     # 3. Train, or go on where an interrupted run stopped.
-    trainer = TimedTrainer(model, tokenizer, corpus, settings)
+    trainer = Trainer(model, tokenizer, corpus, settings)
     unit = corpus.validation.unit
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:

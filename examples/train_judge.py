@@ -78,9 +78,9 @@ def main(arguments: list[str] | None = None) -> None:
     for note in corpus.notes:
         print(f"note: {note}")
     tokenizer = data.build_tokenizer(corpus)
-    train = TokenizedSplit.of(corpus.train, tokenizer, options.max_length)
+    train = TokenizedSplit.from_split(corpus.train, tokenizer, options.max_length)
     held_out = split_in_halves(corpus.validation)
-    selection = TokenizedSplit.of(held_out["selection half"], tokenizer, options.max_length)
+    selection = TokenizedSplit.from_split(held_out["selection half"], tokenizer, options.max_length)
 
     # 2. An untrained judge, or the checkpoint at which the same training was interrupted.
     request = {name: value for name, value in vars(options).items() if name not in OF_THE_RUN}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..pseudo_labels.latent_semantics import main_directions
+from ..pseudo_labels.latent_semantics import latent_semantic_projection
 
 WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
 """A question mark says much about a sentence, and scikit-learn's default drops it."""
@@ -137,7 +137,7 @@ def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, 
             f"num_components must be at least 1 and less than the {train_vectors.shape[0]} training texts and their "
             f"{train_vectors.shape[1]} different words, got {num_components}"
         )
-    project = main_directions(train_vectors.shape, num_components, seed)
+    project = latent_semantic_projection(train_vectors.shape, num_components, seed)
     return project.fit_transform(train_vectors), project.transform(vectors)
 
 

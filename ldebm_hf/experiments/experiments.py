@@ -20,8 +20,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from ..files.atomic import write_text
-from ..reports.run_record import read_metrics
-from ..training import DivergenceError, Settings, Trainer
+from ..training import DivergenceError, Settings
 
 Changes = dict[str, dict[str, Any]]
 """`{section: {setting: value}}`"""
@@ -121,46 +120,6 @@ class StudyRun:
             content = {"scores": scores, "settings": self.key, "scored_with": self.scored_with}
             write_text(self.folder / SCORES_FILE, json.dumps(content, indent=1))
         return scores
-
-
-class TimedTrainer(Trainer):
-    """A trainer that knows how long training has taken, interruptions left out.
-
-    Lines of `metrics.jsonl` with the split `clock` say so: seconds of the CPU and of the wall until a checkpoint.
-    """
-
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
-        self.seconds = np.zeros(2)
-        self.started: np.ndarray | None = None
-
-    @property
-    def times(self) -> Scores:
-        """`cpu_seconds` and `wall_seconds` of training until now."""
-        return dict(zip(("cpu_seconds", "wall_seconds"), self.seconds.tolist(), strict=True))
-
-    def _start(self) -> None:
-        super()._start()
-        clocks = read_metrics(self.folder.path, "clock")
-        if clocks:
-            self.seconds = np.array([clocks[-1]["values"][name] for name in self.times])
-
-    def _train_epoch(self) -> None:
-        self.started = now()
-        super()._train_epoch()
-        self.seconds, self.started = self.seconds + now() - self.started, None
-
-    def _save_checkpoint(self) -> None:
-        cpu, wall = self.seconds + (0 if self.started is None else now() - self.started)
-        values = {"cpu_seconds": float(cpu), "wall_seconds": float(wall)}
-        # Before the checkpoint: where that is not written, a resumed run drops the line.
-        self.metrics.write(self.progress.step, self.progress.step / self.steps_per_epoch, "clock", values)
-        super()._save_checkpoint()
-
-
-def now() -> np.ndarray:
-    """Seconds of this process's CPU time and of the wall's."""
-    return np.array([time.process_time(), time.perf_counter()])
 
 
 def finish_here(runs: Sequence[StudyRun], train_and_score: Callable[[StudyRun], Scores], title: str) -> dict:

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus
 from ..files.resumable import model_digest
-from ..files.writing import SET_HERE, write_samples
+from ..files.writing import NOT_ALLOWED, write_samples
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.run_record import LIKELIHOOD, scores_file
 from ..scores.control import as_known, text_scores
@@ -61,7 +61,7 @@ class GenerationSettings:
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be at least 2, got {self.num_samples}")
         for way, options in self.ways.items():
-            refused = (SET_HERE | {"num_samples", "class_labels"}) & options.keys()
+            refused = (NOT_ALLOWED | {"num_samples", "class_labels"}) & options.keys()
             if refused or options.get("latents", TRAINING_TEXTS) != TRAINING_TEXTS:
                 allowed = f"options of generate and latents: {TRAINING_TEXTS}"
                 raise ValueError(f"ways must have {allowed}, got {options} for {way!r}")

@@ -21,8 +21,8 @@ from ..scores.judging import load_judge
 from ..scores.reading import agreement_scores
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
-from ..training import assemble
-from .experiments import Scores, StudyRun, TimedTrainer
+from ..training import Trainer, assemble
+from .experiments import Scores, StudyRun
 from .few_label_experiment import (
     GIVEN_VECTORS,
     for_selection,
@@ -135,7 +135,7 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
     scored = None
     if plan.measure == "classification":  # models are selected on texts that are not scored
         corpus, scored = for_selection(corpus, options.split)
-    trainer = TimedTrainer(model, tokenizer, corpus, run.settings)
+    trainer = Trainer(model, tokenizer, corpus, run.settings)
     trainer.train()
     if run.model == LANGUAGE_MODEL:
         return trainer.times

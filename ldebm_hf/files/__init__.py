@@ -1,1 +1,1 @@
-"""Files that survive a kill: written under a temporary name and renamed, or resumed where they end."""
+"""Writing files that survive a kill: complete or not there, or continued where an earlier process stopped."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whenever the process may be killed."""
+"""Writing files and folders so that they are complete or not there, even if the process is killed."""
 
 import os
 import shutil
@@ -7,7 +7,14 @@ from pathlib import Path
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Make a file by calling `write` with the name of a temporary one beside it; on an error the old one stays."""
+    """Write a file by calling `write` with a temporary file beside it, which then takes its place.
+
+    If `write` fails, the old file stays.
+
+    Args:
+        path (`Path`): The file to write.
+        write (`Callable`): Writes the contents to the path that it is given.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write(temporary)
@@ -18,20 +25,24 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) by way of a temporary one beside it."""
+    """Write a text file in UTF-8, as [`write_file`] does."""
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file by way of a temporary one beside the target."""
+    """Copy a file, as [`write_file`] writes one."""
     write_file(target, lambda temporary: shutil.copyfile(source, temporary))
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Replace `folder` by what `write` puts into an empty one; on an error the old one stays.
+    """Replace a folder by a new one that `write` fills. If `write` fails, the old folder stays.
 
-    Two renames make the exchange, so a kill between them leaves only the old folder under another name:
-    `restore_folder` puts it back.
+    The exchange takes two renames. If the process is killed between them, only the old folder is left, under another
+    name, and [`restore_folder`] puts it back.
+
+    Args:
+        folder (`Path`): The folder to replace; it need not exist.
+        write (`Callable`): Writes files into the empty folder that it is given.
     """
     new, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(new, ignore_errors=True)
@@ -48,7 +59,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def restore_folder(folder: Path) -> None:
-    """Undo a `replace_folder` that was cut short."""
+    """Undo a [`replace_folder`] that was interrupted."""
     old = folder.with_name(f".{folder.name}.old")
     if old.exists() and not folder.exists():
         os.replace(old, folder)

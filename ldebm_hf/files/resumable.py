@@ -1,8 +1,8 @@
-"""A file that is made chunk by chunk: resumable after a kill at any moment, and there only when it is whole.
+"""A file that is written in chunks: it can be continued after a kill at any moment, and appears when it is complete.
 
-While it is under way, the folder `.NAME.parts` beside the file holds `request.json`, which says what was asked for,
-and one part per finished chunk, each renamed into place when it is whole. A chunk's noise comes from the seed and the
-chunk's number alone, so it does not matter which run makes it.
+Until then, the folder `.NAME.parts` beside the file holds `request.json`, which says what was asked for, and one file
+for each finished chunk. The random numbers of a chunk depend only on the seed and the number of the chunk, so it does
+not matter which run makes it.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from .atomic import flush, write_text
 
 class ResumableFile:
     """
-    The parts of a file, from the request's first chunk to the finished file.
+    A file that is written chunk by chunk. `file[chunk]` is the path of the file of one chunk.
 
     Args:
         path (`Path`): The file.
-        num_chunks (`int`): How many parts it is made of.
-        suffix (`str`, *optional*, defaults to `".jsonl"`): Of the parts.
+        num_chunks (`int`): Number of chunks.
+        suffix (`str`, *optional*, defaults to `".jsonl"`): Suffix of the files of the chunks.
     """
 
     def __init__(self, path: Path, num_chunks: int, suffix: str = ".jsonl"):
@@ -40,16 +40,21 @@ class ResumableFile:
 
     @property
     def missing(self) -> list[int]:
-        """Chunks that are not finished."""
+        """The numbers of the chunks that are not finished."""
         return [chunk for chunk in range(self.num_chunks) if not self[chunk].exists()]
 
     def begin(self, request: dict[str, Any], overwrite: bool = False) -> None:
         """
-        Make the folder, or find it as an earlier run of the same request left it.
+        Make the folder for the chunks, or continue with the folder that the same request has left.
+
+        Args:
+            request (`dict`): Everything that the contents of the file depend on, as values that JSON can hold.
+            overwrite (`bool`, *optional*, defaults to `False`): Replace an existing file, and discard the chunks of a
+                different request.
 
         Raises:
-            ValueError: If a different request with a finished chunk is under way there, and not to be overwritten.
-            FileExistsError: If the file exists and is not to be overwritten.
+            ValueError: There are finished chunks of a different request, and `overwrite` is false.
+            FileExistsError: The file exists, and `overwrite` is false.
         """
         if self.request.exists():
             earlier = json.loads(self.request.read_text(encoding="utf-8"))
@@ -59,33 +64,37 @@ class ResumableFile:
             if not overwrite and any(self.folder.glob(f"part-*{self.suffix}")):
                 raise ValueError(
                     f"{self.folder} holds a different request that is not finished: {'; '.join(changes)}. The earlier "
-                    "request goes on with it, overwriting discards it, another file leaves it alone"
+                    "request continues it, overwriting discards it, and writing to another file keeps it"
                 )
-        shutil.rmtree(self.folder, ignore_errors=True)  # of another request, or what `finish` did not get to remove
+        shutil.rmtree(self.folder, ignore_errors=True)  # of another request, or left by an interrupted `finish`
         if self.path.exists() and not overwrite:
             raise FileExistsError(f"{self.path} exists already: overwrite it, or choose another file")
         self.folder.mkdir(parents=True)
         write_text(self.request, json.dumps(request, ensure_ascii=False, indent=1))
 
     def add(self, chunk: int, text: str) -> None:
-        """Write a chunk's part."""
+        """Write the text of a finished chunk."""
         self.attempt(lambda: write_text(self[chunk], text))
 
     def finish(self, join: Callable[[], Path]) -> None:
-        """Make the file of what `join` makes of the parts, a file in their folder, and remove them."""
+        """Put the finished file into place and remove the chunks.
+
+        Args:
+            join (`Callable`): Joins the chunks to a file in their folder and returns its path.
+        """
         self.attempt(lambda: self._put_in_place(join()))
-        self.request.unlink()  # first of all, so that a kill leaves no request with holes
+        self.request.unlink()  # before the chunks, so that a kill leaves no request without some of them
         shutil.rmtree(self.folder)
 
     def attempt(self, write: Callable[[], None]) -> None:
-        """Call `write`, and say of an OSError what is finished."""
+        """Call `write`. If it raises an OSError, add to its message what is finished."""
         try:
             write()
         except OSError as error:
             finished = self.num_chunks - len(self.missing)
             raise OSError(
                 f"{self.path} could not be written: {error.strerror}. {finished} of {self.num_chunks} chunks are "
-                f"finished and stay in {self.folder}; the same request goes on from there"
+                f"finished and stay in {self.folder}; the same request continues from there"
             ) from error
 
     def _put_in_place(self, joined: Path) -> None:
@@ -95,13 +104,13 @@ class ResumableFile:
 
 
 def chunk_generator(seed: int, chunk: int) -> torch.Generator:
-    """A CPU generator of the numbers that belong to a seed and a chunk, both at least 0."""
+    """A random generator on the CPU for one chunk. `seed` and `chunk` must be at least 0."""
     (state,) = np.random.SeedSequence([seed, chunk]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state))
 
 
 def model_digest(model: PreTrainedModel) -> str:
-    """A digest of all that is saved with a model and decides what it computes."""
+    """A digest of the configuration, generation settings and weights of a model."""
     settings = [config.to_diff_dict() for config in (model.config, model.generation_config)]
     for values in settings:
         values.pop("transformers_version", None)
@@ -113,7 +122,7 @@ def model_digest(model: PreTrainedModel) -> str:
 
 
 def differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """One phrase for each name that does not have the same value in both."""
+    """A phrase for each name that has different values in two requests."""
     names = [*earlier, *(name for name in now if name not in earlier)]
     return [
         f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"

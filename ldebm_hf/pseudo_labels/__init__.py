@@ -1,1 +1,1 @@
-"""Where a symbol comes from when a text has no label: clustering of latents or words, naive Bayes."""
+"""Symbols for texts without a label: clusters of latents or words, and naive Bayes."""

@@ -1,8 +1,10 @@
-"""Geometric clustering: pseudo-labels from where a text's features lie, its posterior mean for one. The only file that
-imports faiss."""
+"""Geometric clustering: symbols for texts without a label, from where their features lie.
+
+The features are posterior means or vectors of words. This is the only file that imports faiss.
+"""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,56 +15,75 @@ SOURCES = {
     "words": "by clustering of words",
     "word_classes": "by naive Bayes over words",
 }
-"""How symbols are found that are no labels, by `ClusteringSettings.features`."""
-OF_K_MEANS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
+"""How examples without a label get their symbol, by `ClusteringSettings.features`."""
+K_MEANS_SETTINGS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
+
+
+def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
+    """A field with what `--help` shows of it and, for numbers, its limit `at_least`."""
+    return field(default=default, metadata={"help": help, "heading": heading, **limits})
 
 
 @dataclass
 class ClusteringSettings:
-    """How unlabelled texts get the symbol that the classifier is trained towards."""
+    """How examples without a label get the symbol that the classifier is trained to predict."""
 
-    enabled: bool | None = field(
-        default=None,
-        metadata={"help": 'false: "w/o GC"; none: for the diffusion prior, or word_classes'},
+    enabled: bool | None = _setting(
+        None,
+        "Give a symbol to examples without a label. Default: for the diffusion prior with several noise levels and, "
+        'with features "word_classes", for every prior that has symbols.',
+        heading="Symbols of examples without a label",
     )
-    features: Literal["whitened", "mean", "words", "word_classes"] = field(
-        default="mean",
-        metadata={"help": '"mean", "whitened" (published), "words": LSA, "word_classes": Bayes'},
+    features: Literal["whitened", "mean", "words", "word_classes"] = _setting(
+        "mean",
+        'What is clustered: "mean", the posterior means; "whitened", their whitened principal components (published); '
+        '"words", latent semantic analysis of the texts. "word_classes": no clusters but the classes of naive Bayes, '
+        "for texts of which some have a label.",
     )
-    num_components: int = field(
-        default=3,
-        metadata={"help": 'principal components kept by "whitened" (3 for text, 2 for points)', "at_least": 1},
+    balanced_resampling: bool = _setting(
+        True, "In epochs that use clusters, draw equally many examples of every symbol."
     )
-    normalize: bool = field(
-        default=False, metadata={"help": "scale every feature vector to unit length (published for text)"}
+    num_components: int = _setting(
+        3,
+        'Number of principal components that "whitened" keeps (published: 3 for texts, 2 for points).',
+        heading="K-means",
+        at_least=1,
     )
-    num_iterations: int = field(default=20, metadata={"help": "iterations of K-means", "at_least": 1})
-    initialization: Literal["random", "previous"] = field(
-        default="random",
-        metadata={"help": 'where K-means starts: from "random" texts or the "previous" clusters'},
+    normalize: bool = _setting(False, "Scale every feature vector to unit length (published for texts).")
+    num_iterations: int = _setting(20, "Number of iterations of K-means.", at_least=1)
+    initialization: Literal["random", "previous"] = _setting(
+        "random", 'Where K-means starts: at "random" examples, or at the "previous" epoch\'s clusters.'
     )
-    match_previous: bool = field(
-        default=True, metadata={"help": "number the clusters so that most texts keep last epoch's symbol"}
+    match_previous: bool = _setting(
+        True, "Number the clusters so that most examples keep the symbol of the previous epoch."
     )
-    seed: int = field(default=2021, metadata={"help": "seed of K-means, the same in every epoch", "at_least": 0})
-    balanced_resampling: bool = field(
-        default=True, metadata={"help": "draw equally many texts of every symbol in epochs that use clusters"}
-    )
-    gpu: bool = field(
-        default=False, metadata={"help": "run K-means on the GPUs (faiss-gpu); 3-d features are quick on a CPU"}
-    )
+    seed: int = _setting(2021, "Seed of K-means, the same in every epoch.", at_least=0)
+    gpu: bool = _setting(False, "Run K-means on all GPUs, which needs faiss-gpu. Small features are fast on a CPU.")
+
+    def validate(self) -> None:
+        """Raise a ValueError for settings of K-means where naive Bayes takes its place."""
+        if self.features != "word_classes":
+            return
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in K_MEANS_SETTINGS and value != item.default:
+                raise ValueError(
+                    f"clustering.{item.name}={value} is a setting of K-means and cannot be used with "
+                    "features=word_classes"
+                )
 
 
 @dataclass
 class Clusters:
-    """K-means centroids in a space of features of posterior means, or of vectors of another origin.
+    """The centroids of K-means, and the features in whose space they lie.
 
-    Features are `means @ projection.T + offset`, scaled to unit length if `normalize`.
+    The features of vectors (posterior means, or vectors of words) are `vectors @ projection.T + offset`, scaled to
+    unit length if `normalize` is true.
 
     Args:
         projection (`np.ndarray` of shape `(num_features, size)`), offset (`np.ndarray` of shape
             `(num_features,)`), centroids (`np.ndarray` of shape `(num_symbols, num_features)`): float32.
-        normalize (`bool`): whether features lie on the unit sphere.
+        normalize (`bool`): whether features are scaled to unit length.
     """
 
     projection: np.ndarray
@@ -78,16 +99,17 @@ class Clusters:
         settings: ClusteringSettings,
         previous: np.ndarray | None = None,
     ) -> "Clusters":
-        """K-means, after PCA-whitening and projection to the unit sphere if the settings say so.
+        """Run K-means, after whitening and scaling to unit length if the settings say so.
 
         Args:
-            means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, finite; always in the same
-                order, because K-means picks its initial centroids by index.
-            num_symbols (`int`): K, at most n.
-            previous (`np.ndarray` of shape `(n,)`, *optional*): the texts' clusters of the last epoch. With
-                `initialization="previous"` cluster k starts where the texts of last epoch's cluster k lie now (last
-                epoch's centroids would mean nothing in this epoch's whitened space), and one that was empty at the
-                text farthest from all others.
+            means (`np.ndarray` of shape `(n, size)`): posterior means or vectors of words, finite. Their order must be
+                the same in every epoch, because K-means picks its initial centroids by index.
+            num_symbols (`int`): Number K of clusters, at most n.
+            settings (`ClusteringSettings`): see there.
+            previous (`np.ndarray` of shape `(n,)`, *optional*): the cluster of each text in the previous epoch. With
+                `initialization="previous"` cluster k starts at the mean of the features that the texts of the previous
+                cluster k have now (the previous centroids would mean nothing in this epoch's whitened space). A
+                cluster that was empty starts at the text farthest from all others.
 
         Raises:
             ValueError: non-finite means, fewer texts than symbols, or more components than dimensions.
@@ -96,9 +118,9 @@ class Clusters:
         means = np.ascontiguousarray(means, dtype=np.float32)
         num_texts, size = means.shape
         if not np.isfinite(means).all():
-            raise ValueError("features to cluster must be finite")
+            raise ValueError("the features to cluster must be finite")
         if num_texts < num_symbols:
-            raise ValueError(f"cannot make num_symbols={num_symbols} clusters of {num_texts} texts")
+            raise ValueError(f"cannot divide {num_texts} texts into num_symbols={num_symbols} clusters")
         check_clustering(settings, size)
         projection, offset = np.eye(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
         if settings.features == "whitened":
@@ -107,7 +129,7 @@ class Clusters:
         features = clusters.features(means)
         start = None
         if previous is not None and settings.initialization == "previous":
-            start = _centroids_of(previous, features, num_symbols)
+            start = _mean_features(previous, features, num_symbols)
         kmeans = _import_faiss().Kmeans(
             len(offset),
             num_symbols,
@@ -124,16 +146,20 @@ class Clusters:
 
     @classmethod
     def corners(cls, num_symbols: int) -> "Clusters":
-        """The clusters of probabilities `(n, num_symbols)` by their largest one, whose corner is the nearest."""
+        """Clusters that assign class probabilities `(n, num_symbols)` to the likeliest class.
+
+        The centroids are the corners of the probability simplex: the nearest one is that of the largest probability.
+        """
         corners = np.eye(num_symbols, dtype=np.float32)
         return cls(corners, np.zeros(num_symbols, dtype=np.float32), corners, normalize=False)
 
     def state_dict(self) -> dict[str, torch.Tensor | bool]:
-        """Everything a checkpoint needs."""
+        """The fields as a checkpoint keeps them, arrays as tensors."""
         return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
 
     @classmethod
     def from_state_dict(cls, state: dict[str, torch.Tensor | bool]) -> "Clusters":
+        """The clusters whose [`state_dict`] this is."""
         return cls(**{k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state.items()})
 
     def features(self, means: np.ndarray) -> np.ndarray:
@@ -149,7 +175,7 @@ class Clusters:
         return torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).numpy()
 
     def renamed(self, names: np.ndarray) -> "Clusters":
-        """The same clusters with `names[k]` as the id of cluster k; `names` is a permutation."""
+        """The same clusters, with `names[k]` as the new id of cluster k; `names` is a permutation."""
         centroids = np.empty_like(self.centroids)
         centroids[names] = self.centroids
         return replace(self, centroids=centroids)
@@ -163,41 +189,35 @@ def _whitening(means: np.ndarray, num_components: int) -> tuple[np.ndarray, np.n
     pca.train(means)
     components = faiss.vector_to_array(pca.A).reshape(num_components, size)
     variances = faiss.vector_to_array(pca.eigenvalues)[:num_components]
-    # Collapsed posterior means have no variance to divide by, and rounding makes it negative.
+    # The variance of collapsed posterior means is zero, or by rounding slightly negative.
     scale = 1 / np.sqrt(variances.clip(min=0) + 1e-12).astype(np.float32)
     return components * scale[:, None], faiss.vector_to_array(pca.b) * scale
 
 
-def _centroids_of(assignments: np.ndarray, features: np.ndarray, num_symbols: int) -> np.ndarray:
-    """The mean feature of every cluster, `(num_symbols, num_features)`; of an empty one the text farthest from all."""
+def _mean_features(assignments: np.ndarray, features: np.ndarray, num_symbols: int) -> np.ndarray:
+    """The mean feature vector of every cluster, `(num_symbols, num_features)`.
+
+    For an empty cluster it is the text that is farthest from all other means.
+    """
     sizes = np.bincount(assignments, minlength=num_symbols)
     sums = np.stack([np.bincount(assignments, column, num_symbols) for column in features.T], axis=1)
     centroids = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
-    there = sizes > 0
-    for symbol in np.flatnonzero(~there):
-        distances, _ = _import_faiss().knn(features, centroids[there], 1)
-        centroids[symbol], there[symbol] = features[distances.argmax()], True
+    is_placed = sizes > 0
+    for symbol in np.flatnonzero(~is_placed):
+        distances, _ = _import_faiss().knn(features, centroids[is_placed], 1)
+        centroids[symbol] = features[distances.argmax()]
+        is_placed[symbol] = True
     return centroids
 
 
-def refuse_settings_of_k_means(settings: ClusteringSettings) -> None:
-    """Refuse, with a ValueError, what would have no effect on word classes."""
-    for setting in fields(settings):
-        value = getattr(settings, setting.name)
-        if setting.name in OF_K_MEANS and value != setting.default:
-            raise ValueError(
-                f"clustering.{setting.name}={value} is of K-means and cannot be used with features=word_classes"
-            )
-
-
 def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
-    """Refuse what `Clusters.fit` would fail on, before any text is encoded for it.
+    """Find out whether `Clusters.fit` can run before any text is encoded for it.
 
     Raises:
-        ValueError: whitened features of more components than a latent vector has, or a GPU that faiss does not see.
+        ValueError: more whitened components than a latent vector has dimensions, or no GPU that faiss can see.
         ImportError: faiss is not installed.
     """
-    if settings.features == "word_classes":  # which no K-means follows
+    if settings.features == "word_classes":  # without K-means
         return
     if settings.features == "whitened" and settings.num_components > latent_size:
         raise ValueError(
@@ -209,7 +229,7 @@ def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
 
 
 def matching_names(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:
-    """The renaming of clusters that agrees with as many known labels as one renaming can (Hungarian matching).
+    """New ids for the clusters, such that as many texts as possible have their label as cluster (Hungarian method).
 
     Args:
         assignments (`np.ndarray` of shape `(n,)`): cluster ids in 0..num_symbols-1.
@@ -217,38 +237,42 @@ def matching_names(assignments: np.ndarray, labels: np.ndarray, num_symbols: int
             negative where unknown.
 
     Returns:
-        `np.ndarray` of shape `(num_symbols,)`: a permutation, the new id of every cluster. A cluster in which no label
-        is known keeps its id if it can.
+        `np.ndarray` of shape `(num_symbols,)`: a permutation, the new id of every cluster. A cluster without known
+        labels keeps its id if no other cluster needs it.
     """
     from scipy.optimize import linear_sum_assignment
 
     known = labels >= 0
     agreement = np.zeros((num_symbols, num_symbols))
     np.add.at(agreement, (assignments[known], labels[known]), 1)
-    keep_id = 0.5 / num_symbols * np.eye(num_symbols)  # in all less than one agreement: only breaks ties
+    keep_id = 0.5 / num_symbols * np.eye(num_symbols)  # sums to less than one agreement, so it only breaks ties
     return linear_sum_assignment(agreement + keep_id, maximize=True)[1]
 
 
 def align_to_labels(assignments: np.ndarray, labels: np.ndarray, num_symbols: int) -> np.ndarray:
-    """`assignments` under the names of `matching_names`, `(n,)`."""
+    """The assignments, `(n,)`, with the new ids that [`matching_names`] finds."""
     return matching_names(assignments, labels, num_symbols)[assignments]
 
 
 def balanced_order(assignments: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random epoch in which all clusters that occur are equally frequent.
+    """A random order of an epoch in which all clusters that occur are equally frequent.
 
-    Of each of k clusters, ⌊n/k⌋ + 1 texts are drawn: without replacement from a larger cluster, with replacement from
-    a smaller one. They are shuffled and cut to n.
+    From each of k clusters ⌊n/k⌋ + 1 texts are drawn, without replacement if it is larger than that and with
+    replacement otherwise. The draws are shuffled and cut to n.
+
+    Args:
+        assignments (`np.ndarray` of shape `(n,)`): cluster ids.
+        rng (`np.random.Generator`): source of the randomness.
 
     Returns:
-        `np.ndarray` of shape `(n,)`: indices into `assignments`, some of them repeated, some left out.
+        `np.ndarray` of shape `(n,)`: indices into `assignments`; some may be repeated and some missing.
     """
     num_texts, clusters = len(assignments), np.unique(assignments)
-    share = num_texts // len(clusters) + 1
+    num_drawn = num_texts // len(clusters) + 1
     drawn = []
     for symbol in clusters:
         members = np.flatnonzero(assignments == symbol)
-        drawn.append(rng.choice(members, share, replace=len(members) <= share))
+        drawn.append(rng.choice(members, num_drawn, replace=len(members) <= num_drawn))
     return rng.permutation(np.concatenate(drawn))[:num_texts]
 
 

@@ -1,4 +1,4 @@
-"""Latent semantic analysis of token ids: what texts are about, by their words alone."""
+"""Latent semantic analysis: vectors of texts from the words in them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,16 +10,17 @@ NUM_DIRECTIONS = 100
 
 
 class LatentSemantics:
-    """TF-IDF of tokens, projected to its main directions and scaled to length 1 (Deerwester et al., JASIS 1990).
+    """TF-IDF vectors, projected to their principal directions and scaled to length 1 (Deerwester et al., JASIS 1990).
 
     Args:
-        token_ids (`Sequence[Sequence[int]]`): of the texts that it is fitted on, not padded.
-        ignored (`Iterable[int]`, *optional*): tokens that say nothing, as those of a tokenizer's `all_special_ids`.
-        num_directions (`int`, *optional*, defaults to 100): at most; fewer than texts and than different tokens.
-        seed (`int`, *optional*, defaults to 0): of the randomised decomposition.
+        token_ids (`Sequence[Sequence[int]]`): the texts to fit on, without padding.
+        ignored (`Iterable[int]`, *optional*): tokens to ignore, for instance a tokenizer's `all_special_ids`.
+        num_directions (`int`, *optional*, defaults to 100): number of directions, reduced to less than the numbers of
+            texts and of distinct tokens.
+        seed (`int`, *optional*, defaults to 0): seed of the randomised decomposition.
 
     Raises:
-        ValueError: fewer than three texts or than three different tokens.
+        ValueError: fewer than three texts or three distinct tokens.
     """
 
     def __init__(
@@ -37,20 +38,28 @@ class LatentSemantics:
         counts = self.counts.of(token_ids)
         if min(counts.shape) < 3:
             raise ValueError(
-                "token_ids must be of three texts and three different words at least, got "
-                f"{counts.shape[0]} texts of {counts.shape[1]} words"
+                "token_ids must be at least three texts with three distinct words, got "
+                f"{counts.shape[0]} texts with {counts.shape[1]} words"
             )
-        directions = main_directions(counts.shape, num_directions, seed)
+        directions = latent_semantic_projection(counts.shape, num_directions, seed)
         self.pipeline = make_pipeline(TfidfTransformer(), directions).fit(counts)
 
-    def of(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Vectors of length 1 of texts, float32 `(len(token_ids), num_directions)`; 0 for one without a known word."""
+    def features(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """The vectors of texts, float32 `(len(token_ids), num_directions)`.
+
+        They have length 1, or 0 for a text without any known word.
+        """
         return self.pipeline.transform(self.counts.of(token_ids)).astype(np.float32)
 
 
-def main_directions(shape: tuple[int, int], num_directions: int, seed: int):
-    """What is to be fitted on TF-IDF vectors of this shape, a pipeline of scikit-learn: their main directions, at most
-    so many and fewer than texts and than words, and then length 1."""
+def latent_semantic_projection(shape: tuple[int, int], num_directions: int, seed: int):
+    """A pipeline of scikit-learn that projects TF-IDF vectors to their principal directions, and scales to length 1.
+
+    Args:
+        shape (`tuple[int, int]`): the numbers of texts and of words that it will be fitted on.
+        num_directions (`int`): number of directions, reduced to less than both of these.
+        seed (`int`): seed of the randomised decomposition.
+    """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import Normalizer

@@ -1,4 +1,4 @@
-"""From settings to what a trainer takes: the corpus, its tokenizer and an untrained model."""
+"""From settings to what a trainer needs: a corpus, its tokenizer and an untrained model."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -15,20 +15,20 @@ from .settings import Settings
 
 
 def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | None, Corpus]:
-    """The model, the tokenizer and the corpus of a run; the model's weights are drawn under the run's seed.
+    """The model, the tokenizer and the corpus of a run. The weights are drawn with the seed of the run.
 
-    The tokenizer knows the words of the training texts; there is none for points. A symbol gets the name of a class
-    if some training example of that class has its label.
+    The vocabulary of the tokenizer comes from the training texts; for points the tokenizer is `None`. A symbol has the
+    name of a class if at least one training example has that label.
 
     Raises:
         FileNotFoundError, ConnectionError, ImportError: the corpus cannot be read.
-        ValueError: a corpus that is unfit, or settings that do not go together.
+        ValueError: the corpus cannot be used, or settings do not go together.
     """
     corpus = settings.load_corpus()
     modality = MODALITIES[settings.modality]
     tokenizer = settings.data.build_tokenizer(corpus, modality.is_bag_of_words) if modality.reads_texts else None
-    taught = corpus.train.classes
-    names = [name if label in taught else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
+    labelled_classes = corpus.train.classes
+    names = [name if label in labelled_classes else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
     config = settings.model_config(tokenizer, names, None if modality.reads_texts else corpus.train.points)
     check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
     set_seed(settings.training.seed)
@@ -44,10 +44,10 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> np.ndarray:
-    """How often texts have each token, `(len(tokenizer),)`."""
+    """The number of times that each token occurs in the texts, int64 `(len(tokenizer),)`."""
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     iterator = iter(texts)
-    while part := list(islice(iterator, 10_000)):
-        token_ids = tokenizer(part, truncation=True)["input_ids"]
+    while chunk := list(islice(iterator, 10_000)):
+        token_ids = tokenizer(chunk, truncation=True)["input_ids"]
         counts += np.bincount(np.concatenate(token_ids), minlength=len(counts))
     return counts

@@ -1,6 +1,7 @@
-"""From a split to batches: which examples make up each optimiser step, on each process, and as what tensors."""
+"""Batches of examples as tensors, and which examples each process has in each optimiser step."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -26,25 +27,25 @@ class Examples(Protocol):
 
     @property
     def digest(self) -> str:
-        """Changes if any example or label does."""
+        """A text that changes if any example or label does."""
 
     def batches(
         self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
     ) -> Iterable[Batch]:
-        """The examples of each index list as one batch: `class_labels`, `indices`, and the model's inputs."""
+        """The examples of each index list as one batch: the model's inputs, `class_labels` and `indices`."""
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
-        """All indices, in batches for encoding everything. The same batches at every call."""
+        """The indices of all examples in batches, for encoding all of them. The same batches at every call."""
 
 
 @dataclass
 class TokenizedSplit:
-    """Token ids of every text of a split, with its labels.
+    """The token ids of all texts of a split, with their labels.
 
     Args:
-        token_ids (`list[list[int]]`): ids per text, special tokens included, not padded.
+        token_ids (`list[list[int]]`): ids of each text, with special tokens and without padding.
         labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
-        pad_token_id (`int`): what batches are padded with.
+        pad_token_id (`int`): the token that batches are padded with.
     """
 
     token_ids: list[list[int]]
@@ -52,7 +53,8 @@ class TokenizedSplit:
     pad_token_id: int
 
     @classmethod
-    def of(cls, split, tokenizer, max_length: int) -> "TokenizedSplit":
+    def from_split(cls, split, tokenizer, max_length: int) -> "TokenizedSplit":
+        """Tokenize the texts of a [`~data.Split`], each cut to `max_length` tokens."""
         token_ids = tokenizer(split.texts, truncation=True, max_length=max_length)["input_ids"]
         return cls(token_ids, np.asarray(split.labels, dtype=np.int64), tokenizer.pad_token_id)
 
@@ -75,16 +77,17 @@ class TokenizedSplit:
     def batches(
         self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
     ) -> DataLoader:
-        """The examples of each index list as one padded batch, its texts from long to short.
+        """The examples of each index list as one padded batch, with the longest text first.
 
         Args:
+            index_lists: for each batch, the indices of its examples.
             class_labels (`np.ndarray` of shape `(n,)`, *optional*): symbols; defaults to `self.labels`.
-            num_workers (`int`, *optional*, defaults to 0): processes that build batches ahead of their use.
+            num_workers (`int`, *optional*, defaults to 0): number of processes that prepare batches in advance.
 
         Yields:
             dicts of `input_ids` and `attention_mask`, `(batch, longest text)`, `class_labels` and `indices`, both
-            `(batch,)`: all int64 on the CPU, page-locked where there is a GPU to send them to; and `lengths`, the
-            texts' numbers of tokens as a list.
+            `(batch,)`, all int64 on the CPU and in page-locked memory if there is a GPU; and `lengths`, the numbers of
+            tokens of the texts as a list.
         """
         return DataLoader(
             range(len(self)),
@@ -95,8 +98,8 @@ class TokenizedSplit:
         )
 
     def batch(self, indices: list[int], labels: np.ndarray) -> Batch:
-        """Examples as one batch, with these labels of all examples; as [`batches`] yields them."""
-        indices = sorted(indices, key=lambda index: -len(self.token_ids[index]))  # as packing wants them
+        """One batch as [`batches`] yields it; `labels` are the labels of all examples, `(n,)`."""
+        indices = sorted(indices, key=lambda index: -len(self.token_ids[index]))  # packing needs the longest first
         lengths = [len(self.token_ids[index]) for index in indices]
         is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
         input_ids = np.full(is_token.shape, self.pad_token_id, dtype=np.int64)
@@ -110,13 +113,13 @@ class TokenizedSplit:
         }
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
-        """All indices, in batches of texts of like length: the least padding. The same batches at every call."""
-        return _cut(np.argsort(self.lengths, kind="stable"), batch_size)
+        """All indices, in batches of texts of similar length, which need the least padding."""
+        return _split_into_batches(np.argsort(self.lengths, kind="stable"), batch_size)
 
 
 @dataclass
 class PointExamples:
-    """The points of a split, with their labels.
+    """All points of a split, with their labels.
 
     Args:
         points (`np.ndarray` of shape `(n, point_size)`, float32).
@@ -127,7 +130,8 @@ class PointExamples:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, split) -> "PointExamples":
+    def from_split(cls, split) -> "PointExamples":
+        """The points of a [`~data.PointSplit`]."""
         return cls(np.ascontiguousarray(split.points, dtype=np.float32), np.asarray(split.labels, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -140,74 +144,53 @@ class PointExamples:
     def batches(
         self, index_lists: Iterable[np.ndarray], class_labels: np.ndarray | None = None, num_workers: int = 0
     ) -> Iterable[Batch]:
-        """The points of each index list as one batch, in its order.
+        """The points of each index list as one batch, in the order of the list.
 
         Args:
+            index_lists: for each batch, the indices of its examples.
             class_labels (`np.ndarray` of shape `(n,)`, *optional*): symbols; defaults to `self.labels`.
-            num_workers (`int`, *optional*): without effect: a batch takes microseconds.
+            num_workers (`int`, *optional*): not used, because a batch takes only microseconds.
 
         Yields:
-            dicts of `points`, float32 `(batch, point_size)`, `class_labels` and `indices`, int64 `(batch,)`: on the
+            dicts of `points`, float32 `(batch, point_size)`, `class_labels` and `indices`, int64 `(batch,)`, on the
             CPU.
         """
-        points, labels = torch.from_numpy(self.points), self.labels if class_labels is None else class_labels
-        labels = torch.from_numpy(labels)
+        points = torch.from_numpy(self.points)
+        labels = torch.from_numpy(self.labels if class_labels is None else class_labels)
         for indices in index_lists:
             rows = torch.as_tensor(indices)
             yield {"points": points[rows], "class_labels": labels[rows], "indices": rows}
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
         """All indices in order, in batches."""
-        return _cut(np.arange(len(self)), batch_size)
+        return _split_into_batches(np.arange(len(self)), batch_size)
 
 
-def _cut(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def _split_into_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def model_inputs(batch: Batch) -> Batch:
-    """What the model, its `encode` and its `infer_symbols` read of a batch, by argument name."""
+    """The entries of a batch that are arguments of the model, its `encode` and its `infer_symbols`."""
     return {name: value for name, value in batch.items() if name not in ("class_labels", "indices")}
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its tensors on `device`; from page-locked memory they go there while the host goes on."""
+    """The batch with its tensors on `device`. From page-locked memory they are copied without waiting for it."""
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
         for name, value in batch.items()
     }
 
 
-WINDOW = 50  # groups of one length are made within so many, as in transformers' sampler: epochs stay random
-
-
-def group_by_length(order: np.ndarray, lengths: np.ndarray, group_size: int, rng: np.random.Generator) -> np.ndarray:
-    """An epoch's order in which every `group_size` neighbours have texts of like length.
-
-    The order is sorted by length within windows of 50 groups, and all groups are shuffled. Examples that fill no group
-    stay at the end.
-
-    Args:
-        order (`np.ndarray` of shape `(n,)`): example indices in random order, repeated ones allowed.
-        lengths (`np.ndarray`): length of each example's text, by index.
-    """
-    whole = len(order) - len(order) % group_size
-    grouped = order[:whole].copy()
-    for start in range(0, whole, WINDOW * group_size):
-        window = grouped[start : start + WINDOW * group_size]
-        window[:] = window[np.argsort(lengths[window], kind="stable")]
-    groups = grouped.reshape(-1, group_size)
-    return np.concatenate([rng.permutation(groups).ravel(), order[whole:]])
-
-
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step as one process sees it.
+    """The share of one process in one optimiser step.
 
     Args:
-        micro_batches (`list[np.ndarray]`): example indices of each forward pass of this process.
-        weights (`list[float]`): what to multiply each micro-batch's mean loss by, so that their sum, averaged over
-            processes, is the mean over all examples of the step.
+        micro_batches (`list[np.ndarray]`): example indices of each of its forward passes.
+        weights (`list[float]`): the weight of each micro-batch's mean loss. The weighted sum, averaged over the
+            processes, is the mean loss over all examples of the step.
     """
 
     micro_batches: list[np.ndarray]
@@ -217,11 +200,16 @@ class Step:
 def plan_epoch(
     order: np.ndarray, batch_size: int, *, num_micro_batches: int = 1, num_processes: int = 1, process: int = 0
 ) -> list[Step]:
-    """Cut an epoch's order of examples into optimiser steps; every process gets the same number of forward passes.
+    """Divide the examples of an epoch, or of a shard of it, into optimiser steps.
+
+    Every process has the same number of forward passes in a step. The last step has the examples that are left.
 
     Args:
         order (`np.ndarray` of shape `(n,)`): example indices, the same on every process.
-        batch_size (`int`): examples per forward pass of one process. The last step takes what is left.
+        batch_size (`int`): number of examples in a forward pass of one process.
+        num_micro_batches (`int`, *optional*, defaults to 1): number of forward passes in a step.
+        num_processes (`int`, *optional*, defaults to 1): number of processes.
+        process (`int`, *optional*, defaults to 0): the process that the steps are for.
     """
     step_size = batch_size * num_micro_batches * num_processes
     steps = []
@@ -229,7 +217,7 @@ def plan_epoch(
         examples = order[start : start + step_size]
         if len(examples) < num_processes:  # no process may be without an example
             examples = np.resize(np.concatenate([examples, order]), num_processes)
-        parts = min(-(-len(examples) // (batch_size * num_processes)), len(examples) // num_processes)
-        micro_batches = np.array_split(examples, parts * num_processes)[process::num_processes]
+        num_passes = min(math.ceil(len(examples) / (batch_size * num_processes)), len(examples) // num_processes)
+        micro_batches = np.array_split(examples, num_passes * num_processes)[process::num_processes]
         steps.append(Step(micro_batches, [len(m) * num_processes / len(examples) for m in micro_batches]))
     return steps

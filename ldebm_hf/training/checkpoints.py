@@ -1,4 +1,7 @@
-"""Checkpoints that are either whole or not there: written aside, listed in a manifest, moved into place."""
+"""Checkpoints that are either complete or not there.
+
+Each is written to a temporary folder, gets a manifest of its files, and is then moved into place.
+"""
 
 import json
 import logging
@@ -18,17 +21,17 @@ from ..files.atomic import flush, flush_folder
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # of a full disk: Python's own, safetensors', torch.save's
+WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # what Python, safetensors and torch.save raise on a full disk
 
 
 class CheckpointStore:
     """The checkpoints `step-00000500`, … of one run.
 
     Args:
-        accelerator (`Accelerator`): knows the model, optimiser, schedule and registered objects to save.
+        accelerator (`Accelerator`): has the model, optimiser, schedule and registered objects that are saved.
         folder (`Path`): where the checkpoints are.
-        limit (`int`): how many to keep.
-        fingerprint (`dict`): flat names and values of everything that must be the same for a run to be resumed.
+        limit (`int`): number of checkpoints to keep.
+        fingerprint (`dict`): values by name that must be the same for a run to be resumed.
     """
 
     def __init__(self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any]):
@@ -37,7 +40,7 @@ class CheckpointStore:
         self.last_good: Path | None = None
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what an interrupted save or removal left."""
+        """Make the folder, and remove what an interrupted save or removal has left."""
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*.tmp"):
@@ -45,10 +48,11 @@ class CheckpointStore:
         self.accelerator.wait_for_everyone()
 
     def save(self, step: int) -> Path:
-        """Write the checkpoint of `step` and remove the oldest beyond the limit; call on every process.
+        """Write the checkpoint of a step, and remove the oldest ones beyond the limit. Call it on every process.
 
         Raises:
-            OSError: on every process, if any could not write; nothing is left behind and older checkpoints stay.
+            OSError: on every process, if any of them could not write. Older checkpoints stay, and nothing of the new
+                one is left.
         """
         final = self.folder / f"step-{step:08d}"
         temporary = self.folder / f".{final.name}.tmp"
@@ -62,7 +66,7 @@ class CheckpointStore:
         return final
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint; warns of every newer one that is not."""
+        """The newest complete checkpoint, or `None`; warns of each newer one that is damaged."""
         for path in reversed(self.paths()):
             problem = problem_of(path)
             if problem is None:
@@ -75,8 +79,8 @@ class CheckpointStore:
         """Restore the run from a checkpoint.
 
         Raises:
-            FileNotFoundError: no whole checkpoint there.
-            ValueError: the data or settings are not those of the run that wrote it.
+            FileNotFoundError: there is no complete checkpoint at `path`.
+            ValueError: the data or the settings differ from those of the run that wrote it.
         """
         problem = problem_of(path)
         if problem is not None:
@@ -93,21 +97,22 @@ class CheckpointStore:
         self.last_good = path
 
     def paths(self) -> list[Path]:
-        """All checkpoints, whole or not, oldest first."""
+        """All checkpoints, complete or damaged, oldest first."""
         return sorted(self.folder.glob("step-[0-9]*"))
 
     def _finish(self, step: int, temporary: Path, final: Path) -> None:
+        """Write the manifest, move the checkpoint into place and remove those beyond the limit."""
         files = {file.name: _describe(file) for file in sorted(temporary.iterdir())}
         manifest = {"step": step, "fingerprint": self.fingerprint, "files": files}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         flush_folder(temporary)
-        if final.exists():  # from an earlier attempt at these steps
+        if final.exists():  # of a run that was resumed from before this step
             shutil.rmtree(final)
         os.replace(temporary, final)
         flush(self.folder)
-        self.last_good = final  # already, since the other processes may be lost before they have answered
-        until_now = [path for path in self.paths() if path.name <= final.name]
-        for path in until_now[: -self.limit]:
+        self.last_good = final  # here already, because another process may be lost before it has answered
+        up_to_this = [path for path in self.paths() if path.name <= final.name]
+        for path in up_to_this[: -self.limit]:
             removed = self.folder / f".{path.name}.tmp"
             os.replace(path, removed)
             shutil.rmtree(removed, ignore_errors=True)
@@ -117,7 +122,7 @@ class CheckpointStore:
             action()
 
     def _attempt(self, write: Callable[[], Any]) -> str | None:
-        """Run `write`; what went wrong on any process, told to all of them, so that they go on together."""
+        """Call `write`, and return on all processes what went wrong on any of them, so that they stay together."""
         self.accelerator.wait_for_everyone()
         problem = None
         try:
@@ -128,7 +133,7 @@ class CheckpointStore:
 
 
 def problem_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None: every file its manifest lists must have its size and checksum."""
+    """What is wrong with a checkpoint; `None` if every file has the size and checksum that the manifest says."""
     if not (path / MANIFEST).is_file():
         return "it has no manifest" if path.is_dir() else "there is no such folder"
     try:
@@ -144,6 +149,7 @@ def problem_of(path: Path) -> str | None:
 
 
 def _describe(path: Path) -> dict[str, int]:
+    """Size and checksum of a file."""
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -1,106 +1,134 @@
-"""Settings from a YAML recipe and the command line."""
+"""Settings from a YAML recipe and the command line, and the text of `--help`."""
 
 import difflib
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .settings import SECTIONS, Settings, check_name, known_settings
-from .typed_values import describe, show
+from .settings import REMOVED_SETTINGS, SECTIONS, KnownSetting, Settings, check_name, known_settings
+from .typed_values import allowed_words, describe, show
 
 ALIASES = {"data": "data.source", "seed": "training.seed", "num_labels": "model.num_symbols"}
+SECTION_TITLES = {
+    "data": "Data: where the texts or points come from, and how texts become tokens",
+    "model": "Model: the fields of LDEBMConfig (defaults are those of the default preset)",
+    "clustering": "Clustering",
+    "training": "Training",
+}
+WIDTH, HELP_COLUMN = 119, 44
 
 
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """Settings of a command line: those of `--config recipe.yaml`, and over them `--section.name value`.
+    """The settings of a command line: those of `--config recipe.yaml`, changed by `--section.name value`.
 
-    The section may be left out where only one has the name. `--data` stands for `--data.source` and `--seed` for
-    `--training.seed`.
+    The section may be left out where only one section has a setting of that name. `--data` stands for `--data.source`,
+    `--seed` for `--training.seed`, and a dash in a name for an underscore.
 
     Args:
         arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` prints all settings and exits.
 
     Raises:
-        ValueError: as `Settings`; an ambiguous short name; a recipe that is no YAML mapping of sections.
-        FileNotFoundError: no such recipe.
+        ValueError: as [`Settings`]; an ambiguous short name; a recipe that is not a YAML mapping of sections.
+        FileNotFoundError: there is no such recipe.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(describe_settings())
         raise SystemExit(0)
-    pairs = _pairs(arguments)
+    options = _split_options(arguments)
     values: dict[str, dict[str, Any]] = {}
-    for path in (text for name, text in pairs if name == "config"):
-        for section, entries in _read_recipe(path).items():
-            values.setdefault(section, {}).update(entries)
-    for full_name, text in ((_full_name(name), text) for name, text in pairs if name != "config"):
-        section, _, name = full_name.partition(".")
-        values.setdefault(section, {})[name] = _read_yaml(text, full_name) if text[:1] in ("[", "{") else text
+    for name, text in options:
+        if name == "config":
+            for section, entries in _read_recipe(text).items():
+                values.setdefault(section, {}).update(entries)
+    for name, text in options:
+        if name != "config":
+            full_name = _full_name(name)
+            section, _, short_name = full_name.partition(".")
+            is_yaml = text.startswith(("[", "{"))
+            values.setdefault(section, {})[short_name] = _read_yaml(text, full_name) if is_yaml else text
     return Settings.from_dict(values)
 
 
 def describe_settings() -> str:
-    """The text of `--help`: every section with its names, defaults and meanings."""
+    """The text of `--help`: every setting with its default value and what it does, by section and topic."""
+    lines = [
+        "--config RECIPE.yaml reads settings from a recipe; each of the options below changes one setting. An option",
+        "may be written with its section, for instance --training.learning_rate 0.01. --data stands for --data.source",
+        "and --seed for --training.seed. Options are shown with their default values.",
+    ]
     known = known_settings()
     short_names = [full_name.partition(".")[2] for full_name in known]
-    lines = [
-        "--config RECIPE.yaml, then over it any of these, with its section (--data.source VALUE) or without.",
-        "--data stands for --data.source, --seed for --training.seed.",
-    ]
     for section in SECTIONS:
-        lines += [
-            "",
-            section + (": the fields of LDEBMConfig, with the default preset's values" if section == "model" else ""),
-        ]
+        lines += ["", "", SECTION_TITLES[section], "=" * len(SECTION_TITLES[section])]
         for full_name, item in known.items():
-            if full_name.startswith(f"{section}."):
-                short = full_name.partition(".")[2]
-                name = short if short_names.count(short) == 1 else full_name
-                lines.append(f"  --{name} {show(item.default)}".ljust(43) + f" {item.help or describe(item.type)}")
+            if not full_name.startswith(f"{section}."):
+                continue
+            if item.heading is not None:
+                lines += ["", item.heading] if item.heading else [""]
+            name = full_name.partition(".")[2]
+            lines += _describe_option(name if short_names.count(name) == 1 else full_name, item)
     return "\n".join(lines)
 
 
+def _describe_option(name: str, item: KnownSetting) -> list[str]:
+    """The lines of `--help` about one option."""
+    option = f"  --{name} {show(item.default)}"
+    help_text = item.help
+    if any(str(word) not in help_text for word in allowed_words(item.type)) or not help_text:
+        help_text = f"{help_text} Allowed: {describe(item.type)}.".strip()
+    text = textwrap.wrap(help_text, WIDTH - HELP_COLUMN)
+    if len(option) >= HELP_COLUMN:
+        lines = [option]
+    else:
+        lines = [option.ljust(HELP_COLUMN) + text.pop(0)]
+    return lines + [" " * HELP_COLUMN + line for line in text]
+
+
 def _full_name(name: str) -> str:
-    """A setting's full name from the one on the command line."""
+    """The full name of a setting, from its name on the command line."""
     name = ALIASES.get(name, name)
+    known = [*known_settings(), *REMOVED_SETTINGS]
     if "." in name:
-        check_name(name)
+        if name not in known:
+            check_name(name)
         return name
-    known = [full_name.split(".") for full_name in known_settings()]
-    sections = [section for section, short in known if short == name]
-    if len(sections) > 1:
-        raise ValueError(
-            f"several sections have a setting {name!r}: say {' or '.join(f'{s}.{name}' for s in sections)}"
-        )
-    if not sections:
-        close = difflib.get_close_matches(name, [*(short for _, short in known), *ALIASES], n=3, cutoff=0.6)
-        raise ValueError(
-            f"unknown setting {name!r}: " + (f"did you mean {' or '.join(close)}?" if close else "see --help")
-        )
-    return f"{sections[0]}.{name}"
+    matches = [full_name for full_name in known if full_name.partition(".")[2] == name]
+    if len(matches) > 1:
+        raise ValueError(f"several sections have a setting {name!r}: say {' or '.join(matches)}")
+    if matches:
+        return matches[0]
+    short_names = [full_name.partition(".")[2] for full_name in known_settings()]
+    close = difflib.get_close_matches(name, [*short_names, *ALIASES], n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(close)}?" if close else "--help lists all settings"
+    raise ValueError(f"unknown setting {name!r}: {hint}")
 
 
-def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
+def _split_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """Names and values of `--name value` and `--name=value`."""
-    pairs, rest = [], iter(arguments)
-    for argument in rest:
+    options = []
+    remaining = iter(arguments)
+    for argument in remaining:
         if not argument.startswith("--"):
             raise ValueError(f"expected --name VALUE, got {argument!r}")
         name, equals, text = argument[2:].partition("=")
         if not equals:
-            text = next(rest, None)
-            if text is None or text.startswith("--"):
+            text = next(remaining, "--")
+            if text.startswith("--"):
                 raise ValueError(f"--{name} needs a value")
-        pairs.append((name.replace("-", "_"), text))
-    return pairs
+        options.append((name.replace("-", "_"), text))
+    return options
 
 
 def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
+    """The settings of a recipe by section, with all values as text."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no recipe {path!r} (--config)")
+        raise FileNotFoundError(f"there is no recipe {path!r} (--config)")
     recipe = _read_yaml(Path(path).read_text(encoding="utf-8"), path) or {}
     if not isinstance(recipe, dict):
         raise ValueError(f"recipe {path!r} must map sections to settings, got {recipe!r}")
@@ -111,8 +139,8 @@ def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
 
 
 def _read_yaml(text: str, place: str) -> Any:
-    """YAML with all scalars as text, which the declared types will read."""
+    """YAML whose scalars all stay text, to be read by the declared type of the setting."""
     try:
         return yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{place}: no YAML: {error}") from error
+        raise ValueError(f"{place} is not valid YAML: {error}") from error

@@ -1,4 +1,4 @@
-"""Batches of texts with their contexts: the turns of a dialogue before each."""
+"""Batches of texts with their contexts, the turns of the dialogue before them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,19 +14,20 @@ class DialogueExamples(TokenizedSplit):
     """A split whose texts have contexts.
 
     Args:
-        turn_ids (`list[list[int]]`): token ids of every different turn, special tokens included.
-        contexts (`list[list[int]]`): the turns before each text as places in `turn_ids`, the oldest first.
+        turn_ids (`list[list[int]]`): token ids of every distinct turn, with special tokens.
+        contexts (`list[list[int]]`): for each text the turns before it, oldest first, as positions in `turn_ids`.
     """
 
     turn_ids: list[list[int]]
     contexts: list[list[int]]
 
     @classmethod
-    def of(cls, split, tokenizer, max_length: int) -> "DialogueExamples":
-        texts = TokenizedSplit.of(split, tokenizer, max_length)
-        places: dict[str, int] = {}
-        contexts = [[places.setdefault(turn, len(places)) for turn in turns] for turns in split.contexts]
-        turn_ids = tokenizer(list(places), truncation=True, max_length=max_length)["input_ids"]
+    def from_split(cls, split, tokenizer, max_length: int) -> "DialogueExamples":
+        """Tokenize the texts and contexts of a [`~data.Split`], each text and turn cut to `max_length` tokens."""
+        texts = TokenizedSplit.from_split(split, tokenizer, max_length)
+        positions: dict[str, int] = {}
+        contexts = [[positions.setdefault(turn, len(positions)) for turn in turns] for turns in split.contexts]
+        turn_ids = tokenizer(list(positions), truncation=True, max_length=max_length)["input_ids"]
         return cls(texts.token_ids, texts.labels, texts.pad_token_id, turn_ids, contexts)
 
     @property
@@ -38,13 +39,17 @@ class DialogueExamples(TokenizedSplit):
         return content.hexdigest()[:16]
 
     def batch(self, indices: list[int], labels: np.ndarray) -> Batch:
-        """As of texts, and `context_input_ids` and `context_attention_mask`, `(batch, most turns, longest turn)`, with
-        `context_lengths`, numbers of tokens of each context's turns."""
+        """One batch of texts and, in addition, their contexts as in [`context_inputs`]."""
         batch = super().batch(indices, labels)
         return batch | self.context_inputs(batch["indices"].tolist())
 
     def context_inputs(self, indices: list[int]) -> Batch:
-        """The contexts of some examples as the model reads them."""
-        contexts = [[self.turn_ids[place] for place in self.contexts[index]] for index in indices]
+        """The contexts of some examples as the model reads them.
+
+        Returns:
+            `dict` of `context_input_ids` and `context_attention_mask`, int64 `(batch, most turns, longest turn)`, and
+            `context_lengths`, for each context the list of its turns' numbers of tokens.
+        """
+        contexts = [[self.turn_ids[position] for position in self.contexts[index]] for index in indices]
         lengths = [[len(turn) for turn in turns] for turns in contexts]
         return {**pad_turns(contexts, self.pad_token_id), "context_lengths": lengths}

@@ -1,5 +1,6 @@
-"""Scores of a model on a held-out split: every loss term, the symbols it infers, and how well its prior fits."""
+"""Scores of a model on the validation split: the loss terms, the inferred symbols, and the fit of the prior."""
 
+import difflib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +29,7 @@ NUM_PRIOR_SAMPLES = 1000
 
 
 def loss_terms(config: LDEBMConfig) -> list[str]:
-    """Those of the loss terms that a model has, as its prior has an energy, symbols or codes, or a latent at all."""
+    """The names of the loss terms that a model has: its prior may lack an energy, symbols and codes, or a latent."""
     absent = set()
     if not config.prior_class.has_energy:
         absent |= {"energy_positive", "energy_negative"}
@@ -43,14 +44,15 @@ def loss_terms(config: LDEBMConfig) -> list[str]:
 
 @dataclass
 class Evaluator:
-    """Scores a model on a split, the same way however many processes share the work.
+    """Scores a model on a split. The scores do not depend on the number of processes that share the work.
 
     Args:
-        split (`Examples`): labels are used for scores, never to infer anything.
-        config (`LDEBMConfig`): the model's; decides which scores there are.
-        symbols_are_labels (`bool`): whether symbols mean the labels because some were trained on; else clusters are
-            matched to labels before they are scored.
-        batch_size (`int`), seed (`int`): the seed fixes all noise.
+        split (`Examples`): the split. Its labels are used to score symbols, never to infer them.
+        config ([`LDEBMConfig`]): the model's, which decides what scores there are.
+        symbols_are_labels (`bool`): whether symbols stand for the labels, because some labels were trained on.
+            Otherwise symbols are matched to labels before they are scored.
+        batch_size (`int`): number of examples that each process scores at a time.
+        seed (`int`): seed of all noise.
     """
 
     split: Examples
@@ -60,10 +62,13 @@ class Evaluator:
     seed: int
 
     def with_metric(self, settings: Settings) -> Settings:
-        """
-        The settings with the score that selects a model: by default the cross-entropy of labels where symbols mean
-        them (of a few, accuracies are often the same), else the reconstruction loss. ValueError for what is no score
-        of this model on this split.
+        """The settings with a `metric_for_best_model` that this model has on this split.
+
+        If none is given, it is the cross-entropy of the labels where symbols stand for labels (accuracies on few
+        labels are often equal), and otherwise the reconstruction loss.
+
+        Raises:
+            ValueError: the metric given is no score of this model on this split.
         """
         name = settings.training.metric_for_best_model
         names = self._terms()
@@ -72,30 +77,36 @@ class Evaluator:
             if (self.split.labels >= 0).any():
                 names += ["symbol_accuracy" if self.symbols_are_labels else "matched_accuracy"]
                 names += ["v_measure"] if _v_measure_score() else []
-        names += ["prior_distance"] if self.config.has_latent else []
-        names += ["sample_distance"] if not self.config.modality_class.reads_texts else []
+        if self.config.has_latent:
+            names.append("prior_distance")
+        if not self.config.modality_class.reads_texts:
+            names.append("sample_distance")
         if name is None:
             name = "classification_loss" if "classification_loss" in names else "reconstruction_loss"
         if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
             raise ValueError(
-                f"metric_for_best_model must, for this model and corpus, be one of {', '.join(names)}; got {name!r}"
+                f"training.metric_for_best_model must be one of {', '.join(names)} for this model and corpus, "
+                f"got {name!r}{hint}"
             )
         return replace(settings, training=replace(settings.training, metric_for_best_model=name))
 
     def _terms(self) -> list[str]:
-        """The loss terms; cross-entropy only where symbols can be compared with labels."""
+        """The names of the loss terms, with the cross-entropy only where symbols can be compared with labels."""
         comparable = self.symbols_are_labels and (self.split.labels >= 0).any()
         return [name for name in loss_terms(self.config) if comparable or name != "classification_loss"]
 
     @torch.no_grad()
     def __call__(self, model, accelerator: Accelerator) -> dict[str, float]:
-        """The scores, the same on every process.
+        """The scores by name, the same on every process.
 
         Args:
-            model (`LDEBMModel`): the unwrapped model; it is put into evaluation mode.
+            model ([`LDEBMModel`]): the unwrapped model; it is put into evaluation mode.
+            accelerator (`Accelerator`): the run's.
         """
         model.eval()
-        # In random order: the mutual information of a batch is that of the split only if the batch is a sample of it.
+        # In random order, because only a random batch has about the mutual information of the whole split.
         order = generator(self.seed, Purpose.VALIDATION_ORDER).permutation(len(self.split))
         index_lists = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         mine = range(accelerator.process_index, len(index_lists), accelerator.num_processes)
@@ -106,6 +117,7 @@ class Evaluator:
         return broadcast_object_list(scores)[0]
 
     def _score(self, model, accelerator: Accelerator, index: int, batch: Batch) -> dict:
+        """The loss terms, symbols and latents of one batch."""
         seed_noise(self.seed, Purpose.VALIDATION_BATCH, index)
         device_batch = to_device(batch, accelerator.device)
         inputs = model_inputs(device_batch)
@@ -121,6 +133,7 @@ class Evaluator:
         return record | {"terms": [float(getattr(output, name)) for name in self._terms()]}
 
     def _summary(self, model, records: list[dict]) -> dict[str, float]:
+        """The scores of the whole split, from the records of all batches."""
         sizes = np.array([record["size"] for record in records])
         known = np.array([(record["labels"] >= 0).sum() for record in records])
         scores = {}
@@ -135,7 +148,7 @@ class Evaluator:
         return scores | self._prior_scores(model, records)
 
     def _prior_scores(self, model, records: list[dict]) -> dict[str, float]:
-        """Energy distances: of the prior's latents to the posterior's, and of its points to the split's."""
+        """Energy distances between latents of prior and posterior, and between generated and real points."""
         seed_noise(self.seed, Purpose.PRIOR_SAMPLES)
         scores = {}
         if self.config.has_latent:
@@ -149,17 +162,18 @@ class Evaluator:
         return scores
 
     def _prior_samples(self, model) -> torch.Tensor:
-        """Latents of the prior; where texts have contexts, for those of the split, evenly spaced."""
+        """Latents of the prior. If texts have contexts, these are evenly spaced contexts of the split."""
         if not self.config.context_size:
             return model.sample_latents(NUM_PRIOR_SAMPLES)
         samples = []
-        for part in _spread(torch.arange(len(self.split)), NUM_PRIOR_SAMPLES).split(self.batch_size):
-            inputs = self.split.context_inputs(part.tolist())
+        for indices in _spread(torch.arange(len(self.split)), NUM_PRIOR_SAMPLES).split(self.batch_size):
+            inputs = self.split.context_inputs(indices.tolist())
             del inputs["context_lengths"]
             samples.append(model.sample_latents(**inputs))
         return torch.cat(samples)
 
     def _symbol_scores(self, symbols: np.ndarray, labels: np.ndarray, num_symbols: int) -> dict[str, float]:
+        """How many symbols are used, and how well they agree with the labels that are known."""
         usage = np.bincount(symbols, minlength=num_symbols) / len(symbols)
         used = usage[usage > 0]
         scores = {"symbol_usage_entropy": float((used * -np.log(used)).sum()), "symbols_used": float(len(used))}
@@ -174,11 +188,12 @@ class Evaluator:
 
 
 def _spread(vectors: torch.Tensor, size: int) -> torch.Tensor:
-    """At most `size` of the rows, evenly spaced."""
+    """Evenly spaced rows of a tensor, at most `size` of them."""
     return vectors[torch.linspace(0, len(vectors) - 1, min(len(vectors), size)).long()]
 
 
 def _v_measure_score():
+    """scikit-learn's V-measure, or `None` if scikit-learn is not installed."""
     try:
         from sklearn.metrics import v_measure_score
     except ImportError:

@@ -1,11 +1,11 @@
-"""What must be the same for an interrupted run to be resumed, as names and values that an error can quote."""
+"""What must be the same for an interrupted run to be resumed, as values by name that an error can quote."""
 
 from typing import Any
 
 from accelerate import Accelerator
 
 from ..model.configuration_ldebm import LDEBMConfig
-from .settings import Settings
+from .settings import REMOVED_SETTINGS, Settings
 from .shards import TrainingExamples
 
 MAY_CHANGE = {
@@ -14,12 +14,10 @@ MAY_CHANGE = {
     "early_stopping_patience",
     "hub_model_id",
     "hub_private_repo",
-    "hub_revision",
-    "initial_words",  # a resumed run does not begin anew
+    "initial_words",  # only matters for the initial weights
     "logging_steps",
-    "max_energy",
     "max_steps",
-    "mixed_precision",  # what the accelerator made of it counts
+    "mixed_precision",  # the accelerator's own value counts
     "num_train_epochs",
     "output_dir",
     "overwrite_output_dir",
@@ -34,9 +32,11 @@ MAY_CHANGE = {
 def run_fingerprint(
     settings: Settings, config: LDEBMConfig, examples: TrainingExamples, accelerator: Accelerator, total_steps: int
 ) -> dict[str, Any]:
-    """Every setting that changes the course of a run, and a digest of its training examples, flat by name."""
+    """Every setting that changes the course of a run, and a digest of its training examples, by full name."""
     values = {f"clustering.{name}": value for name, value in vars(settings.clustering).items()}
     values |= {f"training.{k}": value for k, value in vars(settings.training).items() if k not in MAY_CHANGE}
+    for name in ("training.group_by_length", "training.greater_is_better"):  # in checkpoints of earlier versions
+        values[name] = REMOVED_SETTINGS[name].default
     values |= {f"model.{k}": value for k, value in config.to_diff_dict().items() if k != "transformers_version"}
     if not settings.training.lr_scheduler_type.startswith("constant") or settings.training.kl_schedule != "constant":
         values["the number of training steps"] = total_steps

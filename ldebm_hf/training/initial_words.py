@@ -1,4 +1,4 @@
-"""Where the words of a model of documents start: at random, or as words that occur together."""
+"""Initial word vectors of a model of documents, from the words that occur in the same texts."""
 
 from collections.abc import Sequence
 
@@ -18,23 +18,24 @@ def set_words_by_cooccurrence(
     model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, seed: int = 0
 ) -> None:
     """
-    Start an encoder of documents where texts on like topics are near each other, before any training.
+    Initialise the encoder of a model of documents so that it maps texts on similar topics to nearby points.
 
-    The first layer's word vectors become those of `train_vectors_by_texts` (PPMI and truncated SVD), a unit for each
-    number and one for its opposite, so that the ReLUs behind lose nothing; with an odd number of units the last one
-    keeps its weights. The corpus's mean word becomes 0, and the units' standard deviation over texts 1. Words that are
-    in one text alone become 0. Of an encoder of one layer the posterior means start as the first of these numbers,
-    those in which texts differ most.
+    The weights of the first layer become word vectors from `train_vectors_by_texts` (PPMI and truncated SVD). Each
+    component of the vectors has two units, one of them with the opposite sign, so that nothing is lost in the ReLU
+    that follows; if the number of units is odd, the last one keeps its weights. The vectors are shifted so that the
+    mean word of the corpus is 0, and scaled so that the units have a standard deviation of 1 over texts. Words that
+    occur in a single text get a vector of zeros. If the encoder has one layer, the posterior means are initialised as
+    the leading components, in which texts differ most.
 
     Args:
-        model ([`LDEBMModel`]): Of documents.
-        tokenizer (`PreTrainedTokenizerBase`): Its own.
-        texts (`Sequence[str]`): The training texts; of few texts or words vectors have fewer numbers, one for ten
-            texts, and the units that are left keep their weights.
-        seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
+        model ([`LDEBMModel`]): A model of documents, changed in place.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        texts (`Sequence[str]`): The training texts. Vectors have at most one component per ten texts; units without a
+            component keep their weights.
+        seed (`int`, *optional*, defaults to 0): Seed of the randomised decomposition.
 
     Raises:
-        ValueError: Too few words.
+        ValueError: The texts have too few words.
     """
     layer = model.encoder.words
     size = max(1, min(layer.weight.shape[1] // 2, len(texts) // 10))
@@ -48,13 +49,15 @@ def set_words_by_cooccurrence(
     vectors[known] -= frequency[known] @ vectors[known] / frequency[known].sum()
     layer.weight[:, : 2 * size] = torch.cat([vectors, -vectors], 1).to(layer.weight)
     layer.bias[: 2 * size] = 0
-    some = np.linspace(0, len(texts) - 1, min(len(texts), NUM_SCALING_TEXTS)).astype(int)
-    batch = tokenizer([texts[i] for i in some], return_tensors="pt", padding=True, truncation=True).to(model.device)
+    sample = np.linspace(0, len(texts) - 1, min(len(texts), NUM_SCALING_TEXTS)).astype(int)
+    batch = tokenizer([texts[i] for i in sample], return_tensors="pt", padding=True, truncation=True).to(model.device)
     counts = word_counts(batch["input_ids"], batch["attention_mask"], model.config)
     layer.weight[:, : 2 * size] /= layer(batch["input_ids"], counts)[:, :size].std()
     head = model.encoder.heads.mean
     if head is None or model.config.document_encoder_layers > 1:
         return
-    first = torch.arange(min(size, len(head.weight)), device=head.weight.device)
-    head.weight[first], head.bias[first] = 0, 0
-    head.weight[first, first], head.weight[first, size + first] = 1, -1
+    leading = torch.arange(min(size, len(head.weight)), device=head.weight.device)
+    head.weight[leading] = 0
+    head.bias[leading] = 0
+    head.weight[leading, leading] = 1
+    head.weight[leading, size + leading] = -1

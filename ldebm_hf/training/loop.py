@@ -5,66 +5,62 @@ import math
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Corpus, StreamedSplit
+from ..data import Corpus
 from ..model.modeling_ldebm import LDEBMModel
-from ..pseudo_labels.geometric_clustering import Clusters, balanced_order, check_clustering
 from ..reports.plots import plot_validation_curves
-from ..reports.run_record import greater_is_better
+from ..reports.run_record import greater_is_better, read_metrics
 from .annealing import kl_scale
-from .batches import (
-    Batch,
-    Examples,
-    PointExamples,
-    Step,
-    TokenizedSplit,
-    group_by_length,
-    model_inputs,
-    plan_epoch,
-    to_device,
-)
+from .batches import Batch, model_inputs, to_device
 from .checkpoints import WRITE_ERRORS, CheckpointStore
-from .dialogue_batches import DialogueExamples
+from .clock import RunClock
 from .evaluation import Evaluator, loss_terms
+from .examples import prepare_split, prepare_training_split
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
-from .processes import average_running_statistics, lost_process_explained, process_group_options
+from .processes import average_running_statistics, build_accelerator, lost_process_explained
 from .progress import Progress
 from .publishing import check_push, publish, run_facts, write_facts
-from .randomness import Purpose, generator, seed_noise
+from .randomness import Purpose, seed_noise
 from .settings import Settings
-from .shards import InMemoryExamples, Part, StreamedTexts, TrainingExamples
-from .symbols import fit_clusters, needs_clusters, posterior_means, stability, words_to_cluster
+from .step_batches import StepBatches, StepPlanner
+from .symbols import SymbolAssigner
 from .tracking import DivergenceError, MetricsLog, StepRecorder
 
 logger = logging.getLogger(__name__)
 
-BAR = {"reconstruction_loss": "rec", "prior_loss": "prior", "entropy_loss": "ent", "mutual_information": "mi",
-       "classification_loss": "cls", "symbol_accuracy": "acc", "cluster_agreement": "acc"}  # fmt: skip
+SHORT_NAMES = {
+    "reconstruction_loss": "rec",
+    "prior_loss": "prior",
+    "entropy_loss": "ent",
+    "mutual_information": "mi",
+    "classification_loss": "cls",
+    "symbol_accuracy": "acc",
+    "cluster_agreement": "acc",
+}
+"""Values that the progress bar shows, and what they are called there."""
 
 
 class Trainer:
-    """Trains a model of any modality and prior on a corpus as the settings say, on as many processes as there are.
+    """Trains a model of any modality and prior on a corpus, on any number of processes.
 
-    Everything is written below `settings.training.output_dir`; at the end that folder holds the best model, with its
-    tokenizer if it has one, so that `LDEBMModel.from_pretrained(output_dir)` works.
+    Everything is written to `settings.training.output_dir`. At the end this folder holds the best model and its
+    tokenizer, if it has one, so that `LDEBMModel.from_pretrained(output_dir)` loads it.
 
-    All noise of a step follows from (seed, step, process) and an epoch's order from (seed, epoch), so that a run that
-    was killed and resumed ends with the very weights of one that was not.
+    The noise of a step depends only on (seed, step, process), and the order of an epoch only on (seed, epoch). A run
+    that was interrupted and resumed therefore ends with exactly the same weights as one that was not.
 
     Args:
-        model (`LDEBMModel`): the model to train, on any device.
-        tokenizer (`PreTrainedTokenizerBase`, *optional*): what `build_tokenizer` made for it; `None` for points.
+        model ([`LDEBMModel`]): the model to train, on any device.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): its tokenizer, from `build_tokenizer`; `None` for points.
         corpus (`Corpus`): texts or points that `check_corpus` accepts.
-        settings (`Settings`): see there for every setting.
+        settings (`Settings`): all settings of the run.
 
     Raises:
         ValueError: settings that do not go together, or an output folder that holds an earlier run.
@@ -73,88 +69,102 @@ class Trainer:
     def __init__(
         self, model: LDEBMModel, tokenizer: PreTrainedTokenizerBase | None, corpus: Corpus, settings: Settings
     ):
-        self.settings, self.training, self.tokenizer = settings, settings.training, tokenizer
-        self.config, training = model.config, settings.training
+        training = settings.training
+        self.model, self.config, self.tokenizer = model, model.config, tokenizer
         self.folder = OutputFolder(training.output_dir)
         if training.resume is None and not training.overwrite_output_dir:
             self.folder.refuse_earlier_run()
         check_push(training)
-        self.accelerator = Accelerator(
-            mixed_precision=training.mixed_precision,
-            step_scheduler_with_optimizer=False,
-            log_with=[name.strip() for name in training.report_to.split(",") if name.strip() not in ("", "none")]
-            or None,
-            project_dir=self.folder.path,
-            kwargs_handlers=[process_group_options(training.ddp_timeout)],
-        )
+        self.accelerator = build_accelerator(training)
+        self._prepare_examples(corpus, settings)
+        self._prepare_records()
+        self._prepare_model()
+        self.facts = run_facts(corpus, settings.data.source, model, self.accelerator)
 
-        model.prior.optimize_sampler(
-            compile=training.compile_sampler, dtype=getattr(torch, training.sampler_dtype)
-        )
+    def _prepare_examples(self, corpus: Corpus, settings: Settings) -> None:
+        """Set the training and validation examples, the metric that selects a model, and the number of steps."""
+        training, max_length = settings.training, settings.data.max_length
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
-        self.examples: TrainingExamples
-        if isinstance(corpus.train, StreamedSplit):
-            self.examples = StreamedTexts(
-                corpus.train,
-                tokenizer,
-                max_length=settings.data.max_length,
-                step_size=step_size,
-                part_size=settings.data.shuffle_buffer_size,
-            )
-        else:
-            self.examples = InMemoryExamples(self._examples_of(corpus.train))
+        self.examples = prepare_training_split(corpus.train, self.config, self.tokenizer, settings.data, step_size)
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
-        if settings.clustering.enabled and not self.config.has_symbols:
-            raise ValueError(f"clustering.enabled=true gives symbols, and prior={self.config.prior!r} has none")
-        draws = {"seed": training.seed, "process": self.accelerator.process_index}
-        labels, size = self.train_set.labels, training.labelled_batch_size
-        self.labelled_stream = LabelledStream(labels, size, self.config, **draws)
-        self.words = None
-        self.clusters_are_needed = self.config.has_symbols and needs_clusters(labels, settings.clustering)
-        if self.clusters_are_needed:
-            check_clustering(settings.clustering, self.config.total_latent_size)
-            self.words = words_to_cluster(self.train_set, tokenizer, self.config.num_labels, settings.clustering)
+        self.labelled_stream = LabelledStream(
+            self.train_set.labels,
+            training.labelled_batch_size,
+            self.config,
+            seed=training.seed,
+            process=self.accelerator.process_index,
+        )
         self.evaluator = Evaluator(
-            self._examples_of(corpus.validation),
+            prepare_split(corpus.validation, self.config, self.tokenizer, max_length),
             self.config,
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
             seed=training.seed,
         )
-        self.settings = settings = self.evaluator.with_metric(settings)
-        self.training = training = settings.training
-
+        self.settings = self.evaluator.with_metric(settings)
+        self.training = self.settings.training
         self.steps_per_epoch = math.ceil(len(self.examples) / step_size)
-        by_epochs = training.num_train_epochs * self.steps_per_epoch
-        self.total_steps = training.max_steps if training.max_steps > 0 else by_epochs
+        self.total_steps = training.max_steps
+        if training.max_steps <= 0:
+            self.total_steps = training.num_train_epochs * self.steps_per_epoch
 
-        optimizer = make_optimizer(model, training)
-        scheduler = make_scheduler(optimizer, training, self.total_steps)
-        self.model = model  # as it is; `wrapped_model` keeps the replicas on all processes equal
-        with lost_process_explained(lambda: None):
-            self.wrapped_model, self.optimizer, self.scheduler = self.accelerator.prepare(model, optimizer, scheduler)
+    def _prepare_records(self) -> None:
+        """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""
         self.progress = Progress()
         self.accelerator.register_for_checkpointing(self.progress)
-        fingerprint = run_fingerprint(settings, self.config, self.examples, self.accelerator, self.total_steps)
+        fingerprint = run_fingerprint(self.settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
-            self.accelerator, self.folder.checkpoints, training.save_total_limit, fingerprint
+            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint
         )
         self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
-        self.facts = run_facts(corpus, settings.data.source, model, self.accelerator)
-        self.recorder = StepRecorder(self.accelerator, training.max_energy)
+        self.recorder = StepRecorder(self.accelerator)
+        self.clock = RunClock()
+        self.symbols = SymbolAssigner(
+            self.model,
+            self.tokenizer,
+            self.train_set,
+            self.settings.clustering,
+            batch_size=self.training.per_device_eval_batch_size,
+            accelerator=self.accelerator,
+            progress=self.progress,
+            checkpoints=self.checkpoints,
+        )
+        self.planner = StepPlanner(
+            self.symbols,
+            self.labelled_stream,
+            self.settings,
+            self.progress,
+            self.accelerator,
+            self.some_labels_known,
+        )
+
+    def _prepare_model(self) -> None:
+        """Set the optimiser, its schedule and the wrapped model, which keeps the copies on all processes equal."""
+        dtype = getattr(torch, self.training.sampler_dtype)
+        self.model.prior.optimize_sampler(compile=self.training.compile_sampler, dtype=dtype)
+        optimizer = make_optimizer(self.model, self.training)
+        scheduler = make_scheduler(optimizer, self.training, self.total_steps)
+        with lost_process_explained(lambda: None):
+            prepared = self.accelerator.prepare(self.model, optimizer, scheduler)
+        self.wrapped_model, self.optimizer, self.scheduler = prepared
+
+    @property
+    def times(self) -> dict[str, float]:
+        """`cpu_seconds` and `wall_seconds` of training until now, without interruptions and validation."""
+        return self.clock.times
 
     def train(self) -> dict[str, float]:
         """Run to the end, from the beginning or from the checkpoint that `training.resume` names.
 
         Returns:
-            The last validation's values; empty if the run had ended before.
+            `dict`: the scores of the last validation; empty if the run had already ended.
 
         Raises:
-            DivergenceError: a non-finite term or gradient, or an exploding energy.
+            DivergenceError: a loss term or gradient is not finite, or an energy is too large.
             LostProcessError: another process has ended, or was silent for `training.ddp_timeout` seconds.
-            FileNotFoundError, ValueError: the checkpoint to resume from is not whole, or of another run.
+            FileNotFoundError, ValueError: the checkpoint to resume from is damaged, or of another run.
             OSError: the final model could not be written.
         """
         progress, values = self.progress, {}
@@ -162,7 +172,8 @@ class Trainer:
             self._start()
             try:
                 while progress.step < self.total_steps and not progress.finished:
-                    self._train_epoch()
+                    with self.clock:
+                        self._train_epoch()
                     values = self._validate()
                     if progress.step_in_epoch == self.steps_per_epoch:
                         progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
@@ -176,33 +187,32 @@ class Trainer:
         return values
 
     def leave(self) -> None:
-        """End the group of processes, which all of them do together."""
+        """End the group of processes; every process must call this."""
         self.accelerator.wait_for_everyone()
-        # Let go of the replica first: as the group's last holder it would end the group with Python's lock held, for
-        # which the group's threads may be waiting (pytorch#56297).
+        # Let go of the wrapped model first: as the last holder of the group it would end the group with Python's lock
+        # held, for which the group's threads may be waiting (pytorch#56297).
         self.wrapped_model = self.model
         self.accelerator.free_memory()
         self.accelerator.end_training()
 
     def say(self, text: str) -> None:
-        """Print a line once, above any progress bar."""
+        """Print a line above any progress bar, on the main process only."""
         if self.accelerator.is_main_process:
             tqdm.write(text)
 
-    def _examples_of(self, split) -> Examples:
-        if not self.config.modality_class.reads_texts:
-            return PointExamples.of(split)
-        kind = DialogueExamples if self.config.context_size else TokenizedSplit
-        return kind.of(split, self.tokenizer, self.settings.data.max_length)
-
     def _start(self) -> None:
+        """Prepare the output folder, load the checkpoint to resume from, and start the logs."""
         resume = self.training.resume
         if self.accelerator.is_main_process:
             if resume is None:
                 self.folder.discard_earlier_run()
             self.folder.repair()
         self.checkpoints.prepare()
-        path = self.checkpoints.latest() if resume == "latest" else Path(resume) if resume else None
+        path = None
+        if resume == "latest":
+            path = self.checkpoints.latest()
+        elif resume is not None:
+            path = Path(resume)
         if path is not None:
             self.checkpoints.load(path)
             self.say(f"resuming from {path}")
@@ -210,82 +220,78 @@ class Trainer:
             self.say(f"no checkpoint in {self.folder.checkpoints} yet, starting from the beginning")
         self.metrics.start(self.progress.step, self.settings)
         if self.accelerator.is_main_process:
+            if clock_lines := read_metrics(self.folder.path, "clock"):
+                self.clock.resume(clock_lines[-1]["values"])
             self.settings.save(self.folder.settings)
             write_facts(self.folder.facts, self.facts)
 
     def _train_epoch(self) -> None:
-        """What is left of the running epoch, or of the run."""
-        progress = self.progress
+        """Train to the end of the current epoch, or of the run."""
+        progress, training = self.progress, self.training
         if progress.step_in_epoch == 0:
-            self._cluster()
+            self._start_epoch()
         bar = tqdm(
             total=self.steps_per_epoch,
             initial=progress.step_in_epoch,
             desc=f"epoch {progress.epoch + 1}",
             disable=not self.accelerator.is_local_main_process,
         )
-        for part in self.examples.parts(progress.step_in_epoch):
-            self._train_part(part, bar)
+        for shard in self.examples.shards(progress.step_in_epoch):
+            batches = self.planner.batches_of(shard, self.total_steps)
+            self.wrapped_model.train()
+            self.recorder.restart_clock()
+            for step_batches in batches:
+                self.recorder.add(progress.step + 1, self._train_step(step_batches))
+                progress.step += 1
+                progress.step_in_epoch += 1
+                bar.update()
+                left = min(self.steps_per_epoch - progress.step_in_epoch, self.total_steps - progress.step)
+                save = progress.step % training.save_steps == 0 and left > 0  # the last one follows its validation
+                if progress.step % training.logging_steps == 0 or save or left == 0:
+                    self._log_training(bar)
+                if save:
+                    self._save_checkpoint()
             if progress.step == self.total_steps:
                 break
         bar.close()
 
-    def _train_part(self, part: Part, bar: tqdm) -> None:
-        """What is left of a part of the epoch, or of the run."""
-        progress, training = self.progress, self.training
-        done = progress.step_in_epoch - part.first_step
-        if done == 0:
-            progress.part_assignments = self._assign(part.split)
-        symbols = self._symbols(part.split, progress.part_assignments)
-        steps = self._plan(part.split, symbols, part.number)[done:][: self.total_steps - progress.step]
-        micro_batches = [indices for step in steps for indices in step.micro_batches]
-        workers = training.dataloader_num_workers
-        if workers is None:
-            workers = 2 if self.accelerator.device.type == "cuda" else 0
-        taught = self.labelled_stream.others(part.split.labels, symbols)
-        batches = iter(part.split.batches(micro_batches, taught, workers))
-        labelled = iter(self.labelled_stream.batches(part.split, progress.step, len(steps)))
-        self.wrapped_model.train()
-        self.recorder.restart_clock()
-        for step in steps:
-            terms = self._train_step([next(batches) for _ in step.micro_batches], step.weights, next(labelled, None))
-            progress.step += 1
-            progress.step_in_epoch += 1
-            self.recorder.add(progress.step, terms)
-            bar.update()
-            left = min(self.steps_per_epoch - progress.step_in_epoch, self.total_steps - progress.step)
-            save = progress.step % training.save_steps == 0 and left > 0  # the last one is saved after its validation
-            if progress.step % training.logging_steps == 0 or save or left == 0:
-                self._log_training(bar)
-            if save:
-                self._save_checkpoint()
+    def _start_epoch(self) -> None:
+        """Cluster the training examples, if some of them need it."""
+        values = self.symbols.start_epoch()
+        if values:
+            # Logged at the first step that uses them: a run resumed before that step clusters again, and its log drops
+            # the lines of that step.
+            self.metrics.write(self.progress.step + 1, self.progress.epoch, "clustering", values)
 
-    def _train_step(
-        self, micro_batches: list[Batch], weights: list[float], labelled: Batch | None = None
-    ) -> dict[str, torch.Tensor]:
-        """One optimiser step; its terms, weighted so that their mean over processes is the mean over examples."""
+    def _train_step(self, batches: StepBatches) -> dict[str, torch.Tensor]:
+        """One optimiser step.
+
+        Returns:
+            `dict`: the terms of the loss, whose mean over processes is the mean over all examples of the step.
+        """
         accelerator = self.accelerator
         seed_noise(self.training.seed, Purpose.TRAINING_STEP, self.progress.step, accelerator.process_index)
         scale = kl_scale(self.training, self.progress.step, self.total_steps)
         terms: dict[str, torch.Tensor] = {}
-        # First, since its gradients wait for the last micro-batch to be exchanged between processes.
-        of_labelled = {} if labelled is None else self._train_labelled(labelled)
-        for left, batch, weight in zip(reversed(range(len(weights))), micro_batches, weights, strict=True):
+        # The labelled stream comes first: its gradients are exchanged between processes with the last micro-batch's.
+        labelled_terms = {} if batches.labelled is None else self._train_labelled(batches.labelled)
+        for number, (batch, weight) in enumerate(zip(batches.micro_batches, batches.weights, strict=True), start=1):
             batch = to_device(batch, accelerator.device)
             labels = batch["class_labels"] if self.config.has_symbols else None
-            with accelerator.no_sync(self.wrapped_model) if left else nullcontext():
+            is_last = number == len(batches.micro_batches)
+            with nullcontext() if is_last else accelerator.no_sync(self.wrapped_model):
                 output = self.wrapped_model(**model_inputs(batch), class_labels=labels, kl_scale=scale)
                 accelerator.backward(output.loss * weight)
-            parts = {name: getattr(output, name).detach() for name in loss_terms(self.config)}
+            batch_terms = {name: getattr(output, name).detach() for name in loss_terms(self.config)}
             if self.config.has_symbols:
-                targets = self.score_targets[batch["indices"]]
-                parts["scored"] = (targets >= 0).float().mean()
-                parts["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
-            terms = {name: terms.get(name, 0) + weight * part for name, part in parts.items()}
-        terms |= of_labelled
+                targets = batches.targets[batch["indices"]]
+                batch_terms["scored"] = (targets >= 0).float().mean()
+                batch_terms["hits"] = (output.symbol_logits.argmax(-1) == targets).float().mean()
+            terms = {name: terms.get(name, 0) + weight * term for name, term in batch_terms.items()}
+        terms |= labelled_terms
         accelerator.unscale_gradients(self.optimizer)
         norms = clip_gradients(self.optimizer, self.training)
-        if accelerator.mixed_precision != "fp16":  # where the loss scaler finds its scale by overflowing
+        if accelerator.mixed_precision != "fp16":  # where overflowing gradients are normal: they adjust the loss scale
             terms |= norms
         self.optimizer.step()
         self.scheduler.step()
@@ -294,7 +300,7 @@ class Trainer:
         return terms
 
     def _train_labelled(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Gradients of the labelled stream's cross-entropy; its terms."""
+        """Add the gradients of the cross-entropy of a labelled batch, and return its terms."""
         batch = to_device(batch, self.accelerator.device)
         labels = batch["class_labels"]
         with self.accelerator.no_sync(self.wrapped_model):
@@ -303,65 +309,12 @@ class Trainer:
         hits = (output.symbol_logits.argmax(-1) == labels).float().mean()
         return {"classification_loss": output.classification_loss.detach(), "hits": hits, "scored": hits.new_ones(())}
 
-    def _features(self, split: Examples) -> np.ndarray:
-        """What is clustered, `(n, size)`."""
-        if self.words is not None:
-            return self.words.of(split.token_ids)
-        means = posterior_means(self.model, split, self.training.per_device_eval_batch_size, self.accelerator)
-        wrong = means[~np.isfinite(means)]
-        if len(wrong):
-            raise DivergenceError("posterior_mean", self.progress.step, float(wrong[0]), self.checkpoints.last_good)
-        return means
-
-    def _cluster(self) -> None:
-        """Cluster the training examples, of a stream its sample, if some example needs it."""
-        if not self.clusters_are_needed:
-            return
-        labels, settings, progress = self.train_set.labels, self.settings.clustering, self.progress
-        previous = progress.assignments.numpy() if len(progress.assignments) else None
-        # Words stay what they are, and K-means that starts at the same texts finds the same clusters of them again.
-        if self.words is None or previous is None or settings.initialization == "previous":
-            fitted = fit_clusters(self._features(self.train_set), labels, previous, self.config.num_labels, settings)
-            progress.clusters, progress.assignments = fitted[0].state_dict(), torch.from_numpy(fitted[1])
-        assignments = progress.assignments.numpy()
-        values = {"clusters_used": float(len(np.unique(assignments)))}
-        if previous is not None:
-            values["cluster_stability"] = stability(assignments, previous, labels)
-        # At the first step that uses them: a run resumed before it clusters again, and drops the line of that step.
-        self.metrics.write(progress.step + 1, progress.epoch, "clustering", values)
-
-    def _assign(self, split: Examples) -> torch.Tensor:
-        """Every example's cluster `(n,)`: as clustered, or in a stream by the features that texts have now."""
-        if split is self.train_set or not self.progress.clusters:
-            return self.progress.assignments
-        clusters = Clusters.from_state_dict(self.progress.clusters)
-        return torch.from_numpy(clusters.assign(self._features(split)))
-
-    def _symbols(self, split: Examples, assignments: torch.Tensor) -> np.ndarray:
-        """What the classifier is trained towards, `(n,)`: the label, else the cluster, else -100 (unknown)."""
-        labels, assignments = split.labels, np.asarray(assignments)
-        symbols = np.where(labels >= 0, labels, assignments) if len(assignments) else labels
-        targets = labels if self.some_labels_known else symbols
-        self.score_targets = torch.from_numpy(targets).to(self.accelerator.device)
-        return symbols
-
-    def _plan(self, split: Examples, symbols: np.ndarray, part: int = 0) -> list[Step]:
-        """This process's share of every optimiser step of a part of the epoch."""
-        rng = generator(self.training.seed, Purpose.EPOCH_ORDER, self.progress.epoch, part)
-        balanced = self.settings.clustering.balanced_resampling and len(self.progress.assignments) > 0
-        order = balanced_order(symbols, rng) if balanced else rng.permutation(len(symbols))
-        batch_size, num_processes = self.training.per_device_train_batch_size, self.accelerator.num_processes
-        if self.training.group_by_length:  # for all processes alike, so that none waits for another
-            order = group_by_length(order, split.lengths, batch_size * num_processes, rng)
-        return plan_epoch(
-            order,
-            batch_size,
-            num_micro_batches=self.training.gradient_accumulation_steps,
-            num_processes=num_processes,
-            process=self.accelerator.process_index,
-        )
+    def _log(self, split: str, values: dict[str, float]) -> None:
+        """Log values at the current step."""
+        self.metrics.write(self.progress.step, self.progress.step / self.steps_per_epoch, split, values)
 
     def _log_training(self, bar: tqdm) -> None:
+        """Log the mean terms of the steps since the last log line, and show them beside the progress bar."""
         values = self.recorder.read(self.checkpoints.last_good)
         scored, hits = values.pop("scored", 0), values.pop("hits", 0)
         if scored > 0:
@@ -369,36 +322,44 @@ class Trainer:
         values["learning_rate"] = self.scheduler.get_last_lr()[0]
         if self.training.kl_schedule != "constant":
             values["kl_scale"] = kl_scale(self.training, self.progress.step - 1, self.total_steps)
-        bar.set_postfix({short: f"{values[name]:.3g}" for name, short in BAR.items() if name in values})
-        self.metrics.write(self.progress.step, self.progress.step / self.steps_per_epoch, "train", values)
+        bar.set_postfix({short: f"{values[name]:.3g}" for name, short in SHORT_NAMES.items() if name in values})
+        self._log("train", values)
 
     def _validate(self) -> dict[str, float]:
-        """Score the model on the validation split, and keep it if it is the best so far."""
-        progress, training = self.progress, self.training
+        """Score the model on the validation split, and save it if it is the best so far."""
+        progress = self.progress
         values = self.evaluator(self.model, self.accelerator)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
-        self.metrics.write(progress.step, progress.step / self.steps_per_epoch, "validation", values)
+        self._log("validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
-        name, best = training.metric_for_best_model, progress.best_metric
-        metric, greater = values[name], greater_is_better(name, training.greater_is_better)
-        is_best = best is None or (metric > best if greater else metric < best)
-        progress.record_validation(is_best and self._save_best(), metric, training.early_stopping_patience)
+        name, best = self.training.metric_for_best_model, progress.best_metric
+        score = values[name]
+        if best is None:
+            is_best = True
+        elif greater_is_better(name, None):
+            is_best = score > best
+        else:
+            is_best = score < best
+        was_saved = is_best and self._save_best()
+        progress.record_validation(was_saved, score, self.training.early_stopping_patience)
         return values
 
     def _save_best(self) -> bool:
-        """Whether the model could be saved."""
+        """Save the model as the best so far; returns on all processes whether that succeeded."""
         saved = True
         if self.accelerator.is_main_process:
             try:
                 self.folder.save_best(self.model, self.tokenizer)
             except WRITE_ERRORS as error:
-                logger.warning("could not save the best model so far, the one before stays: %s", error)
+                logger.warning("could not save the best model so far, the previous one stays: %s", error)
                 saved = False
         return gather_object([saved])[0]
 
     def _save_checkpoint(self) -> None:
+        """Write a checkpoint and, before it, the time of the clock: without the checkpoint that line is dropped."""
+        self._log("clock", self.times)
         try:
             self.checkpoints.save(self.progress.step)
         except OSError as error:
@@ -407,8 +368,9 @@ class Trainer:
         self.recorder.restart_clock()
 
     def _finish(self) -> None:
+        """Put the best model into the output folder, and draw the validation curves."""
         if self.accelerator.is_main_process:
-            if self.progress.best_metric is None:  # no validation's model could be saved: a last attempt
+            if self.progress.best_metric is None:  # no validation's model could be saved: try once more
                 self.folder.save_best(self.model, self.tokenizer)
             self.folder.publish_best()
             plot_validation_curves(self.folder.metrics, self.folder.curves)

@@ -1,17 +1,17 @@
-"""One optimiser over two parameter groups, the autoencoder's and the prior's, each with its own rate and clip."""
+"""The optimiser: one Adam whose two parameter groups, autoencoder and prior, have their own rates and clips."""
 
 import math
 
 import torch
 from transformers import PreTrainedModel, get_scheduler
 
-from .settings import TrainingSettings
+from .training_settings import TrainingSettings
 
 
 def make_optimizer(model: PreTrainedModel, settings: TrainingSettings) -> torch.optim.Adam:
-    """Adam over the groups `"autoencoder"` and `"prior"` (all of `model.prior`), those that have parameters.
+    """Adam with the groups `"autoencoder"` and `"prior"` (all of `model.prior`); empty groups are left out.
 
-    Fused: one pass over parameter, gradient and moments, and a step count that is never read back from a GPU.
+    The fused implementation passes once over parameters, gradients and moments, and never waits for a GPU.
     """
     in_prior = {id(parameter) for parameter in model.prior.parameters()}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -42,7 +42,11 @@ def make_scheduler(
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, settings: TrainingSettings) -> dict[str, torch.Tensor]:
-    """Scale down each group's gradient to its own limit; returns the norms there were, as `prior_grad_norm`, …"""
+    """Clip the gradient of each group to its own largest norm.
+
+    Returns:
+        `dict`: the norms before clipping, `autoencoder_grad_norm` and `prior_grad_norm`, scalar tensors.
+    """
     limits = {"autoencoder": settings.max_grad_norm, "prior": settings.prior_max_grad_norm}
     norms = {}
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where, and which of it belongs to an earlier run."""
+"""The folder of a run: where its files are, and what happens to those of an earlier run."""
 
 import filecmp
 import shutil
@@ -12,9 +12,12 @@ from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTIN
 
 
 class OutputFolder:
-    """Paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` below `path`.
+    """The paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` in a folder.
 
-    At the end of a run `path` holds the best model itself too.
+    At the end of a run the folder also holds the files of the best model.
+
+    Args:
+        path (`str` or `Path`): the folder.
     """
 
     def __init__(self, path: str | Path):
@@ -27,26 +30,26 @@ class OutputFolder:
         self.best = self.path / "best"
 
     def refuse_earlier_run(self) -> None:
-        """Raise ValueError if an earlier run left a model or a checkpoint, which a new run would overwrite."""
+        """Raise a ValueError if there is a model or checkpoint of an earlier run, which a new run would overwrite."""
         if self.best.exists() or any(self.checkpoints.glob("step-*")):
             raise ValueError(
-                f"output_dir {str(self.path)!r} holds an earlier run: --resume latest goes on with it, "
-                "--overwrite_output_dir true discards it, another --output_dir leaves it alone"
+                f"output_dir {str(self.path)!r} holds an earlier run: --resume latest continues it, "
+                "--overwrite_output_dir true discards it, and another --output_dir keeps it"
             )
 
     def discard_earlier_run(self) -> None:
-        """Remove an earlier run's checkpoints, best model and metrics."""
+        """Remove the checkpoints, the best model and the metrics of an earlier run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
         self.metrics.unlink(missing_ok=True)
 
     def repair(self) -> None:
-        """Make the folder, and put right what an interrupted `save_best` left."""
+        """Make the folder, and undo an interrupted `save_best`."""
         self.path.mkdir(parents=True, exist_ok=True)
         restore_folder(self.best)
 
     def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
-        """Replace `best/` by this model, with its tokenizer if it has one; if that fails, the one before stays."""
+        """Replace `best/` by this model and its tokenizer, if it has one. If that fails, the previous one stays."""
 
         def write(folder: Path) -> None:
             model.save_pretrained(folder)
@@ -56,13 +59,15 @@ class OutputFolder:
         replace_folder(self.best, write)
 
     def publish_best(self) -> None:
-        """Copy the best model's files into the folder itself, so that `from_pretrained` finds them there.
+        """Copy the files of the best model into the folder itself, where `from_pretrained` finds them.
 
-        What scripts found out about another model that was there goes.
+        If the folder holds another model, the scores and reports about that model are removed.
         """
-        weights = [folder / SAFE_WEIGHTS_NAME for folder in (self.path, self.best)]
-        if all(file.exists() for file in weights) and not filecmp.cmp(*weights, shallow=False):
-            for file in (file for pattern in ABOUT_THE_MODEL for file in self.path.glob(pattern)):
-                file.unlink(missing_ok=True)
+        old_weights, new_weights = self.path / SAFE_WEIGHTS_NAME, self.best / SAFE_WEIGHTS_NAME
+        both_exist = old_weights.exists() and new_weights.exists()
+        if both_exist and not filecmp.cmp(old_weights, new_weights, shallow=False):
+            for pattern in ABOUT_THE_MODEL:
+                for file in self.path.glob(pattern):
+                    file.unlink(missing_ok=True)
         for file in self.best.iterdir():
             copy_file(file, self.path / file.name)

@@ -1,4 +1,4 @@
-"""Several processes: what they share, how long they wait for one another, and what to say when one is gone."""
+"""Training on several processes: the accelerator, what they share, and errors when one of them is lost."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,14 +9,16 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch.distributed import DistError
 
-GLOO_ERROR = "gloo/transport"  # gloo raises plain RuntimeErrors, which name the source file
+from .training_settings import TrainingSettings
+
+GLOO_ERROR = "gloo/transport"  # gloo raises plain RuntimeErrors, whose text names its source file
 
 
 class LostProcessError(RuntimeError):
-    """Another process of the run has died, or its machine cannot be reached any more.
+    """Another process of the run has died, or its machine can no longer be reached.
 
     Args:
-        checkpoint (`Path`, *optional*): the last checkpoint, from which the run can go on.
+        checkpoint (`Path`, *optional*): the last checkpoint, from which the run can be resumed.
     """
 
     def __init__(self, checkpoint: Path | None):
@@ -31,7 +33,7 @@ class LostProcessError(RuntimeError):
 
 @contextmanager
 def lost_process_explained(last_checkpoint: Callable[[], Path | None]) -> Iterator[None]:
-    """Turn the errors that a broken or silent connection causes anywhere in the block into `LostProcessError`."""
+    """Turn errors of a broken connection, or of one that has timed out, in this block into a [`LostProcessError`]."""
     try:
         yield
     except RuntimeError as error:
@@ -40,13 +42,20 @@ def lost_process_explained(last_checkpoint: Callable[[], Path | None]) -> Iterat
         raise
 
 
-def process_group_options(timeout: float) -> InitProcessGroupKwargs:
-    """For `Accelerator(kwargs_handlers=...)`: a process that is silent for `timeout` seconds counts as lost."""
-    return InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
+def build_accelerator(training: TrainingSettings) -> Accelerator:
+    """The accelerator of a run: precision, trackers, and how long processes wait for one another."""
+    trackers = [name.strip() for name in training.report_to.split(",") if name.strip() not in ("", "none")]
+    return Accelerator(
+        mixed_precision=training.mixed_precision,
+        step_scheduler_with_optimizer=False,
+        log_with=trackers or None,
+        project_dir=Path(training.output_dir),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=training.ddp_timeout))],
+    )
 
 
 def average_running_statistics(model: torch.nn.Module, accelerator: Accelerator) -> None:
-    """Give all processes the mean of their batch norms' running means and variances, which each took of its part."""
+    """Average the running means and variances of batch norms, which each process has of its own examples."""
     if accelerator.num_processes == 1:
         return
     for name, buffer in model.named_buffers():

@@ -1,4 +1,4 @@
-"""What a run says of itself: its facts, its model card, and both with the model on the Hub."""
+"""The facts and the model card of a run, and how both get to the Hub together with the model."""
 
 from __future__ import annotations
 
@@ -45,19 +45,25 @@ PUSHED = (
     *("tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py"),
     *(CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, "guidance.png"),
 )
-"""What goes to the Hub of a run's folder: no checkpoints, and no report, which quotes many training texts.
+"""The files of a run's folder that are pushed to the Hub: no checkpoints, and no report, which quotes training texts.
 
-Files go as they are, but for `settings.yaml`, which there names no folders of this machine."""
+They are pushed as they are, except for `settings.yaml`, from which the folders of this machine are removed.
+"""
 
 
 def run_facts(corpus: Corpus, source: str, model: LDEBMModel, accelerator: Accelerator) -> dict[str, Any]:
-    """What is known when a run starts and is nowhere else in its folder, as `run.json` has it.
-
-    `corpus` with `name`, `license`, `hub_id` (`None` for data from elsewhere), `notes` and by split `size` and
-    `labelled`; `parameters`; `environment` by package; `hardware` with `device`, `processes` and `threads`.
+    """The contents of `run.json`: what is known at the start of a run and is in no other file of its folder.
 
     Args:
+        corpus (`Corpus`): What the model is trained on.
         source (`str`): Where the corpus was read from, `data.source` of the settings.
+        model ([`LDEBMModel`]): The model.
+        accelerator (`Accelerator`): The run's.
+
+    Returns:
+        `dict` of `corpus` (`name`, `license`, `hub_id`, which is `None` for data that are not from the Hub, `notes`,
+        and `splits` with the `size` and number of `labelled` examples of each), `parameters` (their number),
+        `environment` (versions by package) and `hardware` (`device`, `processes` and `threads`).
     """
     facts = {"name": corpus.name, "license": corpus.license, "hub_id": source if is_on_hub(source) else None}
     splits = {name: {"size": len(split), "labelled": split.num_labelled} for name, split in corpus.splits.items()}
@@ -85,12 +91,12 @@ def _versions() -> dict[str, str]:
 
 
 def write_card(folder: Path, place: str | None = None, file: Path | None = None) -> bool:
-    """Write the model card of a folder, unless a person has edited the one that is there.
+    """Write the model card of a folder, unless somebody has edited the one that is there.
 
     Args:
-        folder (`Path`): With a model, and what else of a run there is.
-        place (`str`, *optional*): The Hub id that the card's code shall load; default the folder as it is given.
-        file (`Path`, *optional*): Default the folder's `README.md`.
+        folder (`Path`): A folder with a model and the record of its run, as far as there is one.
+        place (`str`, *optional*): The Hub id that the code on the card loads. Defaults to the folder.
+        file (`Path`, *optional*): The file of the card. Defaults to the folder's `README.md`.
 
     Returns:
         `bool`: Whether it was written.
@@ -114,24 +120,24 @@ def _is_edited(card: Path) -> bool:
 def push(
     folder: str | Path, repo_id: str, *, private: bool = True, revision: str | None = None, token: str | None = None
 ) -> str:
-    """Put a model with tokenizer, code, results and a fresh card on the Hub.
+    """Push a model to the Hub with its tokenizer, code, scores and a new model card.
 
-    Cut short, the same call goes on where it stopped.
+    If a push is interrupted, the same call continues it.
 
     Args:
-        folder (`str` or `Path`): As training or `save_pretrained` leaves it.
-        repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token. Created where there is none; else the
-            push becomes its next commit.
-        private (`bool`, *optional*, defaults to `True`): Whether only its owner may see it.
-        revision (`str`, *optional*): A tag for this state, to be loaded by `from_pretrained(…, revision=…)`.
-        token (`str`, *optional*): Default what `hf auth login` stored, or the variable `HF_TOKEN`.
+        folder (`str` or `Path`): A folder that training or `save_pretrained` has written.
+        repo_id (`str`): `"owner/name"`, or `"name"` for a repository of the owner of the token. It is created if it
+            does not exist; otherwise the push becomes its next commit.
+        private (`bool`, *optional*, defaults to `True`): Whether only its owner can see it.
+        revision (`str`, *optional*): A tag for this commit, for `from_pretrained(…, revision=…)`.
+        token (`str`, *optional*): Defaults to what `hf auth login` stored, or the variable `HF_TOKEN`.
 
     Returns:
         `str`: The address of the repository.
 
     Raises:
-        ValueError: a folder without a model or its code; a repository that is public where a private one is asked for
-            or the other way round, or that holds something else; a revision that names another state.
+        ValueError: the folder has no model or no code; the repository is not as private as asked for, or holds
+            something else; the revision is the tag of another commit.
         PermissionError, ConnectionError, FileNotFoundError: as in [`hub_errors_explained`].
     """
     folder = Path(folder)
@@ -139,8 +145,8 @@ def push(
     check_tag(revision)
     if not record.has_code:
         raise ValueError(
-            f"folder must hold the model's code for those who have no ldebm_hf, and {str(folder)!r} does not: "
-            "LDEBMModel.from_pretrained(folder).save_pretrained(another_folder) writes it"
+            f"folder must hold the code of the model, which is used where ldebm_hf is not installed, and "
+            f"{str(folder)!r} does not: LDEBMModel.from_pretrained(folder).save_pretrained(another_folder) writes it"
         )
     if not any(folder.glob("model*.safetensors")):
         raise ValueError(f"folder must hold the model's weights (model.safetensors), and {str(folder)!r} does not")
@@ -150,20 +156,20 @@ def push(
         repository = open_repository(hub, repo_id, private=private)
         refuse_other_model(hub, repository, LDEBMConfig.model_type)
         if is_edited := _is_edited(folder / CARD):
-            logger.warning("%s was edited by hand and is pushed as it is", folder / CARD)
+            logger.warning("%s has been edited and is pushed as it is", folder / CARD)
         with TemporaryDirectory() as staged:
             _stage(folder, Path(staged), record)
             if not is_edited:
-                Path(staged, CARD).unlink(missing_ok=True)  # a link to the folder's own
+                Path(staged, CARD).unlink(missing_ok=True)  # only the link to the folder's card
                 Path(staged, CARD).write_text(sealed(model_card(record, repository.id)), encoding="utf-8")
             message = "Upload model and record of its run"
             upload_model(hub, repository.id, Path(staged), PUSHED, tag=revision, message=message)
-        write_card(folder, repository.id)  # names the Hub's repository once the model is there
+        write_card(folder, repository.id)  # now with the name of the repository
     return f"{hub.endpoint}/{repository.id}"
 
 
 def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
-    """Put into an empty folder what the Hub shall get of a run's; large files are not copied."""
+    """Fill an empty folder with what is pushed of a run's folder. Files are linked, not copied."""
     for file in folder.resolve().iterdir():
         if file.is_file() and file.name != SETTINGS:
             (staged / file.name).symlink_to(file)
@@ -174,21 +180,22 @@ def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
 def push_command(training: TrainingSettings) -> list[str]:
     """The arguments of examples/push_to_hub.py that push a run as its settings say."""
     arguments = [training.output_dir, hub_name(training)]
-    arguments += [] if training.hub_private_repo else ["--public"]
-    return arguments + (["--revision", training.hub_revision] if training.hub_revision else [])
+    if not training.hub_private_repo:
+        arguments.append("--public")
+    return arguments
 
 
 def hub_name(training: TrainingSettings) -> str:
-    """The repository that a run is pushed to: without a name of its own it is called like the folder."""
+    """The repository that a run is pushed to, by default with the name of its folder."""
     return training.hub_model_id or Path(training.output_dir).resolve().name
 
 
 def check_push(training: TrainingSettings) -> None:
-    """Find out before training whether it can be pushed; a Hub that cannot be reached now may be there at the end.
+    """Find out before training whether the model can be pushed. If the Hub cannot be reached, only warn.
 
     Raises:
-        ValueError: a name that no repository can have, or a revision that cannot be one.
-        PermissionError: there is no token, or one that the Hub does not know.
+        ValueError: no repository can have this name.
+        PermissionError: there is no token, or the Hub does not accept it.
     """
     if not training.push_to_hub:
         return
@@ -197,30 +204,29 @@ def check_push(training: TrainingSettings) -> None:
         validate_repo_id(name)
     except ValueError as error:
         raise ValueError(f"hub_model_id (default: the name of output_dir) cannot be {name!r}: {error}") from error
-    check_tag(training.hub_revision)
     try:
         check_token(name)
     except ConnectionError as error:
-        logger.warning("%s; it will be tried again when training has ended", error)
+        logger.warning("%s; this is tried again at the end of training", error)
 
 
 def publish(training: TrainingSettings, say: Callable[[str], None]) -> None:
-    """Write the card of a finished run and, if its settings say so, push it. Whatever fails, the run is not lost."""
+    """Write the card of a finished run and, if its settings say so, push it. Errors are reported, not raised."""
     folder = Path(training.output_dir)
     try:
         if not write_card(folder):
-            say(f"{folder / CARD} was edited by hand and stays as it is")
-    except Exception as error:  # the model is finished and in its place, whatever is odd about the rest of the folder
+            say(f"{folder / CARD} has been edited and stays as it is")
+    except Exception as error:  # the model itself is complete, whatever is wrong with the rest of the folder
         logger.warning("could not write the model card: %r", error)
     if not training.push_to_hub:
         return
-    private, revision = training.hub_private_repo, training.hub_revision
     try:
-        say(f"pushed to {push(folder, hub_name(training), private=private, revision=revision)}")
-    except Exception as error:  # a network has more ways to fail than there are names for
-        say(f"not pushed: {error}\nThe model is safe in {folder}; this pushes it:")
+        say(f"pushed to {push(folder, hub_name(training), private=training.hub_private_repo)}")
+    except Exception as error:  # a network can fail in many ways
+        say(f"not pushed: {error}\nThe model is in {folder}. To push it, run")
         say("  python examples/push_to_hub.py " + shlex.join(push_command(training)))
 
 
 def write_facts(file: Path, facts: dict[str, Any]) -> None:
+    """Write the facts of a run as JSON."""
     write_text(file, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Random numbers that depend only on where in a run they are drawn: to resume it, none need be restored."""
+"""Random numbers that depend only on the place in a run where they are drawn, so that a run can be resumed exactly."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What random numbers are for; no two purposes share a stream."""
+    """What random numbers are used for. Each purpose has its own stream of numbers."""
 
     EPOCH_ORDER = 0
     TRAINING_STEP = 1
@@ -18,16 +18,16 @@ class Purpose(IntEnum):
 
 
 def seed_noise(seed: int, purpose: Purpose, *place: int) -> None:
-    """Seed torch's global generators, on every device, for one place of a run, e.g. (step, process)."""
+    """Seed torch's global generators on all devices for a place in the run, for instance (step, process)."""
     number = int(_sequence(seed, purpose, place).generate_state(1, np.uint64)[0] >> 1)
     if torch.accelerator.is_available():
         torch.manual_seed(number)
-    else:  # for GPUs that are not there, `torch.manual_seed` would format and keep a stack trace at every call
+    else:  # without a GPU, `torch.manual_seed` would format and keep a stack trace at every call
         torch.default_generator.manual_seed(number)
 
 
 def generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
-    """A numpy generator for one place of a run, e.g. (epoch,)."""
+    """A numpy generator for a place in the run, for instance (epoch,)."""
     return np.random.default_rng(_sequence(seed, purpose, place))
 
 

@@ -1,4 +1,4 @@
-"""What is beside a trained model: whether it is there at all, and the settings of its run."""
+"""Trained models on disk or the Hub, and the settings they were trained with."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from .settings import Settings
 
 
 def find_checkpoint(checkpoint: str) -> None:
-    """Raise FileNotFoundError at once where there is none; loading it would ask the Hub again and again."""
+    """Raise a FileNotFoundError if there is no such checkpoint; loading it would query the Hub many times first."""
     path = Path(checkpoint)
     if path.is_dir():
         return
@@ -19,19 +19,19 @@ def find_checkpoint(checkpoint: str) -> None:
         return
     try:
         HfApi().model_info(checkpoint, timeout=10)
-    except Exception as error:  # whatever the network has in store
+    except Exception as error:  # a network can fail in many ways
         raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
 
 
 def shipped_checkpoint(folder: Path) -> Path:
-    """The checkpoint that comes with a page: the folder in the page's own that holds a model."""
+    """The checkpoint that is shipped with a page: the first sub-folder of the page's folder that holds a model."""
     models = sorted(folder.glob("*/model.safetensors"))
     if not models:
-        raise FileNotFoundError(f"no checkpoint comes with {folder}: name one")
+        raise FileNotFoundError(f"no checkpoint is shipped with {folder}: name one")
     return models[0].parent
 
 
 def settings_of(checkpoint: str) -> Settings | None:
-    """The settings that a local checkpoint was trained with, if they are beside it."""
+    """The settings that a local checkpoint was trained with; `None` if its folder has no `settings.yaml`."""
     recipe = Path(checkpoint, "settings.yaml")
     return load_settings(["--config", str(recipe)]) if recipe.is_file() else None

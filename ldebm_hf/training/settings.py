@@ -1,4 +1,4 @@
-"""Settings of a training run: four sections, strictly typed."""
+"""Settings of a training run: four sections, with types and limits that are checked."""
 
 import dataclasses
 import difflib
@@ -19,22 +19,31 @@ from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import PRESETS, LDEBMConfig
 from ..model.dialogue_turns import MARKERS
-from ..pseudo_labels.geometric_clustering import ClusteringSettings, refuse_settings_of_k_means
+from ..model.document_modality import DocumentModality
+from ..model.modalities import MODALITIES
+from ..model.modality import Modality
+from ..model.priors import PRIORS
+from ..model.text_modality import TextModality
+from ..pseudo_labels.geometric_clustering import ClusteringSettings
 from ..text.document_tokenization import build_document_tokenizer
 from ..text.tokenization import build_tokenizer
+from .config_help import argument_groups, first_sentence
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
-from .typed_values import check_limits, convert
+from .training_settings import TrainingSettings
+from .typed_values import check_limits, convert, setting, show
 
-SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
-"""Of texts and of documents, where they are not given."""
-Schedule = Literal[
-    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
-]
-
-
-def setting(default: Any, help: str, **limits: float) -> Any:
-    """A dataclass field with its default, a line of help, and the limits `at_least` or `above` of a number."""
-    return field(default=default, metadata={"help": help, **limits})
+SETTINGS_FOR_SOME_MODALITIES = {
+    "data.streaming": ("reads_texts", True),
+    "data.attribute_columns": ("reads_texts", True),
+    "data.titles": ("reads_texts", True),
+    "data.min_words": ("reads_texts", True),
+    "data.stop_words": ("is_bag_of_words", True),
+    "data.point_columns": ("reads_texts", False),
+    "training.initial_words": ("is_bag_of_words", True),
+}
+"""Settings that only some modalities can use, with the attribute of [`Modality`] that decides and its value."""
+WORD_FEATURES = ("words", "word_classes")
+"""The values of `clustering.features` that need words."""
 
 
 @dataclass
@@ -67,9 +76,7 @@ class DataSettings:
     speaker_markers: Literal["none", "context", "all"] | None = setting(
         None, "speakers' marks: none, in the context, all; default as published, smd: all"
     )
-    vocab_size: int | None = setting(
-        None, "most frequent words to keep; none: 10000, of documents 30004", at_least=1
-    )
+    vocab_size: int | None = setting(None, "most frequent words to keep; none: 10000, of documents 30004", at_least=1)
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
     lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
     split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
@@ -122,7 +129,11 @@ class DataSettings:
 
     def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
         """A tokenizer with the words of the corpus's training texts."""
-        sizes = {name: getattr(self, name) or default for name, default in SIZES[of_documents].items()}
+        modality = DocumentModality if of_documents else TextModality
+        sizes = {
+            "vocab_size": self.vocab_size or modality.default_vocab_size,
+            "max_length": self.max_length or modality.default_max_length,
+        }
         if of_documents:
             return build_document_tokenizer(corpus.train.texts, stop_words=self.stop_words, **sizes)
         is_raw_text = self.source not in TOKENISED_SOURCES
@@ -136,79 +147,20 @@ class DataSettings:
 
 
 @dataclass
-class TrainingSettings:
-    """Optimisation, checkpoints and logging; named as in transformers' `TrainingArguments` where that has them."""
-
-    output_dir: str = setting("outputs/ldebm", "folder for everything the run writes")
-    overwrite_output_dir: bool = setting(False, "discard what an earlier run left in output_dir")
-    resume: str | None = setting(None, '"latest" or a checkpoint\'s folder: go on from there')
-    num_train_epochs: int = setting(10, "epochs", at_least=1)
-    max_steps: int = setting(-1, "optimiser steps, instead of num_train_epochs; -1: by epochs", at_least=-1)
-    per_device_train_batch_size: int = setting(128, "examples per forward pass of a process", at_least=1)
-    per_device_eval_batch_size: int = setting(256, "the same for validation and clustering", at_least=1)
-    labelled_batch_size: int = setting(
-        0, "labelled examples for every step, if there are any; 0: as in the batches", at_least=0
-    )
-    gradient_accumulation_steps: int = setting(1, "forward passes per optimiser step", at_least=1)
-    group_by_length: bool = setting(False, "texts of like length in a batch: shorter recurrences, but biased batches")
-    dataloader_num_workers: int | None = setting(
-        None, "processes that build batches ahead; none: 2 with a GPU, else 0", at_least=0
-    )
-    learning_rate: float = setting(1e-3, "Adam's rate for encoder and decoder", at_least=0)
-    prior_learning_rate: float = setting(1e-4, "Adam's rate for the prior", at_least=0)
-    weight_decay: float = setting(0.0, "L2 penalty on encoder and decoder, as torch's Adam has it", at_least=0)
-    prior_weight_decay: float = setting(0.0, "the same for the prior", at_least=0)
-    max_grad_norm: float | None = setting(0.5, "gradient clip of encoder and decoder; none: no clip", above=0)
-    prior_max_grad_norm: float | None = setting(10.0, "gradient clip of the prior; none: no clip", above=0)
-    lr_scheduler_type: Schedule = setting(
-        "constant", "schedule of both rates: any of transformers' that needs no more settings"
-    )
-    warmup_steps: int = setting(0, "steps of linear warm-up", at_least=0)
-    kl_schedule: Literal["constant", "cyclical"] = setting(
-        "constant", "cyclical: kl_weight grows from 0 in every cycle; one is the usual warm-up"
-    )
-    kl_cycles: int = setting(1, "cycles in a run", at_least=1)
-    kl_zero_fraction: float = setting(0.0, "share of a cycle at weight 0", at_least=0)
-    kl_ramp_fraction: float = setting(0.5, "share of a cycle of linear growth, after which it is constant", at_least=0)
-    mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
-        None, "no, fp16 or bf16; none: what `accelerate launch` says"
-    )
-    compile_sampler: bool = setting(False, "run the sampler through torch.compile; where that fails, without it")
-    sampler_dtype: Literal["float32", "bfloat16"] = setting("float32", "precision of the energy inside the sampler")
-    initial_words: Literal["random", "cooccurrence"] = setting(
-        "random", "documents' first word vectors; cooccurrence: of words that share texts"
-    )
-    seed: int = setting(0, "seed of initialisation, order and noise", at_least=0)
-    logging_steps: int = setting(10, "steps between log lines", at_least=1)
-    save_steps: int = setting(500, "steps between checkpoints; there is one after every epoch too", at_least=1)
-    save_total_limit: int = setting(2, "checkpoints to keep", at_least=1)
-    metric_for_best_model: str | None = setting(
-        "reconstruction_loss",
-        "what selects the model; none: cross-entropy of labels, or reconstruction",
-    )
-    greater_is_better: bool | None = setting(None, "none: known from the value's name")
-    early_stopping_patience: int | None = setting(
-        None, "stop after so many validations without a new best", at_least=1
-    )
-    push_to_hub: bool = setting(False, "push the best model, its record and its card to the Hub when training ends")
-    hub_model_id: str | None = setting(None, "repository to push to; none: your own, called like output_dir")
-    hub_private_repo: bool = setting(True, "whether only you see that repository")
-    hub_revision: str | None = setting(None, "tag for what is pushed")
-    report_to: str = setting("none", "Accelerate trackers beside metrics.jsonl, e.g. tensorboard,wandb")
-    ddp_timeout: float = setting(1800, "seconds after which a silent process counts as lost", above=0)
-    max_energy: float = setting(1e6, "stop when a mean energy is larger than this", above=0)
-
-
-@dataclass
 class Settings:
-    """Every setting of a run. Names, types and limits are checked when it is made.
+    """Every setting of a run. Names, types, limits and combinations are checked when it is made.
+
+    Values may be given as text, as a recipe or a command line has them. Settings left at `None` whose default depends
+    on the model (`data.vocab_size`, `data.max_length`, `clustering.enabled`) get their value here.
 
     Args:
         data (`DataSettings`), clustering (`ClusteringSettings`), training (`TrainingSettings`): see there.
-        model (`dict`): `preset`, `num_symbols`, and any other field of `LDEBMConfig` that the preset shall not decide.
+        model (`dict`): `preset`, `num_symbols`, and any other field of [`LDEBMConfig`] that shall differ from the
+            preset.
 
     Raises:
-        ValueError: an unknown name (with the closest known ones), a value of the wrong type or out of its limits.
+        ValueError: an unknown name (the message has the closest known ones), a value of the wrong type or out of its
+            limits, or settings that do not go together.
     """
 
     data: DataSettings = field(default_factory=DataSettings)
@@ -218,99 +170,124 @@ class Settings:
 
     def __post_init__(self):
         self.model = {"preset": "consistent", **self.model}
-        known = known_settings()
         for section in SECTIONS:
-            values = getattr(self, section)
-            values = values if isinstance(values, dict) else vars(values)
-            for name, value in values.items():
-                full_name = f"{section}.{name}"
-                check_name(full_name)
-                values[name] = convert(value, known[full_name].type, full_name)
-                check_limits(values[name], known[full_name].limits, full_name)
+            self._convert_values(section)
+        self._fill_in_defaults()
+        self.clustering.validate()
+        self.training.validate()
+        self._check_modality()
+        self._check_data_against_model()
+
+    def _convert_values(self, section: str) -> None:
+        """Give the values of a section their declared types, and check names and limits."""
+        values = getattr(self, section)
+        if not isinstance(values, dict):
+            values = vars(values)
+        for name, value in values.items():
+            full_name = f"{section}.{name}"
+            check_name(full_name)
+            known = known_settings()[full_name]
+            values[name] = convert(value, known.type, full_name)
+            check_limits(values[name], known.limits, full_name)
+
+    def _fill_in_defaults(self) -> None:
+        """Replace `None` where the default depends on the model."""
+        if self.data.vocab_size is None:
+            self.data.vocab_size = self.modality_class.default_vocab_size
+        if self.data.max_length is None:
+            self.data.max_length = self.modality_class.default_max_length
         if self.clustering.enabled is None:
-            model = PRESETS[self.model["preset"]] | self.model
-            default = LDEBMConfig()
-            prior, num_levels = (model.get(name, getattr(default, name)) for name in ("prior", "num_levels"))
-            if self.clustering.features == "word_classes":
-                self.clustering.enabled = prior in ("diffusion", "mixture", "discrete", "semi")
+            prior = PRIORS[self.model_value("prior")]
+            if self.clustering.features == "word_classes":  # which suit every prior with symbols
+                self.clustering.enabled = prior.can_have_symbols
             else:
-                self.clustering.enabled = prior == "diffusion" and num_levels > 1
-        for name, value in SIZES[self.modality == "document"].items():
-            if getattr(self.data, name) is None:
-                setattr(self.data, name, value)
-        if self.data.stop_words != known["data.stop_words"].default and self.modality != "document":
-            raise ValueError(f"data.stop_words={self.data.stop_words} needs model.modality=document")
-        if self.training.initial_words != "random" and self.modality != "document":
-            raise ValueError(f"training.initial_words={self.training.initial_words} needs model.modality=document")
-        if self.data.context_turns and not self.model.get("context_size"):
-            raise ValueError(f"data.context_turns={self.data.context_turns} needs model.context_size of at least 1")
-        if self.model.get("context_size") and not self.data.context_turns:
-            raise ValueError(f"model.context_size={self.model['context_size']} needs data.context_turns of at least 1")
+                self.clustering.enabled = prior.clusters_by_default(self.model_value("num_levels"))
+
+    def _check_modality(self) -> None:
+        """Refuse settings that are for models of another modality."""
+        for full_name, (fact, needed) in SETTINGS_FOR_SOME_MODALITIES.items():
+            section, _, name = full_name.partition(".")
+            value = getattr(getattr(self, section), name)
+            if value != known_settings()[full_name].default and getattr(self.modality_class, fact) != needed:
+                self._refuse_modality(full_name, value, fact, needed)
+        features = self.clustering.features
+        if features in WORD_FEATURES and not self.modality_class.reads_texts:
+            self._refuse_modality("clustering.features", features, "reads_texts", True)
+
+    def _refuse_modality(self, full_name: str, value: Any, fact: str, needed: bool) -> None:
+        allowed = " or ".join(name for name, modality in MODALITIES.items() if getattr(modality, fact) == needed)
+        raise ValueError(f"{full_name}={show(value)} needs model.modality={allowed}, got {self.modality}")
+
+    def _check_data_against_model(self) -> None:
+        """Refuse data that do not go with the model or with the training."""
+        context_turns, context_size = self.data.context_turns, self.model.get("context_size", 0)
+        if context_turns and not context_size:
+            raise ValueError(f"data.context_turns={context_turns} needs model.context_size of at least 1")
+        if context_size and not context_turns:
+            raise ValueError(f"model.context_size={context_size} needs data.context_turns of at least 1")
         if self.training.labelled_batch_size and self.data.streaming:
-            raise ValueError("training.labelled_batch_size draws from all examples and cannot be used with streaming")
-        if self.data.point_columns is not None and self.modality != "point":
-            raise ValueError(f"data.point_columns={self.data.point_columns} needs model.modality=point")
-        if self.training.warmup_steps and self.training.lr_scheduler_type == "constant":
             raise ValueError(
-                "training.warmup_steps needs another lr_scheduler_type than constant: constant_with_warmup"
+                f"training.labelled_batch_size={self.training.labelled_batch_size} draws from all examples and cannot "
+                "be used with data.streaming=true"
             )
-        if self.training.kl_schedule == "constant":
-            for name in ("kl_cycles", "kl_zero_fraction", "kl_ramp_fraction"):
-                if getattr(self.training, name) != known[f"training.{name}"].default:
-                    raise ValueError(f"training.{name} needs another kl_schedule than constant: cyclical")
-        if self.training.kl_zero_fraction + self.training.kl_ramp_fraction > 1:
-            raise ValueError(
-                f"training.kl_zero_fraction={self.training.kl_zero_fraction} and "
-                f"kl_ramp_fraction={self.training.kl_ramp_fraction} must not be more than 1 together"
-            )
-        if self.clustering.features == "word_classes":
-            refuse_settings_of_k_means(self.clustering)
-        if self.modality == "point":
-            if self.clustering.features in ("words", "word_classes"):
-                raise ValueError(
-                    f"clustering.features={self.clustering.features} is for texts and cannot be used with "
-                    "model.modality=point"
-                )
-            for_texts = (("data", "streaming"), ("data", "attribute_columns"), ("data", "titles"),
-                         ("data", "min_words"), ("training", "group_by_length"))  # fmt: skip
-            for section, name in for_texts:
-                if getattr(getattr(self, section), name):
-                    raise ValueError(f"{section}.{name} is for texts and cannot be used with model.modality=point")
 
     @property
     def modality(self) -> str:
         """What the model is of: `"text"`, `"document"` or `"point"`."""
-        return self.model.get("modality", known_settings()["model.modality"].default)
+        return self.model_value("modality")
+
+    @property
+    def modality_class(self) -> type[Modality]:
+        """What the registry of modalities says of `modality`."""
+        return MODALITIES[self.modality]
+
+    def model_value(self, name: str) -> Any:
+        """The value that a field of [`LDEBMConfig`] gets: the one given, else the preset's, else the default."""
+        default = known_settings()[f"model.{name}"].default
+        return self.model.get(name, PRESETS[self.model["preset"]].get(name, default))
 
     @classmethod
     def from_dict(cls, values: dict[str, dict[str, Any]]) -> "Settings":
-        """Settings from `{section: {name: value}}`; what is left out has its default. Text stands for any type."""
+        """Settings from `{section: {name: value}}`; what is left out has its default.
+
+        Settings that earlier versions had are accepted, and ignored, with the value that every run has today, so that
+        the `settings.yaml` of an earlier run can be read.
+        """
+        sections = {}
         for section, entries in values.items():
             if section not in SECTIONS:
                 raise ValueError(f"unknown section {section!r}, the sections are {', '.join(SECTIONS)}")
-            for name in entries:
-                check_name(f"{section}.{name}")
-        return cls(**{section: SECTIONS[section](**entries) for section, entries in values.items()})
+            kept = {}
+            for name, value in entries.items():
+                full_name = f"{section}.{name}"
+                if full_name in REMOVED_SETTINGS:
+                    check_removed(full_name, value)
+                else:
+                    check_name(full_name)
+                    kept[name] = value
+            sections[section] = SECTIONS[section](**kept)
+        return cls(**sections)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
+        """All settings as `{section: {name: value}}`."""
         return dataclasses.asdict(self)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a recipe that starts this run anew, from the beginning."""
+        """Write a recipe that repeats this run from the beginning, without pushing anything to the Hub."""
         values = self.to_dict()
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
-        values["training"] |= {"push_to_hub": False, "hub_model_id": None, "hub_revision": None}  # whoever starts it
+        values["training"] |= {"push_to_hub": False, "hub_model_id": None}
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def differences_to_preset(self) -> list[tuple[str, Any, Any]]:
-        """Name, value and the preset's value of every model setting given that the preset has otherwise."""
+        """Name, value and the preset's value of every model setting that was given another value than the preset's."""
         preset = PRESETS[self.model["preset"]]
         given = [(name, value) for name, value in self.model.items() if name in preset]
         return [(name, value, preset[name]) for name, value in given if value != preset[name]]
 
     def load_corpus(self) -> Corpus:
-        """The texts or, if the model is one of points, the points that `data` describes."""
-        return self.data.load_points() if self.modality == "point" else self.data.load_corpus()
+        """The corpus that `data` describes: points for a model of points, otherwise texts."""
+        return self.data.load_corpus() if self.modality_class.reads_texts else self.data.load_points()
 
     def model_config(
         self,
@@ -320,15 +297,15 @@ class Settings:
     ) -> LDEBMConfig:
         """The model's configuration for a corpus.
 
-        The published decoder of points has unit variance, for data whose coordinates have a standard deviation of
-        8.5. So that the same decoder suits data in any units, `model.point_center` and `model.point_scale`, where they
-        are not given, make of the training points such with mean 0 and that deviation (the root mean square of the
-        coordinates' own): the scale is their standard deviation divided by 8.5.
+        The published decoder of points has unit variance and was made for data whose coordinates have a standard
+        deviation of 8.5. So that it suits data in any unit, `model.point_center` defaults to the mean of the training
+        points and `model.point_scale` to their standard deviation (the root mean square of the coordinates') divided
+        by 8.5.
 
         Args:
             tokenizer (`PreTrainedTokenizerBase`, *optional*): needed for texts.
-            label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which the first symbols get.
-                Without `model.num_symbols` there are as many symbols as classes.
+            label_names (`Sequence[str]`, *optional*): names of the corpus's classes, which become the names of the
+                first symbols. Without `model.num_symbols` there are as many symbols as classes.
             points (`np.ndarray` of shape `(n, point_size)`, *optional*): the training points; needed for points.
 
         Raises:
@@ -340,7 +317,7 @@ class Settings:
             spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
             values["id2label"] = dict(enumerate([*label_names, *spare][:num_symbols]))
         values |= settings_of_contexts(self.data)
-        values = (units_of(points) if self.modality == "point" else tokens_of(tokenizer)) | values
+        values = (tokens_of(tokenizer) if self.modality_class.reads_texts else units_of(points)) | values
         try:
             return LDEBMConfig.from_preset(self.model["preset"], **values)
         except StrictDataclassError as error:
@@ -352,48 +329,100 @@ SECTIONS = {"data": DataSettings, "model": dict, "clustering": ClusteringSetting
 
 @dataclass(frozen=True)
 class KnownSetting:
-    """What there is to know about one setting."""
+    """The declaration of one setting.
+
+    Args:
+        type: Its declared type.
+        default: Its default value.
+        help (`str`): What it does, in a sentence; empty for the few fields of transformers' own configuration.
+        heading (`str`, *optional*): The title above it in `--help`; empty for a gap without a title.
+        limits (`dict`): `at_least` or `above`, for numbers.
+    """
 
     type: Any
     default: Any
     help: str = ""
+    heading: str | None = None
     limits: dict[str, float] = field(default_factory=dict)
+
+
+REMOVED_SETTINGS = {
+    "training.group_by_length": KnownSetting(bool, False),
+    "training.greater_is_better": KnownSetting(bool | None, None),
+    "training.hub_revision": KnownSetting(str | None, None),
+    "training.max_energy": KnownSetting(float, 1e6),
+}
+"""Settings of earlier versions that stand in the `settings.yaml` of their runs, with the value that runs have now."""
 
 
 @functools.cache
 def known_settings() -> dict[str, KnownSetting]:
-    """Every setting by its full name, e.g. `training.learning_rate`."""
+    """Every setting by its full name, for instance `training.learning_rate`."""
     known = {}
-    for section in ("data", "clustering", "training"):
-        types = typing.get_type_hints(SECTIONS[section])
-        for item in dataclasses.fields(SECTIONS[section]):
+    for section, kind in SECTIONS.items():
+        if section == "model":
+            known |= _model_settings()
+            continue
+        types = typing.get_type_hints(kind)
+        for item in dataclasses.fields(kind):
             limits = {name: item.metadata[name] for name in ("at_least", "above") if name in item.metadata}
             known[f"{section}.{item.name}"] = KnownSetting(
-                types[item.name], item.default, item.metadata["help"], limits
+                types[item.name], item.default, item.metadata["help"], item.metadata.get("heading"), limits
             )
-    known["model.preset"] = KnownSetting(
-        Literal[tuple(PRESETS)], "consistent", "decides every model setting not given; see ldebm_hf/model/presets.py"
-    )
-    known["model.num_symbols"] = KnownSetting(
-        int, None, "number of symbols; none: one per class of the corpus, else 20", {"at_least": 1}
-    )
-    known["model.id2label"] = KnownSetting(dict[int, str], None, "names of the symbols; none: names of the classes")
+    return known
+
+
+def _model_settings() -> dict[str, KnownSetting]:
+    """The preset, the symbols, and the fields of [`LDEBMConfig`] that do not follow from the data."""
+    known = {
+        "model.preset": KnownSetting(
+            Literal[tuple(PRESETS)],
+            "consistent",
+            "Named combination of settings, which decides every model setting that is not given.",
+        ),
+        "model.num_symbols": KnownSetting(
+            int,
+            None,
+            "Number of symbols. Default: one per class of the corpus, or 20 if it has no classes.",
+            limits={"at_least": 1},
+        ),
+        "model.id2label": KnownSetting(dict[int, str], None, "Names of the symbols. Default: names of the classes."),
+    }
     config = LDEBMConfig()
-    for name, declared in LDEBMConfig.__annotations__.items():
-        if name in FROM_DATA or name == "is_encoder_decoder" or typing.get_origin(declared) is ClassVar:
-            continue
-        known[f"model.{name}"] = KnownSetting(declared, getattr(config, name))
+    declared = {
+        name: kind
+        for name, kind in LDEBMConfig.__annotations__.items()
+        if name not in FROM_DATA and name != "is_encoder_decoder" and typing.get_origin(kind) is not ClassVar
+    }
+    for group in argument_groups(LDEBMConfig):
+        heading = ""
+        for name, description in group.items():
+            if name in declared:
+                kind = declared.pop(name)
+                help_text = first_sentence(description)
+                known[f"model.{name}"] = KnownSetting(kind, getattr(config, name), help_text, heading)
+                heading = None
+    for name, kind in declared.items():
+        known[f"model.{name}"] = KnownSetting(kind, getattr(config, name))
     return known
 
 
 def check_name(full_name: str) -> None:
-    """Raise ValueError, with the closest known names, unless there is such a setting."""
+    """Raise a ValueError, with the closest known names, unless there is a setting of this name."""
     known = known_settings()
     if full_name in known:
         return
     section, _, name = full_name.partition(".")
-    elsewhere = [known_name for known_name in known if known_name.endswith(f".{name}")]
-    close = elsewhere or difflib.get_close_matches(full_name, known, n=3, cutoff=0.6)
-    own = [known_name for known_name in known if known_name.startswith(f"{section}.")]
-    allowed = f"did you mean {' or '.join(close)}?" if close else f"allowed are {', '.join(own or SECTIONS)}"
-    raise ValueError(f"unknown setting {full_name!r}: {allowed}")
+    same_name = [known_name for known_name in known if known_name.endswith(f".{name}")]
+    close = same_name or difflib.get_close_matches(full_name, known, n=3, cutoff=0.6)
+    if close:
+        raise ValueError(f"unknown setting {full_name!r}: did you mean {' or '.join(close)}?")
+    in_section = [known_name for known_name in known if known_name.startswith(f"{section}.")]
+    raise ValueError(f"unknown setting {full_name!r}: allowed are {', '.join(in_section or SECTIONS)}")
+
+
+def check_removed(full_name: str, value: Any) -> None:
+    """Raise a ValueError unless a setting that no longer exists has the value that every run has now."""
+    removed = REMOVED_SETTINGS[full_name]
+    if convert(value, removed.type, full_name) != removed.default:
+        raise ValueError(f"{full_name} is no longer a setting and can only be {show(removed.default)}, got {value!r}")

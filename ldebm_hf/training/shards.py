@@ -1,4 +1,4 @@
-"""The training examples as the loop sees them: an epoch has one part, all in memory, or many parts of a stream."""
+"""The training examples as the loop reads them: one shard that is all in memory, or many shards of a stream."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -10,12 +10,13 @@ from ..data import Split, StreamedSplit
 from .batches import Examples, TokenizedSplit
 
 
-class Part(NamedTuple):
+class Shard(NamedTuple):
     """Examples that are shuffled together.
 
     Args:
-        number (`int`): which part of the epoch; first_step (`int`): the epoch's steps before it.
-        split (`Examples`): its examples, for a whole number of steps unless it is the last part.
+        number (`int`): position of the shard in the epoch, from 0.
+        first_step (`int`): number of steps of the epoch before this shard.
+        split (`Examples`): its examples, enough for a whole number of steps unless it is the last shard.
     """
 
     number: int
@@ -24,11 +25,11 @@ class Part(NamedTuple):
 
 
 class TrainingExamples(Protocol):
-    """Training examples in parts.
+    """Training examples in shards.
 
     Args:
-        sample (`Examples`): what is clustered at an epoch's start.
-        digest (`str`): changes if any example, label or the parts do.
+        sample (`Examples`): the examples that are clustered at the start of an epoch.
+        digest (`str`): changes if any example, any label or the division into shards does.
     """
 
     sample: Examples
@@ -36,12 +37,12 @@ class TrainingExamples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def parts(self, first_step: int) -> Iterator[Part]:
-        """What is left of an epoch of which `first_step` steps are done, from the part that step lies in."""
+    def shards(self, first_step: int) -> Iterator[Shard]:
+        """The rest of an epoch of which `first_step` steps are done, from the shard that this step lies in."""
 
 
 class InMemoryExamples:
-    """All examples as one part."""
+    """All examples as one shard."""
 
     def __init__(self, split: Examples):
         self.sample, self.digest = split, split.digest
@@ -49,14 +50,21 @@ class InMemoryExamples:
     def __len__(self) -> int:
         return len(self.sample)
 
-    def parts(self, first_step: int) -> Iterator[Part]:
-        yield Part(0, 0, self.sample)
+    def shards(self, first_step: int) -> Iterator[Shard]:
+        yield Shard(0, 0, self.sample)
 
 
 class StreamedTexts:
-    """A stream in parts of `part_size` texts (at least one step's, a whole number of steps); memory holds one of them.
+    """A stream of texts in shards, one of which is in memory at a time.
 
-    Nothing about the reading need be saved to resume: the part of a step follows from the window sizes.
+    To resume, nothing about the reading has to be saved: which shard a step lies in follows from the window sizes.
+
+    Args:
+        split (`StreamedSplit`): the texts.
+        tokenizer (`PreTrainedTokenizerBase`): the model's.
+        max_length (`int`): longer texts are cut to this number of tokens.
+        step_size (`int`): number of texts in an optimiser step.
+        shard_size (`int`): number of texts in a shard, rounded down to whole steps, but at least one step.
     """
 
     def __init__(
@@ -66,35 +74,36 @@ class StreamedTexts:
         *,
         max_length: int,
         step_size: int,
-        part_size: int,
+        shard_size: int,
     ):
         self.split, self.tokenizer, self.max_length = split, tokenizer, max_length
-        self.steps_per_part = max(1, part_size // step_size)
-        self.part_size = self.steps_per_part * step_size
-        self.sample = self._tokenized(split.sample)
-        self.digest = f"{split.digest} {self.sample.digest} in parts of {self.part_size}"
+        self.steps_per_shard = max(1, shard_size // step_size)
+        self.shard_size = self.steps_per_shard * step_size
+        self.sample = self._tokenize(split.sample)
+        # Checkpoints keep this text, so its wording decides whether an earlier run can be resumed.
+        self.digest = f"{split.digest} {self.sample.digest} in parts of {self.shard_size}"
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def parts(self, first_step: int) -> Iterator[Part]:
-        number = first_step // self.steps_per_part
+    def shards(self, first_step: int) -> Iterator[Shard]:
+        number = first_step // self.steps_per_shard
         ends = np.cumsum(self.split.window_sizes)
-        window = int(np.searchsorted(ends, number * self.part_size, side="right"))
-        surplus = number * self.part_size - (int(ends[window - 1]) if window else 0)
+        window = int(np.searchsorted(ends, number * self.shard_size, side="right"))
+        surplus = number * self.shard_size - (int(ends[window - 1]) if window else 0)
         texts, labels = [], []
         for read in self.split.windows(window):
             texts += read.texts[surplus:]
             labels += read.labels[surplus:]
             surplus = 0
-            while len(texts) >= self.part_size:
-                yield self._part(number, texts[: self.part_size], labels[: self.part_size])
-                number, texts, labels = number + 1, texts[self.part_size :], labels[self.part_size :]
+            while len(texts) >= self.shard_size:
+                yield self._shard(number, texts[: self.shard_size], labels[: self.shard_size])
+                number, texts, labels = number + 1, texts[self.shard_size :], labels[self.shard_size :]
         if texts:
-            yield self._part(number, texts, labels)
+            yield self._shard(number, texts, labels)
 
-    def _part(self, number: int, texts: list[str], labels: list[int]) -> Part:
-        return Part(number, number * self.steps_per_part, self._tokenized(Split(texts, labels)))
+    def _shard(self, number: int, texts: list[str], labels: list[int]) -> Shard:
+        return Shard(number, number * self.steps_per_shard, self._tokenize(Split(texts, labels)))
 
-    def _tokenized(self, split: Split) -> TokenizedSplit:
-        return TokenizedSplit.of(split, self.tokenizer, self.max_length)
+    def _tokenize(self, split: Split) -> TokenizedSplit:
+        return TokenizedSplit.from_split(split, self.tokenizer, self.max_length)

@@ -1,31 +1,130 @@
-"""The symbol of every training example for an epoch: its label if known, else the cluster of its posterior mean, or of
-its words."""
+"""The symbols of the training examples in an epoch.
+
+An example with a label has its label as symbol. The others get one from clusters of posterior means or of words, or
+from naive Bayes over words.
+"""
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
 
-from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, matching_names
+from ..model.modeling_ldebm import LDEBMModel
+from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, check_clustering, matching_names
 from ..pseudo_labels.latent_semantics import LatentSemantics
 from ..pseudo_labels.naive_bayes import WordClasses
 from .batches import Examples, model_inputs, to_device
+from .checkpoints import CheckpointStore
+from .progress import Progress
+from .tracking import DivergenceError
 
 
-def needs_clusters(labels: np.ndarray, settings: ClusteringSettings) -> bool:
-    """Whether some example has no label and clustering may give it a symbol."""
-    return settings.enabled and bool((labels < 0).any())
+class SymbolAssigner:
+    """Gives the training examples their symbols, and keeps the clusters in the run's [`Progress`].
 
-
-def words_to_cluster(
-    sample: Examples, tokenizer, num_symbols: int, settings: ClusteringSettings
-) -> LatentSemantics | WordClasses | None:
-    """What describes texts by their words where the settings say so, fitted on training texts or a stream's sample of
-    them; else `None`.
+    Args:
+        model ([`LDEBMModel`]): the unwrapped model.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): its tokenizer; `None` for points.
+        sample (`Examples`): the examples that are clustered: all training examples, or the sample of a stream.
+        settings (`ClusteringSettings`): see there.
+        batch_size (`int`): number of examples that each process encodes at a time.
+        accelerator (`Accelerator`), progress (`Progress`), checkpoints (`CheckpointStore`): the run's.
 
     Raises:
-        ValueError: too few texts, words or labels for it.
+        ValueError: clustering is enabled for a prior without symbols or cannot work with these settings, or there are
+            too few texts, words or labels for it.
+        ImportError: clustering is needed and faiss is not installed.
+    """
+
+    def __init__(
+        self,
+        model: LDEBMModel,
+        tokenizer: PreTrainedTokenizerBase | None,
+        sample: Examples,
+        settings: ClusteringSettings,
+        *,
+        batch_size: int,
+        accelerator: Accelerator,
+        progress: Progress,
+        checkpoints: CheckpointStore,
+    ):
+        self.model, self.sample, self.settings, self.batch_size = model, sample, settings, batch_size
+        self.accelerator, self.progress, self.checkpoints = accelerator, progress, checkpoints
+        config = model.config
+        if settings.enabled and not config.has_symbols:
+            raise ValueError(
+                f"clustering.enabled=true needs a prior with symbols, and model.prior={config.prior} has none"
+            )
+        self.words: LatentSemantics | WordClasses | None = None
+        self.is_needed = config.has_symbols and settings.enabled and bool((sample.labels < 0).any())
+        if self.is_needed:
+            check_clustering(settings, config.total_latent_size)
+            self.words = fit_word_features(sample, tokenizer, config.num_labels, settings)
+
+    def start_epoch(self) -> dict[str, float]:
+        """Cluster the sample if some example needs it.
+
+        Returns:
+            `dict` of `clusters_used` and, from the second epoch on, `cluster_stability`; empty without clusters.
+        """
+        if not self.is_needed:
+            return {}
+        progress, labels = self.progress, self.sample.labels
+        previous = progress.assignments.numpy() if len(progress.assignments) else None
+        # Word features never change, and K-means that starts at the same texts would find the same clusters again.
+        if self.words is None or previous is None or self.settings.initialization == "previous":
+            features = self.features(self.sample)
+            clusters, assigned = fit_clusters(features, labels, previous, self.model.config.num_labels, self.settings)
+            progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assigned)
+        assignments = progress.assignments.numpy()
+        values = {"clusters_used": float(len(np.unique(assignments)))}
+        if previous is not None:
+            values["cluster_stability"] = stability(assignments, previous, labels)
+        return values
+
+    def assign(self, split: Examples) -> torch.Tensor:
+        """The cluster of every example, `(n,)`; in a stream by the features that its texts have now."""
+        if split is self.sample or not self.progress.clusters:
+            return self.progress.assignments
+        clusters = Clusters.from_state_dict(self.progress.clusters)
+        return torch.from_numpy(clusters.assign(self.features(split)))
+
+    def features(self, split: Examples) -> np.ndarray:
+        """What is clustered, float32 `(n, size)`: word features or posterior means.
+
+        Raises:
+            DivergenceError: posterior means that are not finite.
+        """
+        if self.words is not None:
+            return self.words.features(split.token_ids)
+        means = posterior_means(self.model, split, self.batch_size, self.accelerator)
+        wrong = means[~np.isfinite(means)]
+        if len(wrong):
+            raise DivergenceError("posterior_mean", self.progress.step, float(wrong[0]), self.checkpoints.last_good)
+        return means
+
+
+def symbols_of(labels: np.ndarray, assignments: torch.Tensor) -> np.ndarray:
+    """What the classifier is trained to predict, `(n,)`: the label, else the cluster, else -100 (unknown).
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown.
+        assignments (`torch.LongTensor` of shape `(n,)`): clusters; empty if there are none.
+    """
+    if not len(assignments):
+        return labels
+    return np.where(labels >= 0, labels, assignments.numpy())
+
+
+def fit_word_features(
+    sample: Examples, tokenizer: PreTrainedTokenizerBase, num_symbols: int, settings: ClusteringSettings
+) -> LatentSemantics | WordClasses | None:
+    """The word features that the settings ask for, fitted on training texts; `None` for posterior means.
+
+    Raises:
+        ValueError: there are too few texts, words or labels.
     """
     if settings.features == "words":
         return LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
@@ -35,36 +134,40 @@ def words_to_cluster(
         return WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
     except ValueError as error:
         raise ValueError(
-            f"clustering.features=word_classes: {error} among the training texts (of a stream among the sample of "
-            "data.reservoir_size); texts without labels are for --clustering.features words, as in recipes/topics.yaml"
+            f"clustering.features=word_classes: {error} among the training texts (of a stream: among the sample of "
+            "data.reservoir_size texts). For texts without labels use --clustering.features words, as in "
+            "recipes/topics.yaml"
         ) from error
 
 
 def fit_clusters(
-    means: np.ndarray,
+    features: np.ndarray,
     labels: np.ndarray,
     previous: np.ndarray | None,
     num_symbols: int,
     settings: ClusteringSettings,
 ) -> tuple[Clusters, np.ndarray]:
-    """Cluster examples; name the clusters after last epoch's if the settings say so, and after labels that are known.
+    """Cluster examples, and number the clusters after the previous epoch's and the known labels.
 
     Args:
-        means (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order; with
-            `features="word_classes"` p(y|x), whose likeliest class is the cluster.
-        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They decide over `previous`.
-        previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the last epoch.
+        features (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order. With
+            `features="word_classes"` these are p(y|x), and the likeliest class is the cluster.
+        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They take precedence over `previous`.
+        previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the previous epoch.
 
     Returns:
-        `Clusters`, and each example's cluster, `np.ndarray` of shape `(n,)`.
+        [`Clusters`], and each example's cluster, `np.ndarray` of shape `(n,)`.
     """
     if settings.features == "word_classes":
         clusters = Clusters.corners(num_symbols)
-        return clusters, clusters.assign(means)
-    clusters = Clusters.fit(means, num_symbols, settings, previous)
-    assignments = clusters.assign(means)
-    references = [previous] if previous is not None and settings.match_previous else []
-    references += [labels] if (labels >= 0).any() else []
+        return clusters, clusters.assign(features)
+    clusters = Clusters.fit(features, num_symbols, settings, previous)
+    assignments = clusters.assign(features)
+    references = []
+    if previous is not None and settings.match_previous:
+        references.append(previous)
+    if (labels >= 0).any():
+        references.append(labels)
     for reference in references:
         names = matching_names(assignments, reference, num_symbols)
         clusters, assignments = clusters.renamed(names), names[assignments]
@@ -72,19 +175,20 @@ def fit_clusters(
 
 
 def stability(assignments: np.ndarray, previous: np.ndarray, labels: np.ndarray) -> float:
-    """The share of the examples without a label that keep their cluster."""
+    """The fraction of examples without a label that have the same cluster as in the previous epoch."""
     return float((assignments == previous)[labels < 0].mean())
 
 
 @torch.no_grad()
-def posterior_means(model, split: Examples, batch_size: int, accelerator: Accelerator) -> np.ndarray:
-    """Posterior means of a split in corpus order, float32; every process encodes a share and gets all.
+def posterior_means(model: LDEBMModel, split: Examples, batch_size: int, accelerator: Accelerator) -> np.ndarray:
+    """The posterior means of a split in corpus order. The processes share the work, and each gets all of them.
 
     Args:
-        model (`LDEBMModel`): the unwrapped model; it is put into evaluation mode.
+        model ([`LDEBMModel`]): the unwrapped model; it is put into evaluation mode.
+        batch_size (`int`): number of examples that each process encodes at a time.
 
     Returns:
-        `np.ndarray` of shape `(n, total_latent_size)`.
+        `np.ndarray` of shape `(n, total_latent_size)`, float32.
     """
     model.eval()
     index_lists = split.batches_by_length(batch_size)[accelerator.process_index :: accelerator.num_processes]
@@ -95,12 +199,12 @@ def posterior_means(model, split: Examples, batch_size: int, accelerator: Accele
         leave=False,
         disable=not accelerator.is_local_main_process,
     )
-    parts = []
+    encoded = []
     for batch in batches:
         with accelerator.autocast():
             means = model.encode(**model_inputs(to_device(batch, accelerator.device))).posterior_mean
-        parts.append((batch["indices"].numpy(), means.float().cpu().numpy()))
+        encoded.append((batch["indices"].numpy(), means.float().cpu().numpy()))
     features = np.empty((len(split), model.config.total_latent_size), dtype=np.float32)
-    for indices, means in gather_object(parts):
+    for indices, means in gather_object(encoded):
         features[indices] = means
     return features

@@ -1,4 +1,4 @@
-"""What a run reports: per-step terms with a watch on divergence, and the log of metrics."""
+"""What a run logs: the loss terms of every step, which are checked for divergence, and `metrics.jsonl`."""
 
 import json
 import logging
@@ -14,13 +14,18 @@ from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
+MAX_ENERGY = 1e6
+"""Mean energies beyond this count as divergence."""
+
 
 class DivergenceError(RuntimeError):
-    """Training left the finite numbers, or the energies their bounds.
+    """A quantity is no longer finite, or an energy is far too large.
 
     Args:
-        term (`str`): the quantity that failed; `step` (`int`): the optimiser step it belongs to; `value` (`float`).
-        checkpoint (`Path`, *optional*): the last checkpoint, written before that step.
+        term (`str`): the quantity.
+        step (`int`): the optimiser step at which it happened.
+        value (`float`): its value.
+        checkpoint (`Path`, *optional*): the last checkpoint before that step.
     """
 
     def __init__(self, term: str, step: int, value: float, checkpoint: Path | None):
@@ -28,45 +33,50 @@ class DivergenceError(RuntimeError):
         place = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint had been written yet"
         super().__init__(
             f"training diverged at step {step}: {term} is {value:g}; {place}. "
-            "Lower learning rates, gradient clips or the weight of that term may help."
+            "A lower learning rate, gradient norm or weight of that term may help."
         )
 
 
 class StepRecorder:
-    """Keeps the terms of each step on the device, and reads them all at once.
+    """Collects the loss terms of each step on the device and reads those of several steps at once.
 
-    Reading one number stops the device until it has caught up, so the terms are looked at every few steps only: a
-    divergence is noticed late, but reported with the step at which it happened.
+    Reading a number from a GPU means waiting for it, so this is done every few steps only. A divergence is therefore
+    noticed late, but it is reported with the step at which it happened.
+
+    Args:
+        accelerator (`Accelerator`): averages the terms over processes.
     """
 
-    def __init__(self, accelerator: Accelerator, max_energy: float):
-        self.accelerator, self.max_energy = accelerator, max_energy
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
         self.steps: list[int] = []
         self.rows: list[torch.Tensor] = []
         self.names: list[str] = []
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Let the time since the last reading not count towards the steps to come."""
+        """Start to measure the time of the next steps now."""
         self.clock = time.perf_counter()
 
     def add(self, step: int, terms: dict[str, torch.Tensor]) -> None:
-        """Remember scalars of one step, the same names at every step."""
+        """Keep the scalars of one step. Their names must be the same at every step."""
         self.names = list(terms)
         self.steps.append(step)
         self.rows.append(torch.stack([term.detach().float() for term in terms.values()]))
 
     def read(self, last_checkpoint: Path | None) -> dict[str, float]:
-        """Means over processes and over the steps since the last reading (at least one), and `seconds_per_step`.
+        """The means over processes and over the steps since the last call, and `seconds_per_step`.
+
+        There must have been a step since the last call.
 
         Raises:
-            DivergenceError: on every process, if any process saw a non-finite term or too large an energy.
+            DivergenceError: on every process, if a term is not finite or an energy exceeds `MAX_ENERGY` on any.
         """
         table = self.accelerator.reduce(torch.stack(self.rows), reduction="mean").double().cpu()
         steps, self.steps, self.rows = self.steps, [], []
         for step, row in zip(steps, table.tolist(), strict=True):
             for name, value in zip(self.names, row, strict=True):
-                if not math.isfinite(value) or (name.startswith("energy_") and abs(value) > self.max_energy):
+                if not math.isfinite(value) or (name.startswith("energy_") and abs(value) > MAX_ENERGY):
                     raise DivergenceError(name, step, value, last_checkpoint)
         seconds = (time.perf_counter() - self.clock) / len(steps)
         self.restart_clock()
@@ -74,13 +84,20 @@ class StepRecorder:
 
 
 class MetricsLog:
-    """`metrics.jsonl`, one object per line with step, epoch, split and values; and any trackers of Accelerate."""
+    """Writes values to `metrics.jsonl` and to the trackers of Accelerate.
+
+    Each line of the file is an object with `step`, `epoch`, `split` and `values`.
+
+    Args:
+        path (`Path`): the file.
+        accelerator (`Accelerator`): has the trackers.
+    """
 
     def __init__(self, path: Path, accelerator: Accelerator):
         self.path, self.accelerator = path, accelerator
 
     def start(self, step: int, settings: Settings) -> None:
-        """Start the trackers, and drop from the file the lines after `step` that an interrupted run wrote."""
+        """Start the trackers, and remove the lines after `step`, which an interrupted run has left."""
         values = {f"{section}.{k}": v for section, entries in settings.to_dict().items() for k, v in entries.items()}
         simple = {name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in values.items()}
         self.accelerator.init_trackers("ldebm", config=simple)
@@ -89,7 +106,7 @@ class MetricsLog:
             write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
-        """Log values of a step; a file that cannot be written is a warning, not the end of the run."""
+        """Log the values of a step. If the file cannot be written, there is a warning and the run goes on."""
         self.accelerator.log({f"{split}/{name}": value for name, value in values.items()}, step=step)
         if not self.accelerator.is_main_process:
             return
@@ -102,7 +119,7 @@ class MetricsLog:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line; infinite for one that a crash cut short."""
+    """The step of a line; infinite if a crash has cut the line short."""
     try:
         return json.loads(line)["step"]
     except json.JSONDecodeError:

@@ -120,7 +120,7 @@ def test_a_table_of_readings_is_trained_scored_and_not_repeated(evaluate, tmp_pa
         raise AssertionError("finished runs must not be trained again")
 
     table = tmp_path / "out" / "smoke" / "small" / "table.md"
-    monkeypatch.setattr(table_runs, "TimedTrainer", refuse)
+    monkeypatch.setattr(table_runs, "Trainer", refuse)
     for rows in ([], ["--rows", "vae"]):
         evaluate.main([*command, "--seeds", "0,1", *rows])
         assert table.read_text() == text, "with all that is finished"

@@ -13,8 +13,7 @@ import yaml
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
-from ldebm_hf.experiments import experiments
-from ldebm_hf.training import Settings
+from ldebm_hf.training import Settings, clock
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "synthetic.py"
 SHORT = ["--set", "data.num_points=800", "training.num_train_epochs=2", "training.per_device_train_batch_size=200"]
@@ -69,8 +68,8 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
     command = ["--models", "vae", "--train_only", *SHORT, "--output_dir"]
     synthetic.main([*command, str(tmp_path / "whole")])
 
-    original, clock = synthetic.StudyTrainer._validate, iter(range(0, 10_000, 10))
-    monkeypatch.setattr(experiments, "now", lambda: np.full(2, float(next(clock))))
+    original, seconds = synthetic.StudyTrainer._validate, iter(range(0, 10_000, 10))
+    monkeypatch.setattr(clock, "now", lambda: np.full(2, float(next(seconds))))
 
     def interrupted(trainer):
         if trainer.progress.step > 4:

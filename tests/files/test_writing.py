@@ -83,9 +83,10 @@ def test_given_latents_are_written_chunk_by_chunk(model, tokenizer, tmp_path):
     write_samples(model, tokenizer, tmp_path / "samples.jsonl", 7, **options)
     texts = tokenizer.batch_decode(model.generate(latents=latents), skip_special_tokens=True)
     assert [record["text"] for record in read_lines(tmp_path / "samples.jsonl")] == texts
-    for wrong, got in (({"class_labels": 0}, "with class_labels"), ({"latents": latents[:5]}, "5 of them")):
-        with pytest.raises(ValueError, match=f"latents must be num_samples=7 and without class_labels, got {got}"):
-            write_samples(model, tokenizer, tmp_path / "other.jsonl", 7, **(options | wrong))
+    with pytest.raises(ValueError, match="latents cannot be used with class_labels, got class_labels=0"):
+        write_samples(model, tokenizer, tmp_path / "other.jsonl", 7, **options, class_labels=0)
+    with pytest.raises(ValueError, match="latents must have num_samples=7 rows, got 5"):
+        write_samples(model, tokenizer, tmp_path / "other.jsonl", 7, **(options | {"latents": latents[:5]}))
 
 
 def test_models_own_settings_do_not_change_the_number_of_texts(tokenizer, tmp_path):
@@ -115,7 +116,7 @@ def test_parquet_holds_the_same_records(model, tokenizer, tmp_path, monkeypatch)
     assert parquet.ParquetFile(tmp_path / "samples.parquet").num_row_groups > 1
 
 
-def test_progress_bar_counts_sentences(model, tokenizer, tmp_path, capsys):
+def test_progress_bar_counts_texts(model, tokenizer, tmp_path, capsys):
     write_samples(model, tokenizer, tmp_path / "a.jsonl", 6, batch_size=4)
     assert "6/6" in capsys.readouterr().err
     write_samples(model, tokenizer, tmp_path / "b.jsonl", 6, batch_size=4, show_progress=False)
@@ -328,12 +329,12 @@ def test_finished_file_is_only_replaced_when_told(model, tokenizer, tmp_path):
 @pytest.mark.parametrize(
     ("path", "change", "message"),
     [
-        ("a.csv", {}, "the file must end in .jsonl or .parquet, got '.*a.csv'"),
+        ("a.csv", {}, "path must end in .jsonl or .parquet, got '.*a.csv'"),
         ("a.jsonl", {"num_samples": 0}, "num_samples must be at least 1, got 0"),
         ("a.jsonl", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ("a.jsonl", {"seed": -1}, "seed must be at least 0, got -1"),
-        ("a.jsonl", {"num_return_sequences": 2}, "write_samples takes no num_return_sequences"),
-        ("a.jsonl", {"logits_processor": [print]}, "logits_processor must be a plain value, .* got .*print"),
+        ("a.jsonl", {"num_return_sequences": 2}, "num_return_sequences cannot be given to write_samples"),
+        ("a.jsonl", {"logits_processor": [print]}, "logits_processor must be a value that JSON can hold, got .*print"),
         ("a.jsonl", {"class_labels": "ugly"}, "class_labels must be in 0..2 or one of 'good', .*got 'ugly'"),
         ("a.jsonl", {"class_labels": []}, r"class_labels must name at least one symbol, got \[\]"),
         ("a.jsonl", {"guidance_scale": 2.0}, "guidance_scale needs class_labels"),

@@ -25,7 +25,7 @@ def texts() -> tuple[list[list[int]], np.ndarray]:
 def test_it_is_scikit_learns_analysis_of_the_words(texts):
     """Cosines between texts; the directions themselves have arbitrary signs."""
     token_ids, _ = texts
-    vectors = LatentSemantics(token_ids, SPECIAL, num_directions=8).of(token_ids)
+    vectors = LatentSemantics(token_ids, SPECIAL, num_directions=8).features(token_ids)
     words = [" ".join(f"w{token}" for token in ids[1:-1]) for ids in token_ids]
     expected = TruncatedSVD(8, random_state=0).fit_transform(TfidfVectorizer().fit_transform(words))
     expected = normalize(expected)
@@ -36,18 +36,19 @@ def test_it_is_scikit_learns_analysis_of_the_words(texts):
 def test_topics_are_what_it_sees(texts):
     token_ids, labels = texts
     semantics = LatentSemantics(token_ids[:80], SPECIAL)
-    kmeans = KMeans(3, n_init=5, random_state=0).fit(semantics.of(token_ids[:80]))
-    assert v_measure_score(labels[80:], kmeans.predict(semantics.of(token_ids[80:]))) > 0.95
+    kmeans = KMeans(3, n_init=5, random_state=0).fit(semantics.features(token_ids[:80]))
+    assert v_measure_score(labels[80:], kmeans.predict(semantics.features(token_ids[80:]))) > 0.95
 
 
 def test_order_padding_and_unknown_words_do_not_count(texts):
     token_ids, _ = texts
     semantics = LatentSemantics(token_ids, SPECIAL)
     first = token_ids[0]
-    np.testing.assert_allclose(semantics.of([first]), semantics.of([[2, 2, *reversed(first), 99]]), atol=1e-6)
-    assert not semantics.of([[0, 99, 1], []]).any()
+    other_order = semantics.features([[2, 2, *reversed(first), 99]])
+    np.testing.assert_allclose(semantics.features([first]), other_order, atol=1e-6)
+    assert not semantics.features([[0, 99, 1], []]).any()
 
 
 def test_too_little_to_analyse_is_refused():
-    with pytest.raises(ValueError, match="2 texts of 2 words"):
+    with pytest.raises(ValueError, match="2 texts with 2 words"):
         LatentSemantics([[0, 10, 1], [0, 11, 1]], SPECIAL)

@@ -29,7 +29,7 @@ CHAIN = [[0, 2, 2, 1], [0, 2, 3, 1], [0, 2, 3, 4, 1], [0, 5, 5, 1], [0, 5, 6, 1]
 def test_labels_spread_along_words_that_texts_share():
     labels = np.array([0, UNKNOWN, UNKNOWN, 1, UNKNOWN, UNKNOWN])
     classes = WordClasses(CHAIN, labels, 2, ignored=(0, 1))
-    probabilities = classes.of([*CHAIN, [3], [7, 7]])
+    probabilities = classes.features([*CHAIN, [3], [7, 7]])
     assert probabilities.dtype == np.float32
     np.testing.assert_array_equal(probabilities.argmax(1), [0, 0, 0, 1, 1, 1, 0, 1])
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
@@ -39,12 +39,12 @@ def test_texts_without_a_known_word_are_as_likely_as_their_class_and_change_noth
     labels = np.array([0, 0, 0, 1, 1, UNKNOWN] + [UNKNOWN] * 10)
     classes = WordClasses([*CHAIN, *[[0, 1]] * 10], labels, 2, ignored=(0, 1))
     weights = np.array([3, 2.3])  # the last text is of class 1 and counts 0.3
-    np.testing.assert_allclose(classes.of([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
+    np.testing.assert_allclose(classes.features([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
 
 
 def test_a_class_without_a_label_gets_no_text():
     classes = WordClasses(CHAIN, np.array([0, UNKNOWN, UNKNOWN, 2, UNKNOWN, UNKNOWN]), 4, ignored=(0, 1))
-    probabilities = classes.of(CHAIN)
+    probabilities = classes.features(CHAIN)
     assert probabilities.shape == (6, 4) and (probabilities[:, [1, 3]] == 0).all()
     np.testing.assert_array_equal(probabilities.argmax(1), [0, 0, 0, 2, 2, 2])
 
@@ -52,5 +52,5 @@ def test_a_class_without_a_label_gets_no_text():
 @pytest.mark.parametrize("labels", [np.full(6, UNKNOWN), np.array([UNKNOWN] * 5 + [1])])
 def test_fewer_than_two_classes_are_refused(labels):
     known = [] if labels.max() < 0 else [1]
-    with pytest.raises(ValueError, match=re.escape(f"labels must be of two classes at least, got {known}")):
+    with pytest.raises(ValueError, match=re.escape(f"labels must be of at least two classes, got {known}")):
         WordClasses(CHAIN, labels, 2)

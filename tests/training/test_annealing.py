@@ -41,9 +41,9 @@ def test_without_growth_the_weight_jumps():
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"kl_cycles": 3}, "training.kl_cycles needs another kl_schedule than constant: cyclical"),
-        ({"kl_zero_fraction": 0.2}, "training.kl_zero_fraction needs another kl_schedule"),
-        ({"kl_ramp_fraction": 0.2}, "training.kl_ramp_fraction needs another kl_schedule"),
+        ({"kl_cycles": 3}, "training.kl_cycles=3 has no effect with kl_schedule=constant: use cyclical"),
+        ({"kl_zero_fraction": 0.2}, "training.kl_zero_fraction=0.2 has no effect with kl_schedule=constant"),
+        ({"kl_ramp_fraction": 0.2}, "training.kl_ramp_fraction=0.2 has no effect with kl_schedule=constant"),
         ({"kl_schedule": "cyclical", "kl_zero_fraction": 0.7}, "kl_zero_fraction=0.7 and kl_ramp_fraction=0.5 must"),
         ({"kl_schedule": "linear"}, "training.kl_schedule must be constant or cyclical"),
     ],

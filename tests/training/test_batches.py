@@ -9,7 +9,6 @@ from ldebm_hf.data import PointSplit, Split
 from ldebm_hf.training.batches import (
     PointExamples,
     TokenizedSplit,
-    group_by_length,
     model_inputs,
     plan_epoch,
     to_device,
@@ -50,32 +49,10 @@ def test_accumulated_steps_have_the_examples_of_plain_ones():
         np.testing.assert_array_equal(np.concatenate(one.micro_batches), np.concatenate(two.micro_batches))
 
 
-@pytest.mark.parametrize("num_examples", [0, 3, 8, 1000, 1003])
-def test_grouping_by_length_keeps_every_example(num_examples):
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(3, 40, size=num_examples)
-    order = rng.permutation(num_examples)
-    grouped = group_by_length(order, lengths, 8, rng)
-    assert sorted(grouped) == sorted(order)
-    np.testing.assert_array_equal(grouped[num_examples - num_examples % 8 :], order[num_examples - num_examples % 8 :])
-
-
-def test_groups_have_like_lengths_in_random_order_and_repeat_by_seed():
-    lengths = np.random.default_rng(0).integers(3, 40, size=4000)
-    order = np.random.default_rng(1).permutation(4000)
-    grouped, again, other = (group_by_length(order, lengths, 8, np.random.default_rng(seed)) for seed in (2, 2, 3))
-    np.testing.assert_array_equal(grouped, again)
-    assert (grouped != other).any()
-    by_group = lengths[grouped].reshape(-1, 8)
-    longest = by_group.max(1)
-    assert 1 - lengths.mean() / longest.mean() < 0.03, "share of padding; in random batches it is 0.4"
-    assert abs(np.corrcoef(longest[1:], longest[:-1])[0, 1]) < 0.2, "500 groups, standard error 0.045"
-
-
 @pytest.fixture
 def split() -> TokenizedSplit:
     texts = Split(["a b c d e", "a", "b c", "c d e"], [0, 1, -100, 1])
-    return TokenizedSplit.of(texts, build_tokenizer(texts.texts), max_length=5)
+    return TokenizedSplit.from_split(texts, build_tokenizer(texts.texts), max_length=5)
 
 
 def test_texts_are_tokenised_and_cut_with_their_end_mark(split):
@@ -113,7 +90,7 @@ def test_batches_by_length_hold_everything_once(split):
 
 @pytest.fixture
 def points() -> PointExamples:
-    return PointExamples.of(PointSplit(np.arange(10).reshape(5, 2), [0, 1, -100, 1, 2]))
+    return PointExamples.from_split(PointSplit(np.arange(10).reshape(5, 2), [0, 1, -100, 1, 2]))
 
 
 def test_batches_of_points_are_rows_in_the_order_asked_for(points):

@@ -11,6 +11,7 @@ from ldebm_hf import LDEBMConfig
 from ldebm_hf.training import Settings
 from ldebm_hf.training.batches import PointExamples
 from ldebm_hf.training.labelled_stream import LabelledStream
+from ldebm_hf.training.step_batches import StepBatches
 
 LABELS = np.array([-100, 2, -100, 0, 1, -100, 1])
 NO_CLUSTERS = {"enabled": False}
@@ -44,8 +45,8 @@ def test_every_labelled_example_is_as_likely():
 
 def test_labels_count_in_one_stream_alone():
     symbols = np.array([7, 2, 8, 0, 1, 9, 1])
-    assert stream().others(LABELS, symbols).tolist() == [7, -100, 8, -100, -100, 9, -100]
-    assert stream(0).others(LABELS, symbols) is symbols
+    assert stream().symbols_of_other_batches(LABELS, symbols).tolist() == [7, -100, 8, -100, -100, 9, -100]
+    assert stream(0).symbols_of_other_batches(LABELS, symbols) is symbols
     assert list(stream(0).batches(None, 0, 5)) == []
 
 
@@ -53,13 +54,13 @@ def test_no_stream_without_labels():
     none = stream(labels=np.full(4, -100))
     assert list(none.batches(None, 0, 5)) == []
     symbols = np.array([2, 0, 1, 1])
-    assert none.others(np.full(4, -100), symbols) is symbols
+    assert none.symbols_of_other_batches(np.full(4, -100), symbols) is symbols
 
 
 def test_what_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="labelled_batch_size=5 teaches symbols, and prior='gaussian' has none"):
+    with pytest.raises(ValueError, match="labelled_batch_size=5 needs a prior with symbols, and .*gaussian has none"):
         stream(config=LDEBMConfig.from_preset("vae"))
-    with pytest.raises(ValueError, match="labelled_batch_size draws from all examples and cannot be used with stream"):
+    with pytest.raises(ValueError, match="labelled_batch_size=4 draws from all examples and cannot .*stream"):
         Settings.from_dict({"data": {"streaming": True}, "training": {"labelled_batch_size": 4}})
     assert tiny_stream(tmp_path, tiny_corpus()).train  # a stream itself is fine
 
@@ -97,7 +98,7 @@ def test_gradient_is_the_sum_of_both_streams(tmp_path, monkeypatch):
     trainer.model.train()
     (labelled,) = trainer.labelled_stream.batches(trainer.train_set, 0, 1)
     (batch,) = trainer.train_set.batches([np.arange(8)], np.full(40, -100))
-    trainer.score_targets = torch.from_numpy(trainer.train_set.labels)
+    targets = torch.from_numpy(trainer.train_set.labels)
     gradients = {}
 
     def remember(optimizer, settings):
@@ -109,7 +110,7 @@ def test_gradient_is_the_sum_of_both_streams(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.optimizer, "step", lambda: None)
     monkeypatch.setattr("ldebm_hf.training.loop.seed_noise", lambda *place: torch.manual_seed(3))
 
-    terms = trainer._train_step([batch], [1.0], labelled)
+    terms = trainer._train_step(StepBatches([batch], [1.0], targets, labelled))
     trainer.model.zero_grad()
     torch.manual_seed(3)
     first = trainer.model(

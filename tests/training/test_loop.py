@@ -14,7 +14,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL
-from ldebm_hf.training import DivergenceError, loop
+from ldebm_hf.training import DivergenceError, loop, symbols
+from ldebm_hf.training.symbols import symbols_of
 
 
 def metrics(trainer, split: str) -> list[dict]:
@@ -49,17 +50,19 @@ def test_training_learns(tmp_path):
     assert values["classification_loss"] < first["classification_loss"]
 
 
-def test_best_model_is_kept_and_published(tmp_path):
+def test_best_model_is_kept_and_published(tmp_path, monkeypatch):
     """With the worst reconstruction as "best", the first epoch's model must stand in the folder at the end."""
-    trainer = tiny_trainer(tmp_path / "worst", num_train_epochs=3, greater_is_better=True)
+    monkeypatch.setattr(loop, "greater_is_better", lambda *_: True)
+    trainer = tiny_trainer(tmp_path / "worst", num_train_epochs=3)
     trainer.train()
     one_epoch = tiny_trainer(tmp_path / "one", num_train_epochs=1)
     one_epoch.train()
     assert_same_weights(LDEBMModel.from_pretrained(trainer.folder.path).state_dict(), weights(one_epoch))
 
 
-def test_early_stopping_counts_validations_without_a_new_best(tmp_path):
-    trainer = tiny_trainer(tmp_path, num_train_epochs=9, greater_is_better=True, early_stopping_patience=2)
+def test_early_stopping_counts_validations_without_a_new_best(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "greater_is_better", lambda *_: True)
+    trainer = tiny_trainer(tmp_path, num_train_epochs=9, early_stopping_patience=2)
     trainer.train()
     assert trainer.progress.finished and trainer.progress.epoch == 3
 
@@ -73,7 +76,7 @@ def test_max_steps_ends_the_run_within_an_epoch(tmp_path):
 
 def test_earlier_run_is_not_overwritten_unless_told_to(tmp_path):
     tiny_trainer(tmp_path, max_steps=2).train()
-    with pytest.raises(ValueError, match="--resume latest goes on with it, --overwrite_output_dir true discards it"):
+    with pytest.raises(ValueError, match="--resume latest continues it, --overwrite_output_dir true discards it"):
         tiny_trainer(tmp_path, max_steps=1)
     again = tiny_trainer(tmp_path, max_steps=1, overwrite_output_dir=True)
     again.train()
@@ -98,19 +101,6 @@ def test_building_batches_ahead_changes_nothing(tmp_path):
         trainer.train()
         ends.append(weights(trainer))
     assert_same_weights(*ends)
-
-
-def test_batches_are_grouped_by_length_if_asked_to(tmp_path):
-    spreads = []
-    for group in (False, True):
-        trainer = tiny_trainer(tmp_path / str(group), tiny_corpus(num_train=80), group_by_length=group)
-        batches = [
-            m for step in trainer._plan(trainer.train_set, trainer.train_set.labels) for m in step.micro_batches
-        ]
-        assert sorted(np.concatenate(batches)) == list(range(80))
-        spreads.append(np.mean([trainer.train_set.lengths[batch].std() for batch in batches]))
-    assert spreads[1] < spreads[0] / 3
-    trainer.train()
 
 
 def test_validation_does_not_disturb_training(tmp_path, monkeypatch):
@@ -219,59 +209,62 @@ def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, monkeypatc
 
 
 def epoch_symbols(trainer) -> np.ndarray:
-    trainer._cluster()
-    return trainer._symbols(trainer.train_set, trainer.progress.assignments)
+    trainer.symbols.start_epoch()
+    return symbols_of(trainer.train_set.labels, trainer.symbols.assign(trainer.train_set))
+
+
+def drawn_in_epoch(trainer, symbols: np.ndarray) -> list[int]:
+    """The examples of an epoch's steps, in order."""
+    return [index for step in trainer.planner.plan(symbols) for batch in step.micro_batches for index in batch]
 
 
 def test_labelled_texts_are_neither_clustered_nor_resampled(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "posterior_means", lambda *_: pytest.fail("encoded for clustering"))
+    monkeypatch.setattr(symbols, "posterior_means", lambda *_: pytest.fail("encoded for clustering"))
     trainer = tiny_trainer(tmp_path)
     np.testing.assert_array_equal(epoch_symbols(trainer), trainer.train_set.labels)
-    drawn = Counter(
-        i for step in trainer._plan(trainer.train_set, trainer.train_set.labels) for m in step.micro_batches for i in m
-    )
+    drawn = Counter(drawn_in_epoch(trainer, trainer.train_set.labels))
     assert set(drawn.values()) == {1} and len(drawn) == 40
 
 
 def test_unlabelled_texts_get_clusters_that_are_drawn_equally_often(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"))
-    symbols = epoch_symbols(trainer)
-    assert set(symbols) == {0, 1, 2}
-    drawn = [symbols[i] for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m]
+    of_examples = epoch_symbols(trainer)
+    assert set(of_examples) == {0, 1, 2}
+    drawn = of_examples[drawn_in_epoch(trainer, of_examples)]
     assert len(drawn) == 40 and max(Counter(drawn).values()) - min(Counter(drawn).values()) <= 2
 
 
 def test_known_labels_stay_and_clusters_are_named_after_them(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="some"), num_train_epochs=8)
     trainer.train()
-    symbols, labels = epoch_symbols(trainer), trainer.train_set.labels
+    of_examples, labels = epoch_symbols(trainer), trainer.train_set.labels
     known = labels >= 0
     assert known.sum() == 10
-    np.testing.assert_array_equal(symbols[known], labels[known])
-    assert (symbols[~known] >= 0).all()
+    np.testing.assert_array_equal(of_examples[known], labels[known])
+    assert (of_examples[~known] >= 0).all()
     truth = np.array(tiny_corpus(labels="all").train.labels)
-    assert (symbols[~known] == truth[~known]).mean() > 0.6, "trained posterior means lie by topic"
+    assert (of_examples[~known] == truth[~known]).mean() > 0.6, "trained posterior means lie by topic"
 
 
 def test_without_clustering_unlabelled_texts_have_no_symbol_and_no_resampling(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="some"), clustering={"enabled": False}, max_steps=2)
-    symbols = epoch_symbols(trainer)
-    np.testing.assert_array_equal(symbols, trainer.train_set.labels)
-    assert (symbols == NO_LABEL).sum() == 30
-    assert len({i for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m}) == 40
+    of_examples = epoch_symbols(trainer)
+    np.testing.assert_array_equal(of_examples, trainer.train_set.labels)
+    assert (of_examples == NO_LABEL).sum() == 30
+    assert len(set(drawn_in_epoch(trainer, of_examples))) == 40
     trainer.train()
 
 
 def test_resampling_can_be_switched_off_alone(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"balanced_resampling": False})
-    symbols = epoch_symbols(trainer)
-    assert (symbols >= 0).all()
-    assert len({i for step in trainer._plan(trainer.train_set, symbols) for m in step.micro_batches for i in m}) == 40
+    of_examples = epoch_symbols(trainer)
+    assert (of_examples >= 0).all()
+    assert len(set(drawn_in_epoch(trainer, of_examples))) == 40
 
 
 def test_clusters_are_of_posterior_means_in_corpus_order(tmp_path):
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), per_device_eval_batch_size=7)
-    features = loop.posterior_means(trainer.model, trainer.train_set, 7, trainer.accelerator)
+    features = symbols.posterior_means(trainer.model, trainer.train_set, 7, trainer.accelerator)
     for index in (0, 17, 39):
         ids = torch.tensor([trainer.train_set.token_ids[index]])
         mean = trainer.model.encode(ids, torch.ones_like(ids)).posterior_mean[0].detach()

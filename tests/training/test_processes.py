@@ -27,6 +27,7 @@ from tiny_runs import (
 
 from ldebm_hf.data import Corpus
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, evaluation, loop
+from ldebm_hf.training.symbols import posterior_means
 
 CORPUS = tiny_corpus(num_train=43, labels="some")
 
@@ -110,7 +111,7 @@ def test_replicas_are_the_same_with_a_labelled_stream(on_two_processes, tmp_path
 
 
 def dump_features(trainer: Trainer, rank: int) -> None:
-    features = loop.posterior_means(trainer.model, trainer.train_set, 8, trainer.accelerator)
+    features = posterior_means(trainer.model, trainer.train_set, 8, trainer.accelerator)
     values = trainer.evaluator(trainer.model, trainer.accelerator)
     torch.save({"features": features.tolist(), "values": values}, trainer.folder.path.parent / f"rank{rank}.pt")
     trainer.leave()
@@ -120,7 +121,7 @@ def test_clustering_and_validation_do_not_depend_on_how_many_share_them(on_two_p
     on_two_processes(dump_features, tmp_path / "run", per_device_eval_batch_size=5)
     first, second = dumps(tmp_path)
     alone = tiny_trainer(tmp_path / "run", CORPUS, per_device_eval_batch_size=5)
-    features = loop.posterior_means(alone.model, alone.train_set, 8, alone.accelerator)
+    features = posterior_means(alone.model, alone.train_set, 8, alone.accelerator)
     np.testing.assert_array_equal(np.float32(first["features"]), features)
     assert first["values"] == second["values"] == alone.evaluator(alone.model, alone.accelerator)
 
@@ -170,7 +171,7 @@ def dump_noiseless_gradient(trainer: Trainer, rank: int) -> None:
 
 
 def test_gradients_are_those_of_one_process_with_the_whole_batch(on_two_processes, tmp_path, monkeypatch):
-    settings = {"model": NOISELESS_MODEL, "max_steps": 1, "group_by_length": True}
+    settings = {"model": NOISELESS_MODEL, "max_steps": 1}
     on_two_processes(dump_noiseless_gradient, tmp_path / "two", per_device_train_batch_size=4, **settings)
     remove_noise(monkeypatch)
     dump_gradient(tiny_trainer(tmp_path / "one", CORPUS, per_device_train_batch_size=8, **settings), rank=0)

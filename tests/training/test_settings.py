@@ -4,10 +4,11 @@ import pytest
 import yaml
 
 from ldebm_hf import build_tokenizer
-from ldebm_hf.model.configuration_ldebm import PRESETS
+from ldebm_hf.model.configuration_ldebm import PRESETS, LDEBMConfig
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings
 from ldebm_hf.training import Settings, load_settings
-from ldebm_hf.training.settings import known_settings
+from ldebm_hf.training.config_help import argument_groups, first_sentence
+from ldebm_hf.training.settings import REMOVED_SETTINGS, SETTINGS_FOR_SOME_MODALITIES, known_settings
 
 
 @pytest.fixture
@@ -81,25 +82,28 @@ def test_list_of_names_may_be_separated_by_commas(recipe):
         ("--learnin_rate 1", "unknown setting 'learnin_rate': did you mean learning_rate"),
         ("--training.latent_size 1", r"unknown setting 'training.latent_size': did you mean model.latent_size"),
         ("--trainin.seed 1", "unknown setting 'trainin.seed': did you mean clustering.seed or training.seed"),
-        ("--qqq 1", "unknown setting 'qqq': see --help"),
+        ("--qqq 1", "unknown setting 'qqq': --help lists all settings"),
         ("--vocab_sizes 1", "unknown setting 'vocab_sizes': did you mean vocab_size"),
         ("--model.vocab_size 1", "unknown setting 'model.vocab_size': did you mean data.vocab_size"),
-        ("--learning_rate fast", "training.learning_rate must be float, got 'fast'"),
-        ("--max_train_examples 1.5", "data.max_train_examples must be int or none, got '1.5'"),
-        ("--lowercase maybe", "data.lowercase must be bool or none, got 'maybe'"),
-        ("--mixed_precision fp8", "training.mixed_precision must be no or fp16 or bf16 or none, got 'fp8'"),
-        ("--features raw", "clustering.features must be whitened or mean or words or word_classes, got 'raw'"),
-        ("--preset best", "model.preset must be published or consistent or .*, got 'best'"),
-        ("--latent_size wide", "model.latent_size must be int, got 'wide'"),
-        ("--noise_range [1,x]", "model.noise_range must be .*, got"),
+        ("--learning_rate fast", "training.learning_rate must be a number, got 'fast'"),
+        ("--max_train_examples 1.5", "data.max_train_examples must be a whole number or none, got '1.5'"),
+        ("--lowercase maybe", "data.lowercase must be true or false or none, got 'maybe'"),
+        ("--mixed_precision fp8", "training.mixed_precision must be no, fp16, bf16 or none, got 'fp8'"),
+        ("--features raw", "clustering.features must be whitened, mean, words or word_classes, got 'raw'"),
+        ("--preset publish", "model.preset must be published, .*, got 'publish' .did you mean published"),
+        ("--latent_size wide", "model.latent_size must be a whole number, got 'wide'"),
+        ("--noise_range [1,x]", "model.noise_range must be a list of numbers such as 0.1,0.9 or none, got"),
+        ("--id2label {0:a}", "model.id2label must be a mapping such as {0: a, 1: b}, got"),
         ("--num_train_epochs 0", "training.num_train_epochs must be at least 1, got 0"),
-        ("--max_grad_norm 0", "training.max_grad_norm must be above 0, got 0.0"),
+        ("--max_grad_norm 0", "training.max_grad_norm must be greater than 0, got 0.0"),
         ("--num_components 0", "clustering.num_components must be at least 1, got 0"),
-        ("--warmup_steps 5", "needs another lr_scheduler_type than constant"),
+        ("--warmup_steps 5", "training.warmup_steps=5 has no effect with lr_scheduler_type=constant"),
+        ("--kl_cycles 5", "training.kl_cycles=5 has no effect with kl_schedule=constant"),
+        ("--group_by_length true", "training.group_by_length is no longer a setting and can only be false"),
         ("--seed", "--seed needs a value"),
         ("--seed --resume latest", "--seed needs a value"),
         ("train", "expected --name VALUE, got 'train'"),
-        ("--noise_range [1,", "model.noise_range: no YAML"),
+        ("--noise_range [1,", "model.noise_range is not valid YAML"),
     ],
 )
 def test_mistakes_on_the_command_line_are_named(arguments, message):
@@ -114,7 +118,7 @@ def test_mistakes_on_the_command_line_are_named(arguments, message):
         ("training: {lr: 1}", "unknown setting 'training.lr'"),
         ("training: 3", "section 'training' of recipe .* must map names to values, got '3'"),
         ("- a", r"must map sections to settings, got \['a'\]"),
-        ("a: [", "no YAML"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(recipe, text, message):
@@ -123,7 +127,7 @@ def test_mistakes_in_a_recipe_are_named(recipe, text, message):
 
 
 def test_missing_recipe_is_named():
-    with pytest.raises(FileNotFoundError, match="no recipe 'nowhere.yaml'"):
+    with pytest.raises(FileNotFoundError, match="there is no recipe 'nowhere.yaml'"):
         load_settings(["--config", "nowhere.yaml"])
 
 
@@ -204,7 +208,7 @@ def test_word_classes_are_not_for_priors_without_symbols_and_know_no_k_means():
     settings = Settings(model={"preset": "vae"}, clustering=ClusteringSettings(features="word_classes"))
     assert not settings.clustering.enabled
     for name, value in {"num_iterations": 3, "seed": 1, "normalize": True, "initialization": "previous"}.items():
-        with pytest.raises(ValueError, match=f"clustering.{name}={value} is of K-means and cannot .*word_classes"):
+        with pytest.raises(ValueError, match=f"clustering.{name}={value} is a setting of K-means and cannot"):
             Settings(clustering=ClusteringSettings(features="word_classes", **{name: value}))
 
 
@@ -213,3 +217,61 @@ def test_settings_that_overrule_their_preset_are_told():
     settings = Settings(model={"preset": "ae", "kl_weight": 0.2, "latent_size": 4})
     assert settings.differences_to_preset() == [("kl_weight", 0.2, 0.0)]
     assert Settings(model={"preset": "ae", "kl_weight": 0.0}).differences_to_preset() == []
+
+
+def test_settings_of_an_earlier_run_are_read(recipe):
+    """Settings that no longer exist stand in the `settings.yaml` of earlier runs, with the value runs have now."""
+    path = recipe("training: {group_by_length: false, greater_is_better: null, hub_revision: null, max_energy: 1e6}")
+    assert load_settings(["--config", path]) == Settings()
+    for full_name in REMOVED_SETTINGS:
+        assert full_name not in known_settings()
+    with pytest.raises(ValueError, match="max_energy is no longer a setting and can only be 1000000.0, got '5'"):
+        load_settings(["--config", path, "--max_energy", "5"])
+
+
+def test_value_of_the_model_is_the_one_given_else_the_presets_else_the_default():
+    settings = Settings(model={"preset": "svebm", "latent_size": 7})
+    assert settings.model_value("latent_size") == 7
+    assert settings.model_value("num_levels") == PRESETS["svebm"]["num_levels"] == 1
+    assert settings.model_value("dropout") == LDEBMConfig().dropout
+
+
+def test_settings_for_some_modalities_are_settings():
+    assert set(SETTINGS_FOR_SOME_MODALITIES) <= set(known_settings())
+
+
+def test_help_has_a_sentence_on_every_setting_by_topic(capsys):
+    for full_name, item in known_settings().items():
+        section, _, name = full_name.partition(".")
+        if section != "model" or name in argument_names():
+            assert item.help, full_name
+    with pytest.raises(SystemExit):
+        load_settings(["--help"])
+    text = capsys.readouterr().out
+    assert text.index("\nOptimiser\n") < text.index("--learning_rate 0.001 ") < text.index("\nHugging Face Hub\n")
+    assert "--preset consistent" in text and "Allowed: published, consistent, svebm" in " ".join(text.split())
+
+
+def argument_names() -> set[str]:
+    return {name for group in argument_groups(LDEBMConfig) for name in group}
+
+
+class Documented:
+    """A class.
+
+    Args:
+        size (`int`, *optional*, defaults to 3): Its size, e.g. `3`. More
+            about it. And more.
+        name (`str`): Its name (a `str`).
+
+        other (`dict[str, int]`, *optional*): The last one.
+    """
+
+
+def test_help_of_the_model_is_its_docstrings():
+    first, second = argument_groups(Documented)
+    assert first == {"size": "Its size, e.g. `3`. More about it. And more.", "name": "Its name (a `str`)."}
+    assert second == {"other": "The last one."}
+    assert first_sentence(first["size"]) == "Its size, e.g. 3."
+    described = argument_names()
+    assert {"latent_size", "prior", "langevin_steps", "kl_weight"} <= described <= set(LDEBMConfig.__annotations__)

@@ -14,7 +14,7 @@ from ldebm_hf.data import streaming
 
 pytest.importorskip("datasets", reason="streaming reads with datasets")
 
-PARTS_OF_16 = {"shuffle_buffer_size": 20}  # two steps of 8
+SHARDS_OF_16 = {"shuffle_buffer_size": 20}  # two steps of 8
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def small_windows(monkeypatch):
 
 
 @pytest.mark.parametrize("labels", ["all", "some", "no"])
-def test_stream_that_is_one_part_trains_as_a_corpus_in_memory(tmp_path, labels):
+def test_stream_that_is_one_shard_trains_as_a_corpus_in_memory(tmp_path, labels):
     corpus = tiny_corpus(num_train=43, labels=labels)
     streamed = tiny_trainer(tmp_path / "stream", tiny_stream(tmp_path, corpus))
     streamed.train()
@@ -56,7 +56,7 @@ def test_every_text_of_the_stream_is_trained_on_once_an_epoch(tmp_path):
     trainer = tiny_trainer(
         tmp_path / "run",
         tiny_stream(tmp_path, corpus),
-        data=PARTS_OF_16,
+        data=SHARDS_OF_16,
         clustering={"balanced_resampling": False},
         num_train_epochs=2,
     )
@@ -65,18 +65,18 @@ def test_every_text_of_the_stream_is_trained_on_once_an_epoch(tmp_path):
     everything = Counter(tuple(ids) for ids in trainer.tokenizer(corpus.train.texts)["input_ids"])
     assert Counter(seen[:43]) == Counter(seen[43:]) == everything
     assert seen[:43] != seen[43:], "another order in every epoch"
-    assert Counter(seen[:16]) == Counter(seen[43:59]), "shuffled within parts"
+    assert Counter(seen[:16]) == Counter(seen[43:59]), "shuffled within shards"
 
 
 @pytest.mark.parametrize("labels", ["some", "no"])
 def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels):
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels=labels))
-    settings = {"data": PARTS_OF_16, "num_train_epochs": 3, "save_steps": 1, "save_total_limit": 99}
+    settings = {"data": SHARDS_OF_16, "num_train_epochs": 3, "save_steps": 1, "save_total_limit": 99}
     whole = tiny_trainer(tmp_path / "run", corpus, **settings)
     seen = record_batches(whole)
     whole.train()
     end = weights(whole)
-    for step in (1, 2, 5, 6, 9):  # within a part, at its end, in the last part, at the end of an epoch, in the next
+    for step in (1, 2, 5, 6, 9):  # within a shard, at its end, in the last shard, at the end of an epoch, in the next
         path = whole.folder.checkpoints / f"step-{step:08d}"
         resumed = tiny_trainer(tmp_path / "run", corpus, resume=str(path), **settings)
         seen_again = record_batches(resumed)
@@ -85,23 +85,23 @@ def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels)
         assert seen_again == seen[-len(seen_again) :]
 
 
-def test_other_stream_or_parts_are_not_resumed(tmp_path):
+def test_other_stream_or_shards_are_not_resumed(tmp_path):
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
-    tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16, max_steps=2).train()
+    tiny_trainer(tmp_path / "run", corpus, data=SHARDS_OF_16, max_steps=2).train()
     with pytest.raises(ValueError, match="the training examples was .* in parts of 16' and is now .* in parts of 24'"):
         tiny_trainer(tmp_path / "run", corpus, data={"shuffle_buffer_size": 24}, max_steps=2, resume="latest").train()
 
 
 def test_symbols_of_streamed_texts_are_their_nearest_clusters(tmp_path):
-    """The reservoir holds 30 of 43 texts; those of a part get the cluster of the posterior means they have now."""
+    """The reservoir holds 30 of 43 texts; those of a shard get the cluster of the posterior means they have now."""
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
     corpus.train.sample = corpus.train.sample.select(range(30))
-    trainer = tiny_trainer(tmp_path / "run", corpus, data=PARTS_OF_16)
-    trainer._cluster()
+    trainer = tiny_trainer(tmp_path / "run", corpus, data=SHARDS_OF_16)
+    trainer.symbols.start_epoch()
     assert len(trainer.progress.assignments) == 30
-    first = next(trainer.examples.parts(0))
+    first = next(trainer.examples.shards(0))
     assert first.split.token_ids == trainer.train_set.token_ids[:16]
-    assert torch.equal(trainer._assign(first.split), trainer.progress.assignments[:16])
+    assert torch.equal(trainer.symbols.assign(first.split), trainer.progress.assignments[:16])
 
 
 MEASURE = """

@@ -9,7 +9,7 @@ from sklearn.metrics import homogeneity_score
 from tiny_runs import tiny_corpus, tiny_stream, tiny_texts, tiny_trainer
 
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings
-from ldebm_hf.training import loop
+from ldebm_hf.training import symbols
 from ldebm_hf.training.symbols import fit_clusters, stability
 
 NO_LABELS = np.full(200, -100)
@@ -89,7 +89,7 @@ def test_words_give_the_same_clusters_in_every_epoch(tmp_path, streaming, monkey
     """However the model moves, and so they are sought once; texts of topics without a word in common fall into a
     cluster per topic."""
     calls = []
-    monkeypatch.setattr(loop, "fit_clusters", lambda *arguments: calls.append(1) or fit_clusters(*arguments))
+    monkeypatch.setattr(symbols, "fit_clusters", lambda *arguments: calls.append(1) or fit_clusters(*arguments))
     corpus = tiny_corpus(labels="no")
     topics = [label for _, label in tiny_texts(40, 1)]
     if streaming:
@@ -121,6 +121,6 @@ def test_few_labels_give_texts_their_classes_by_their_words(tmp_path, streaming,
 
 
 def test_word_classes_without_a_label_are_refused(tmp_path):
-    message = r"features=word_classes: labels must be of two classes .*, got \[\] .* --clustering.features words"
+    message = r"features=word_classes: labels must be of at least two classes, got \[\] .* --clustering.features words"
     with pytest.raises(ValueError, match=message):
         tiny_trainer(tmp_path, tiny_corpus(labels="no"), clustering={"features": "word_classes"})

@@ -8,6 +8,7 @@ from tiny_runs import tiny_corpus, tiny_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ldebm_hf.model.configuration_ldebm import PRESETS
+from ldebm_hf.training.step_batches import StepBatches
 
 # What makes the host wait for the device: to read a number, or to know the size of a result. `unique` is left out: it
 # has its place on the CPU, where host and device are one, and the test on a GPU would see it there.
@@ -36,12 +37,12 @@ class Reads(TorchDispatchMode):
 
 def step_of(trainer, batches) -> Callable[[], None]:
     """One optimiser step and its recording, from a batch that is there."""
-    trainer._symbols(trainer.train_set, trainer.progress.assignments)
+    targets = torch.from_numpy(trainer.train_set.labels).to(trainer.accelerator.device)
     (batch,) = batches
     trainer.wrapped_model.train()
 
     def step():
-        trainer.recorder.add(1, trainer._train_step([dict(batch)], [1.0]))
+        trainer.recorder.add(1, trainer._train_step(StepBatches([dict(batch)], [1.0], targets)))
 
     step()  # the optimiser makes its state, kernels their plans
     return step

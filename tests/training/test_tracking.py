@@ -13,7 +13,7 @@ from ldebm_hf.training.tracking import MetricsLog, StepRecorder
 
 @pytest.fixture
 def recorder() -> StepRecorder:
-    return StepRecorder(Accelerator(cpu=True), max_energy=1e6)
+    return StepRecorder(Accelerator(cpu=True))
 
 
 def terms(loss: float, energy: float = 1.0) -> dict[str, torch.Tensor]:

@@ -39,7 +39,7 @@ def dialogue_trainer(path, model=None, **training) -> Trainer:
 def test_batches_hold_the_contexts_of_their_texts():
     split = Split(["a b c", "b"], [NO_LABEL] * 2, contexts=[("<d>",), ("c", "a b")])
     tokenizer = build_tokenizer(["a b c"], markers=MARKERS)
-    examples = DialogueExamples.of(split, tokenizer, max_length=4)
+    examples = DialogueExamples.from_split(split, tokenizer, max_length=4)
     (batch,) = examples.batches([np.array([1, 0])])
     assert batch["indices"].tolist() == [0, 1] and batch["lengths"] == [4, 3]
     assert tokenizer.batch_decode(batch["context_input_ids"][0], skip_special_tokens=True) == ["<d>", ""]
@@ -48,9 +48,9 @@ def test_batches_hold_the_contexts_of_their_texts():
     assert batch["context_lengths"] == [[3], [3, 4]]
     assert set(model_inputs(batch)) >= {"context_input_ids", "context_attention_mask", "context_lengths"}
     other = Split(split.texts, split.labels, contexts=[("<d>",), ("a b", "c")])
-    assert examples.digest != DialogueExamples.of(other, tokenizer, 4).digest
-    assert examples.digest != TokenizedSplit.of(split, tokenizer, 4).digest
-    plain = next(iter(TokenizedSplit.of(split, tokenizer, 4).batches([np.array([1, 0])])))
+    assert examples.digest != DialogueExamples.from_split(other, tokenizer, 4).digest
+    assert examples.digest != TokenizedSplit.from_split(split, tokenizer, 4).digest
+    plain = next(iter(TokenizedSplit.from_split(split, tokenizer, 4).batches([np.array([1, 0])])))
     assert all(torch.equal(plain[name], batch[name]) for name in plain if name != "lengths")
 
 
@@ -112,5 +112,5 @@ def test_settings_that_do_not_go_together(data, model, message):
 
 def test_texts_without_contexts_are_batched_as_ever():
     tokenizer = build_tokenizer(tiny_corpus().train.texts)
-    batch = next(iter(TokenizedSplit.of(tiny_corpus().train, tokenizer, 10).batches([np.arange(4)])))
+    batch = next(iter(TokenizedSplit.from_split(tiny_corpus().train, tokenizer, 10).batches([np.arange(4)])))
     assert set(batch) == {"input_ids", "attention_mask", "class_labels", "indices", "lengths"}

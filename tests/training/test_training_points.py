@@ -10,8 +10,9 @@ from transformers import AutoModel
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL, PointSplit
-from ldebm_hf.training import Settings, evaluation, loop
+from ldebm_hf.training import Settings, evaluation
 from ldebm_hf.training.fitted_settings import PUBLISHED_POINT_STD
+from ldebm_hf.training.symbols import posterior_means, symbols_of
 
 TWO_COMPONENTS = {"num_components": 2, "normalize": False}
 RUN = {
@@ -70,11 +71,11 @@ def test_unlabelled_points_get_clusters_of_posterior_means_in_corpus_order(tmp_p
         tmp_path, tiny_points(labels="no"), clustering=TWO_COMPONENTS, num_train_epochs=4, per_device_eval_batch_size=7
     )
     trainer.train()
-    means = loop.posterior_means(trainer.model, trainer.train_set, 7, trainer.accelerator)
+    means = posterior_means(trainer.model, trainer.train_set, 7, trainer.accelerator)
     expected = trainer.model.encode(points=torch.from_numpy(trainer.train_set.points)).posterior_mean.detach()
     np.testing.assert_allclose(means, expected, atol=1e-5)
-    trainer._cluster()
-    symbols = trainer._symbols(trainer.train_set, trainer.progress.assignments)
+    trainer.symbols.start_epoch()
+    symbols = symbols_of(trainer.train_set.labels, trainer.progress.assignments)
     truth = tiny_points().train.labels
     assert len(np.unique(symbols)) == 3 and len(np.unique(symbols * 3 + truth)) == 3, "one cluster per corner"
 
@@ -143,12 +144,12 @@ def test_points_that_are_all_the_same_are_refused():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("data.streaming", True), ("training.group_by_length", True), ("clustering.features", "words"),
+    [("data.streaming", True), ("data.min_words", 3), ("clustering.features", "words"),
      ("clustering.features", "word_classes")],  # fmt: skip
 )
 def test_what_is_for_texts_is_refused(name, value):
     section, short = name.split(".")
-    with pytest.raises(ValueError, match=f"{name}.* is for texts and cannot be used with model.modality=point"):
+    with pytest.raises(ValueError, match=f"{name}=.* needs model.modality=text or document, got point"):
         Settings.from_dict({"model": {"modality": "point"}, section: {short: value}})
 
 

@@ -1,0 +1,47 @@
+"""From the splits of a corpus to examples that a model of its modality reads."""
+
+from transformers import PreTrainedTokenizerBase
+
+from ..data import PointSplit, Split, StreamedSplit
+from ..model.configuration_ldebm import LDEBMConfig
+from .batches import Examples, PointExamples, TokenizedSplit
+from .dialogue_batches import DialogueExamples
+from .settings import DataSettings
+from .shards import InMemoryExamples, StreamedTexts, TrainingExamples
+
+
+def prepare_split(
+    split: Split | PointSplit, config: LDEBMConfig, tokenizer: PreTrainedTokenizerBase | None, max_length: int
+) -> Examples:
+    """A split as the model reads it: points, texts with the turns before them, or texts.
+
+    Args:
+        split: A split of the corpus that is in memory.
+        config ([`LDEBMConfig`]): The model's.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; `None` for points.
+        max_length (`int`): Longer texts are cut to this number of tokens.
+    """
+    if not config.modality_class.reads_texts:
+        return PointExamples.from_split(split)
+    if config.context_size:
+        return DialogueExamples.from_split(split, tokenizer, max_length)
+    return TokenizedSplit.from_split(split, tokenizer, max_length)
+
+
+def prepare_training_split(
+    split: Split | PointSplit | StreamedSplit,
+    config: LDEBMConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    data: DataSettings,
+    step_size: int,
+) -> TrainingExamples:
+    """The training split in shards: as one shard, or a stream as shards of `data.shuffle_buffer_size` texts.
+
+    Args:
+        step_size (`int`): Number of examples in an optimiser step, over all processes.
+    """
+    if isinstance(split, StreamedSplit):
+        return StreamedTexts(
+            split, tokenizer, max_length=data.max_length, step_size=step_size, shard_size=data.shuffle_buffer_size
+        )
+    return InMemoryExamples(prepare_split(split, config, tokenizer, data.max_length))
