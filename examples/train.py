@@ -16,7 +16,7 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
-from ldebm_hf.experiments.experiments import TimedTrainer
+from ldebm_hf.experiments.experiment_runs import TimedTrainer
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import DivergenceError, LostProcessError, assemble, load_settings
 

@@ -29,7 +29,7 @@ from ..scores.reading import information_scores, read_texts, reconstruction_scor
 from ..scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
 from ..scores.text import corpus_bleu, empty_share
 from ..scores.words import word_divergence
-from .experiments import Scores
+from .experiment_runs import Scores
 
 TRAINING_TEXTS = "training_texts"
 """As `latents` of a way of writing: a draw of the posterior of each of as many training texts."""
@@ -94,7 +94,7 @@ class RealTexts:
     known_held_out: list[str]
 
     @classmethod
-    def of(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
+    def from_corpus(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
         """Those of a corpus that is not streamed, as a tokenizer reads them."""
         pair = corpus.train.texts, corpus.splits[split].texts
         token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
