@@ -1,1 +1,1 @@
-"""What the command line needs besides the library: shared options, and the tasks that several scripts have in common."""
+"""What scripts and the command line share: options, and tasks that are no part of an experiment."""

@@ -167,7 +167,8 @@ def test_presets_weights_are_not_the_recipes(tmp_path):
 
 
 def test_changes_come_last(tmp_path):
-    settings = point_experiment.point_run("pinwheel", "ae", 0, RECIPES, tmp_path, {"model": {"kl_weight": "0.5"}}).settings
+    changes = {"model": {"kl_weight": "0.5"}}
+    settings = point_experiment.point_run("pinwheel", "ae", 0, RECIPES, tmp_path, changes).settings
     assert isinstance(settings, Settings) and settings.model["kl_weight"] == 0.5
 
 

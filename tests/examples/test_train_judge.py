@@ -136,7 +136,7 @@ def test_finished_judge_is_not_trained_again(train_judge, reviews, finished, mon
 
 def test_another_training_under_way_is_not_discarded_silently(train_judge, command, tmp_path, monkeypatch):
     interrupted_at(train_judge, monkeypatch, 10, command)
-    with pytest.raises(ValueError, match="not finished: dropout was 0.5 and is now 0.2. The earlier command continues it"):
+    with pytest.raises(ValueError, match="not finished: dropout was 0.5 and is now 0.2. The earlier command"):
         train_judge.main([*command, "--dropout", "0.2"])
     train_judge.main([*command, "--dropout", "0.2", "--overwrite"])
     assert load_judge(tmp_path / "judge").model.config.dropout == 0.2
