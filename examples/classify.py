@@ -6,9 +6,9 @@
         --output_file named.csv
 
 The third form takes a table in which some rows have a label, trains a model of documents on all of them
-(examples/recipes/documents.yaml, or `--config RECIPE`; any other setting of examples/train.py may follow), and predicts
-the label of every row. After an interruption the same command continues. The output, .csv, .tsv or .jsonl, has the
-columns of the input, and `predicted_label` and `predicted_score`.
+(examples/recipes/documents.yaml, or `--config RECIPE`; any other setting of examples/train.py may follow), and
+predicts the label of every row. After an interruption the same command continues. The output, .csv, .tsv or .jsonl,
+has the columns of the input, and `predicted_label` and `predicted_score`.
 """
 
 import argparse

@@ -8,10 +8,10 @@
     python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
     python examples/generate.py outputs/demo --num_samples 1000000 --output_file sentences.jsonl     # or .parquet
 
-Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict of
-a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw. A
-model whose prior has no symbols writes from its prior. With `--output_file` sentences go there instead, each with the
-symbol asked for; after an interruption the same command continues.
+Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
+of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw.
+A model whose prior has no symbols writes from its prior. With `--output_file` sentences go there instead, each with
+the symbol asked for; after an interruption the same command continues.
 """
 
 import argparse

@@ -6,8 +6,8 @@
     python examples/likelihood.py outputs/demo --max_examples 100 --num_temperatures 400     # bounds closer together
 
 The first figure is a bound on the log-likelihood (`ldebm_hf/likelihood/latent_density.py` says of which model). The
-normalisers of the diffusion prior are estimated too, by annealed importance sampling from both sides; the second figure
-says what that costs. Standard errors and effective sample sizes say whether the figures can be taken for the
+normalisers of the diffusion prior are estimated too, by annealed importance sampling from both sides; the second
+figure says what that costs. Standard errors and effective sample sizes say whether the figures can be taken for the
 log-likelihood itself.
 
 The data are those that the checkpoint was trained on, as its settings.yaml says. Every example's figures go into

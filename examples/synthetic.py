@@ -68,7 +68,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--figures_dir", type=Path, metavar="FOLDER", help="for figures (default: beside the table)")
     parser.add_argument("--figure_models", type=read_models, metavar="A,B", help="models to draw (default: all)")
-    parser.add_argument("--max_steps", type=positive_integer, metavar="N", help="steps, instead of the recipe's epochs")
+    parser.add_argument("--max_steps", type=positive_integer, metavar="N", help="steps in place of the epochs")
     options = parser.parse_args(arguments)
     try:
         options.changes = parse_changes(options.set)

@@ -31,10 +31,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--validation_file", metavar="FILE", help="validation texts (default: some of the others)")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/judge"), help="default outputs/judge")
     parser.add_argument("--overwrite", action="store_true", help="replace another judge there, finished or not")
+    parser.add_argument("--max_train_examples", type=int, metavar="N", help="training texts to use (default: all)")
     parser.add_argument("--pooling", choices=["max", "final"], default="max", help="of the GRU's states (default max)")
     for name, kind, what in (
         ("validation_fraction", float, "fraction of the texts held out for validation"),
-        ("max_train_examples", int, "use only this many training texts"),
         ("vocab_size", int, "most frequent words to keep"),
         ("max_length", int, "longest text in tokens"),
         ("embedding_size", int, "width of the word embeddings"),

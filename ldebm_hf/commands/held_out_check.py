@@ -1,4 +1,4 @@
-"""A check of generated texts by a classifier that is no part of the model, fitted on texts that the model never saw."""
+"""A check of generated texts by a classifier apart from the model, fitted on texts that the model never saw."""
 
 from __future__ import annotations
 
