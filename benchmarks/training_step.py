@@ -5,8 +5,8 @@
 
 128 texts a batch, encoder, decoder and embeddings 512 wide, 10,004 words, 40 latent dimensions, 20 symbols. The texts
 are PTB's training texts if `LDEBM_DATA_DIR` holds `ptb/ptb.train.txt`, else random words, their number drawn from a
-normal distribution with PTB's mean and standard deviation (22.7, 9.3). The published style pads all texts to 40 tokens.
-A step is forward, backward, gradient clipping and Adam.
+normal distribution with PTB's mean and standard deviation (22.7, 9.3). The published style pads all texts to 40
+tokens. A step is forward, backward, gradient clipping and Adam.
 """
 
 import argparse
