@@ -36,7 +36,8 @@ def test_copy_is_scored_and_explained_without_texts(small_copy, tmp_path, capsys
     (tmp_path / "my.csv").write_text("\n".join(["label,text", *rows[:200]]))
     data = DataSettings(source=str(tmp_path / "my.csv"), label_column="label")
     run = untrained.save_untrained(tmp_path / "run", corpus, data=data)
-    small_copy.main([run, str(copy), "--min_label_probability", "0.01", "--card", str(card)])
+    options = ["--data_dir", str(tmp_path), "--min_label_probability", "0.01", "--card", str(card)]
+    small_copy.main([run, str(copy), *options])
     printed = capsys.readouterr().out
     assert f"all scores: {copy / 'evaluation.json'}" in printed and "20 texts, " in printed
     assert "bleu" in json.loads((copy / "evaluation.json").read_text())
