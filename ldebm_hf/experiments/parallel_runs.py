@@ -1,4 +1,4 @@
-"""Several runs of an experiment at a time, each in a process of its own."""
+"""Processes of an experiment: several runs at a time, or a part that must not change the state of this process."""
 
 import multiprocessing
 import os
@@ -86,6 +86,40 @@ def finish_in_processes(
     return failures
 
 
+def call_in_process(function: Callable[..., object], *arguments: object) -> None:
+    """
+    Call a function of a module in a new process and wait for it: what it does to the state of Accelerate (such as its
+    precision) does not change what follows here.
+
+    Args:
+        function (callable): The function; what it returns is lost.
+        arguments: Its arguments, picklable.
+
+    Raises:
+        ChildProcessError: If the process ends with an exit code other than 0; it has printed why.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_call, args=(function, arguments))
+    process.start()
+    try:
+        process.join()
+    finally:
+        if process.is_alive():
+            process.terminate()
+            process.join()
+    if process.exitcode != 0:
+        raise ChildProcessError(f"the process of {function.__name__} ended with exit code {process.exitcode}")
+
+
+def _call(function: Callable[..., object], arguments: tuple) -> None:
+    signal.signal(signal.SIGTERM, _exit_when_terminated)
+    try:
+        function(*arguments)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
 def _finish_with_log(run: ExperimentRun, train_and_score: Callable[[ExperimentRun], Scores], title: str) -> None:
     """Finish a run in this process, with all output in its log; exit with code 1 if it fails."""
     signal.signal(signal.SIGTERM, _exit_when_terminated)
@@ -96,10 +130,10 @@ def _finish_with_log(run: ExperimentRun, train_and_score: Callable[[ExperimentRu
     try:
         failures = finish_one_by_one([run], train_and_score, title)
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command continues this run")
+        sys.exit("interrupted; the same command continues")
     if failures:
         sys.exit(1)
 
 
 def _exit_when_terminated(signum: int, frame: object) -> None:
-    sys.exit("terminated; the same command continues this run")
+    sys.exit("terminated; the same command continues")

@@ -14,7 +14,7 @@ from .checkpoint_explanation import ExplanationSettings, explain_checkpoint
 from .experiment_runs import Changes, ExperimentRun, Failures, merge_changes
 from .judge_training import JudgeSettings, describe_judge, train_judge
 from .paper_tables import LANGUAGE_MODEL, PaperTable
-from .parallel_runs import finish_runs
+from .parallel_runs import call_in_process, finish_runs
 from .table_report import write_report
 from .table_runs import ScoringOptions, check_split, chosen_names, train_and_score, train_shared_language_models
 
@@ -144,13 +144,19 @@ class TableExperiment:
             if self.smoke:
                 settings = replace(settings, num_train_epochs=1, max_train_examples=200)
             folder = run.folder.parents[1] / "judge"
-            print(f"\n{describe_judge(train_judge(settings, folder))}")
+            call_in_process(train_and_describe_judge, settings, folder)
             self.scoring.judge = folder
 
     def symbols_of(self, run: ExperimentRun) -> list[dict[str, Any]]:
         """Return the symbols of a run's model, and write the report of them into its folder."""
         explained = explain_checkpoint(str(run.folder), ExplanationSettings(split=self.scoring.split))
         return explained.report["symbols"]
+
+
+def train_and_describe_judge(settings: JudgeSettings, folder: Path) -> None:
+    """Train a judge, and print its accuracy."""
+    report = train_judge(settings, folder)
+    print(f"\n{describe_judge(report)}", flush=True)
 
 
 def has_finished_scores(run: ExperimentRun) -> bool:

@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from ldebm_hf.experiments.experiment_runs import ExperimentRun
-from ldebm_hf.experiments.parallel_runs import finish_in_processes, finish_runs
+from ldebm_hf.experiments.parallel_runs import call_in_process, finish_in_processes, finish_runs
 
 CHANGES = {"model": {"preset": "vae"}}
 
@@ -60,6 +61,19 @@ def test_without_processes_runs_are_finished_here(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*/run.log"))
 
 
+def leave_a_note(path: Path) -> None:
+    if path.exists():
+        raise ValueError("there is one already")
+    path.write_text(str(os.getpid()))
+
+
+def test_a_call_has_a_process_of_its_own_whose_failure_is_told(tmp_path):
+    call_in_process(leave_a_note, tmp_path / "note")
+    assert (tmp_path / "note").read_text() != str(os.getpid())
+    with pytest.raises(ChildProcessError, match="the process of leave_a_note ended with exit code 1"):
+        call_in_process(leave_a_note, tmp_path / "note")
+
+
 def test_termination_ends_the_runs_under_way(tmp_path):
     """As a scheduler ends a job: no process is left, and the runs that waited have not begun."""
     code = f"""
@@ -81,6 +95,6 @@ if __name__ == "__main__":
     _, printed = process.communicate(timeout=60)  # ends only when its processes have, who share the pipe
     assert process.returncode == 1 and "terminated" in printed
     for seed in ("0", "1"):
-        assert "terminated; the same command continues this run" in (tmp_path / seed / "run.log").read_text()
+        assert "terminated; the same command continues" in (tmp_path / seed / "run.log").read_text()
     assert not (tmp_path / "2").exists()
     assert finish_in_processes([], sleep, 2, "test") == {}
