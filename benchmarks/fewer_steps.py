@@ -1,12 +1,12 @@
-"""How few energy gradients a sampler needs: what latents and texts are worth against gradients per sample.
+"""How few energy gradients a sampler needs: the quality of latents and texts by gradients per sample.
 
     python benchmarks/fewer_steps.py --checkpoint outputs/demo                   # samplers of one trained model
     python benchmarks/fewer_steps.py --train --num_seeds 2                       # models trained with a sampler each
 
-The first compares latents with long Metropolis-corrected chains of the same model, by energy distance (other sets
-of long chains show its noise), and the grammar that the built-in corpus comes from judges texts written from them. The
-second trains the demo anew with each of a few samplers: what a model is trained with is part of what it learns. Both
-print Markdown tables and write JSON, the first also a plot.
+The first form compares latents with those of long Metropolis-corrected chains of the same model by their energy
+distance, whose noise is shown by further sets of long chains; texts written from the latents are judged by the grammar
+of the built-in corpus. The second form trains the demo's model with each of several samplers, because the sampler is
+part of what a model learns. Both print Markdown tables and write JSON files; the first also draws a plot.
 """
 
 import argparse
@@ -153,8 +153,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="a model trained on the built-in corpus")
     parser.add_argument("--num_samples", type=int, default=1600, help="latents per sampler (default 1600)")
     parser.add_argument("--train", action="store_true", help="train models instead")
-    parser.add_argument("--num_seeds", type=int, default=2)
-    parser.add_argument("--num_train_epochs", type=int, default=8)
+    parser.add_argument("--num_seeds", type=int, default=2, help="runs of each model to train (default 2)")
+    parser.add_argument("--num_train_epochs", type=int, default=8, help="epochs of each run (default 8)")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/fewer_steps"))
     options = parser.parse_args()
     options.output_dir.mkdir(parents=True, exist_ok=True)

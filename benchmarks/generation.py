@@ -49,7 +49,7 @@ def end_by_clock(model: LDEBMModel) -> LDEBMModel:
 
 @torch.no_grad()
 def bare_loop(model: LDEBMModel, latents: torch.Tensor, max_length: int = LENGTH) -> torch.Tensor:
-    """Greedy decoding with nothing around it; all rows go on until the last one has ended. Tokens `(n, length)`."""
+    """Decode greedily with nothing around it, all rows until the last one has ended. Tokens of shape `(n, length)`."""
     decoder, end = model.decoder, model.config.eos_token_id
     state = decoder.initial_state(latents)[None]
     token = torch.full((len(latents),), model.config.decoder_start_token_id, device=latents.device)

@@ -2,8 +2,8 @@
 
     python benchmarks/geometric_clustering.py
 
-Prints K-means' seconds and their share of an epoch over as many texts, and compares starts: from the last epoch's
-clusters (`clustering.initialization: previous`, half as many iterations) against from random texts.
+Prints how long K-means takes, also as a percentage of an epoch over 500,000 texts, and compares a start from the last
+epoch's clusters (`clustering.initialization: previous`) and half the iterations with a start from random texts.
 """
 
 import time

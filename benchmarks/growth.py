@@ -1,23 +1,21 @@
-"""How time and memory grow: a training step against batch, latent size, Langevin steps and vocabulary, and what starts
-an epoch against the size of the corpus.
+"""How time and memory grow: of a training step with batch, latent size, Langevin steps and vocabulary, and of the
+clustering at the start of an epoch with the number of texts.
 
     python benchmarks/growth.py --output_dir outputs/growth
 
-Everything else is as published (batch 128, d 40, 50 steps, 10,004 words, 21 tokens a text). Every point is a process
-of its own, whose peak resident size is the memory. Writes `growth.json` and `growth.png`.
+Everything else is as published (batch 128, d 40, 50 steps, 10,004 words, 21 tokens a text). Every point is measured in
+a process of its own, with its peak resident memory. Writes `growth.json` and `growth.png`.
 """
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from fresh_process import call_in_fresh_process, peak_gigabytes
 from tqdm.auto import tqdm
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
@@ -63,7 +61,7 @@ def epoch_start(num_texts: int) -> Callable[[], None]:
 
 
 def measure(name: str, value: int) -> dict[str, float]:
-    """Median seconds of a call, and the process's peak resident size in GB."""
+    """Return the median seconds of a call, and the process's peak resident memory in GB."""
     call = epoch_start(value) if name == "texts" else training_step(name, value)
     call()
     seconds = []
@@ -71,13 +69,7 @@ def measure(name: str, value: int) -> dict[str, float]:
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {"seconds": float(np.median(seconds)), "GB": gigabytes}
-
-
-def measure_apart(name: str, value: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--point", name, str(value)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {"seconds": float(np.median(seconds)), "GB": peak_gigabytes()}
 
 
 def plot(results: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
@@ -101,15 +93,11 @@ def plot(results: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/growth"))
-    parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.point:
-        print(json.dumps(measure(options.point[0], int(options.point[1]))))
-        return
     options.output_dir.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[int, dict[str, float]]] = {}
     for name, value in tqdm([(name, value) for name, values in VARIED.items() for value in values]):
-        results.setdefault(name, {})[value] = measure_apart(name, value)
+        results.setdefault(name, {})[value] = call_in_fresh_process(measure, name, value)
     (options.output_dir / "growth.json").write_text(json.dumps(results, indent=1))
     plot(results, options.output_dir / "growth.png")
     for name, rows in results.items():

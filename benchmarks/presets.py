@@ -1,4 +1,4 @@
-"""Which settings of the prior write better text: the two presets and single changes of the default, side by side.
+"""Which settings of the prior write better text: both presets, and single changes of the default.
 
     python benchmarks/presets.py --num_seeds 2 --num_train_epochs 8 --output_dir outputs/presets
 
@@ -46,7 +46,7 @@ def train(arguments: list[str]):
 
 
 def judge(model, tokenizer, corpus, scores: dict[str, float]) -> dict[str, float]:
-    """Shares in percent."""
+    """Return percentages: reconstructions, symbols, and what the grammar says of samples."""
     generator = torch.Generator().manual_seed(0)
     num_symbols = model.config.num_labels
     read = corpus.validation.texts[:400]
@@ -69,8 +69,8 @@ def judge(model, tokenizer, corpus, scores: dict[str, float]) -> dict[str, float
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num_seeds", type=int, default=2)
-    parser.add_argument("--num_train_epochs", type=int, default=8)
+    parser.add_argument("--num_seeds", type=int, default=2, help="runs of each row (default 2)")
+    parser.add_argument("--num_train_epochs", type=int, default=8, help="epochs of each run (default 8)")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/presets"))
     options = parser.parse_args()
     results: dict[str, list[dict[str, float] | str]] = {}

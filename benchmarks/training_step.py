@@ -3,24 +3,22 @@
     python benchmarks/training_step.py                  # the comparison, and where our step's time goes
     python benchmarks/training_step.py --processes      # what two processes on this machine gain over one
 
-128 texts a batch, encoder, decoder and embeddings 512 wide, 10,004 words, 40 latent dimensions, 20 symbols. Texts are
-PTB's training texts where `LDEBM_DATA_DIR` holds `ptb/ptb.train.txt`, else random words, as many as a normal
-distribution with PTB's mean and spread (22.7, 9.3) says. The published style pads them all to 40 tokens. A step is
-forward, backward, gradient clip and Adam.
+128 texts a batch, encoder, decoder and embeddings 512 wide, 10,004 words, 40 latent dimensions, 20 symbols. The texts
+are PTB's training texts if `LDEBM_DATA_DIR` holds `ptb/ptb.train.txt`, else random words, their number drawn from a
+normal distribution with PTB's mean and standard deviation (22.7, 9.3). The published style pads all texts to 40
+tokens. A step is forward, backward, gradient clipping and Adam.
 """
 
 import argparse
 import os
-import resource
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from fresh_process import call_in_fresh_process, call_in_fresh_processes, peak_gigabytes
 from pairs import Comparison, compare, markdown_table
 from published_style import LENGTH, PublishedStyle
 from torch import distributed
@@ -40,7 +38,7 @@ BATCH_SIZE, VOCABULARY = 128, 10_004
 
 
 def read_texts() -> tuple[list[list[int]], str]:
-    """Token ids of PTB's training texts, cut to 40; or drawn ones. And which it is."""
+    """Return token ids of PTB's training texts, cut to 40, or drawn ones; and which of the two they are."""
     path = Path(os.environ.get("LDEBM_DATA_DIR", "data")) / "ptb" / "ptb.train.txt"
     if path.is_file():
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -127,25 +125,17 @@ def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
 
 
 def peak_memory(device: str = "cpu") -> str:
-    gigabytes = {style: _peak_memory(style, device) for style in STYLES}
+    gigabytes = {style: call_in_fresh_process(gigabytes_of_two_steps, style, device) for style in STYLES}
     return f"peak memory: published style {gigabytes['published']:.2f} GB, ours {gigabytes['ours']:.2f} GB"
 
 
-def _peak_memory(style: str, device: str) -> float:
-    """Gigabytes that a process of its own needs for two steps: of the GPU, else resident."""
-    command = [sys.executable, __file__, "--memory_of", style, "--device", device]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def print_peak_memory(style: str, device: str) -> None:
+def gigabytes_of_two_steps(style: str, device: str) -> float:
+    """Return this process's peak memory after two training steps: of the GPU, or resident on the CPU."""
     texts, _ = read_texts()
     step = STYLES[style](build_model(device), make_batch(texts, random_indices(texts)))
     for _ in range(2):
         step()
-    if device == "cpu":
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
-    else:
-        print(torch.cuda.max_memory_allocated() / 1e9)
+    return peak_gigabytes() if device == "cpu" else torch.cuda.max_memory_allocated() / 1e9
 
 
 # ---- where the time goes
@@ -216,51 +206,34 @@ def process_efficiency(rounds: int = 3, steps: int = 3) -> str:
 def _seconds_per_step(num_processes: int, num_threads: int, steps: int) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(num_threads),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(num_processes),
-    }
-    command = [sys.executable, __file__, "--steps_of_one_process", str(steps)]
-    processes = [
-        subprocess.Popen(command, env=environment | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
-        for rank in range(num_processes)
-    ]
-    outputs = [process.communicate()[0] for process in processes]
-    return max(float(output) for output in outputs)
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    ranks = [(rank, num_processes, address, steps) for rank in range(num_processes)]
+    return max(call_in_fresh_processes(seconds_of_one_process, ranks, num_threads))
 
 
-def print_seconds_per_step(steps: int) -> None:
-    """Be one of the processes that the environment describes, with its share of the batch; print the steps' median."""
-    distributed.init_process_group("gloo")
-    rank, num_processes = distributed.get_rank(), distributed.get_world_size()
+def seconds_of_one_process(rank: int, num_processes: int, address: str, steps: int) -> float:
+    """Train with the other processes, on this one's part of the batch; return the median seconds of a step."""
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=num_processes)
     texts, _ = read_texts()
-    share = random_indices(texts)[rank::num_processes]
-    step = our_step(DistributedDataParallel(build_model("cpu")), make_batch(texts, share))
+    part = random_indices(texts)[rank::num_processes]
+    step = our_step(DistributedDataParallel(build_model("cpu")), make_batch(texts, part))
     step()
     times = []
     for _ in range(steps):
         distributed.barrier()
         times.append(_timed(step))
-    print(np.median(times))
     distributed.destroy_process_group()
+    return float(np.median(times))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", action="store_true")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--memory_of", choices=STYLES, help=argparse.SUPPRESS)
-    parser.add_argument("--steps_of_one_process", type=int, help=argparse.SUPPRESS)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side (default 3)")
+    parser.add_argument("--processes", action="store_true", help="compare two processes with one")
+    parser.add_argument("--device", default=device, help=f"where to compute (default {device})")
     options = parser.parse_args()
-    if options.memory_of:
-        print_peak_memory(options.memory_of, options.device)
-    elif options.steps_of_one_process:
-        print_seconds_per_step(options.steps_of_one_process)
-    elif options.processes:
+    if options.processes:
         print(process_efficiency(options.rounds))
     else:
         print(markdown_table(comparisons(options.rounds, options.device)))

@@ -1,23 +1,20 @@
-"""Fill in the words that are missing from texts, or measure how many of them come back.
+"""Fill in the words that are missing from texts, or measure how many of them a model restores.
 
     python examples/complete.py outputs/demo --text "will it <mask> in paris" "please <span> tomorrow"
     python examples/complete.py outputs/demo --text "i want <span>" --class_labels refund --num_completions 5
     python examples/complete.py outputs/demo --evaluate --language_model outputs/lm_demo
 
-`<mask>` (or `<unk>`) stands for one missing word, `<span>` (or `<extra_id_0>`) for one or more. Every observed word
-stays, also one that the model does not know.
+`<mask>` (or `<unk>`) stands for one missing word, `<span>` (or `<extra_id_0>`) for one or more. All other words stay,
+even those that the model does not know.
 
-With `--evaluate` words of texts of the validation split are masked at random, 15 %, 30 % and 50 % of each text's, and
-completed by the model; by a left-to-right language model (`--language_model`, a checkpoint of preset rnn_lm trained
-on the same data with the same vocabulary), whose search keeps the observed words in the same way; and by trigrams and
-single words counted on the training split. Scored on the same masks: the share of the masked words that are exactly
-the original ones, with its standard error; the share of texts of which all are; and BLEU of the n-grams with a masked
-word.
+`--evaluate` masks words of validation texts at random, 15 %, 30 % and 50 % of each text's, and has them completed by
+the model, by a left-to-right language model whose search keeps the other words in the same way, and by trigrams and
+single words counted on the training texts. Printed are the percentage of masked words that are restored exactly, with
+its standard error; the percentage of texts restored entirely; and BLEU of the n-grams that hold a masked word.
 """
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,43 +23,52 @@ import yaml
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.baselines.ngrams import NgramModel
+from ldebm_hf.commands.options import make_parser, run_script, seed_options, symbol_options
+from ldebm_hf.experiments.completion_experiment import (
+    MaskedTexts,
+    SearchSettings,
+    complete_masked_texts,
+    completion_scores,
+    model_completer,
+    ngram_completers,
+    words_of_texts,
+)
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.reports.text_table import text_table
-from ldebm_hf.scores import mask_positions, recovery_scores
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
 FRACTIONS = (0.15, 0.3, 0.5)
-NUM_MARKS = 4  # <pad>, <unk>, <s>, </s>
+NUM_TEXTS = 200
+NUM_COMPLETIONS = 3
 NUM_SHOWN = 3
-OF_TEXTS = ("class_labels", "guidance_scale", "num_completions")
-OF_EVALUATION = ("language_model", "num_texts", "fractions", "output_file")
+TEXT_OPTIONS = ("class_labels", "guidance_scale", "num_completions")
+EVALUATION_OPTIONS = ("language_model", "num_texts", "fractions", "output_file")
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: the one that comes with the page")
+    shared = symbol_options("any; one for all texts, or one each"), seed_options()
+    parser = make_parser(__doc__, "[CHECKPOINT] (--text TEXT ... | --evaluate) [options]", *shared)
+    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--text", nargs="+", help="texts with <mask> or <span>")
-    task.add_argument("--evaluate", action="store_true", help="mask words of validation texts, count what comes back")
-    parser.add_argument("--class_labels", nargs="+", help="of --text: a symbol by name or id, one for all or one each")
-    parser.add_argument("--guidance_scale", type=float, help="how much to insist on it; default: the model's")
-    parser.add_argument("--num_completions", type=int, help="of --text: completions of each (default 3)")
-    parser.add_argument("--language_model", help="of --evaluate: checkpoint of a left-to-right language model")
-    parser.add_argument("--num_texts", type=int, help="of --evaluate (default 200); -1: the whole split")
-    parser.add_argument("--fractions", type=float, nargs="+", help="of --evaluate: words masked (default .15 .3 .5)")
-    parser.add_argument("--output_file", help="of --evaluate: scores as YAML, too")
-    parser.add_argument("--num_chains", type=int, default=8, help="latents per text (default 8)")
-    parser.add_argument("--num_rounds", type=int, default=2, help="rounds of Langevin steps (default 2)")
-    parser.add_argument("--num_beams", type=int, default=10, help="texts that each search keeps (default 10)")
-    parser.add_argument("--seed", type=int, default=0)
+    task.add_argument("--evaluate", action="store_true", help="mask words of validation texts, count those restored")
+    add = parser.add_argument
+    add("--num_completions", type=int, metavar="N", help="with --text: completions of each (default 3)")
+    add("--language_model", metavar="MODEL", help="with --evaluate: checkpoint of preset rnn_lm to compare with")
+    add("--num_texts", type=int, metavar="N", help="with --evaluate: texts (default 200; -1 for the whole split)")
+    add("--fractions", type=float, nargs="+", metavar="F", help="with --evaluate: words masked (default .15 .3 .5)")
+    add("--output_file", metavar="FILE", help="with --evaluate: write the scores as YAML, too")
+    add("--num_chains", type=int, default=8, metavar="N", help="latents per text (default 8)")
+    add("--num_rounds", type=int, default=2, metavar="N", help="rounds of Langevin steps (default 2)")
+    add("--num_beams", type=int, default=10, metavar="N", help="texts that each search keeps (default 10)")
     options = parser.parse_args(arguments)
     if options.num_texts is not None and options.num_texts != -1 and options.num_texts < 1:
         parser.error(f"--num_texts must be at least 1, or -1 for all, got {options.num_texts}")
-    for name in OF_EVALUATION if options.text else OF_TEXTS:
+    unused, task = (EVALUATION_OPTIONS, "--evaluate") if options.text else (TEXT_OPTIONS, "--text")
+    for name in unused:
         if getattr(options, name) is not None:
-            parser.error(f"--{name} goes with {'--evaluate' if options.text else '--text'}")
+            parser.error(f"--{name} goes with {task}")
     if options.num_completions is not None and not 1 <= options.num_completions <= options.num_beams:
         parser.error(
             f"--num_completions must be 1 to --num_beams, {options.num_beams} here, got {options.num_completions}"
@@ -94,7 +100,7 @@ def print_completions(model: LDEBMModel, tokenizer, options: argparse.Namespace)
         tokenizer,
         class_labels=options.class_labels,
         guidance_scale=options.guidance_scale,
-        num_return_sequences=3 if options.num_completions is None else options.num_completions,
+        num_return_sequences=NUM_COMPLETIONS if options.num_completions is None else options.num_completions,
         num_chains=options.num_chains,
         num_rounds=options.num_rounds,
         num_beams=options.num_beams,
@@ -105,7 +111,7 @@ def print_completions(model: LDEBMModel, tokenizer, options: argparse.Namespace)
         for completion in found:
             symbol = f"  [{completion.symbol}]" if completion.symbol is not None else ""
             print(f"  {completion.score:7.2f}  {marked(completion.words, completion.is_filled)}{symbol}")
-    print("\n(log probability, the words filled in between asterisks, the symbol that the model reads)")
+    print("\n(log probability, the text with the filled-in words between asterisks, the symbol that the model reads)")
 
 
 def marked(words: Sequence[str], is_filled: Sequence[bool]) -> str:
@@ -113,94 +119,50 @@ def marked(words: Sequence[str], is_filled: Sequence[bool]) -> str:
 
 
 def evaluate(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
-    # 1. Texts, and what completes them.
+    # 1. Texts of the corpus that the model was trained on.
     settings = settings_of(options.checkpoint)
     if settings is None:
         raise ValueError(f"--evaluate needs settings.yaml in {options.checkpoint}, which names the corpus")
     if settings.data.streaming:
         raise ValueError(f"--evaluate needs a corpus that fits into memory, {settings.data.source} is streamed")
     corpus = settings.load_corpus()
-    language_model = None
+    texts = words_of_texts(tokenizer, corpus.validation.texts)
+    if options.num_texts != -1:
+        texts = texts[: options.num_texts or NUM_TEXTS]
+
+    # 2. What completes them.
+    search = SearchSettings(options.num_chains, options.num_rounds, options.num_beams, options.seed)
+    completers = {"this model": model_completer(model, tokenizer, search)}
     if options.language_model is not None:
         language_model, other = load(options.language_model)
         if other.get_vocab() != tokenizer.get_vocab():
             raise ValueError(f"--language_model must have {options.checkpoint}'s vocabulary, not another one")
-    held_out = token_ids(tokenizer, corpus.validation.texts)
-    originals = [ids for ids in held_out[: None if options.num_texts == -1 else (options.num_texts or 200)] if ids]
-    training = [[tokenizer.bos_token_id, *ids, tokenizer.eos_token_id] for ids in
-                token_ids(tokenizer, corpus.train.texts)]  # fmt: skip
-    ngrams = {f"{order}-grams" if order > 1 else "commonest words": NgramModel(training, len(tokenizer), order)
-              for order in (3, 1)}  # fmt: skip
+        completers["left-to-right LM"] = model_completer(language_model, tokenizer, search)
+    completers |= ngram_completers(tokenizer, corpus.train.texts, options.num_beams)
 
-    # 2. The same masks for all.
+    # 3. All methods complete the same masks.
     records = []
-    can_be_masked = [[token >= NUM_MARKS for token in ids] for ids in originals]
     for fraction in options.fractions or FRACTIONS:
-        positions = mask_positions(can_be_masked, fraction, options.seed)
-        kept = [number for number, places in enumerate(positions) if places]
-        texts, places = [originals[number] for number in kept], [positions[number] for number in kept]
-        masked = [[len(tokenizer) if at in of_text else token for at, token in enumerate(ids)]
-                  for ids, of_text in zip(texts, places, strict=True)]  # fmt: skip
-        filled = {"this model": fill(model, tokenizer, masked, options)}
-        if language_model is not None:
-            filled["left-to-right LM"] = fill(language_model, tokenizer, masked, options)
-        may_fill = torch.arange(len(tokenizer)) >= NUM_MARKS
-        marks = {"begin_token_id": tokenizer.bos_token_id, "end_token_id": tokenizer.eos_token_id}
-        for name, ngram_model in ngrams.items():
-            filled[name] = ngram_model.infill(
-                masked, len(tokenizer), may_fill=may_fill, num_beams=options.num_beams, **marks
-            )
-        for name, completions in filled.items():
-            words = [tokenizer.convert_ids_to_tokens(ids) for ids in completions]
-            scores = recovery_scores(words, [tokenizer.convert_ids_to_tokens(ids) for ids in texts], places)
-            records.append({"masked": fraction, "by": name, **vars(scores)})
-        print_examples(tokenizer, masked, texts, filled)
+        completed = complete_masked_texts(completers, tokenizer, texts, fraction, options.seed)
+        records += completion_scores(completed, tokenizer)
+        print_examples(completed, tokenizer)
 
-    # 3. The table.
-    print(table(records))
+    # 4. The table.
+    print(scores_table(records))
     if options.output_file is not None:
         write_text(Path(options.output_file), yaml.safe_dump(records, sort_keys=False))
 
 
-def token_ids(tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Of each text its words, as long as the model was trained on, without marks."""
-    longest = max(1, tokenizer.model_max_length - 2)
-    return [ids[:longest] for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
-
-
-def fill(model: LDEBMModel, tokenizer, masked: list[list[int]], options: argparse.Namespace) -> list[list[int]]:
-    """The model's most probable completion of each text, without marks; sorted by length, to waste less padding."""
-    order = sorted(range(len(masked)), key=lambda number: len(masked[number]))
-    completions: list[list[int]] = [[]] * len(masked)
-    generator = torch.Generator().manual_seed(options.seed)
-    for start in range(0, len(order), 16):
-        rows = order[start : start + 16]
-        texts = [[tokenizer.bos_token_id, *masked[row], tokenizer.eos_token_id] for row in rows]
-        longest = max(map(len, texts))
-        output = model.complete(
-            torch.tensor([ids + [tokenizer.pad_token_id] * (longest - len(ids)) for ids in texts]),
-            torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in texts]),
-            mask_token_id=len(tokenizer),
-            num_chains=options.num_chains,
-            num_rounds=options.num_rounds,
-            num_beams=options.num_beams,
-            generator=generator,
-        )
-        for row, ids in zip(rows, output.sequences.tolist(), strict=True):
-            completions[row] = ids[1 : len(masked[row]) + 1]
-    return completions
-
-
-def print_examples(tokenizer, masked, originals, filled: dict[str, list[list[int]]]) -> None:
-    for number in range(min(NUM_SHOWN, len(masked))):
-        is_filled = [token == len(tokenizer) for token in masked[number]]
-        print(f"{marked(tokenizer.convert_ids_to_tokens(originals[number]), is_filled)}")
-        for name, completions in filled.items():
+def print_examples(completed: MaskedTexts, tokenizer) -> None:
+    for number, masked in enumerate(completed.masked[:NUM_SHOWN]):
+        is_filled = [token == len(tokenizer) for token in masked]
+        print(f"{marked(tokenizer.convert_ids_to_tokens(completed.originals[number]), is_filled)}")
+        for name, completions in completed.completions.items():
             print(f"    {name:17}{marked(tokenizer.convert_ids_to_tokens(completions[number]), is_filled)}")
     print()
 
 
-def table(records: list[dict]) -> str:
+def scores_table(records: list[dict]) -> str:
     columns = {
         "masked": [f"{record['masked']:.0%}" for record in records],
         "completed by": [record["by"] for record in records],
@@ -215,7 +177,4 @@ def table(records: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

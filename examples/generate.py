@@ -3,67 +3,66 @@
     python examples/generate.py                               # with the checkpoint that comes with the page
     python examples/generate.py outputs/demo                                     # some for every symbol
     python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
-    python examples/generate.py outputs/demo --min_label_probability 0.9         # none that the model reads otherwise
+    python examples/generate.py outputs/demo --min_label_probability 0.9         # resample what it reads otherwise
     python examples/generate.py outputs/demo --no_symbols --num_samples 20 --do_sample --temperature 0.8
     python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
     python examples/generate.py outputs/demo --num_samples 1000000 --output_file sentences.jsonl     # or .parquet
 
 Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
-of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw
-(the test split, or without one half of the validation split), where the checkpoint says what it was trained on. A
-model whose prior has no symbols writes from its prior.
-
-With `--output_file` sentences go there instead, each with the symbol asked for. A run that was killed goes on when the
-same command is given again.
+of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw.
+A model whose prior has no symbols writes from its prior. With `--output_file` sentences go there instead, each with
+the symbol asked for; after an interruption the same command continues.
 """
 
 import argparse
 import os
-import sys
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
-from ldebm_hf.data import Corpus, Split
+from ldebm_hf.commands.held_out_check import HeldOutCheck, load_training_corpus, symbols_of_labels
+from ldebm_hf.commands.options import (
+    RESAMPLING_HELP,
+    check_symbols,
+    make_parser,
+    run_script,
+    sampling_options,
+    seed_options,
+    symbol_options,
+)
 from ldebm_hf.files.writing import write_samples
 from ldebm_hf.reports.text_table import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
+from ldebm_hf.training.saved_runs import find_checkpoint, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
-FILE_OPTIONS = ("batch_size", "overwrite")  # of --output_file
+FILE_OPTIONS = ("batch_size", "overwrite")  # only with --output_file
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; default: the one that comes with the page")
-    parser.add_argument(
-        "--class_labels", nargs="+", help="names or ids of symbols; default: all, but none for --output_file"
-    )
-    parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
-    parser.add_argument("--num_samples", type=int, default=4, help="sentences, per symbol if any (default 4)")
-    parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
-    parser.add_argument("--min_label_probability", type=float, help="write again what the model reads so with less")
-    parser.add_argument("--text", nargs="+", help="texts to read and write again; nothing else is done")
-    parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
-    parser.add_argument("--temperature", type=float, help="of --do_sample (default 1)")
-    parser.add_argument("--num_beams", type=int, default=1, help="beam search (default 1: greedy)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output_file", help="write to this .jsonl or .parquet file; nothing else is done")
-    unset = {"default": argparse.SUPPRESS}
-    parser.add_argument("--batch_size", type=int, **unset, help="sentences at a time for it (default 1024)")
-    parser.add_argument("--overwrite", action="store_true", **unset, help="replace it, or another request under way")
+    shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options()
+    parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared)
+    add, unset = parser.add_argument, {"default": argparse.SUPPRESS}
+    add("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
+    add("--num_samples", type=int, default=4, metavar="N", help="sentences, per symbol if any (default 4)")
+    add("--min_label_probability", type=float, metavar="P", help=RESAMPLING_HELP)
+    add("--text", nargs="+", help="texts to reconstruct from their latents; nothing else is done")
+    add("--temperature", type=float, metavar="T", help="with --do_sample: temperature of the draws (default 1)")
+    add("--num_beams", type=int, default=1, metavar="N", help="beam search (default 1: greedy)")
+    add("--output_file", metavar="FILE", help="write to a .jsonl or .parquet file; nothing else is done")
+    add("--batch_size", type=int, **unset, metavar="N", help="with --output_file: sentences at a time (default 1024)")
+    add("--overwrite", action="store_true", **unset, help="replace the file, or another request under way")
     options = parser.parse_args(arguments)
-    if options.no_symbols and options.class_labels:
-        parser.error("--no_symbols leaves nothing for --class_labels to choose")
+    check_symbols(parser, options)
     if options.min_label_probability is not None and options.no_symbols:
-        parser.error("--no_symbols leaves nothing for --min_label_probability to read")
+        parser.error("--min_label_probability needs symbols, and --no_symbols asks for none")
     if options.temperature is not None and not options.do_sample:
         parser.error("--temperature needs --do_sample")
     if options.text and options.output_file:
-        parser.error("--text prints what it reads and leaves nothing for --output_file to hold")
+        parser.error("--text and --output_file exclude each other: reconstructions are only printed")
     for name in FILE_OPTIONS:
         if name in options and not options.output_file:
             parser.error(f"--{name} needs --output_file")
@@ -71,40 +70,25 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    # 1. The model.
     options = parse_arguments(arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    find_checkpoint(options.checkpoint)
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    if not model.modality.reads_texts:
-        raise ValueError(f"{options.checkpoint} holds a model of points: python examples/synthetic.py draws from it")
-    if model.config.context_size:
-        raise ValueError(f"{options.checkpoint} holds a model with contexts: examples/respond.py answers with it")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+    model, tokenizer = load(options.checkpoint)
+
+    # 2. Texts to reconstruct, or many sentences for a file.
     if options.text:
-        print_readings(model, tokenizer, options.text)
+        print_reconstructions(model, tokenizer, options.text)
+        return
+    decoding = decoding_options(model, options)
+    if options.output_file:
+        of_file = {name: value for name, value in vars(options).items() if name in FILE_OPTIONS}
+        symbols = {"class_labels": options.class_labels, "seed": options.seed}
+        write_samples(model, tokenizer, options.output_file, options.num_samples, **symbols, **of_file, **decoding)
         return
 
-    # 1. What to ask for, and sentences for it.
-    decoding = {"num_beams": options.num_beams} if model.modality.is_autoregressive or options.num_beams != 1 else {}
-    if options.do_sample:  # else as the model has it: one without a latent samples
-        decoding["do_sample"] = True
-    for name in ("temperature", "guidance_scale", "min_label_probability"):
-        if getattr(options, name) is not None:
-            decoding[name] = getattr(options, name)
-    names = options.class_labels or (list(model.config.label2id) if model.has_symbols else [])
-    if options.output_file:
-        write_samples(
-            model,
-            tokenizer,
-            options.output_file,
-            options.num_samples,
-            class_labels=options.class_labels,
-            seed=options.seed,
-            **{name: value for name, value in vars(options).items() if name in FILE_OPTIONS},
-            **decoding,
-        )
-        return
+    # 3. Sentences for the symbols, or from the prior.
     symbols = None
+    names = options.class_labels or (list(model.config.label2id) if model.has_symbols else [])
     if names and not options.no_symbols:
         symbols = model.symbol_ids(names).repeat_interleave(options.num_samples)
     token_ids = model.generate(
@@ -115,17 +99,61 @@ def main(arguments: list[str] | None = None) -> None:
     )
     sentences = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
 
-    # 2. The model's own reading of them, and the held-out check's.
+    # 4. How the model and the held-out check read them.
+    corpus = load_training_corpus(options.checkpoint)
+    print_readings(model, tokenizer, sentences, None if symbols is None else symbols.tolist(), corpus)
+
+    # 5. Some reconstructions, and what to try next.
+    has_latent = model.config.has_latent
+    if corpus is not None and has_latent:
+        print("\nTexts of the validation split, written again from their latents:")
+        print_reconstructions(model, tokenizer, corpus.validation.texts[:3])
+    print("\nNext:")
+    if model.has_symbols:
+        some = names[0] if symbols is not None else next(iter(model.config.id2label.values()))
+        print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
+    print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
+    if has_latent:
+        print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
+
+
+def load(checkpoint: str) -> tuple[LDEBMModel, Any]:
+    find_checkpoint(checkpoint)
+    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    if not model.modality.reads_texts:
+        raise ValueError(f"{checkpoint} holds a model of points: python examples/synthetic.py draws from it")
+    if model.config.context_size:
+        raise ValueError(f"{checkpoint} holds a model with contexts: examples/respond.py answers with it")
+    return model, AutoTokenizer.from_pretrained(checkpoint)
+
+
+def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `generate` that were given; without --do_sample a model writes in its own way."""
+    decoding: dict[str, Any] = {}
+    if model.modality.is_autoregressive or options.num_beams != 1:
+        decoding["num_beams"] = options.num_beams
+    if options.do_sample:
+        decoding["do_sample"] = True
+    for name in ("temperature", "guidance_scale", "min_label_probability"):
+        if getattr(options, name) is not None:
+            decoding[name] = getattr(options, name)
+    return decoding
+
+
+def print_readings(model: LDEBMModel, tokenizer, sentences: list[str], symbols: list[int] | None, corpus: Any) -> None:
+    """Print the sentences with the symbols asked for and read, and how often these are the same."""
     id2label = model.config.id2label
-    asked = [None] * len(sentences) if symbols is None else symbols.tolist()
+    asked: Sequence[int | None] = [None] * len(sentences) if symbols is None else symbols
     columns = {"asked for": ["-" if symbol is None else id2label[symbol] for symbol in asked]}
     verdicts: dict[str, list[int | None]] = {}
     if model.has_symbols:
         verdicts["model reads"] = read_symbols(model, tokenizer, sentences)
         columns["model reads"] = [id2label[symbol] for symbol in verdicts["model reads"]]
-    corpus = training_corpus(options.checkpoint)
     if corpus is not None and corpus.label_names:
-        labels = held_out_check(corpus, sentences)
+        check = HeldOutCheck(corpus)
+        if check.describe():
+            print(f"{check.describe()}\n")
+        labels = check.predict(sentences)
         columns["held-out check"] = ["?" if label is None else corpus.label_names[label] for label in labels]
         verdicts["held-out check"] = symbols_of_labels(labels, corpus, model.config.label2id)
     print(text_table(columns | {"sentence": sentences}))
@@ -135,26 +163,13 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{judge}: as asked for in {hits} of {len(asked)}")
     print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
 
-    # 3. A reconstruction or two.
-    has_latent = model.config.has_latent
-    if corpus is not None and has_latent:
-        print("\nTexts of the validation split, written again from their latents:")
-        print_readings(model, tokenizer, corpus.validation.texts[:3])
-    print("\nNext:")
-    if model.has_symbols:
-        some = names[0] if symbols is not None else next(iter(id2label.values()))
-        print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
-    print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
-    if has_latent:
-        print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
-
 
 def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[int]:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
     return model.infer_symbols(**batch).argmax(-1).tolist()
 
 
-def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
+def print_reconstructions(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
     copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
     notes = [""] * len(texts)
@@ -166,58 +181,5 @@ def print_readings(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
         print(f"  {text}\n    -> {copy}{note}")
 
 
-def training_corpus(checkpoint: str) -> Corpus | None:
-    """The corpus that a local checkpoint's recipe names, if it can still be read and is no stream."""
-    settings = settings_of(checkpoint)
-    if settings is None:
-        return None
-    if settings.data.streaming:
-        print(f"note: no held-out check, {settings.data.source} is a stream, too long to read for it", file=sys.stderr)
-        return None
-    try:
-        return settings.load_corpus()
-    except (OSError, ValueError, ImportError) as error:
-        print(f"note: no held-out check, the corpus cannot be read again: {error}", file=sys.stderr)
-        return None
-
-
-def held_out_check(corpus: Corpus, sentences: list[str]) -> list[int | None]:
-    """Labels from a logistic regression on words and word pairs, fitted on texts that the model was not trained on;
-    `None` where these do not have two labels to tell apart."""
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    fit_on, score_on = held_out_halves(corpus)
-    if len(fit_on.classes) < 2:
-        return [None] * len(sentences)
-    check = make_pipeline(CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
-    check.fit(fit_on.texts, fit_on.labels)
-    accuracy = check.score(score_on.texts, score_on.labels)
-    majority = Counter(score_on.labels).most_common(1)[0][1] / len(score_on)
-    print(f"held-out check: fitted on {len(fit_on)} texts, right on {accuracy:.1%} of {len(score_on)} others")
-    print(f"(always the commonest label: {majority:.1%})\n")
-    return check.predict(sentences).tolist()
-
-
-def symbols_of_labels(labels: list[int | None], corpus: Corpus, known: dict[str, int]) -> list[int | None]:
-    """The symbol that each label was taught as, whatever its name is now; of any other label the one of its name."""
-    taught = corpus.train.classes
-    named = {label: known.get(name) for label, name in enumerate(corpus.label_names)}
-    return [label if label in taught else named.get(label) for label in labels]
-
-
-def held_out_halves(corpus: Corpus) -> tuple[Split, Split]:
-    """Labelled texts to fit the check on and to score it on; no training text is among them."""
-    splits = [corpus.test, corpus.validation] if corpus.test else [corpus.validation] * 2
-    first, second = (split.select(i for i, label in enumerate(split.labels) if label >= 0) for split in splits)
-    if corpus.test is None:
-        first, second = first.select(range(0, len(first), 2)), second.select(range(1, len(second), 2))
-    return first, second
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -1,54 +1,56 @@
-"""Estimate how likely held-out data are under a trained model, with what can be trusted about it.
+"""Estimate the likelihood of held-out data under a trained model, and say how far the estimate can be trusted.
 
     python examples/likelihood.py outputs/demo
     python examples/likelihood.py outputs/ptb --num_posterior_samples 500 --max_length 40
     python examples/likelihood.py outputs/ptb --split test --published
-    python examples/likelihood.py outputs/demo --max_examples 100 --num_temperatures 400     # a narrower sandwich
+    python examples/likelihood.py outputs/demo --max_examples 100 --num_temperatures 400     # bounds closer together
 
-The first figure is a bound (`ldebm_hf/likelihood/latent_density.py` says on what). Normalisers of the diffusion prior
-are themselves estimated, by annealed importance sampling from both sides: the second figure says how much that costs.
-Beside them stand standard errors, effective sample sizes, and whether these are good enough to take the figures for
-the log-likelihood and not just for a bound.
+The first figure is a bound on the log-likelihood (`ldebm_hf/likelihood/latent_density.py` says of which model). The
+normalisers of the diffusion prior are estimated too, by annealed importance sampling from both sides; the second
+figure says what that costs. Standard errors and effective sample sizes say whether the figures can be taken for the
+log-likelihood itself.
 
-The data are those that the checkpoint was trained on, of which its settings.yaml tells. Every figure goes into
-`--output_file`. A run that was killed goes on when the same command is given again.
+The data are those that the checkpoint was trained on, as its settings.yaml says. Every example's figures go into
+`--output_file`. After an interruption the same command continues.
 """
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from ldebm_hf.experiments.table_runs import load_whole
+from ldebm_hf.commands.likelihood_summary import describe_likelihood
+from ldebm_hf.commands.options import make_parser, run_script, seed_options
+from ldebm_hf.experiments.table_runs import load_complete_model
 from ldebm_hf.likelihood.bounds import LikelihoodSettings
-from ldebm_hf.likelihood.corpus_likelihood import CorpusLikelihood, write_likelihood
+from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
 from ldebm_hf.reports.run_record import LIKELIHOOD, scores_file
 from ldebm_hf.training import load_settings
 
+ESTIMATE_HELP = {
+    "num_posterior_samples": "latents per example",
+    "num_fitting_rounds": "rounds that fit their proposal to the posterior; 0 keeps the encoder's",
+    "num_annealed_samples": "of these latents, those whose normalisers are annealed",
+    "num_temperatures": "temperatures of the annealing",
+    "memory_budget": "MiB of memory for the decoder",
+}
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
-    parser.add_argument("--split", choices=["validation", "test"], default="validation", help="default validation")
-    parser.add_argument("--max_examples", type=int, help="only the first so many")
-    defaults = LikelihoodSettings()
-    for name, text in (
-        ("num_posterior_samples", "latents per example"),
-        ("num_fitting_rounds", "rounds that fit their proposal to the posterior; 0: the encoder's"),
-        ("num_annealed_samples", "of these, samples with annealed normalisers"),
-        ("num_temperatures", "temperatures of the annealing"),
-        ("memory_budget", "mebibytes for the decoder"),
-    ):
-        default = getattr(defaults, name)
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
-    parser.add_argument("--max_length", type=int, help="cut texts to so many tokens, marks included (published: 40)")
-    parser.add_argument("--chunk_size", type=int, default=8, help="examples at a time (default 8)")
-    parser.add_argument("--published", action="store_true", help="compute the published estimator's number, too")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output_file", type=Path, help="default: likelihood[.test].json in the checkpoint's folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace it, or another request under way")
+    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options())
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
+    add("--split", choices=["validation", "test"], default="validation", help="default validation")
+    add("--max_examples", type=int, metavar="N", help="only the first N examples")
+    for name, text in ESTIMATE_HELP.items():
+        default = getattr(LikelihoodSettings, name)
+        add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default})")
+    add("--max_length", type=int, metavar="N", help="cut texts to N tokens, with begin and end (published: 40)")
+    add("--chunk_size", type=int, default=8, metavar="N", help="examples at a time (default 8)")
+    add("--published", action="store_true", help="compute the published estimator's figure, too")
+    add("--output_file", type=Path, metavar="FILE", help="default: likelihood[.test].json in the checkpoint's folder")
+    add("--overwrite", action="store_true", help="replace the file, or another request under way")
     return parser.parse_args(arguments)
 
 
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise FileNotFoundError(f"no {recipe}: checkpoint must be the folder of a training run")
 
     # 1. The model, and the data that it was not trained on.
-    model = load_whole(options.checkpoint)
+    model = load_complete_model(options.checkpoint)
     is_text = model.modality.reads_texts
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
     if model.modality.is_bag_of_words:
@@ -84,36 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 3. What it says.
     unit = "text" if is_text else "point"
-    for line in describe(summary, unit):
-        print(line)
+    print(describe_likelihood(summary, unit))
     print(f"every {unit}'s figures: {output_file}")
 
 
-def describe(summary: CorpusLikelihood, unit: str) -> list[str]:
-    has_sides = summary.effective_annealed is not None or summary.upper != summary.lower
-    lines = [f"{summary.num_examples} {unit}s" + (f", {summary.num_tokens} tokens" if summary.num_tokens else "")]
-    lines.append(f"negative log-likelihood: at most {-summary.lower:.3f} ± {summary.lower_error:.3f} nats a {unit}")
-    if has_sides:
-        lines.append(f"  by the other side of its normalisers {-summary.upper:.3f} ± {summary.upper_error:.3f}")
-    if summary.sampling_error is not None:
-        lines.append(f"  ± {summary.sampling_error:.3f} for other {unit}s of the kind")
-    if summary.perplexity is not None:
-        other = f" ({summary.least_perplexity:.2f} by the other side)" if has_sides else ""
-        lines.append(f"perplexity per token: {summary.perplexity:.2f}{other}")
-    for name, sizes in (("latents", summary.effective_samples), ("annealed", summary.effective_annealed)):
-        if sizes is not None:
-            text = ", ".join(f"{label} {size:.0f}" for label, size in sizes.items())
-            lines.append(f"effective samples per {unit}, {name}: {text}")
-    poor = f"{summary.untrusted_share:.1%} of {unit}s have too few effective samples or sides too far apart"
-    verdict = "good enough to be" if summary.is_trusted else "TOO POOR to be taken for"
-    lines.append(f"{poor}: figures are {verdict} the log-likelihood, not just a bound on it")
-    if summary.published is not None:
-        lines.append(f"published system's estimator: {-summary.published:.3f}, which is no likelihood")
-    return lines
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -1,72 +1,83 @@
-"""Answer in a dialogue with a trained model: what could be said next, by symbol.
+"""Answer in a dialogue with a trained model: one possible response for each of its symbols.
 
     python examples/respond.py outputs/smd_responses --turns "What's the weather like?" "For which city?"
     python examples/respond.py outputs/smd_responses --turns "Hello" --class_labels 3 17 --guidance_scale 2
     python examples/respond.py outputs/smd_responses --turns "Hello" --no_symbols --num_samples 5
     python examples/respond.py outputs/smd_responses --turns "Hello" --num_candidates 16 --num_beams 4
-    python examples/respond.py outputs/smd_responses --num_contexts 3     # of the dialogues held out
+    python examples/respond.py outputs/smd_responses --num_contexts 3     # dialogues of its corpus
 
-Turns are by the user and the assistant in turn, the user first; `<usr>` or `<sys>` before one says it otherwise.
+The user and the assistant speak alternately, the user first, unless a turn begins with `<usr>` or `<sys>`. Without
+`--turns`, dialogues are drawn from the validation texts of the corpus that the model was trained on.
 """
 
 import argparse
-import sys
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.commands.options import (
+    check_symbols,
+    make_parser,
+    positive_integer,
+    run_script,
+    sampling_options,
+    seed_options,
+    symbol_options,
+)
 from ldebm_hf.model.dialogue_turns import BEGIN
 from ldebm_hf.reports.text_table import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="folder or Hub id")
-    parser.add_argument("--turns", nargs="*", help="what was said, the oldest first; nothing: open a dialogue")
-    parser.add_argument("--num_contexts", type=int, default=3, help="else so many of the corpus (default 3)")
-    parser.add_argument("--class_labels", nargs="+", help="names or ids of symbols; default: all")
-    parser.add_argument("--no_symbols", action="store_true", help="sample the prior without a symbol")
-    parser.add_argument("--num_samples", type=int, default=1, help="responses, per symbol if any (default 1)")
-    parser.add_argument("--num_candidates", type=int, default=1, help="write so many for each, keep the most typical")
-    parser.add_argument("--num_beams", type=int, help="of the search for the likeliest words; default: the model's")
-    parser.add_argument("--guidance_scale", type=float, help="how much to insist on the symbol; default: the model's")
-    parser.add_argument("--do_sample", action="store_true", help="sample tokens instead of taking the likeliest")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(
+        __doc__, "CHECKPOINT [--turns [TURN ...]] [options]", symbol_options("all"), sampling_options(), seed_options()
+    )
+    add, number = parser.add_argument, {"type": positive_integer, "metavar": "N"}
+    add("checkpoint", help="folder or Hub id")
+    add("--turns", nargs="*", metavar="TURN", help="what was said, the oldest first; none opens a dialogue")
+    add("--num_contexts", **number, default=3, help="without --turns: dialogues to draw from the corpus (default 3)")
+    add("--num_samples", **number, default=1, help="responses, per symbol if any (default 1)")
+    add("--num_candidates", **number, default=1, help="write N for each response, and keep the most typical one")
+    add("--num_beams", **number, help="beams of the search for the likeliest words (default: the model's)")
     options = parser.parse_args(arguments)
-    if options.no_symbols and options.class_labels:
-        parser.error("--no_symbols leaves nothing for --class_labels to choose")
-    for name in ("num_samples", "num_contexts", "num_candidates", "num_beams"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
+    check_symbols(parser, options)
     return options
 
 
 def main(arguments: list[str] | None = None) -> None:
+    # 1. The model.
     options = parse_arguments(arguments)
     find_checkpoint(options.checkpoint)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     if not model.config.context_size:
         raise ValueError(f"{options.checkpoint} holds a model without contexts: examples/generate.py writes with it")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+
+    # 2. Which symbols to answer for, and how words are chosen.
     known = model.config.label2id
     names = options.class_labels or (sorted(known, key=known.get) if model.has_symbols else [])
     names = [] if options.no_symbols else [name for name in names for _ in range(options.num_samples)]
-    decoding = {"num_candidates": options.num_candidates} | ({"do_sample": True} if options.do_sample else {})
-    given = {"num_beams": options.num_beams, "guidance_scale": options.guidance_scale}
-    decoding |= {name: value for name, value in given.items() if value is not None}
     asked = {"class_labels": names} if names else {"num_samples": options.num_samples}
+    decoding = {"num_candidates": options.num_candidates}
+    if options.do_sample:
+        decoding["do_sample"] = True
+    for name in ("num_beams", "guidance_scale"):
+        if getattr(options, name) is not None:
+            decoding[name] = getattr(options, name)
 
+    # 3. Responses to each dialogue.
     for turns, said_next in dialogues(options):
         for turn in turns:
             print(f"  {turn}")
         generator = torch.Generator().manual_seed(options.seed)
         responses = model.respond(turns, tokenizer, **asked, generator=generator, **decoding)
-        columns = {"symbol": [str(name) for name in names]} if names else {}
-        print(text_table(columns | {"response": responses}))
+        columns = {"response": responses}
+        if names:
+            columns = {"symbol": [str(name) for name in names]} | columns
+        print(text_table(columns))
         print(f"{len(set(responses))} of {len(responses)} responses are distinct")
         print(f"what was said: {said_next}\n" if said_next else "")
 
@@ -88,7 +99,4 @@ def dialogues(options: argparse.Namespace) -> list[tuple[list[str], str | None]]
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -11,13 +11,12 @@
 """
 
 import shlex
-import signal
-import sys
 
 from transformers.utils.logging import disable_progress_bar
 
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
-from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
+from ldebm_hf.training import Trainer, assemble, load_settings
 
 NEXT = {
     "text": ("generate.py", " --num_samples 5"),
@@ -27,16 +26,16 @@ NEXT = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    # 1. What to do: a recipe and the command line over it.
+    # 1. The settings: a recipe, and the command line over it.
     settings = load_settings(arguments)
     training = settings.training
 
-    # 2. The texts and the words the model will know, or the points; and the model, drawn under the run's seed.
+    # 2. The corpus, the tokenizer of its words, and an untrained model.
     disable_progress_bar()  # of saving; training has its own
     model, tokenizer, corpus = assemble(settings)
     config = model.config
 
-    # 3. Train, or go on where an interrupted run stopped.
+    # 3. Train, or continue where an interrupted run stopped.
     trainer = Trainer(model, tokenizer, corpus, settings)
     unit = corpus.validation.unit
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
@@ -59,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 
-    # 4. Where things are, and what to try next.
+    # 4. Where the results are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
     script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
@@ -69,16 +68,5 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 
-def terminate(signum: int, frame: object) -> None:
-    """What launchers send when another process has died, and schedulers before they take the machine away."""
-    sys.exit("terminated; --resume latest goes on from the last checkpoint")
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        main()
-    except (DivergenceError, LostProcessError, ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; --resume latest goes on from the last checkpoint")
+    run_script(main, continues="--resume latest continues from the last checkpoint")

@@ -21,6 +21,7 @@ LAYERS = (
     {"metrics", "baselines", "reports"},
     {"training"},
     {"experiments", "web"},
+    {"commands"},
 )
 LAYER_OF = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
 ABOVE_THE_PACKAGE = {"examples", "spaces_app", "benchmarks", "tests"}

@@ -1,1 +1,1 @@
-"""The paper's tables and studies: runs that can be resumed, and the reports on them."""
+"""The paper's tables and other experiments: runs that can be resumed, what they need, and the reports on them."""

@@ -1,4 +1,4 @@
-"""Classification with few labels: models and baselines on the same draws of labels, selected and scored apart."""
+"""Classification with few labels: models and baselines that learn from the same labels, on the same held-out texts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ..scores.reading import read_texts
 from ..text.word_vectors import load_word_vectors, train_vectors_by_texts
 
 GIVEN_VECTORS = "given_vectors"
-"""The baseline that needs a file of word vectors."""
+"""Name of the baseline that needs a file of word vectors."""
 MAX_VECTOR_SIZE = 300
 
 
 def in_domain_vectors(train_texts: Sequence[str]) -> Baseline:
-    """Averages of word vectors that the training texts themselves gave; of 300 numbers, fewer for few texts."""
+    """Return the baseline on averaged word vectors of the training texts: 300 dimensions, fewer for few texts."""
     size = max(1, min(MAX_VECTOR_SIZE, len(train_texts) // 10))
     return vector_regression(train_texts, train_vectors_by_texts(train_texts, size))
 
@@ -46,10 +46,10 @@ TEXT_BASELINES: dict[str, Callable[[Sequence[str]], Baseline]] = {
 
 
 def for_selection(corpus: Corpus, split: str) -> tuple[Corpus, Split]:
-    """The corpus with what may be selected on as its validation split, and what is scored.
+    """Return the corpus with the texts to select on as its validation split, and the texts to score.
 
-    Of the validation split that is every second text and the others; of another split, the whole validation split and
-    that one.
+    To score the validation split, every second text is selected on and the others are scored. To score another split,
+    the whole validation split is selected on.
     """
     if split != "validation":
         return corpus, corpus.splits[split]
@@ -66,18 +66,19 @@ def text_baseline_scores(
     seed: int,
     word_vectors: str | Path | None = None,
 ) -> dict[str, float]:
-    """Scores of a baseline without a model of this package, by number of labels.
+    """Score a baseline that needs no model of this package, for each number of labels.
 
     Args:
-        name (`str`): one of `TEXT_BASELINES`, or `GIVEN_VECTORS`.
-        corpus (`Corpus`): with all labels.
-        split (`str`): what is scored; see [`for_selection`].
-        label_counts (`Sequence[int]`): labels that are known, equally many of each class.
-        seed (`int`): which ones.
-        word_vectors (`str` or `Path`, *optional*): a file in GloVe's format, for `GIVEN_VECTORS`.
+        name (`str`): One of `TEXT_BASELINES`, or `GIVEN_VECTORS`.
+        corpus (`Corpus`): The corpus with all labels.
+        split (`str`): The split to score; see [`for_selection`].
+        label_counts (`Sequence[int]`): Numbers of known labels, the same for each class.
+        seed (`int`): Decides which labels are known.
+        word_vectors (`str` or `Path`, *optional*): File of word vectors in GloVe's format, for `GIVEN_VECTORS`.
 
     Raises:
-        ValueError: a name that is unknown, or no file for it; FileNotFoundError: no such file.
+        ValueError: If the name is unknown, or the file is not given.
+        FileNotFoundError: If there is no such file.
     """
     corpus, scored = for_selection(corpus, split)
     texts = corpus.train.texts
@@ -104,12 +105,13 @@ def latent_classifier_scores(
     label_counts: Sequence[int],
     seed: int,
 ) -> dict[str, float]:
-    """Scores of logistic regression on the posterior means of a model that was trained without labels.
+    """Score logistic regression on the posterior means of a model that was trained without labels.
 
     Args:
-        model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): trained, in evaluation mode.
-        corpus (`Corpus`), scored (`Split`): what [`for_selection`] returns, the training texts with all labels.
-        label_counts, seed: as in [`text_baseline_scores`].
+        model ([`LDEBMModel`]): The trained model, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        corpus (`Corpus`), scored (`Split`): From [`for_selection`]; the training texts have all labels.
+        label_counts, seed: As in [`text_baseline_scores`].
     """
 
     def means(texts: Sequence[str]) -> np.ndarray:
@@ -122,7 +124,7 @@ def latent_classifier_scores(
 def symbol_scores(
     model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, scored: Split, label_count: int
 ) -> dict[str, float]:
-    """Scores of p(y|x) by a model that was taught `label_count` labels, on texts that it was not selected on."""
+    """Score p(y|x) of a model that has learned from `label_count` labels, on texts that it was not selected on."""
     probabilities = read_texts(model, tokenizer, scored.texts, reconstruct=False).probabilities
     return _named(probabilities, scored, label_count)
 

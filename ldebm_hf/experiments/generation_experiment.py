@@ -1,8 +1,8 @@
-"""How well models write when nothing is asked for: samples and reconstructions beside real texts, in both protocols.
+"""How well models write unconditionally: scores of samples and reconstructions beside those of real texts.
 
-Published are reverse perplexity and divergence of words of 40,000 samples, and BLEU of reconstructions from posterior
-means. Sound are figures of as many samples as there are held-out texts, beside the same figures of those texts, and a
-divergence that new words add to.
+The published protocol has reverse perplexity and word divergence of 40,000 samples, and BLEU of reconstructions from
+posterior means. The sound protocol scores a sample of the size of the held-out split beside that split itself, with a
+divergence to which words that are not in the training texts contribute.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ from ..scores.reading import information_scores, read_texts, reconstruction_scor
 from ..scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
 from ..scores.text import corpus_bleu, empty_share
 from ..scores.words import word_divergence
-from .experiments import Scores
+from .experiment_runs import Scores
 
 TRAINING_TEXTS = "training_texts"
-"""As `latents` of a way of writing: a draw of the posterior of each of as many training texts."""
+"""Value of `latents` of a way of writing: the posteriors of training texts, in place of the prior."""
 
 
 @dataclass(frozen=True)
 class GenerationSettings:
     """
-    How samples are judged.
+    How samples are scored.
 
     Args:
-        num_samples (`int`, *optional*, defaults to 40000): Whose words are counted, and that the language model of
-            reverse perplexity learns from; 3,000 in 40,000 more choose its epoch.
-        language_model ([`LanguageModelSettings`], *optional*): Of the language models in both directions; defaults to
-            the published ones, for a GPU.
-        ways (`dict[str, dict]`, *optional*): By name, other ways of writing that are judged likewise: arguments of
-            [`~LDEBMModel.generate`], and `latents: training_texts` for latents of training texts in place of the
-            prior's. They tell apart what the prior's latents and the search for words cost.
+        num_samples (`int`, *optional*, defaults to 40000): Number of samples whose words are counted and which train
+            the language model of reverse perplexity. Another 3,000 per 40,000 choose its epoch.
+        language_model ([`LanguageModelSettings`], *optional*): Settings of the language models for perplexity and
+            reverse perplexity; default: the published ones, which need a GPU.
+        ways (`dict[str, dict]`, *optional*): More ways of writing to score, by name: arguments of
+            [`~LDEBMModel.generate`], and `latents: training_texts` to write from posteriors of training texts in place
+            of the prior. They separate the cost of the prior's latents from that of the search for words.
 
     Raises:
-        ValueError: Fewer than two samples, or a way with other latents, with symbols, or with what is set here.
+        ValueError: If there are fewer than two samples, or a way has other latents, symbols or an argument that is set
+            here.
     """
 
     num_samples: int = 40_000
@@ -68,12 +69,12 @@ class GenerationSettings:
 
     @property
     def num_drawn(self) -> int:
-        """Samples with those that choose the language model's epoch."""
+        """Number of samples to draw, with those that choose the language model's epoch."""
         return round(self.num_samples / (1 - VALIDATION_SHARE))
 
     @property
     def description(self) -> dict[str, str]:
-        """What scores depend on, in words by name."""
+        """What scores depend on, in words, by name."""
         sizes = ", ".join(f"{name} {value}" for name, value in asdict(self.language_model).items())
         return {"samples": str(self.num_samples), "language model of samples": sizes}
 
@@ -81,11 +82,12 @@ class GenerationSettings:
 @dataclass
 class RealTexts:
     """
-    What samples are compared with.
+    Real texts that samples are compared with.
 
     Args:
-        training (`list[str]`), held_out (`list[str]`): Whole texts in the words that models write.
-        known_training (`list[str]`), known_held_out (`list[str]`): As a model could have written them, cut.
+        training (`list[str]`), held_out (`list[str]`): Whole texts, in the tokenizer's words.
+        known_training (`list[str]`), known_held_out (`list[str]`): The same cut to the longest text that a model can
+            write, with unknown words as a model would write them.
     """
 
     training: list[str]
@@ -94,8 +96,8 @@ class RealTexts:
     known_held_out: list[str]
 
     @classmethod
-    def of(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
-        """Those of a corpus that is not streamed, as a tokenizer reads them."""
+    def from_corpus(cls, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, split: str = "validation") -> RealTexts:
+        """Take the texts of a corpus that is not streamed, as a tokenizer reads them."""
         pair = corpus.train.texts, corpus.splits[split].texts
         token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
         whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
@@ -105,8 +107,8 @@ class RealTexts:
         self, settings: GenerationSettings, folder: Path, show_progress: bool = False
     ) -> tuple[LSTMLanguageModel, LSTMLanguageModel]:
         """
-        Language models of all training texts, and of as many drawn from them as there are samples; those in `folder`
-        are kept.
+        Return language models of all training texts, and of a sample of them that is as large as the models' samples.
+        They are trained unless they are in `folder`.
         """
         options = {"vocabulary": words_of(self.training), "folder": folder, "show_progress": show_progress}
         # Samples do not follow one another as the sentences of a corpus do.
@@ -128,26 +130,27 @@ def generation_scores(
     show_progress: bool = False,
 ) -> tuple[Scores, dict[str, list[str]]]:
     """
-    All scores of what a model writes, and the same of real held-out texts with the prefix `real_`.
+    Score what a model writes, and real held-out texts in the same way (with the prefix `real_`).
 
-    `reverse_perplexity`, `word_kl` and `bleu` are those published; the language model knows the words of the training
-    texts, whatever the samples have of them, so that figures of models can be compared. Those of texts
-    ([`text_scores`]), `word_kl_same_size` and `word_kl_smoothed` are of as many samples as there are held-out texts,
-    `perplexity` is theirs under a language model of the training texts. Of real texts, `bleu` is that of another
-    held-out text in a text's place, and `reverse_perplexity` that by as many training texts as there are samples.
-    Scores of another way of writing have `@` and its name at the end; a model without latents writes in one way.
+    `reverse_perplexity`, `word_kl` and `bleu` follow the published protocol. The language model of reverse perplexity
+    always has the vocabulary of the training texts, so that models can be compared. The scores of [`text_scores`],
+    `word_kl_same_size` and `word_kl_smoothed` are of a sample of the size of the held-out split; `perplexity` is that
+    sample's under a language model of the training texts. For real texts, `bleu` compares each held-out text with
+    another one, and `reverse_perplexity` is that of a language model of `num_samples` training texts. Scores of
+    another way of writing have `@` and its name at the end; a model without latents writes in one way.
 
     Args:
-        model ([`LDEBMModel`]): Of texts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): Its own.
-        real ([`RealTexts`]): In the tokenizer's words.
-        settings ([`GenerationSettings`]).
-        folder (`Path`): Where the samples and their language models are kept: a killed call goes on with them.
+        model ([`LDEBMModel`]): A model of texts, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        real ([`RealTexts`]): Real texts, in the tokenizer's words.
+        settings ([`GenerationSettings`]): How samples are scored.
+        folder (`Path`): Where the samples and their language models are kept, for a call that was killed to continue.
         shared_folder (`Path`): Where the language models of real texts are kept.
-        seed (`int`, *optional*, defaults to 0): Of samples and draws.
+        seed (`int`, *optional*, defaults to 0): Seed of samples and draws.
         show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
 
     Returns:
-        The scores, and the samples by way of writing, the first of which is `""`.
+        The scores, and the samples by way of writing; the first way is `""`.
     """
     scores: Scores = {}
     if model.config.has_latent:
@@ -182,7 +185,7 @@ def generation_scores(
 def _scores_of_size(
     whole: Sequence[str], known: Sequence[str], real: RealTexts, language_model: LSTMLanguageModel, seed: int
 ) -> Scores:
-    """Scores that depend on the number of texts, and their perplexity; texts whole, and as models know them."""
+    """Return the scores that depend on the number of texts, given whole and as models know them; and perplexity."""
     perplexity = stream_perplexity(language_model, whole).perplexity
     if sum(bool(text.split()) for text in known) < 2:  # a collapsed model
         return {"perplexity": perplexity, "empty_share": empty_share(known)}
@@ -196,7 +199,7 @@ def _scores_of_size(
 
 
 def _published_word_kl(samples: Sequence[str], training_texts: Sequence[str]) -> Scores:
-    """None of samples without a word."""
+    """Return the published word divergence; nothing for samples without a word."""
     if not any(text.split() for text in samples):
         return {}
     return {"word_kl": word_divergence(samples, training_texts).word_kl}
@@ -214,9 +217,9 @@ def draw_samples(
     **decoding,
 ) -> list[str]:
     """
-    Sentences from the prior's latents, or those given, by greedy search unless `decoding` says otherwise, or of a
-    language model without latents by drawing every word, as published; kept in a file of `folder`, which a killed call
-    goes on with.
+    Write sentences from the prior's latents or from given ones, and keep them in a file of `folder`, with which a call
+    that was killed continues. Decoding is greedy unless `decoding` says otherwise; a language model without latents
+    draws every word, as published.
     """
     if not model.config.has_latent:
         decoding = {"do_sample": True, "top_k": 0} | decoding
@@ -241,8 +244,10 @@ def training_latents(
     show_progress: bool = False,
 ) -> torch.Tensor:
     """
-    A draw of q(z|x) for each of `num_latents` training texts in random order, again from the first if they are fewer:
-    `(num_latents, total_latent_size)`.
+    Draw z from q(z|x) for `num_latents` training texts in random order; if there are fewer, they are repeated.
+
+    Returns:
+        `torch.Tensor` of shape `(num_latents, total_latent_size)`.
     """
     chosen = np.resize(np.random.default_rng(seed).permutation(len(real.training)), num_latents)
     texts = [real.training[i] for i in chosen]
@@ -252,8 +257,11 @@ def training_latents(
 
 def likelihood_scores(folder: Path, split: str) -> Scores:
     """
-    Negative log-likelihoods of a run that were estimated on a split, else none: `nll`, and `nll_published`, of
-    `nll_texts` texts, of which the share `nll_too_poor` has estimates that are bounds alone.
+    Read the negative log-likelihoods of a run that examples/likelihood.py has estimated on a split, if there are any.
+
+    Returns:
+        `dict[str, float]`: `nll` and, if it was asked for, `nll_published` by the published estimator, of `nll_texts`
+        texts; for the fraction `nll_too_poor` of them the estimate is only a bound.
     """
     file = folder / scores_file(LIKELIHOOD, split)
     if not file.is_file():

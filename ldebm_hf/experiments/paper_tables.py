@@ -1,4 +1,4 @@
-"""Tables of the paper as YAML: which recipe, which rows, what is measured, and the paper's own figures."""
+"""Tables of the paper as YAML files: the recipe, the rows, what is measured, and the paper's own figures."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ import yaml
 
 from ..model.presets import PRESETS
 from ..scores.lstm_language_model import LanguageModelSettings
-from .experiments import Changes, Scores, StudyRun, merge, read_recipe
+from .experiment_runs import Changes, ExperimentRun, Scores, merge_changes, read_recipe
 from .generation_experiment import GenerationSettings
 
 ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size",
                 "dropout", "energy_hidden_size", "energy_num_blocks", "context_size", "context_hidden_size",
                 "modality", "document_hidden_size", "document_encoder_layers", "document_decoder_layers",
                 "document_dropout", "document_batch_norm", "word_dropout")  # fmt: skip
-"""What a row with another preset keeps of the recipe's model: sizes, so that rows differ in what they are about."""
+"""What a row with another preset keeps of the recipe's model: its sizes, so that rows differ only in the method."""
 LANGUAGE_MODEL = "language_model"
+"""Name of the run of the model whose perplexity is reported."""
 Measure = Literal["reading", "control", "responses", "classification", "generation"]
 
 
 @dataclass
 class PaperTable:
     """
-    A table.
+    A table of models and their scores.
 
     Args:
-        name (`str`): its file's name.
-        title (`str`): a line for its reader.
-        recipe (`str`): name of the recipe that all rows start from.
-        measure (`str`): `"reading"` (reconstructions and symbols), `"control"` (sentences written for classes),
-            `"responses"` (answers in a dialogue), `"classification"` (of held-out texts, after `label_counts`
-            labels) or `"generation"` (reconstructions, and samples beside real texts).
-        rows (`dict`): by name, how a row's settings differ from the recipe's.
-        optional_rows (`list[str]`): those of the rows that are run only if they are asked for: of days, or of a GPU.
-        text_clusters (`list[str]`): more rows, without a model: ways of clustering of
+        name (`str`): The name of its file.
+        title (`str`): The line above the table.
+        recipe (`str`): Name of the recipe that all rows start from.
+        measure (`str`): What is scored: `"reading"` (reconstructions and symbols), `"control"` (sentences written for
+            classes), `"responses"` (answers in a dialogue), `"classification"` (of held-out texts, with `label_counts`
+            labels known) or `"generation"` (reconstructions, and samples beside real texts).
+        rows (`dict[str, dict]`): By name, the settings in which a row differs from the recipe.
+        optional_rows (`list[str]`): Rows that are trained only if they are asked for, because they take days or need a
+            GPU.
+        text_clusters (`list[str]`): More rows, without a model: ways of clustering texts, functions of
             `ldebm_hf.baselines.text_clusters`.
-        text_baselines (`list[str]`): likewise for classification, of `ldebm_hf.experiments.few_label_experiment`.
-        latent_classifiers (`list[str]`): those of the rows whose models learn without labels, and whose posterior
-            means logistic regression then classifies.
-        label_counts (`list[int]`): numbers of labels that are known. The seed of a run decides which.
-        published (`dict`): by name of a row, the paper's scores, under the names that ours have.
-        language_model (`dict`, *optional*): settings over the recipe's of the model whose perplexity is reported.
-        guidance_scales (`list[float]`): at which control is measured too.
-        num_samples (`int`): sentences per class; of a generation table sentences that are judged.
-        sample_language_model (`LanguageModelSettings`): for both directions of perplexity of samples; fields that the
-            file leaves out are as published.
-        ways (`dict[str, dict]`): by name, other arguments of `generate` than greedy search's that control, responses
-            (which take `num_candidates`, too) or generation are measured with too, of generation as
-            [`GenerationSettings`] has them. Each is a row of its own, `row, name`.
-        curves (`dict[str, list[str]]`): by a title, rows that are points of a curve in a figure, in its order.
-        curve_setting (`str`): the setting of the model that differs along the curves.
-        study (`str`): the folder of its runs, which tables may share; default the table's name.
-        shown_symbols (`int`), shown_sentences (`int`): so many symbols, or sentences of each class or responses, are
-            listed.
+        text_baselines (`list[str]`): More rows of a table of classification, of
+            `ldebm_hf.experiments.few_label_experiment`.
+        latent_classifiers (`list[str]`): Rows whose models learn without labels; logistic regression then classifies
+            their posterior means.
+        label_counts (`list[int]`): Numbers of labels that are known. The seed of a run decides which ones.
+        published (`dict[str, dict]`): By the name of a row, the paper's scores, named as ours.
+        language_model (`dict`, *optional*): In what the model whose perplexity is reported differs from the recipe.
+        guidance_scales (`list[float]`): Scales at which control is measured besides the model's own.
+        num_samples (`int`): Sentences written per class; in a table of generation, all samples.
+        sample_language_model ([`LanguageModelSettings`]): Of the language models for the perplexity of samples and of
+            real texts; fields that the file leaves out are as published.
+        ways (`dict[str, dict]`): By name, more ways of writing to measure: arguments of [`~LDEBMModel.generate`], in a
+            table of responses also `num_candidates`, in one of generation as in [`GenerationSettings`]. Each has a row
+            of its own, `row, name`.
+        curves (`dict[str, list[str]]`): By title, the rows that are the points of a curve in a figure, in its order.
+        curve_setting (`str`): The setting of the model that differs along the curves.
+        runs_folder (`str`): Folder of the runs, which several tables may share (`study` in the file); default: the
+            table's name.
+        shown_symbols (`int`), shown_sentences (`int`): How many symbols, and sentences of each class or responses, are
+            listed below the table.
     """
 
     name: str
@@ -77,7 +81,7 @@ class PaperTable:
     sample_language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     curves: dict[str, list[str]] = field(default_factory=dict)
     curve_setting: str = ""
-    study: str = ""
+    runs_folder: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0
 
@@ -86,21 +90,22 @@ class PaperTable:
         """Read a table from a YAML file.
 
         Raises:
-            FileNotFoundError: no such file. ValueError: an entry that is unknown or lacks.
+            FileNotFoundError: If there is no such file.
+            ValueError: If an entry is unknown or missing, or entries contradict each other.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no table {str(path)!r} (--config)")
         values: dict[str, Any] = yaml.safe_load(Path(path).read_text("utf-8"))
         try:
             sizes = LanguageModelSettings(**values.pop("sample_language_model", {}))
-            content = cls(name=Path(path).stem, sample_language_model=sizes, **values)
+            folder = values.pop("study", Path(path).stem)
+            content = cls(name=Path(path).stem, sample_language_model=sizes, runs_folder=folder, **values)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
         if content.measure not in Measure.__args__:
             raise ValueError(f"{path}: measure must be one of {', '.join(Measure.__args__)}, got {content.measure!r}")
         if (content.measure == "classification") != bool(content.label_counts):
             raise ValueError(f"{path}: label_counts must be given for measure classification, and for it alone")
-        content.study = content.study or content.name
         content.rows = {name: changes or {} for name, changes in content.rows.items()}
         unknown = set(content.optional_rows) - content.rows.keys()
         if unknown:
@@ -118,38 +123,46 @@ class PaperTable:
 
     @property
     def all_rows(self) -> list[str]:
-        """Names of the rows, those without a model of this package at the end."""
+        """Names of the rows; those without a model of this package come last."""
         return [*self.rows, *self.text_clusters, *self.text_baselines]
 
     def runs_of(self, row: str) -> list[str]:
-        """Names of a row's runs of one seed: a run for every number of labels, `row/number`, if its model learns them.
-
-        A run's own name stands for itself.
+        """Return the names of a row's runs of one seed: `row/number` for every number of labels if its model learns
+        from them, else the row's own name. The name of a single run is returned as it is.
         """
-        learns_labels = row in self.rows and row not in self.latent_classifiers
-        return [f"{row}/{count}" for count in self.label_counts] if self.label_counts and learns_labels else [row]
+        learns_from_labels = row in self.rows and row not in self.latent_classifiers
+        if self.label_counts and learns_from_labels:
+            return [f"{row}/{count}" for count in self.label_counts]
+        return [row]
 
-    def run(self, name: str, seed: int, recipes: Path, folder: Path, changes: Changes) -> StudyRun:
-        """One of the runs of a row ([`runs_of`]), or of the language model, `changes` over all else.
+    def run(self, name: str, seed: int, recipes: Path, folder: Path, changes: Changes) -> ExperimentRun:
+        """Make one of the runs of a row ([`runs_of`]), or the run of the language model.
+
+        Args:
+            name (`str`): Name of the run, or `LANGUAGE_MODEL`.
+            seed (`int`): Its seed.
+            recipes (`Path`): Folder of the recipes.
+            folder (`Path`): Folder of all tables' runs.
+            changes (`dict`): Settings that come before those of recipe and row.
 
         Raises:
-            ValueError: as `Settings` does.
+            ValueError: As `Settings` does.
         """
         row, _, label_count = name.partition("/")
         of_row = self.language_model if row == LANGUAGE_MODEL else self.rows.get(row, {})
         if self.label_counts:
             known = {"label_count": int(label_count), "label_seed": seed} if label_count else {"label_count": None}
-            changes = merge(changes, {"data": known})
+            changes = merge_changes(changes, {"data": known})
         recipe = read_recipe(recipes / f"{self.recipe}.yaml")
         if "preset" in of_row.get("model", {}):
             recipe["model"] = {name: value for name, value in recipe["model"].items() if name in ARCHITECTURE}
-        if row in self.text_baselines:  # which go by the texts and labels alone, whatever models learn from them
-            changes = {section: values for section, values in merge(recipe, changes).items() if section == "data"}
-            recipe = {}
-        return StudyRun.of(name, seed, folder / self.study / name / str(seed), merge(recipe, of_row, changes))
+        settings = merge_changes(recipe, of_row, changes)
+        if row in self.text_baselines:  # whose scores depend on texts and labels alone, whatever else is set
+            settings = {"data": merge_changes(recipe, changes).get("data", {})}
+        return ExperimentRun.from_changes(name, seed, folder / self.runs_folder / name / str(seed), settings)
 
     def by_row(self, scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
-        """Scores by run and seed, those of a row's runs put together."""
+        """Put the scores of a row's runs together: from scores by run and seed to scores by row and seed."""
         rows: dict[str, dict[str, Scores]] = {}
         for name, of_seeds in scores.items():
             of_row = rows.setdefault(name.partition("/")[0], {})
@@ -159,23 +172,24 @@ class PaperTable:
 
 
 def real_texts(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
-    """A row of the real texts that the first model was measured beside, if it was."""
+    """Return a row of the real texts that the first model was measured beside, if it was."""
     scores = next(iter(next(iter(rows.values())).values()))
     real = {name.removeprefix("real_"): value for name, value in scores.items() if name.startswith("real_")}
     return {"real held-out texts": {"real": real}} if real else {}
 
 
 def guidance_sweep(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
-    """A row's scores by guidance scale, then by seed."""
+    """Return a row's scores at other guidance scales, by scale and seed."""
     return {way: scores for way, scores in _by_suffix(of_seeds).items() if _is_number(way)}
 
 
 def other_ways(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
-    """A row's scores by other ways of writing, then by seed."""
+    """Return a row's scores by other ways of writing, by name and seed."""
     return {way: scores for way, scores in _by_suffix(of_seeds).items() if not _is_number(way)}
 
 
 def _by_suffix(of_seeds: dict[str, Scores]) -> dict[str, dict[str, Scores]]:
+    """Group scores whose names are `score@suffix` by the suffix, then by seed."""
     points: dict[str, dict[str, Scores]] = {}
     for seed, scores in of_seeds.items():
         for name, value in scores.items():
@@ -190,12 +204,12 @@ def _is_number(suffix: str) -> bool:
 
 
 def curve_points(
-    plan: PaperTable, runs: Iterable[StudyRun], scores: dict[str, dict[str, Scores]]
+    plan: PaperTable, runs: Iterable[ExperimentRun], scores: dict[str, dict[str, Scores]]
 ) -> dict[str, dict[str, dict[str, Scores]]]:
-    """By curve of a table and by the value of its setting, the scores of the finished rows."""
-    settings = {run.model: run.settings.model for run in runs}
+    """Return the scores of the finished rows by the title of their curve and the value of its setting."""
     if not plan.curves:
         return {}
+    settings = {run.model: run.settings.model for run in runs}
     values = {row: (PRESETS[model["preset"]] | model)[plan.curve_setting] for row, model in settings.items()}
     curves = {
         title: {f"{values[row]:g}": scores[row] for row in rows if row in scores and row in values}

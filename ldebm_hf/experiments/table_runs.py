@@ -1,4 +1,4 @@
-"""The runs of a table of the paper: which there are, and each trained and scored by what the table measures."""
+"""The runs of a table of the paper: which ones there are, and how each is trained and scored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..baselines import text_clusters
-from ..data import Corpus
+from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
@@ -22,7 +22,7 @@ from ..scores.reading import agreement_scores
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble
-from .experiments import Scores, StudyRun
+from .experiment_runs import ExperimentRun, Scores
 from .few_label_experiment import (
     GIVEN_VECTORS,
     for_selection,
@@ -35,7 +35,7 @@ from .paper_tables import LANGUAGE_MODEL, PaperTable
 
 WAYS_TO_CLUSTER = ("kmeans_tfidf", "kmeans_lsa", "density_clusters")
 SENTENCES = "sentences.json"
-"""In a run's folder what its model wrote, by title."""
+"""File in a run's folder with what its model wrote, by title."""
 NUM_KEPT_SAMPLES = 100
 
 
@@ -45,11 +45,14 @@ class ScoringOptions:
     What scores depend on besides a run's settings.
 
     Args:
-        split (`str`, *optional*, defaults to `"validation"`): what is scored.
-        judge (`str` or `Path`, *optional*): a sequence classifier, folder or Hub id, for control.
-        language_model (`str` or `Path`, *optional*): folder of a model with `prior="none"`, for perplexity.
-        word_vectors (`str` or `Path`, *optional*): a file in GloVe's or word2vec's text format. Without it those that
-            responses are scored with are trained on the training texts.
+        split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
+        judge (`str` or `Path`, *optional*): A sequence classifier, folder or Hub id, to measure control with.
+        language_model (`str` or `Path`, *optional*): Folder of a model with `prior="none"`, for perplexities.
+        word_vectors (`str` or `Path`, *optional*): File of word vectors in the text format of GloVe or word2vec.
+            Without one, those that responses are scored with are trained on the training texts.
+
+    Raises:
+        FileNotFoundError: If there is no file of word vectors.
     """
 
     split: str = "validation"
@@ -63,7 +66,7 @@ class ScoringOptions:
 
     @property
     def vectors(self) -> str:
-        """Which word vectors responses are scored with, for whoever reads the scores."""
+        """Which word vectors responses are scored with, in words."""
         if self.word_vectors is not None:
             return f"of {self.word_vectors}"
         return "trained on the training texts (PPMI and truncated SVD, by scikit-learn)"
@@ -71,22 +74,22 @@ class ScoringOptions:
     def control(
         self, guidance_scales: Sequence[float], num_samples: int, ways: dict[str, dict[str, Any]]
     ) -> ControlSettings:
-        """How control is tried, with the judge and the language model loaded."""
+        """Load the judge and the language model, and return how control is measured."""
         language_model = None if self.language_model is None else load_for_scoring(self.language_model)
         return ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales, ways)
 
 
 def load_for_scoring(folder: str | Path) -> tuple[LDEBMModel, PreTrainedTokenizerBase]:
-    """A model ([`load_whole`]) and its tokenizer."""
-    return load_whole(folder), AutoTokenizer.from_pretrained(folder)
+    """Load a model, as [`load_complete_model`] does, and its tokenizer."""
+    return load_complete_model(folder), AutoTokenizer.from_pretrained(folder)
 
 
-def load_whole(folder: str | Path) -> LDEBMModel:
+def load_complete_model(folder: str | Path) -> LDEBMModel:
     """
-    A model, on the accelerator if there is one.
+    Load a model onto the accelerator, if there is one.
 
     Raises:
-        ValueError: a checkpoint that lacks parameters, in whose place random ones would be scored.
+        ValueError: If the checkpoint lacks parameters: random ones would be scored in their place.
     """
     model, found = LDEBMModel.from_pretrained(folder, output_loading_info=True)
     if found["missing_keys"]:
@@ -96,18 +99,23 @@ def load_whole(folder: str | Path) -> LDEBMModel:
 
 
 def check_split(corpus: Corpus, split: str) -> None:
-    """Raise ValueError for a split that the corpus does not have."""
+    """Raise ValueError if the corpus does not have the split."""
     if split not in corpus.splits:
         raise ValueError(f"unknown split {split!r} (--split): {corpus.name} has {', '.join(corpus.splits)}")
 
 
 def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str | Path | None) -> list[str]:
     """
-    Names of the runs of rows, or of some runs, by default of all rows but those that are optional, and one that needs
-    a file which is not given.
+    Return the names of the runs to train.
+
+    Args:
+        plan ([`PaperTable`]): The table.
+        rows (`Sequence[str]`, *optional*): Rows, or single runs of a row. Default: all rows except the optional ones
+            and those that need word vectors which are not given.
+        word_vectors (`str` or `Path`, *optional*): File of word vectors.
 
     Raises:
-        ValueError: a row that the table does not have, or one without the file that it needs.
+        ValueError: If the table has no such row, or a row needs word vectors which are not given.
     """
     without_file = {GIVEN_VECTORS} if word_vectors is None else set()
     rows = rows or [row for row in plan.all_rows if row not in without_file.union(plan.optional_rows)]
@@ -121,8 +129,15 @@ def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str
     return names
 
 
-def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) -> Scores:
-    """The scores of one of a table's runs, after training what it lacks. What its model writes stays in its folder."""
+def train_and_score(run: ExperimentRun, plan: PaperTable, options: ScoringOptions) -> Scores:
+    """
+    Train what a run of a table lacks, and score it. Texts that its model writes are kept in its folder.
+
+    Args:
+        run ([`ExperimentRun`]): The run; one that was interrupted continues.
+        plan ([`PaperTable`]): Its table, which says what is measured.
+        options ([`ScoringOptions`]): What scores depend on besides.
+    """
     if run.model in plan.text_clusters:
         corpus = run.settings.load_corpus()
         num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
@@ -140,40 +155,69 @@ def train_and_score(run: StudyRun, plan: PaperTable, options: ScoringOptions) ->
     if run.model == LANGUAGE_MODEL:
         return trainer.times
     model, tokenizer = load_for_scoring(run.folder)  # the best one, not the last
-    common = {"split": options.split, "seed": run.seed, "show_progress": True}
-    sentences = None
-    if scored is not None and run.model in plan.latent_classifiers:
-        scores = latent_classifier_scores(model, tokenizer, corpus, scored, plan.label_counts, run.seed)
-    elif scored is not None:
-        scores = symbol_scores(model, tokenizer, scored, run.settings.data.label_count)
-    elif plan.measure == "reading":
-        scores = reading_scores(model, tokenizer, corpus, **common)
-    elif plan.measure == "generation":
-        real = RealTexts.of(corpus, tokenizer, options.split)
-        folders = {"folder": run.folder, "shared_folder": shared_folder(run)}
-        options_of_run = {**folders, "seed": run.seed, "show_progress": True}
-        scores, samples = generation_scores(model, tokenizer, real, plan.generation, **options_of_run)
-        titles = {way: f"samples, {way}" if way else "samples" for way in samples}
-        sentences = {titles[way]: texts[:NUM_KEPT_SAMPLES] for way, texts in samples.items()}
-    elif plan.measure == "responses":
-        scores, sentences = score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
+    if scored is not None:
+        scores, written = _classification_scores(run, plan, model, tokenizer, corpus, scored), None
     else:
-        control = options.control(plan.guidance_scales, plan.num_samples, plan.ways)
-        scores, sentences = control_scores(model, tokenizer, corpus, control, **common)
-    if sentences is not None:
-        write_text(run.folder / SENTENCES, json.dumps(sentences, indent=1, ensure_ascii=False))
+        scores, written = _scores_and_texts(run, plan, options, model, tokenizer, corpus)
+    if written is not None:
+        write_text(run.folder / SENTENCES, json.dumps(written, indent=1, ensure_ascii=False))
     return scores | trainer.times
 
 
-def shared_folder(run: StudyRun) -> Path:
-    """Where the language models of real texts are that all rows of a generation table share."""
+def _classification_scores(
+    run: ExperimentRun,
+    plan: PaperTable,
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    scored: Split,
+) -> Scores:
+    """Score how well a model with few labels classifies, by its own symbols or by a regression on its latents."""
+    if run.model in plan.latent_classifiers:
+        return latent_classifier_scores(model, tokenizer, corpus, scored, plan.label_counts, run.seed)
+    return symbol_scores(model, tokenizer, scored, run.settings.data.label_count)
+
+
+def _scores_and_texts(
+    run: ExperimentRun,
+    plan: PaperTable,
+    options: ScoringOptions,
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+) -> tuple[Scores, dict[str, list[str]] | None]:
+    """Return the scores that the table measures, and what the model wrote for them, by title; `None` if nothing."""
+    common = {"split": options.split, "seed": run.seed, "show_progress": True}
+    if plan.measure == "reading":
+        return reading_scores(model, tokenizer, corpus, **common), None
+    if plan.measure == "responses":
+        return score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
+    if plan.measure == "control":
+        control = options.control(plan.guidance_scales, plan.num_samples, plan.ways)
+        return control_scores(model, tokenizer, corpus, control, **common)
+    scores, samples = generation_scores(
+        model,
+        tokenizer,
+        RealTexts.from_corpus(corpus, tokenizer, options.split),
+        plan.generation,
+        folder=run.folder,
+        shared_folder=shared_folder(run),
+        seed=run.seed,
+        show_progress=True,
+    )
+    titles = {way: f"samples, {way}" if way else "samples" for way in samples}
+    return scores, {titles[way]: texts[:NUM_KEPT_SAMPLES] for way, texts in samples.items()}
+
+
+def shared_folder(run: ExperimentRun) -> Path:
+    """Return the folder of the language models of real texts, which all rows of a generation table share."""
     return run.folder.parents[1] / "language_models"
 
 
-def train_shared_language_models(run: StudyRun, plan: PaperTable, split: str) -> None:
-    """Train them, unless they are there, before several processes need them."""
+def train_shared_language_models(run: ExperimentRun, plan: PaperTable, split: str) -> None:
+    """Train the language models of real texts, unless they are there, before several processes need them."""
     corpus = run.settings.load_corpus()
-    real = RealTexts.of(corpus, run.settings.data.build_tokenizer(corpus), split)
+    real = RealTexts.from_corpus(corpus, run.settings.data.build_tokenizer(corpus), split)
     real.language_models(plan.generation, shared_folder(run), show_progress=True)
 
 
@@ -189,20 +233,24 @@ def score_responses(
     show_progress: bool = False,
 ) -> tuple[Scores, dict[str, list[str]]]:
     """
-    Scores of a model's responses, and these with what they answer, by title.
-
-    Scores of another way of writing have `@` and its name at the end.
+    Score a model's responses in dialogues.
 
     Args:
-        model ([`LDEBMModel`]): one with contexts, in evaluation mode. tokenizer (`PreTrainedTokenizerBase`): its own.
-        corpus (`Corpus`): with contexts as those of its training.
-        word_vectors (`str` or `Path`, *optional*): a file of them; default: trained on the corpus's training texts.
-        ways (`dict[str, dict]`, *optional*): by name, other arguments of [`~LDEBMModel.generate`], and
-            `num_candidates`, to be tried besides; those with candidates only of a model with latents.
-        split (`str`), seed (`int`), show_progress (`bool`): as in [`reading_scores`].
+        model ([`LDEBMModel`]): A model with contexts, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        corpus (`Corpus`): Texts with contexts, as the model was trained on.
+        word_vectors (`str` or `Path`, *optional*): File of word vectors; default: trained on the training texts.
+        ways (`dict[str, dict]`, *optional*): More ways of writing to score, by name: arguments of
+            [`~LDEBMModel.generate`], and `num_candidates`. A model without latents skips those with candidates.
+        split (`str`), seed (`int`), show_progress (`bool`): As in [`reading_scores`].
+
+    Returns:
+        The scores, those of another way of writing with `@` and its name at the end; and, by title, the responses with
+        what they answer and what was said in their place.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: one without vectors, or none of the model's words.
+        FileNotFoundError: If there is no file of word vectors.
+        ValueError: If the file has no vectors, or none for the model's words.
     """
     if word_vectors is None:
         vectors = train_vectors_by_neighbours(as_known(tokenizer, corpus.train.texts), seed=seed)
@@ -229,16 +277,17 @@ def text_cluster_scores(
     name: str, corpus: Corpus, num_symbols: int, split: str = "validation", seed: int = 0
 ) -> dict[str, float]:
     """
-    Scores of symbols by a way of clustering texts that needs no model of ours, against all classes of a corpus.
+    Cluster the texts of a corpus without a model of this package, and score the clusters against all of its classes.
 
     Args:
-        name (`str`): a function of `ldebm_hf.baselines.text_clusters`, one of [`WAYS_TO_CLUSTER`].
-        corpus (`Corpus`): its training texts are clustered, and those of the split assigned.
-        num_symbols (`int`): number of clusters.
-        split (`str`, *optional*, defaults to `"validation"`), seed (`int`, *optional*, defaults to 0).
+        name (`str`): One of [`WAYS_TO_CLUSTER`], functions of `ldebm_hf.baselines.text_clusters`.
+        corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
+        num_symbols (`int`): Number of clusters.
+        split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
+        seed (`int`, *optional*, defaults to 0): Seed of clustering and chance levels.
 
     Raises:
-        ValueError: no such way of clustering.
+        ValueError: If there is no such way of clustering.
     """
     if name not in WAYS_TO_CLUSTER:
         raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")

@@ -12,7 +12,7 @@ from untrained import load_script, save_untrained
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.data import load_corpus
-from ldebm_hf.experiments import generation_experiment, table_runs
+from ldebm_hf.experiments import generation_experiment, table_experiment, table_runs
 from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.scores import lstm_training
 from ldebm_hf.training import Trainer
@@ -161,7 +161,7 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
     assert "\nldebm, samples, words drawn\n" in text
     assert lines[0][1:4] == ["rPPL", "BLEU", "wKL"] and lines[2][1:4] == ["165", "11.2", "0.06"]
     assert all(line[1] and line[lines[0].index("wKL, also smoothed")] for line in lines[3:])
-    assert lines[-1][2] == "" and f"\nsamples: {evaluate.SMOKE_SAMPLES}\n" in text and "num_epochs 2" in text
+    assert lines[-1][2] == "" and f"\nsamples: {table_experiment.SMOKE_SAMPLES}\n" in text and "num_epochs 2" in text
     assert (folder / "table.png").exists() or not importlib.util.find_spec("matplotlib")
 
     (folder / "ldebm" / "0" / "scores.json").unlink()
@@ -194,7 +194,7 @@ def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, t
     assert lines[2][lines[0].index("20 labels %")] == "87.4"
     values = json.loads((tmp_path / "out" / "smoke" / "few" / "table.json").read_text())
     for row in ("ldebm", "vae", "tfidf_regression"):
-        assert {f"accuracy_{count}_labels" for count in evaluate.SMOKE_LABEL_COUNTS} < set(values[row]["0"])
+        assert {f"accuracy_{count}_labels" for count in table_experiment.SMOKE_LABEL_COUNTS} < set(values[row]["0"])
     assert (tmp_path / "out" / "smoke" / "few" / "ldebm" / "20" / "0" / "scores.json").exists()
     with pytest.raises(ValueError, match="row given_vectors needs --word_vectors"):
         evaluate.main([*command, "--rows", "given_vectors"])
@@ -237,7 +237,7 @@ def test_clusters_of_texts_without_classes_are_refused(evaluate, tmp_path):
     [
         ([], "either a checkpoint or --config"),
         (["x", "--config", "y"], "either a checkpoint or --config"),
-        (["x", "--jobs", "0"], "--jobs at least 1"),
+        (["x", "--jobs", "0"], "argument --jobs: must be an integer of at least 1, got 0"),
         (["x", "--guidance_scales", "a"], "--guidance_scales"),
     ],
 )

@@ -206,7 +206,7 @@ def test_sample_of_a_stream_stands_for_its_texts(explain, corpus, tmp_path, caps
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--max_texts", "0"], "--max_texts must be at least 1, got 0"),
+        (["--max_texts", "0"], "argument --max_texts: must be an integer of at least 1, got 0"),
         (["--output", "report.json"], "--output must end in .html, got 'report.json'"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from untrained import SIZES, load_script, save_untrained
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.commands.held_out_check import held_out_halves, symbols_of_labels
 from ldebm_hf.data import load_corpus
 from ldebm_hf.training import Settings
 from ldebm_hf.training.saved_runs import shipped_checkpoint
@@ -124,9 +125,9 @@ def test_hub_is_asked_once_for_what_may_be_an_id(generate):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--no_symbols", "--class_labels", "weather"], "--no_symbols leaves nothing for --class_labels"),
+        (["--no_symbols", "--class_labels", "weather"], "--class_labels and --no_symbols exclude each other"),
         (["--temperature", "0.5"], "--temperature needs --do_sample"),
-        (["--text", "a", "--output_file", "a.jsonl"], "--text prints what it reads and leaves nothing for --output_"),
+        (["--text", "a", "--output_file", "a.jsonl"], "--text and --output_file exclude each other"),
         (["--batch_size", "1024"], "--batch_size needs --output_file"),
         (["--overwrite"], "--overwrite needs --output_file"),
     ],
@@ -184,17 +185,17 @@ def test_renamed_symbols_are_checked_as_what_they_were_taught(generate, checkpoi
     assert counts[0] == counts[1] and not counts[0][1].startswith("held-out check: as asked for in 0 ")
 
 
-def test_labels_that_were_not_taught_are_symbols_by_their_name_alone(generate, corpus):
+def test_labels_that_were_not_taught_are_symbols_by_their_name_alone(corpus):
     few = replace(corpus, train=corpus.train.select([i for i, label in enumerate(corpus.train.labels) if label < 2]))
     known = {"one": 0, "complaint": 1, "play_music": 2, "LABEL_3": 3}
-    assert generate.symbols_of_labels([0, 1, 2, 3, None], few, known) == [0, 1, None, 2, None]
+    assert symbols_of_labels([0, 1, 2, 3, None], few, known) == [0, 1, None, 2, None]
 
 
-def test_check_is_fitted_on_texts_that_the_model_never_saw(generate, corpus):
-    fitted, scored = generate.held_out_halves(corpus)
+def test_check_is_fitted_on_texts_that_the_model_never_saw(corpus):
+    fitted, scored = held_out_halves(corpus)
     train = set(corpus.train.texts)
     assert not train & set(fitted.texts) and not set(fitted.texts) & set(scored.texts)
     without_test = load_corpus("synthetic")
     without_test.test = None
-    fitted, scored = generate.held_out_halves(without_test)
+    fitted, scored = held_out_halves(without_test)
     assert sorted(fitted.texts + scored.texts) == sorted(corpus.validation.texts)

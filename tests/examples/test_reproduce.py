@@ -1,6 +1,7 @@
-"""examples/reproduce.py: what it hands to examples/evaluate.py."""
+"""examples/reproduce.py: tables by their names."""
 
 import json
+import re
 import runpy
 import sys
 
@@ -21,11 +22,17 @@ def test_a_table_is_evaluated_with_the_options_given(monkeypatch):
 
 
 def test_other_names_are_answered_with_those_that_there_are(monkeypatch, capsys):
-    for arguments in ([], ["table99"], ["--rows", "ldebm"]):
-        with pytest.raises(SystemExit, match="one of table1, table1_kl, table3, .*table4_smd, .*table9; got"):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "table99")
+    assert re.search("invalid choice: 'table99' .*table1.*table4_smd.*table9", capsys.readouterr().err)
+    for arguments in ([], ["--rows", "ldebm"]):
+        with pytest.raises(SystemExit):
             call(monkeypatch, *arguments)
-    call(monkeypatch, "--help")
-    assert "Tables: table1, table1_kl, table3, table4_daily_dialog" in capsys.readouterr().out
+        assert "the following arguments are required: TABLE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--help")
+    assert "one of table1, table1_kl, table3, table4_daily_dialog" in capsys.readouterr().out
 
 
 def test_every_row_of_table_1_on_200_sentences(monkeypatch, tmp_path, capsys):

@@ -47,7 +47,7 @@ def test_how_responses_are_chosen(checkpoint, capsys, monkeypatch):
     assert (asked["num_candidates"], asked["num_beams"], asked["guidance_scale"]) == (4, 2, 3)
     with pytest.raises(SystemExit):
         call(capsys, "respond", checkpoint, "--turns", "will it rain", "--num_candidates", 0)
-    assert "num_candidates must be at least 1, got 0" in capsys.readouterr().err
+    assert "argument --num_candidates: must be an integer of at least 1, got 0" in capsys.readouterr().err
 
 
 def test_contexts_of_the_corpus(checkpoint, capsys):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from ldebm_hf.data import Split
+from ldebm_hf.experiments import judge_training
 from ldebm_hf.scores.judging import load_judge
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_judge.py"
@@ -93,7 +94,7 @@ class Interrupt(TrainerCallback):
 
 def interrupted_at(train_judge, monkeypatch, step, command):
     """Run the command until a step, where it dies."""
-    build_trainer = train_judge.build_trainer
+    build_trainer = judge_training.build_trainer
 
     def build(*arguments):
         trainer = build_trainer(*arguments)
@@ -101,7 +102,7 @@ def interrupted_at(train_judge, monkeypatch, step, command):
         return trainer
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_judge, "build_trainer", build)
+        patch.setattr(judge_training, "build_trainer", build)
         with pytest.raises(KeyboardInterrupt):
             train_judge.main(command)
 
@@ -123,7 +124,7 @@ def test_same_command_goes_on_to_the_same_judge(train_judge, command, finished, 
 
 def test_finished_judge_is_not_trained_again(train_judge, reviews, finished, monkeypatch, capsys):
     command, before = training(reviews, finished), (finished / "judge.json").read_text()
-    monkeypatch.setattr(train_judge, "build_trainer", None)
+    monkeypatch.setattr(judge_training, "build_trainer", None)
     train_judge.main(command)
     printed = capsys.readouterr().out
     assert "note: " in printed and "holds this judge already" in printed
@@ -135,7 +136,7 @@ def test_finished_judge_is_not_trained_again(train_judge, reviews, finished, mon
 
 def test_another_training_under_way_is_not_discarded_silently(train_judge, command, tmp_path, monkeypatch):
     interrupted_at(train_judge, monkeypatch, 10, command)
-    with pytest.raises(ValueError, match="not finished: dropout was 0.5 and is now 0.2. The earlier command goes on"):
+    with pytest.raises(ValueError, match="not finished: dropout was 0.5 and is now 0.2. The earlier command"):
         train_judge.main([*command, "--dropout", "0.2"])
     train_judge.main([*command, "--dropout", "0.2", "--overwrite"])
     assert load_judge(tmp_path / "judge").model.config.dropout == 0.2
@@ -149,9 +150,9 @@ def test_folder_of_something_else_is_never_replaced(train_judge, command, tmp_pa
     assert (tmp_path / "judge" / "thesis.txt").read_text() == "years of work"
 
 
-def test_halves_share_the_classes_and_no_text(train_judge):
+def test_halves_share_the_classes_and_no_text():
     labels = [0, 1, 1, -100, 0, 1, 1, 2, 0, 2, 1, 0]
-    halves = train_judge.split_in_halves(Split([str(i) for i in range(12)], labels))
+    halves = judge_training.split_in_halves(Split([str(i) for i in range(12)], labels))
     one, other, whole = (halves[name] for name in ("selection half", "other half", "whole validation"))
     assert not set(one.texts) & set(other.texts) and sorted(one.texts + other.texts) == sorted(whole.texts)
     assert len(whole) == 11 and -100 not in whole.labels
@@ -190,4 +191,4 @@ def test_texts_without_labels_cannot_make_a_judge(train_judge, reviews, tmp_path
 def test_numbers_below_one_are_refused(train_judge, command, name, capsys):
     with pytest.raises(SystemExit):
         train_judge.main([*command, f"--{name}", "0"])
-    assert f"--{name} must be at least 1, got 0" in capsys.readouterr().err
+    assert f"argument --{name}: must be an integer of at least 1, got 0" in capsys.readouterr().err

@@ -36,7 +36,7 @@ def tokenizer(corpus):
 
 @pytest.fixture(scope="module")
 def real(corpus, tokenizer) -> RealTexts:
-    return RealTexts.of(corpus, tokenizer)
+    return RealTexts.from_corpus(corpus, tokenizer)
 
 
 def test_real_texts_are_in_the_words_of_the_model_whole_and_cut(corpus, tokenizer, real):

@@ -20,7 +20,7 @@ def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
         run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
-        assert run.folder == tmp_path / plan.study / name / "3"
+        assert run.folder == tmp_path / plan.runs_folder / name / "3"
         assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"

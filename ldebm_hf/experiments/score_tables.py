@@ -1,14 +1,18 @@
-"""What tables of scores show: a column for whatever there are scores of."""
+"""Markdown tables of scores: a row per model, with mean and standard deviation over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from .experiments import Scores, in_brackets, spread, table
+import numpy as np
+
+from .experiment_runs import Scores
 
 Rows = dict[str, dict[str, Scores]]
 """Scores by the row's name and the seed."""
-PLAIN_COLUMNS = {
+Cell = Callable[[dict[str, list[float]]], str]
+"""Makes the text of a cell from a row's scores, which are lists with a value per seed."""
+PLAIN_COLUMNS = {  # by score: the title, and what to multiply with
     "reverse_perplexity": ("rPPL", 1),
     "bleu": ("BLEU", 1),
     "word_kl": ("wKL", 1),
@@ -29,7 +33,7 @@ PLAIN_COLUMNS = {
     "exact": ("exact %", 100),
     "mutual_information": ("I(z; y), nats", 1),
     "symbols_used": ("symbols used", 1),
-    "usage_perplexity": ("as many if used alike", 1),
+    "usage_perplexity": ("effective number of symbols", 1),
     "perplexity": ("perplexity", 1),
     "word_kl_same_size": ("wKL, as many as held out", 1),
     "word_kl_smoothed": ("wKL, also smoothed", 1),
@@ -52,21 +56,21 @@ AGREEMENT_COLUMNS = {
 
 
 def score_table(rows: Rows) -> str:
-    """A Markdown table of scores, means and standard deviations over seeds, with [`columns_of`] them."""
-    return table(rows, columns_of(rows))
+    """Write a Markdown table with a column for every known score that some row has ([`columns_of`])."""
+    return markdown_table(rows, columns_of(rows))
 
 
-def columns_of(rows: Rows) -> dict[str, Callable[[dict[str, list[float]]], str]]:
-    """Columns for what there are scores of, by title; each makes a cell of a row's values by score."""
+def columns_of(rows: Rows) -> dict[str, Cell]:
+    """Return the columns for the scores that some row has, by title."""
     names = dict.fromkeys(name for of_seeds in rows.values() for scores in of_seeds.values() for name in scores)
 
-    def value(name: str, unit: float = 1, brackets: str = "") -> Callable[[dict[str, list[float]]], str]:
-        return lambda scores: spread(scores.get(name), unit) + in_brackets(scores.get(brackets))
+    def value(name: str, factor: float = 1, chance: str = "") -> Cell:
+        return lambda scores: mean_and_deviation(scores.get(name), factor) + chance_level(scores.get(chance))
 
     columns = {}
-    for name, (title, unit) in PLAIN_COLUMNS.items():
+    for name, (title, factor) in PLAIN_COLUMNS.items():
         if name in names:
-            columns[title] = value(name, unit)
+            columns[title] = value(name, factor)
     attributes = [name.removesuffix("_homogeneity") for name in names if name.endswith("_homogeneity")]
     attributes = [name for name in attributes if not name.startswith("kmeans_") and not name.endswith("_batched")]
     for attribute in attributes:
@@ -82,3 +86,27 @@ def columns_of(rows: Rows) -> dict[str, Callable[[dict[str, list[float]]], str]]
     if "cpu_seconds" in names:
         columns["CPU s"] = value("cpu_seconds")
     return columns
+
+
+def markdown_table(rows: Rows, columns: dict[str, Cell]) -> str:
+    """Write a Markdown table with these rows and columns."""
+    lines = ["| model | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
+    for name, runs in rows.items():
+        names = dict.fromkeys(score for run in runs.values() for score in run)
+        scores = {score: [run[score] for run in runs.values() if score in run] for score in names}
+        lines.append(f"| {name} | " + " | ".join(cell(scores) for cell in columns.values()) + " |")
+    return "\n".join(lines)
+
+
+def mean_and_deviation(values: list[float] | None, factor: float = 1) -> str:
+    """Write mean ± standard deviation over seeds, multiplied by `factor`; nothing if there are no values."""
+    if not values:
+        return ""
+    scaled = factor * np.array(values)
+    deviation = f" ± {scaled.std(ddof=1):.2g}" if len(scaled) > 1 else ""
+    return f"{scaled.mean():.3g}{deviation}"
+
+
+def chance_level(values: list[float] | None) -> str:
+    """Write the mean over seeds in brackets, to stand behind a score; nothing if there are no values."""
+    return f" ({np.mean(values):.2g})" if values else ""

@@ -13,9 +13,13 @@ import yaml
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
+from ldebm_hf.experiments import point_experiment, point_report
+from ldebm_hf.experiments.score_tables import markdown_table
+from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.training import Settings, clock
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "synthetic.py"
+RECIPES = SCRIPT.parent / "recipes"
 SHORT = ["--set", "data.num_points=800", "training.num_train_epochs=2", "training.per_device_train_batch_size=200"]
 SHORT += ["model.energy_hidden_size=16", "model.point_hidden_size=16", "model.langevin_steps=2"]
 
@@ -25,8 +29,9 @@ def synthetic(monkeypatch):
     spec = importlib.util.spec_from_file_location("synthetic", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "NUM_SAMPLES", 300)
-    monkeypatch.setattr(module, "NUM_COVERAGE_SAMPLES", 100)
+    for library in (point_experiment, point_report):
+        monkeypatch.setattr(library, "NUM_SAMPLES", 300)
+    monkeypatch.setattr(point_experiment, "NUM_COVERAGE_SAMPLES", 100)
     return module
 
 
@@ -34,7 +39,7 @@ def scores_of(run: Path) -> dict[str, float]:
     return json.loads((run / "scores.json").read_text())["scores"]
 
 
-def test_study_trains_scores_tabulates_and_draws(synthetic, tmp_path, capsys):
+def test_experiment_trains_scores_tabulates_and_draws(synthetic, tmp_path, monkeypatch, capsys):
     command = ["--models", "ldebm,vae", "--seeds", "0,1", "--output_dir", str(tmp_path), *SHORT]
     synthetic.main([*command, "--figures_dir", str(tmp_path / "figures")])
     table = (tmp_path / "gaussians" / "table.md").read_text()
@@ -50,14 +55,14 @@ def test_study_trains_scores_tabulates_and_draws(synthetic, tmp_path, capsys):
     figures = sorted(path.name for path in (tmp_path / "figures").iterdir())
     if figures:  # matplotlib is optional
         assert figures == ["gaussians_densities.png", "gaussians_symbols.png", "gaussians_training.png"]
-    curves = synthetic.evolution(tmp_path / "gaussians" / "ldebm" / "0")
+    curves = point_report.training_curves(tmp_path / "gaussians" / "ldebm" / "0")
     assert [steps for steps, _ in curves.values()] == [[4, 8]] * 3 and "modes covered" in curves
-    assert not any("energy" in name for name in synthetic.evolution(tmp_path / "gaussians" / "vae" / "0"))
+    assert not any("energy" in name for name in point_report.training_curves(tmp_path / "gaussians" / "vae" / "0"))
 
     def refuse(*arguments, **options):
         raise AssertionError("finished runs must not be trained again")
 
-    synthetic.StudyTrainer = refuse
+    monkeypatch.setattr(point_experiment, "PointTrainer", refuse)
     synthetic.main(command)
     assert (tmp_path / "gaussians" / "table.md").read_text() == table
     model = LDEBMModel.from_pretrained(tmp_path / "gaussians" / "vae" / "0" / "final")
@@ -68,7 +73,7 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
     command = ["--models", "vae", "--train_only", *SHORT, "--output_dir"]
     synthetic.main([*command, str(tmp_path / "whole")])
 
-    original, seconds = synthetic.StudyTrainer._validate, iter(range(0, 10_000, 10))
+    original, seconds = point_experiment.PointTrainer._validate, iter(range(0, 10_000, 10))
     monkeypatch.setattr(clock, "now", lambda: np.full(2, float(next(seconds))))
 
     def interrupted(trainer):
@@ -76,17 +81,17 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return original(trainer)
 
-    monkeypatch.setattr(synthetic.StudyTrainer, "_validate", interrupted)
+    monkeypatch.setattr(point_experiment.PointTrainer, "_validate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthetic.main([*command, str(tmp_path / "cut")])
     run = tmp_path / "cut" / "gaussians" / "vae" / "0"
     assert not (run / "scores.json").exists()
-    monkeypatch.setattr(synthetic.StudyTrainer, "_validate", original)
+    monkeypatch.setattr(point_experiment.PointTrainer, "_validate", original)
     synthetic.main([*command, str(tmp_path / "cut")])
     first, second = scores_of(tmp_path / "whole" / "gaussians" / "vae" / "0"), scores_of(run)
     assert {name for name in first if first[name] != second[name]} == {"cpu_seconds", "wall_seconds"}
     assert second["cpu_seconds"] == second["wall_seconds"] == 20, "two epochs of 10; the cut one does not count"
-    assert [line["step"] for line in synthetic.read_metrics(run, "study")] == [4, 8]
+    assert [line["step"] for line in read_metrics(run, "study")] == [4, 8]
 
 
 def test_other_settings_do_not_pass_for_a_finished_run(synthetic, tmp_path, capsys):
@@ -97,8 +102,9 @@ def test_other_settings_do_not_pass_for_a_finished_run(synthetic, tmp_path, caps
     assert "holds a run with another training.learning_rate: remove it" in capsys.readouterr().err
 
 
-def test_a_run_that_fails_is_reported_and_the_others_go_on(synthetic, tmp_path, capsys):
-    synthetic.MODELS["broken"] = {**synthetic.preset("vae"), "training": {"learning_rate": 1e30}}
+def test_a_run_that_fails_is_reported_and_the_others_go_on(synthetic, tmp_path, monkeypatch, capsys):
+    broken = {**point_experiment.with_preset("vae"), "training": {"learning_rate": 1e30}}
+    monkeypatch.setitem(point_experiment.MODELS, "broken", broken)
     with pytest.raises(SystemExit, match="1 of the runs failed"):
         synthetic.main(["--models", "broken,vae", "--output_dir", str(tmp_path), *SHORT, "training.logging_steps=1"])
     output = capsys.readouterr()
@@ -129,11 +135,11 @@ def test_folder_of_a_training_run_is_scored(synthetic, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("data", POINT_DISTRIBUTIONS)
-def test_every_model_has_valid_settings_of_its_own(synthetic, data, tmp_path):
+def test_every_model_has_valid_settings_of_its_own(data, tmp_path):
     points = POINT_DISTRIBUTIONS[data].sample(100, 0)[0]
     configs = {}
-    for name in synthetic.MODELS:
-        settings = synthetic.study_run(data, name, 3, tmp_path, {}).settings
+    for name in point_experiment.MODELS:
+        settings = point_experiment.point_run(data, name, 3, RECIPES, tmp_path, {}).settings
         assert settings.training.seed == 3 and settings.training.resume == "latest"
         config = settings.model_config(None, (), points)
         LDEBMModel(config)
@@ -144,13 +150,13 @@ def test_every_model_has_valid_settings_of_its_own(synthetic, data, tmp_path):
     assert len(set(configs.values())) == len(configs), "two models are the same"
 
 
-def test_presets_weights_are_not_the_recipes(synthetic, tmp_path):
+def test_presets_weights_are_not_the_recipes(tmp_path):
     """The recipe's weights are those of the default prior: with them an autoencoder would be a VAE."""
     recipe = yaml.safe_load((SCRIPT.parent / "recipes" / "gaussians.yaml").read_text())
     assert recipe["model"]["kl_weight"] > 0
 
     def weights(name: str) -> tuple[float, float]:
-        settings = synthetic.study_run("gaussians", name, 0, tmp_path, {}).settings
+        settings = point_experiment.point_run("gaussians", name, 0, RECIPES, tmp_path, {}).settings
         config = settings.model_config(None, (), POINT_DISTRIBUTIONS["gaussians"].sample(100, 0)[0])
         return config.kl_weight, config.mutual_information_weight
 
@@ -160,8 +166,9 @@ def test_presets_weights_are_not_the_recipes(synthetic, tmp_path):
     assert weights("ldebm_published") == (1, 0.05)
 
 
-def test_changes_come_last(synthetic, tmp_path):
-    settings = synthetic.study_run("pinwheel", "ae", 0, tmp_path, {"model": {"kl_weight": "0.5"}}).settings
+def test_changes_come_last(tmp_path):
+    changes = {"model": {"kl_weight": "0.5"}}
+    settings = point_experiment.point_run("pinwheel", "ae", 0, RECIPES, tmp_path, changes).settings
     assert isinstance(settings, Settings) and settings.model["kl_weight"] == 0.5
 
 
@@ -171,7 +178,7 @@ def test_changes_come_last(synthetic, tmp_path):
         (["--models", "gan"], "unknown model 'gan'"),
         (["--data", "moons"], "unknown data 'moons'"),
         (["--set", "max_steps"], "section.name=value"),
-        (["--jobs", "0"], "--jobs at least 1"),
+        (["--jobs", "0"], "argument --jobs: must be an integer of at least 1, got 0"),
         (["--seeds", "x"], "--seeds"),
     ],
 )
@@ -187,9 +194,9 @@ def test_unknown_setting_stops_before_training(synthetic, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_table_has_means_and_deviations(synthetic):
+def test_table_has_means_and_deviations():
     first = {"modes_covered": 16, "off_mode": 0.01, "v_measure": 0.5, "v_measure_chance": 0.02}
     rows = {"a": {"0": first, "1": {"modes_covered": 14, "off_mode": 0.03}}}
-    line = synthetic.table(rows, synthetic.COLUMNS).splitlines()[2].split("|")
+    line = markdown_table(rows, point_report.COLUMNS).splitlines()[2].split("|")
     assert [cell.strip() for cell in line[1:4]] == ["a", "15 ± 1.4", ""]
     assert line[4].strip() == "2 ± 1.4" and line[11].strip() == "0.5 (0.02)"

@@ -1,0 +1,187 @@
+"""Options that several scripts share, and how a script ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..experiments.experiment_runs import Failures
+from ..training import DivergenceError, LostProcessError
+
+ERRORS = (DivergenceError, LostProcessError, ValueError, OSError, ImportError)
+"""Errors that a user can mend, and for which one line is enough."""
+GUIDANCE_HELP = "strength of steering to the symbol (default: the model's)"
+RESAMPLING_HELP = "resample texts whose probability of the requested label is below P"
+SAME_COMMAND = "the same command continues where this one stopped"
+
+
+def make_parser(description: str | None, usage: str, *parents: ArgumentParser, **options: Any) -> ArgumentParser:
+    """
+    Make the parser of a script.
+
+    Args:
+        description (`str`): The script's docstring, which `--help` shows as it is.
+        usage (`str`): What follows the script's name in the first line of `--help`.
+        parents (`ArgumentParser`): Parsers with shared options, from this file.
+        options: Further arguments of `ArgumentParser`.
+    """
+    layout = partial(RawDescriptionHelpFormatter, max_help_position=30)
+    return ArgumentParser(
+        usage=f"%(prog)s {usage}", description=description, parents=parents, formatter_class=layout, **options
+    )
+
+
+def run_script(main: Callable[[], None], continues: str | None = None) -> None:
+    """
+    Run a script's `main`, and end with one line and exit code 1 if it fails, is interrupted or is terminated.
+
+    Args:
+        main (callable): What the script does.
+        continues (`str`, *optional*): How to continue after an interruption, in words; a script that has nothing to
+            continue gives none.
+    """
+
+    def terminate(signum: int, frame: object) -> None:
+        # What launchers send when another process has died, and schedulers before they take the machine away.
+        sys.exit(f"terminated; {continues}")
+
+    if continues is not None:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        main()
+    except ERRORS as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted" if continues is None else f"interrupted; {continues}")
+
+
+# 1. Types of options.
+
+
+def positive_integer(text: str) -> int:
+    """Read an integer of at least 1."""
+    if not text.strip().lstrip("-").isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"must be an integer of at least 1, got {text}")
+    return int(text)
+
+
+def list_of(kind: type) -> Callable[[str], list]:
+    """Return a function that reads values separated by commas; at least one is needed."""
+
+    def read(text: str) -> list:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        try:
+            values = [kind(part) for part in parts]
+        except ValueError:
+            values = []
+        if not values:
+            raise ArgumentTypeError(f"must be values of type {kind.__name__} separated by commas, got {text!r}")
+        return values
+
+    return read
+
+
+# 2. Options that several scripts have. Each function returns a parser for `parents`.
+
+
+def data_options() -> ArgumentParser:
+    """Where labelled texts come from; what is not given is `None`."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--data_dir", metavar="FOLDER", help="folder with the release files of a known data set")
+    parser.add_argument("--text_column", metavar="NAME", help="column of the texts (default: text)")
+    parser.add_argument("--label_column", metavar="NAME", help="column of the labels, empty where unknown")
+    return parser
+
+
+def symbol_options(default: str) -> ArgumentParser:
+    """Which symbols to write for, and how strongly texts are steered to them.
+
+    Args:
+        default (`str`): What happens without `--class_labels`, in words.
+    """
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--class_labels", nargs="+", metavar="SYMBOL", help=f"names or ids of symbols (default: {default})"
+    )
+    parser.add_argument("--guidance_scale", type=float, metavar="SCALE", help=GUIDANCE_HELP)
+    return parser
+
+
+def sampling_options() -> ArgumentParser:
+    """Whether symbols are chosen, and how words are."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--no_symbols", action="store_true", help="sample the prior without choosing a symbol")
+    parser.add_argument("--do_sample", action="store_true", help="draw each word instead of taking the likeliest")
+    return parser
+
+
+def seed_options() -> ArgumentParser:
+    """The seed of a script's draws."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default 0)")
+    return parser
+
+
+def scoring_options() -> ArgumentParser:
+    """What a model is scored with."""
+    parser = ArgumentParser(add_help=False)
+    group = parser.add_argument_group("scores")
+    group.add_argument("--data_dir", metavar="FOLDER", help="folder with the release files of the data set")
+    group.add_argument("--judge", metavar="MODEL", help="text classifier, folder or Hub id, that judges written texts")
+    group.add_argument("--language_model", metavar="FOLDER", help="model with prior none, to measure perplexity with")
+    group.add_argument(
+        "--num_samples", type=positive_integer, metavar="N", help="texts to write per class (default 500)"
+    )
+    return parser
+
+
+def held_out_options() -> ArgumentParser:
+    """Which held-out texts are scored, and further options of scores."""
+    parser = ArgumentParser(add_help=False)
+    group = parser.add_argument_group("scores")
+    group.add_argument("--split", default="validation", help="split to score (default validation)")
+    group.add_argument(
+        "--word_vectors", metavar="FILE", help="word vectors in GloVe's format, to score responses with"
+    )
+    group.add_argument("--guidance_scales", type=list_of(float), metavar="A,B", help="steering strengths to compare")
+    return parser
+
+
+def experiment_options(output_dir: str) -> ArgumentParser:
+    """How the runs of an experiment are trained.
+
+    Args:
+        output_dir (`str`): Default of `--output_dir`.
+    """
+    parser = ArgumentParser(add_help=False)
+    group = parser.add_argument_group("runs")
+    group.add_argument("--seeds", type=list_of(int), default=[0], metavar="A,B", help="one run per seed (default 0)")
+    group.add_argument(
+        "--output_dir", type=Path, default=Path(output_dir), metavar="FOLDER", help=f"default {output_dir}"
+    )
+    group.add_argument(
+        "--jobs", type=positive_integer, default=1, metavar="N", help="runs at a time, in processes of one thread each"
+    )
+    changes = {"nargs": "+", "action": "extend", "default": [], "metavar": "SECTION.NAME=VALUE"}
+    group.add_argument("--set", **changes, help="settings of every run, as in a recipe")
+    group.add_argument("--train_only", action="store_true", help="train and score, but write no report")
+    return parser
+
+
+def check_symbols(parser: ArgumentParser, options: Namespace) -> None:
+    """End with an error if `--class_labels` and `--no_symbols` are both given."""
+    if options.no_symbols and options.class_labels:
+        parser.error("--class_labels and --no_symbols exclude each other")
+
+
+def exit_if_failed(failures: Failures) -> None:
+    """Print why runs failed, and end with exit code 1 if any did."""
+    for (row, seed), reason in failures.items():
+        print(f"failed: {row}, seed {seed}: {reason}", file=sys.stderr)
+    if failures:
+        sys.exit(f"{len(failures)} of the runs failed; the same command tries them again")

@@ -1,0 +1,329 @@
+"""What the symbols of a trained model stand for: names given or suggested, and the report beside the checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from ..baselines.topic_models import compare_with_lda
+from ..data import NO_LABEL, Corpus, Split
+from ..files.atomic import write_text
+from ..model.explanation import Explanation
+from ..model.modalities import MODALITIES
+from ..model.modeling_ldebm import LDEBMModel
+from ..reports.symbol_report import make_report, without_texts, write_report
+from ..reports.text_table import text_table
+from ..training.publishing import CARD, write_card
+from ..training.saved_runs import find_checkpoint, settings_of
+from ..training.settings import DataSettings
+
+NUM_WORDS_PRINTED = 6
+ONE_SYMBOL_ADVICE = (
+    "One symbol has all texts, so it says nothing about them. Train for more steps, with a larger "
+    "classification_weight, with clusters (--clustering.enabled true) or those of words "
+    "(--clustering.features words, or word_classes where some have labels)."
+)
+DATA_OPTIONS = ("data_dir", "text_column", "label_column", "attribute_columns")
+
+
+@dataclass(frozen=True)
+class ExplanationSettings:
+    """
+    Which texts explain the symbols of a model, and what the report shows.
+
+    Args:
+        data (`str`, *optional*): Source of the texts, as `DataSettings.source`; default: what the checkpoint was
+            trained on.
+        data_dir, text_column, label_column, attribute_columns: As in `DataSettings`; default: as in training.
+        split (`"train"`, `"validation"` or `"all"`, *optional*): Which of the texts; default: `"train"`, with `data`
+            `"all"`.
+        max_texts (`int`, *optional*, defaults to 20000): If there are more texts, so many are drawn.
+        num_words, num_texts (`int`, *optional*, defaults to 10 and 5): Words and closest texts shown per symbol.
+        num_samples (`int`, *optional*): Texts to write per symbol; default: 5, of documents 10 words.
+        guidance_scale, min_label_probability (`float`, *optional*): As in [`~LDEBMModel.generate`].
+        words (`"log_odds"` or `"ctfidf"`, *optional*, defaults to `"log_odds"`): How words are scored.
+        projection (`"pca"` or `"umap"`, *optional*, defaults to `"pca"`): How the map of latents is made.
+        names (`list[str]`, *optional*): Names to give, as [`read_names`] takes them.
+        auto_names (`bool`, *optional*, defaults to `False`): Give symbols without a name the suggested one.
+        no_texts (`bool`, *optional*, defaults to `False`): Quote no texts of the data in the report.
+        output (`str`, *optional*): The report's file; default: `report.html` in the checkpoint's folder, or in the
+            working folder for a checkpoint on the Hub.
+        batch_size (`int`, *optional*, defaults to 256): Texts read at a time.
+        seed (`int`, *optional*, defaults to 0): Seed of draws.
+    """
+
+    data: str | None = None
+    data_dir: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    attribute_columns: list[str] | None = None
+    split: Literal["train", "validation", "all"] | None = None
+    max_texts: int = 20_000
+    num_words: int = 10
+    num_texts: int = 5
+    num_samples: int | None = None
+    guidance_scale: float | None = None
+    min_label_probability: float | None = None
+    words: str = "log_odds"
+    projection: str = "pca"
+    names: list[str] | None = None
+    auto_names: bool = False
+    no_texts: bool = False
+    output: str | None = None
+    batch_size: int = 256
+    seed: int = 0
+
+    @property
+    def chosen_split(self) -> str:
+        """The split to read, where none is given too."""
+        if self.split is not None:
+            return self.split
+        return "train" if self.data is None else "all"
+
+
+@dataclass(frozen=True)
+class CheckpointExplanation:
+    """
+    Args:
+        explanation ([`Explanation`]): What the symbols stand for.
+        report (`dict`): The content of `report.json`.
+        files (`tuple[Path, Path]`): The report, `.html` and `.json`.
+        answers_dialogues (`bool`): Whether the model answers in dialogues.
+    """
+
+    explanation: Explanation
+    report: dict[str, Any]
+    files: tuple[Path, Path]
+    answers_dialogues: bool
+
+    def describe(self) -> str:
+        """Return a table of the symbols for the terminal, the most frequent first, with a summary below."""
+        lines = [symbol_table(self.explanation), "", usage_summary(self.explanation)]
+        if self.explanation.num_used == 1 < len(self.explanation.symbols):
+            lines.append(ONE_SYMBOL_ADVICE)
+        if self.report.get("topics"):
+            lines.append(topic_summary(self.report["topics"]))
+        return "\n".join(lines)
+
+
+def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = None) -> CheckpointExplanation:
+    """
+    Explain the symbols of a model by the texts it has learned from or by others, and write a report.
+
+    Names that are given go into the checkpoint's `config.json`; its model card, if it has one, is written anew.
+
+    Args:
+        checkpoint (`str`): Folder or Hub id; names can be given only in a folder.
+        settings ([`ExplanationSettings`], *optional*): Texts and report.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint, or its texts are missing.
+        ValueError: If the model has no symbols or is of points, or a name or setting is wrong.
+    """
+    settings = settings or ExplanationSettings()
+
+    # 1. The model, its new names, and texts.
+    find_checkpoint(checkpoint)
+    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    model.require_symbols()
+    if not model.modality.reads_texts:
+        raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    if settings.names:
+        model.name_symbols(read_names(settings.names, model.config.label2id))
+    corpus = load_corpus(checkpoint, settings)
+    split = draw_texts(texts_of(corpus, settings.chosen_split), settings.max_texts, settings.seed)
+
+    # 2. What the symbols stand for.
+    explanation = explain_symbols(model, tokenizer, split, settings)
+    if settings.auto_names:
+        model.name_symbols(suggested_names(explanation))
+        explanation = with_names(explanation, model.config.id2label)
+    topics = compare_topics(explanation, corpus, tokenizer, settings)
+
+    # 3. The report, and the names for good.
+    report = make_report(
+        explanation,
+        title=f"Symbols of {checkpoint}",
+        details={"texts": f"{corpus.name}, {settings.chosen_split}", "terms of the data": corpus.license},
+        attributes=known_classes(corpus, split),
+        topics=topics,
+        projection=settings.projection,
+        seed=settings.seed,
+    )
+    if settings.no_texts:
+        report = without_texts(report)
+    folder = Path(checkpoint)
+    files = write_report(report, settings.output or (folder / "report.html" if folder.is_dir() else "report.html"))
+    if settings.names or settings.auto_names:
+        save_names(folder / "config.json", model.config.id2label)
+    if (folder / CARD).is_file():
+        write_card(folder)
+    return CheckpointExplanation(explanation, report, files, bool(model.config.context_size))
+
+
+def read_names(given: list[str], known: dict[str, int]) -> dict[int | str, str] | list[str]:
+    """
+    Read new names of symbols.
+
+    Args:
+        given (`list[str]`): The path of a JSON file with an object or a list of names, or texts `SYMBOL=NAME`, where
+            SYMBOL is an id or the present name.
+        known (`dict[str, int]`): The present names, with their ids.
+
+    Raises:
+        ValueError: If the texts or the file have another form.
+    """
+    if len(given) == 1 and given[0].endswith(".json"):
+        names = json.loads(Path(given[0]).read_text(encoding="utf-8"))
+        if isinstance(names, list):
+            return names
+        if not isinstance(names, dict):
+            raise ValueError(f"{given[0]} must hold an object or a list of names, got {type(names).__name__}")
+        pairs = list(names.items())
+    else:
+        unreadable = [text for text in given if "=" not in text]
+        if unreadable:
+            raise ValueError(f"--names must be one .json file or SYMBOL=NAME, got {unreadable[0]!r}")
+        pairs = [text.split("=", 1) for text in given]
+    return {int(symbol) if symbol not in known and symbol.isdecimal() else symbol: name for symbol, name in pairs}
+
+
+def load_corpus(checkpoint: str, settings: ExplanationSettings) -> Corpus:
+    """Load the corpus asked for, or the one that the checkpoint was trained on, with all labels that the data have."""
+    trained_with = None if settings.data else settings_of(checkpoint)
+    if trained_with is None and not settings.data:
+        raise ValueError(f"{checkpoint} does not say what it was trained on (settings.yaml): give --data")
+    data = DataSettings(source=settings.data) if trained_with is None else trained_with.data
+    given = {name: getattr(settings, name) for name in DATA_OPTIONS if getattr(settings, name) is not None}
+    return dataclasses.replace(data, **given, label_fraction=1.0, label_count=None).load_corpus()
+
+
+def texts_of(corpus: Corpus, split: str) -> Split:
+    """Return the texts of a split, or of training and validation together for `"all"`.
+
+    The training texts of a stream are represented by its sample.
+    """
+    train = corpus.train if isinstance(corpus.train, Split) else corpus.train.sample
+    if split == "train":
+        return train
+    if split == "validation":
+        return corpus.validation
+    held_out = corpus.validation
+    attributes = {name: [*ids, *held_out.attributes[name]] for name, ids in train.attributes.items()}
+    contexts = None if train.contexts is None else [*train.contexts, *held_out.contexts]
+    return Split([*train.texts, *held_out.texts], [*train.labels, *held_out.labels], attributes, contexts)
+
+
+def draw_texts(split: Split, number: int, seed: int) -> Split:
+    """Return the whole split, or `number` texts drawn from it if it has more."""
+    if len(split) <= number:
+        return split
+    return split.select(np.sort(np.random.default_rng(seed).choice(len(split), number, replace=False)).tolist())
+
+
+def explain_symbols(
+    model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, split: Split, settings: ExplanationSettings
+) -> Explanation:
+    """Let the model read the texts and write for its symbols."""
+    given = {name: getattr(settings, name) for name in ("guidance_scale", "min_label_probability")}
+    return model.explain(
+        split.texts,
+        tokenizer,
+        contexts=split.contexts,
+        num_words=settings.num_words,
+        num_texts=settings.num_texts,
+        num_samples=settings.num_samples,
+        word_score=settings.words,
+        batch_size=settings.batch_size,
+        generator=torch.Generator().manual_seed(settings.seed),
+        show_progress=True,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def known_classes(corpus: Corpus, split: Split) -> dict[str, list[str | None]]:
+    """Return each text's label and attributes by name, `None` where unknown."""
+    classes = {"label": (split.labels, corpus.label_names)} if corpus.label_names else {}
+    classes |= {name: (ids, corpus.attribute_names[name]) for name, ids in split.attributes.items()}
+    return {
+        name: [None if class_id == NO_LABEL else names[class_id] for class_id in ids]
+        for name, (ids, names) in classes.items()
+    }
+
+
+def compare_topics(
+    explanation: Explanation, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, settings: ExplanationSettings
+) -> dict[str, Any] | None:
+    """Score the words that a model of documents writes for its symbols beside LDA's topics.
+
+    Returns `None` for other models, or with fewer than two words per symbol.
+    """
+    topics = [symbol.generated for symbol in explanation.symbols if symbol.num_texts]
+    if not MODALITIES[explanation.modality].is_bag_of_words or len(topics[0]) < 2:
+        return None
+    train, both = (draw_texts(texts_of(corpus, name), settings.max_texts, settings.seed) for name in ("train", "all"))
+    return compare_with_lda(topics, train.texts, both.texts, tokenizer, seed=settings.seed)
+
+
+def suggested_names(explanation: Explanation) -> dict[int, str]:
+    """Return the suggested names of those symbols that have texts and no name of their own yet."""
+    taken = {symbol.name for symbol in explanation.symbols}
+    return {
+        symbol.id: symbol.suggested_name
+        for symbol in explanation.symbols
+        if symbol.num_texts and symbol.name == f"LABEL_{symbol.id}" and symbol.suggested_name not in taken
+    }
+
+
+def with_names(explanation: Explanation, names: dict[int, str]) -> Explanation:
+    """Return the explanation with these names of symbols."""
+    symbols = [dataclasses.replace(symbol, name=names[symbol.id]) for symbol in explanation.symbols]
+    return dataclasses.replace(explanation, symbols=symbols)
+
+
+def save_names(config: Path, names: dict[int, str]) -> None:
+    """Put the names into a saved configuration, and leave the rest of the file as it is."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["id2label"] = {str(symbol): name for symbol, name in names.items()}
+    values["label2id"] = {name: symbol for symbol, name in names.items()}
+    write_text(config, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def symbol_table(explanation: Explanation) -> str:
+    """Return a table of the symbols for the terminal, the most frequent first."""
+    symbols = sorted(explanation.symbols, key=lambda symbol: -symbol.num_texts)
+    words = [[item.word for item in symbol.words] for symbol in symbols]
+    if MODALITIES[explanation.modality].is_bag_of_words and symbols[0].generated:
+        words = [symbol.generated for symbol in symbols]
+    columns = {
+        "symbol": [str(symbol.id) for symbol in symbols],
+        "name": [symbol.name for symbol in symbols],
+        "share": [f"{symbol.share:.1%}" for symbol in symbols],
+        "sure": ["-" if symbol.confidence is None else f"{symbol.confidence:.0%}" for symbol in symbols],
+        "suggested name": [symbol.suggested_name for symbol in symbols],
+        "words": [" ".join(own[:NUM_WORDS_PRINTED]) for own in words],
+    }
+    return text_table(columns)
+
+
+def usage_summary(explanation: Explanation) -> str:
+    """Say how many texts were read, and how many symbols are used."""
+    used = f"{explanation.num_used} of {len(explanation.symbols)} symbols used"
+    return f"{len(explanation.texts):,} texts, {used}, entropy {explanation.usage_entropy:.2f} nats"
+
+
+def topic_summary(topics: dict[str, Any]) -> str:
+    """Say how good a model of documents and LDA are as topic models."""
+    own, lda = (f"{topics[name]['coherence']:.3f}, {topics[name]['diversity']:.0%}" for name in ("own", "lda"))
+    return (
+        f"{topics['num_words']} words written per symbol: coherence (NPMI) and share of different words {own}; "
+        f"of LDA {lda}; on {topics['num_texts']:,} texts"
+    )

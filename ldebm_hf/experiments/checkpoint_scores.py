@@ -1,0 +1,151 @@
+"""All scores of one trained checkpoint on held-out texts of its corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from ..data import Corpus
+from ..files.atomic import write_text
+from ..model.modeling_ldebm import LDEBMModel
+from ..reports.plots import plot_guidance
+from ..reports.run_record import EVALUATION, scores_file
+from ..scores.checkpoints import classes_of, control_scores, reading_scores
+from ..training import Settings
+from ..training.saved_runs import find_checkpoint, settings_of
+from .experiment_runs import Changes, Scores, merge_changes
+from .paper_tables import guidance_sweep, other_ways, real_texts
+from .score_tables import score_table
+from .table_runs import ScoringOptions, check_split, load_for_scoring, score_responses, text_cluster_scores
+
+NUM_SAMPLES = 500
+"""Sentences written per class by default."""
+
+
+@dataclass(frozen=True)
+class CheckpointScoring:
+    """
+    How a checkpoint is scored.
+
+    Args:
+        options ([`ScoringOptions`]): The split, the judge, the language model and the word vectors.
+        seed (`int`, *optional*, defaults to 0): Seed of draws.
+        data_dir (`str`, *optional*): Folder with the release files of the corpus; default: as in training.
+        changes (`dict`, *optional*): Settings of the data to change; the scores then go into files of their own.
+        text_clusters (`Sequence[str]`, *optional*): Ways of clustering texts to score beside the model's symbols.
+        guidance_scales (`Sequence[float]`, *optional*): Scales to measure control at, besides the model's own.
+        num_samples (`int`, *optional*, defaults to 500): Sentences written per class.
+        min_label_probability (`float`, *optional*): Measure control also with sentences resampled whose probability of
+            the requested label is below this.
+    """
+
+    options: ScoringOptions = field(default_factory=ScoringOptions)
+    seed: int = 0
+    data_dir: str | None = None
+    changes: Changes = field(default_factory=dict)
+    text_clusters: Sequence[str] = ()
+    guidance_scales: Sequence[float] = ()
+    num_samples: int = NUM_SAMPLES
+    min_label_probability: float | None = None
+
+
+def score_checkpoint(checkpoint: str, scoring: CheckpointScoring | None = None) -> str:
+    """
+    Score a checkpoint of texts: what it reads, what it answers if it has contexts, and what it writes if there is a
+    judge. Scores go into `evaluation.json` in its folder, those of clusters into `text_clusters.json`.
+
+    Args:
+        checkpoint (`str`): Folder of a trained model, with the `settings.yaml` of its training.
+        scoring ([`CheckpointScoring`], *optional*): What is scored, and how.
+
+    Returns:
+        `str`: Markdown tables of the scores, and the names of the files.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint, or it has no `settings.yaml`.
+        ValueError: If the model is of points, or the corpus lacks the split or the classes asked for.
+    """
+    scoring = scoring or CheckpointScoring()
+    options, folder = scoring.options, Path(checkpoint)
+
+    # 1. The model, and the corpus it is scored on.
+    find_checkpoint(checkpoint)
+    model, tokenizer = load_for_scoring(checkpoint)
+    if not model.modality.reads_texts:
+        raise ValueError(f"{folder} holds a model of points: examples/synthetic.py scores it")
+    corpus = load_corpus(checkpoint, scoring)
+    check_split(corpus, options.split)
+
+    # 2. Scores of other ways to cluster the texts, and of the model.
+    clusters = score_text_clusters(corpus, model.config.num_labels, scoring)
+    scores = score_model(model, tokenizer, corpus, scoring)
+
+    # 3. The tables, the figure and the files.
+    rows = {folder.name: {"0": scores}}
+    rows = real_texts(rows) | rows | other_ways(rows[folder.name]) | clusters
+    lines = [score_table(rows)]
+    if model.config.context_size:
+        lines = [f"word vectors: {options.vectors}", "", *lines]
+    name = f"{options.split}-changed" if scoring.changes else options.split
+    file = folder / scores_file(EVALUATION, name)
+    write_text(file, json.dumps(scores, indent=1))
+    lines += ["", f"all scores: {file}"]
+    if clusters:
+        file = folder / scores_file("text_clusters.json", name)
+        write_text(file, json.dumps({name: rows["0"] for name, rows in clusters.items()}, indent=1))
+        lines.append(f"of the clusters: {file}")
+    points = guidance_sweep(rows[folder.name])
+    if points:
+        plot_guidance({folder.name: points}, real_texts(rows), folder / "guidance.png")
+        lines += ["", score_table(points), "", f"figure: {folder / 'guidance.png'}"]
+    return "\n".join(lines)
+
+
+def load_corpus(checkpoint: str, scoring: CheckpointScoring) -> Corpus:
+    """Load the corpus that the checkpoint was trained on, with the changes asked for."""
+    settings = settings_of(checkpoint)
+    if settings is None:
+        raise FileNotFoundError(f"no settings.yaml in {checkpoint}, which would name the corpus that it is scored on")
+    changes = scoring.changes
+    if scoring.data_dir is not None:
+        changes = merge_changes(changes, {"data": {"data_dir": scoring.data_dir}})
+    return Settings.from_dict(merge_changes(settings.to_dict(), changes)).load_corpus()
+
+
+def score_text_clusters(corpus: Corpus, num_symbols: int, scoring: CheckpointScoring) -> dict[str, dict[str, Scores]]:
+    """Score ways of clustering the texts without a model, as rows of a table."""
+    split = scoring.options.split
+    if scoring.text_clusters and not classes_of(corpus, split):
+        raise ValueError(
+            f"text_clusters are compared with classes, and no {split} text of {corpus.name} has any: "
+            "--set data.attribute_columns=COLUMN names a column of them"
+        )
+    return {
+        name: {"0": text_cluster_scores(name, corpus, num_symbols, split, scoring.seed)}
+        for name in scoring.text_clusters
+    }
+
+
+def score_model(
+    model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, scoring: CheckpointScoring
+) -> Scores:
+    """Score what a model reads, answers and writes, as far as it can do so."""
+    options = scoring.options
+    common = {"split": options.split, "seed": scoring.seed, "show_progress": True}
+    scores: Scores = {}
+    if model.config.has_latent:
+        scores |= reading_scores(model, tokenizer, corpus, **common)
+    if model.config.context_size:
+        scores |= score_responses(model, tokenizer, corpus, options.word_vectors, **common)[0]
+    if options.judge is not None:
+        ways = {}
+        if scoring.min_label_probability is not None:
+            as_read = {"min_label_probability": scoring.min_label_probability}
+            ways = {"as read": as_read, "as read, words drawn": as_read | {"do_sample": True}}
+        control = options.control(scoring.guidance_scales, scoring.num_samples, ways)
+        scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
+    return scores

@@ -1,0 +1,85 @@
+"""Shared options: what they read and refuse, and how a script ends."""
+
+import os
+import signal
+from argparse import ArgumentTypeError
+
+import pytest
+
+from ldebm_hf.commands.options import (
+    SAME_COMMAND,
+    exit_if_failed,
+    experiment_options,
+    list_of,
+    make_parser,
+    positive_integer,
+    run_script,
+    scoring_options,
+)
+from ldebm_hf.training import DivergenceError
+
+
+def test_lists_are_separated_by_commas():
+    assert list_of(int)("0, 1,2,") == [0, 1, 2] and list_of(str)("a,b c") == ["a", "b c"]
+    for kind, text in ((int, "1,x"), (float, ""), (str, " , ")):
+        with pytest.raises(ArgumentTypeError, match=f"of type {kind.__name__} separated by commas, got '{text}'"):
+            list_of(kind)(text)
+
+
+def test_numbers_below_one_and_other_texts_are_refused():
+    assert positive_integer("12") == 12
+    for text in ("0", "-3", "1.5", "many", ""):
+        with pytest.raises(ArgumentTypeError, match=f"must be an integer of at least 1, got {text}"):
+            positive_integer(text)
+
+
+def test_parsers_share_options_with_defaults_of_their_own(capsys):
+    shared = scoring_options(), experiment_options("out/x")
+    parser = make_parser("What it does.\n\n    an example", "[options]", *shared)
+    options = parser.parse_args(["--set", "a.b=1", "--set", "c.d=2", "e.f=3"])
+    assert options.set == ["a.b=1", "c.d=2", "e.f=3"] and str(options.output_dir) == "out/x" and options.jobs == 1
+    assert parser.parse_args([]).set == [], "nothing is kept from one call to the next"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    printed = capsys.readouterr().out
+    assert "What it does.\n\n    an example\n" in printed and "default out/x" in printed
+
+
+@pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, ImportError, DivergenceError])
+def test_errors_that_a_user_can_mend_are_one_line(kind):
+    def fail():
+        raise kind("no")
+
+    with pytest.raises(SystemExit, match="^error: no$"):
+        run_script(fail)
+
+
+def test_a_mistake_in_the_code_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_script(lambda: 1 / 0)
+
+
+@pytest.fixture
+def handler_stays():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_interrupted_and_terminated_scripts_say_how_to_continue(handler_stays):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="^interrupted$"):
+        run_script(interrupt)
+    with pytest.raises(SystemExit, match=f"^interrupted; {SAME_COMMAND}$"):
+        run_script(interrupt, continues=SAME_COMMAND)
+    with pytest.raises(SystemExit, match=f"^terminated; {SAME_COMMAND}$"):
+        run_script(lambda: os.kill(os.getpid(), signal.SIGTERM), continues=SAME_COMMAND)
+
+
+def test_failed_runs_are_told_and_end_the_script(capsys):
+    exit_if_failed({})
+    with pytest.raises(SystemExit, match="^2 of the runs failed; the same command tries them again$"):
+        exit_if_failed({("vae", 0): "out of luck", ("ae", 1): "no space"})
+    assert capsys.readouterr().err == "failed: vae, seed 0: out of luck\nfailed: ae, seed 1: no space\n"

@@ -1,0 +1,34 @@
+"""What a judge depends on; tests of examples/train_judge.py try its training."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ldebm_hf.experiments.judge_training import JudgeSettings
+from ldebm_hf.training import Settings
+
+EARLIER = {
+    "data": "yelp", "text_column": "text", "label_column": None, "validation_file": None, "validation_fraction": 0.1,
+    "max_train_examples": None, "vocab_size": 10000, "max_length": 40, "embedding_size": 128, "hidden_size": 128,
+    "pooling": "max", "dropout": 0.5, "word_dropout": 0.1, "num_train_epochs": 3, "batch_size": 128,
+    "learning_rate": 0.002, "seed": 0, "training texts": "a", "selection texts": "b",
+}  # fmt: skip
+"""The request in the judge.json of a judge that was trained before the settings had a class."""
+
+
+def test_judges_of_earlier_versions_are_recognised():
+    splits = SimpleNamespace(digest="a"), SimpleNamespace(digest="b")
+    request = JudgeSettings(data="yelp", data_dir="here").request(*splits)
+    assert request == EARLIER
+
+
+def test_texts_come_from_the_data_that_are_named():
+    data = JudgeSettings(data="my.csv", data_dir="here", label_column="topic", max_length=9).data_settings
+    expected = {"source": "my.csv", "data_dir": "here", "label_column": "topic", "max_length": 9}
+    assert expected.items() <= Settings(data=data).to_dict()["data"].items()
+
+
+@pytest.mark.parametrize("name", ["num_train_epochs", "batch_size"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        JudgeSettings(data="yelp", **{name: 0})
