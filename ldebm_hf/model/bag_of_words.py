@@ -39,6 +39,5 @@ def word_counts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, co
 
 def marks(config: LDEBMConfig) -> list[int]:
     """The tokens that are not words: padding, the unknown word, begin and end marks."""
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    tokens = (config.pad_token_id, config.unk_token_id, config.bos_token_id, *ends)
+    tokens = (config.pad_token_id, config.unk_token_id, config.bos_token_id, *config.eos_token_ids)
     return sorted({token for token in tokens if token is not None})

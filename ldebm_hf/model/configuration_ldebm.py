@@ -311,6 +311,13 @@ class LDEBMConfig(PreTrainedConfig):
         return PRIORS[self.prior]
 
     @property
+    def eos_token_ids(self) -> list[int]:
+        """The end marks, of which there may be none or several."""
+        if self.eos_token_id is None:
+            return []
+        return self.eos_token_id if isinstance(self.eos_token_id, list) else [self.eos_token_id]
+
+    @property
     def has_latent(self) -> bool:
         """Whether there is a latent vector."""
         return self.prior_class.has_latent

@@ -74,9 +74,8 @@ class TextEncoder(nn.Module):
     def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
         """The texts with random words replaced by the unknown word; begin and end marks stay."""
         config = self.config
-        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         dropped = draw(torch.rand, input_ids.shape, self.embedding.weight) < config.word_dropout
-        for mark in (config.pad_token_id, config.bos_token_id, *ends):
+        for mark in (config.pad_token_id, config.bos_token_id, *config.eos_token_ids):
             if mark is not None:
                 dropped = dropped & (input_ids != mark)
         return input_ids.masked_fill(dropped, config.unk_token_id)
