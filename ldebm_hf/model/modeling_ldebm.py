@@ -127,7 +127,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
 
     @property
     def modality(self) -> Modality:
-        """The behaviour that depends on `config.modality`: reading inputs, scoring them and writing."""
+        """What is special about models of texts, of documents or of points."""
         return MODALITIES[self.config.modality](self)
 
     @property
