@@ -87,10 +87,10 @@ def generate_accepted(
         symbols, lengths = batch.pop("class_labels"), lengths_to_first_end(token_ids, end_token_ids)
         batch.pop("decoder_input_ids", None)
         read = model.infer_symbols(token_ids, lengths=lengths, **batch)
-        of_requested = read.gather(1, symbols[:, None]).squeeze(1).tolist()
+        requested = read.gather(1, symbols[:, None]).squeeze(1).tolist()
         for number, row in enumerate(rejected.tolist()):
-            if of_requested[number] > best[row]:
-                best[row] = of_requested[number]
+            if requested[number] > best[row]:
+                best[row] = requested[number]
                 texts[row], probabilities[row] = token_ids[number, : lengths[number]], read[number]
         rejected = rejected[best[rejected] < min_label_probability]
         if len(rejected) == 0:

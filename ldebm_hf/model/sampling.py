@@ -63,7 +63,7 @@ def sample_latents(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if symbols is None and guidance_scale is not None:
-        raise ValueError(f"guidance_scale needs class_labels to insist on, got {guidance_scale} and no symbol")
+        raise ValueError(f"guidance_scale needs class_labels, got {guidance_scale} without them")
     conditions = {}
     if symbols is not None:
         conditions["symbols"] = rows["class_labels"]

@@ -299,7 +299,7 @@ def test_contradictory_requests_are_errors(model, arguments):
 
 @pytest.mark.parametrize("method", ["generate", "sample_latents"])
 def test_guidance_without_a_symbol_is_an_error(model, method):
-    with pytest.raises(ValueError, match="guidance_scale needs class_labels to insist on, got 2.0 and no symbol"):
+    with pytest.raises(ValueError, match="guidance_scale needs class_labels, got 2.0 without them"):
         getattr(model, method)(num_samples=2, guidance_scale=2.0)
 
 
