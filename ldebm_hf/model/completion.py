@@ -142,7 +142,7 @@ def complete(
         span_token_id,
         max_span_length,
         config.bos_token_id,
-        _end_token_ids(config)[0],
+        config.eos_token_ids[0],
         config.vocab_size,
     )
     may_fill = _words_that_may_fill(config, suppress_tokens, model.device)
@@ -244,14 +244,10 @@ def _symbols_of_texts(model, class_labels, num_texts: int) -> torch.Tensor:
     return symbols.expand(num_texts)
 
 
-def _end_token_ids(config) -> list[int]:
-    return config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-
-
 def _words_that_may_fill(config, suppress_tokens: Sequence[int], device: torch.device) -> torch.Tensor:
     """Which tokens may fill gaps, a mask `(vocab_size,)`."""
     special = [config.pad_token_id, config.unk_token_id, config.bos_token_id, config.decoder_start_token_id]
-    never = [token for token in (*special, *_end_token_ids(config), *suppress_tokens) if token is not None]
+    never = [token for token in (*special, *config.eos_token_ids, *suppress_tokens) if token is not None]
     may_fill = torch.ones(config.vocab_size, dtype=torch.bool, device=device)
     may_fill[never] = False
     if not may_fill.any():
