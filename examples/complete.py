@@ -28,7 +28,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.baselines.ngrams import NgramModel
 from ldebm_hf.files.atomic import write_text
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.scores import mask_positions, recovery_scores
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 

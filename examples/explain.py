@@ -29,7 +29,7 @@ from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.model.explanation import Explanation
 from ldebm_hf.reports.symbol_report import make_report, without_texts, write_report
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.publishing import CARD, write_card
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 from ldebm_hf.training.settings import DataSettings

@@ -29,7 +29,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.files.writing import write_samples
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.model.dialogue_turns import BEGIN
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 
 

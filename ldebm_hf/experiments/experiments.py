@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from ..files.atomic import write_text
 from ..reports.run_record import read_metrics
+from ..reports.tables import markdown_table
 from ..training import DivergenceError, Settings, Trainer
 
 Changes = dict[str, dict[str, Any]]
@@ -238,12 +239,13 @@ def table(rows: dict[str, dict[str, Scores]], columns: dict[str, Callable[[dict[
         rows: scores by the row's name and the seed.
         columns: by the column's name, what it shows of a row's scores, which are lists with a value per seed.
     """
-    lines = ["| model | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
-    for name, runs in rows.items():
+    cells: dict[str, list[str]] = {"model": list(rows), **{column: [] for column in columns}}
+    for runs in rows.values():
         names = dict.fromkeys(score for run in runs.values() for score in run)
         scores = {score: [run[score] for run in runs.values() if score in run] for score in names}
-        lines.append(f"| {name} | " + " | ".join(cell(scores) for cell in columns.values()) + " |")
-    return "\n".join(lines)
+        for column, cell in columns.items():
+            cells[column].append(cell(scores))
+    return markdown_table(cells)
 
 
 def spread(values: list[float] | None, unit: float = 1) -> str:

@@ -96,6 +96,6 @@ def test_settings_of_a_run_are_kept_with_its_scores(tmp_path):
 def test_tables_show_means_and_sample_deviations_over_the_seeds():
     rows = {"a": {"0": {"x": 1.0, "c": 0.1}, "1": {"x": 3.0, "c": 0.3}}, "b": {"0": {"x": 2.0}}, "c": {"0": {}}}
     columns = {"x": lambda scores: spread(scores.get("x"), 100) + in_brackets(scores.get("c"))}
-    lines = table(rows, columns).splitlines()
-    assert lines[0] == "| model | x |" and lines[1] == "|---|---:|"
-    assert lines[2:] == ["| a | 200 ± 1.4e+02 (0.2) |", "| b | 200 |", "| c |  |"]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(rows, columns).splitlines()]
+    assert lines[0] == ["model", "x"] and lines[1][1].endswith("-:")
+    assert lines[2:] == [["a", "200 ± 1.4e+02 (0.2)"], ["b", "200"], ["c", ""]]
