@@ -45,7 +45,7 @@ from ldebm_hf.files.atomic import replace_folder, write_text
 from ldebm_hf.reports.plots import plot_densities, plot_evolution, plot_symbols
 from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.scores import PointSamples, draw_samples, floor_scores, mode_scores, score_samples
-from ldebm_hf.scores.points import NUM_STDS
+from ldebm_hf.scores.point_models import NUM_STDS
 from ldebm_hf.training import Settings, assemble
 
 RECIPES = Path(__file__).parent / "recipes"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .symbols import known_pairs
+from .symbol_agreement import known_pairs
 
 
 def attribute_accuracy(

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.schema import NO_LABEL
 from .classification import classification_scores
-from .control import accuracy_scores, as_known, text_scores, write_for_classes
-from .reading import agreement_scores, information_scores, latent_clusters, read_texts, reconstruction_scores
+from .conditional_generation import accuracy_scores, as_known, text_scores, write_for_classes
+from .held_out_texts import agreement_scores, information_scores, latent_clusters, read_texts, reconstruction_scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .text import MAX_ORDER, import_bleu
+from .generated_texts import MAX_ORDER, import_bleu
 
 
 @dataclass(frozen=True)

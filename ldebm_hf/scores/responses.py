@@ -14,7 +14,7 @@ from ..model.consensus import consensus
 from ..model.dialogue_turns import encode_contexts, without_marker
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
-from .text import corpus_bleu, distinct_n, empty_share
+from .generated_texts import corpus_bleu, distinct_n, empty_share
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -71,7 +71,7 @@ def _entry(name: str, setting: KnownSetting, explanation: str) -> str:
     if "above" in setting.limits:
         facts.append(f"above {setting.limits['above']}")
     sentence = re.sub(r"\[(`[^`]+`)\]", r"\1", explanation)
-    if re.match("[a-z]+[ ,]", sentence):  # a word, and no symbol of a formula
+    if re.match("[a-z]+[' ,-]", sentence):  # a word, and no symbol of a formula
         sentence = sentence[:1].upper() + sentence[1:]
     if not sentence.endswith((".", ")")):
         sentence += "."

@@ -10,9 +10,9 @@ import torch
 from tqdm.auto import tqdm
 
 from .attributes import attribute_accuracy
+from .generated_texts import copied_share, distinct_n, distinct_share, empty_share, self_bleu
 from .judging import Judge
 from .perplexity import corpus_perplexity
-from .text import copied_share, distinct_n, distinct_share, empty_share, self_bleu
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

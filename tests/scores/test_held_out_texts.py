@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
-from ldebm_hf.scores.reading import (
+from ldebm_hf.scores.held_out_texts import (
     Reading,
     agreement_scores,
     information_scores,

@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 
 from ..model.dialogue_turns import encode_contexts
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
-from .information import mutual_information, symbol_usage
-from .symbols import batched_homogeneity, symbol_scores
-from .text import corpus_bleu
+from .generated_texts import corpus_bleu
+from .symbol_agreement import batched_homogeneity, symbol_scores
+from .symbol_information import mutual_information, symbol_usage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from .distances import energy_distance, sliced_wasserstein
-from .modes import mode_scores
-from .symbols import symbol_scores
+from .mode_coverage import mode_scores
+from .symbol_agreement import symbol_scores
 
 if TYPE_CHECKING:
     from ..data import GaussianGrid, Pinwheel, PointSplit

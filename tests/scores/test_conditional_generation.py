@@ -9,7 +9,7 @@ import torch
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, naming_scores, reading_scores
-from ldebm_hf.scores.control import accuracy_scores, as_known, text_scores, write_for_classes
+from ldebm_hf.scores.conditional_generation import accuracy_scores, as_known, text_scores, write_for_classes
 
 CLASSES = ["food", "weather"]
 TRAIN = ["the soup was cold", "the rain was cold", "warm soup please", "warm rain please", "soup", "rain"]
