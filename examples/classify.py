@@ -30,8 +30,7 @@ from ldebm_hf.data.files import read_table
 from ldebm_hf.data.tables import column_of, require_text
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.model.bag_of_words import marks
-from ldebm_hf.scores.checkpoints import naming_scores
-from ldebm_hf.scores.held_out_texts import read_texts
+from ldebm_hf.scores.held_out_texts import naming_scores, read_texts
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, assemble, load_settings
 
 FEW_STEPS = 100

@@ -47,7 +47,8 @@ from ldebm_hf.experiments.table_runs import (
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.reports.plots import plot_guidance
 from ldebm_hf.reports.run_record import EVALUATION, scores_file
-from ldebm_hf.scores.checkpoints import classes_of, control_scores, reading_scores
+from ldebm_hf.scores.conditional_generation import control_scores
+from ldebm_hf.scores.held_out_texts import classes_of, reading_scores
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 from ldebm_hf.training import Settings
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of

@@ -1,4 +1,4 @@
-"""Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
+"""Scoring functions: of samples against data, of symbols against classes, and of generated texts."""
 
 from ..text.word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
 from .attributes import attribute_accuracy

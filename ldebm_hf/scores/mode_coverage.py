@@ -1,15 +1,14 @@
-"""How samples share themselves out among the modes of a distribution that is known."""
+"""How samples are distributed over the modes of a known distribution."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 COVERED_SHARE = 0.1
-"""A mode is covered when it gets this part of its true share of the samples.
+"""A mode is covered if it has at least this fraction of the samples that its weight entitles it to.
 
-One stray sample would be too little; and half the share is too much to ask, because an uneven weight is an error of
-its own, which `weight_error` counts. A perfect sampler does not miss a mode: of 10,000 samples 1/16 is 625, with a
-standard deviation of 24, and 62 are asked for.
+A single stray sample should not suffice, and an uneven weight is an error of its own, which `weight_error` measures.
+A perfect sampler covers every mode: with 16 modes and 10,000 samples a mode has 625 ± 24 samples and needs 62.
 """
 
 
@@ -17,10 +16,10 @@ standard deviation of 24, and 62 are asked for.
 class ModeScores:
     """
     Args:
-        modes_covered (`int`): modes with at least `COVERED_SHARE` of their true share of all samples.
-        weight_error (`float`): total variation distance of the modes' shares of the samples on a mode to the true
-            weights, 0 to 1; 1 if no sample is on a mode.
-        off_mode (`float`): the share of the samples that are off every mode.
+        modes_covered (`int`): Number of modes that are covered, see `COVERED_SHARE`.
+        weight_error (`float`): Total variation distance, 0 to 1, between the true weights and the fractions of the
+            samples on each mode (among those on any mode); 1 if no sample is on a mode.
+        off_mode (`float`): Fraction of the samples that are off every mode.
     """
 
     modes_covered: int
@@ -30,12 +29,14 @@ class ModeScores:
 
 def mode_scores(assignments: np.ndarray, weights: np.ndarray) -> ModeScores:
     """
+    Compare the modes of samples with the true weights of the modes.
+
     Args:
-        assignments (`np.ndarray` of shape `(n,)`): the mode of each sample, -1 off every mode.
-        weights (`np.ndarray` of shape `(num_modes,)`): the true probability of each mode.
+        assignments (`np.ndarray` of shape `(n,)`): The mode of each sample, or -1 if it is off every mode.
+        weights (`np.ndarray` of shape `(num_modes,)`): The true probability of each mode.
 
     Raises:
-        ValueError: no samples, or a mode without a weight.
+        ValueError: There are no samples, or a sample's mode has no weight.
     """
     assignments, weights = np.asarray(assignments), np.asarray(weights, dtype=float)
     if not len(assignments) or not -1 <= assignments.min() <= assignments.max() < len(weights):

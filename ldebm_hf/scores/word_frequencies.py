@@ -1,4 +1,4 @@
-"""How often words are used: Kullback-Leibler divergence of the words of texts from those of training texts."""
+"""Divergence of the word frequencies of generated texts from those of the training texts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class WordDivergence:
     """
-    KL(q || p) of the relative frequencies q of words in texts and p in training texts, in nats.
+    KL(q || p) in nats, where q and p are the relative word frequencies of the texts and of the training texts.
 
     Args:
-        word_kl (`float`): as published ("wKL"), over the words that both have and without renormalising: Σ q ln(q/p).
-            Words that the training texts do not have cost nothing, so that it can be negative.
-        word_kl_smoothed (`float`): of frequencies with one more count of every word that either has; at least 0.
-        new_word_share (`float`): the words of the texts that the training texts do not have, 0 to 1.
+        word_kl (`float`): The published "wKL": Σ q ln(q/p) over the words that both have, without renormalisation.
+            Words that the training texts do not have add nothing, so it can be negative.
+        word_kl_smoothed (`float`): KL(q || p) with add-one smoothing over the words of either; at least 0.
+        new_word_share (`float`): Fraction of the words of the texts that the training texts do not have.
     """
 
     word_kl: float
@@ -27,16 +27,17 @@ class WordDivergence:
 
 def word_divergence(texts: Iterable[str], training_texts: Iterable[str]) -> WordDivergence:
     """
-    Compare the words of two sets of texts, without their order and their ends.
+    Compare the word frequencies of two sets of texts.
 
-    Both divergences are larger for fewer texts, even of the same distribution: compare equally many. The published
-    figures are of 40,000 samples; 3,761 real sentences have 0.14 there.
+    Both divergences are larger for fewer texts, even from the same distribution, so compare the same number of texts.
+    The published figures are for 40,000 samples, where 3,761 real sentences have a wKL of 0.14.
 
     Args:
-        texts (`Iterable[str]`), training_texts (`Iterable[str]`): words between white space, at least one each.
+        texts (`Iterable[str]`): The texts, with words separated by white space; at least one word.
+        training_texts (`Iterable[str]`): The training texts, likewise.
 
     Raises:
-        ValueError: no word in one of them, or a single string.
+        ValueError: One of them has no word, or is a single string.
     """
     ours, theirs = _count(texts, "texts"), _count(training_texts, "training_texts")
     total, their_total = ours.total(), theirs.total()
@@ -49,8 +50,8 @@ def word_divergence(texts: Iterable[str], training_texts: Iterable[str]) -> Word
     total_smoothed, their_total_smoothed = total + len(union), their_total + len(union)
     smoothed = 0.0
     for word in union:
-        share, their_share = (ours[word] + 1) / total_smoothed, (theirs[word] + 1) / their_total_smoothed
-        smoothed += share * math.log(share / their_share)
+        frequency, their_frequency = (ours[word] + 1) / total_smoothed, (theirs[word] + 1) / their_total_smoothed
+        smoothed += frequency * math.log(frequency / their_frequency)
     new = sum(count for word, count in ours.items() if word not in theirs)
     return WordDivergence(published, smoothed, new / total)
 
@@ -62,5 +63,5 @@ def _count(texts: Iterable[str], name: str) -> Counter[str]:
     for text in texts:
         counts.update(text.split())
     if not counts:
-        raise ValueError(f"{name} must have at least one word, got none")
+        raise ValueError(f"{name} must contain at least one word, got none")
     return counts

@@ -175,7 +175,7 @@ def test_errors_of_the_scores_reach_the_caller(new_metric):
         new_metric("SymbolUsage").compute(predictions=[0, 4], num_symbols=2)
     with pytest.raises(ValueError, match="probabilities must be rows of numbers, all of one length, got lengths 1, 2"):
         new_metric("MutualInformation").compute(predictions=[[0.5, 0.5], [1.0]])
-    with pytest.raises(ValueError, match="label_names must leave 'accuracy_chance' to another score, got 'chance'"):
+    with pytest.raises(ValueError, match="label_names must not repeat the key 'accuracy_chance', got 'chance'"):
         new_metric("AttributeAccuracy").compute(predictions=[0], references=[0], label_names=["chance"])
     with pytest.raises(ValueError, match="known for some"):
         new_metric("VMeasure").compute(predictions=[0, 1], references=[-100, -100])
