@@ -21,7 +21,6 @@ The JSON file is an object with
                        attributes: as above, among the symbol's texts}
 """
 
-import colorsys
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,18 +34,14 @@ import numpy as np
 
 from ..files.atomic import write_text
 from ..model.explanation import Explanation
-from .latent_map import PrincipalPlane
-from .page_templates import load_template
+from .latent_map import PrincipalPlane, central_square
+from .symbol_colors import symbol_colors
+from .templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]
 MAX_TOOLTIP = 140  # characters
 NUM_NAMES_ON_MAP = 12  # with more symbols the map shows their numbers
-FEW_COLORS = (
-    "#4477aa", "#ee6677", "#228833", "#c9a400", "#3fa9cc", "#aa3377", "#e07b39", "#7a6ff0", "#5f8a8b", "#996644",
-)  # fmt: skip
-GOLDEN_ANGLE = 0.381966  # of a turn: hues one after the other stay far apart however many there are
-LUMINANCES = (0.15, 0.24, 0.35)
 
 
 def make_report(
@@ -164,27 +159,10 @@ def render_html(report: Mapping[str, Any]) -> str:
     )
 
 
-def symbol_colors(number: int) -> list[str]:
-    """So many colours, `"#rrggbb"`, that read on white and on black; beyond ten neighbours differ, not all pairs."""
-    if number <= len(FEW_COLORS):
-        return list(FEW_COLORS[:number])
-    hues = [symbol * GOLDEN_ANGLE % 1 for symbol in range(number)]
-    return [_color(hue, LUMINANCES[symbol % len(LUMINANCES)]) for symbol, hue in enumerate(hues)]
-
-
-def _color(hue: float, luminance: float) -> str:
-    """The colour of a hue, saturation 0.6, that is nearest to a relative luminance (as WCAG defines it)."""
-    lightness = np.arange(0.15, 0.86, 0.01)
-    channels = np.array([colorsys.hls_to_rgb(hue, value, 0.6) for value in lightness])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    nearest = np.abs(linear @ [0.2126, 0.7152, 0.0722] - luminance).argmin()
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels[nearest])
-
-
 @cache
 def _template() -> jinja2.Template:
     filters = {"percent": "{:.1%}".format, "shown_name": _shown_name, "thousands": "{:,}".format}
-    return load_template("report_template.html", filters, autoescape=True)
+    return load_template("symbol_report.html", filters, autoescape=True)
 
 
 def _distribution(classes: Sequence[str | None]) -> dict[str, Any]:
@@ -231,9 +209,8 @@ def _points_on_map(report: Mapping[str, Any]) -> tuple[list[tuple], list[tuple]]
     numbers, where these find room."""
     points = report["map"]["points"]
     places = np.array([point[:2] for point in points])
-    low, high = np.quantile(places, [0.002, 0.998], axis=0)  # a stray text does not make the rest a dot
-    half = max((high - low).max() / 2, 1e-9)
-    places = np.clip(500 + 480 * (places - (low + high) / 2) / half * [1, -1], 4, 996)
+    center, half = central_square(places)
+    places = np.clip(500 + 480 * (places - center) / half * [1, -1], 4, 996)
     symbols = np.array([point[2] for point in points])
     placed = [(round(x), round(y), point[2], point[3]) for (x, y), point in zip(places, points, strict=True)]
     few = report["num_symbols"] <= NUM_NAMES_ON_MAP

@@ -60,14 +60,14 @@ class Explorer:
         self.map: LatentMap | None = None
         if self.has_latent and self.has_symbols:
             found = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
-            self.map = LatentMap.of(found.texts, found.latents, found.assignments)
+            self.map = LatentMap.fit(found.texts, found.latents, found.assignments)
             taken = set(self.names.values())
             for symbol, name in self.names.items():
                 suggested = found.suggested_names[symbol]
                 if name == f"LABEL_{symbol}" and found.symbols[symbol].num_texts and suggested not in taken:
                     self.names[symbol] = suggested
         elif self.has_latent:
-            self.map = LatentMap.of(texts, self._latents(texts))
+            self.map = LatentMap.fit(texts, self._latents(texts))
         own = self.map.texts[:NUM_EXAMPLES] if self.map else []
         self.examples = list(examples)[:NUM_EXAMPLES] or own
 

@@ -32,7 +32,7 @@ def test_one_dimension_has_no_second_axis():
 def test_latent_of_a_place_is_at_that_place_and_near_its_texts():
     latents = np.random.default_rng(1).standard_normal((60, 6)).astype(np.float32)
     latents[:30] += 10  # two clusters
-    latent_map = LatentMap.of([str(i) for i in range(60)], latents)
+    latent_map = LatentMap.fit([str(i) for i in range(60)], latents)
     for index in (3, 40):
         x, y = latent_map.places[index] + 0.05
         latent = latent_map.latent_at(x, y)
@@ -42,12 +42,12 @@ def test_latent_of_a_place_is_at_that_place_and_near_its_texts():
 
 def test_latent_on_flat_latents_is_exact():
     latents = flat_cloud()
-    latent_map = LatentMap.of(["a"] * 40, latents)
+    latent_map = LatentMap.fit(["a"] * 40, latents)
     np.testing.assert_allclose(latent_map.latent_at(*latent_map.places[8]), latents[8], atol=1e-9)
 
 
 def test_nearest_texts_come_in_order():
-    latent_map = LatentMap.of(list("abcd"), np.array([[0.0, 0], [3, 4], [1, 0], [10, 0]]))
+    latent_map = LatentMap.fit(list("abcd"), np.array([[0.0, 0], [3, 4], [1, 0], [10, 0]]))
     order, distances = latent_map.nearest(np.array([0.0, 0]), 3)
     assert [latent_map.texts[i] for i in order] == ["a", "c", "b"]
     assert distances.tolist() == [0, 1, 5]
@@ -55,4 +55,4 @@ def test_nearest_texts_come_in_order():
 
 def test_map_needs_two_texts_with_latents():
     with pytest.raises(ValueError, match="two or more with a latent each, got 1 and 1"):
-        LatentMap.of(["a"], np.zeros((1, 2)))
+        LatentMap.fit(["a"], np.zeros((1, 2)))

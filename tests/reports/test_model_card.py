@@ -16,7 +16,7 @@ from ldebm_hf.reports.model_card import is_untouched, model_card, sealed
 from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.training.saved_runs import settings_of, shipped_checkpoint
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 TEXTS = ["good bread and fruit", "bad weather and rain", "neither bread nor rain"]
 SYMBOLS = TINY_SIZES["id2label"]
 DOCUMENT = {"modality": "document", "document_hidden_size": 8}
