@@ -23,6 +23,21 @@ def test_plane_of_flat_latents_is_theirs():
     np.testing.assert_allclose(back, latents, atol=1e-12)
 
 
+def test_axes_are_orthonormal_and_their_largest_coordinate_is_positive():
+    latents = flat_cloud()
+    axes = PrincipalPlane.fit(latents).axes
+    np.testing.assert_allclose(axes.T @ axes, np.eye(2), atol=1e-12)
+    assert (axes[np.abs(axes).argmax(0), [0, 1]] > 0).all()
+    variances, directions = np.linalg.eigh(np.cov(latents.T))
+    np.testing.assert_allclose(np.abs(axes), np.abs(directions[:, :-3:-1]), atol=1e-12)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_equal_latents_have_a_plane_that_explains_nothing(number):
+    plane = PrincipalPlane.fit(np.ones((number, 4), dtype=np.float32))
+    assert plane.explained == [0.0, 0.0] and (plane.project(np.ones((number, 4))) == 0).all()
+
+
 def test_one_dimension_has_no_second_axis():
     plane = PrincipalPlane.fit(np.array([[0.0], [1.0], [5.0]]))
     assert plane.explained == [1.0, 0.0]
