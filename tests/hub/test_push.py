@@ -104,7 +104,7 @@ def test_repositories_that_are_there_already(hub, folder, monkeypatch):
     push(monkeypatch, folder, "me/open", "--public")
     assert "model.safetensors" in open_one.files
     hidden = hub.create("models", "me/hidden", private=True)
-    assert "'me/hidden' exists and is private, and a public" in refusal(monkeypatch, folder, "me/hidden", "--public")
+    assert "'me/hidden' exists and is private, but a public" in refusal(monkeypatch, folder, "me/hidden", "--public")
     assert len(hidden.commits) == 1
     push(monkeypatch, folder, "me/hidden")
     assert "model.safetensors" in hidden.files
@@ -122,7 +122,7 @@ def test_hub_that_is_not_there_or_switched_off(hub, folder, monkeypatch):
 
 def test_bad_folders_and_names(hub, folder, tmp_path, monkeypatch):
     assert "has no config.json" in refusal(monkeypatch, tmp_path, "me/texts")
-    assert "revision must be" in refusal(monkeypatch, folder, "me/texts", "--revision", "main")
+    assert "revision must consist" in refusal(monkeypatch, folder, "me/texts", "--revision", "main")
     assert "Repo id must" in refusal(monkeypatch, folder, "me/texts/three")
     (folder / "modeling_ldebm.py").unlink()
     assert "folder must hold the model's code" in refusal(monkeypatch, folder, "me/texts")

@@ -58,7 +58,7 @@ def test_refusals(hub, monkeypatch):
 
 def test_cut_upload_is_whole_the_next_time(hub, monkeypatch):
     hub.uploads_before_cut = 1
-    assert "the same command goes on" in refusal(monkeypatch, "--repo_id", "me/page")
+    assert "the same command continues" in refusal(monkeypatch, "--repo_id", "me/page")
     space = hub.repositories["spaces", "me/page"]
     assert set(space.files) == {".gitattributes"}
     hub.uploads_before_cut = None

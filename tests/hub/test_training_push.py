@@ -74,7 +74,7 @@ def test_token_is_tried_before_training(hub, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ([], r"hub_model_id \(default: the name of output_dir\) cannot be 'my run'"),
-        (["--hub_model_id", "me/texts", "--hub_revision", "main"], "revision must be"),
+        (["--hub_model_id", "me/texts", "--hub_revision", "main"], "revision must consist"),
     ],
 )
 def test_names_are_tried_before_training(hub, tmp_path, monkeypatch, arguments, message):
