@@ -1,8 +1,8 @@
 """An n-gram language model of token ids, a baseline without latent variable and neural network.
 
-NLTK's `KneserNeyInterpolated` differs only in the unigrams, which it does not interpolate with a uniform distribution, so
-that a word can have probability 0. It computes one probability at a time, in milliseconds; infilling needs the whole
-distribution after each of thousands of contexts.
+NLTK's `KneserNeyInterpolated` differs only in the unigrams, which it does not interpolate with a uniform distribution,
+so that a word can have probability 0. It computes one probability at a time, in milliseconds; infilling needs the
+whole distribution after each of thousands of contexts.
 """
 
 from collections import defaultdict

@@ -103,7 +103,13 @@ def test_batches_give_what_one_call_gives(name, new_metric):
     for part in (slice(0, 2), slice(2, None)):
         metric.add_batch(**{column: values[part] for column, values in inputs.items()})
     assert metric.compute(**settings) == scores
-    assert metric.description and metric.inputs_description
+    assert metric.description and "Args:" in metric.inputs_description and "Returns:" in metric.inputs_description
+
+
+@pytest.mark.parametrize(("name", "score"), [("VMeasure", "v_measure"), ("EmbeddingGreedy", "greedy")])
+def test_shared_descriptions_name_the_score(name, score, new_metric):
+    assert f"`{score}`" in new_metric(name).inputs_description
+    assert f"`{score}_chance`" in new_metric(name).inputs_description
 
 
 @pytest.mark.parametrize("name", FILES)
