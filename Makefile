@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SPACE_OPTIONS ?=
 
-.PHONY: help install demo space lint test bench clean
+.PHONY: help install demo space lint test docs bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ test: lint  ## ruff, then all tests; those of the page where gradio (and for a b
 	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
 	$(BIN)/python -m pytest -q
+
+docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
+	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md
 
 bench: $(INSTALLED)  ## compare speeds with the published style; prints a table of ratios, writes outputs/bench.json
 	$(BIN)/python benchmarks/run.py

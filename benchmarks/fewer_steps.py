@@ -22,6 +22,7 @@ from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.model.noise_schedule import LevelConstants
+from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.scores import energy_distance
 from ldebm_hf.training import DivergenceError
 
@@ -119,11 +120,13 @@ def plot(results: dict[tuple[str, int], dict[str, float]], path: Path) -> None:
 
 
 def samplers_table(results: dict[tuple[str, int], dict[str, float]]) -> str:
-    columns = list(next(iter(results.values())))
-    lines = ["| sampler | steps a level | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
-    for (name, steps), row in results.items():
-        lines.append(f"| {name} | {steps} | " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
-    return "\n".join(lines)
+    columns = {
+        "sampler": [name for name, _ in results],
+        "steps a level": [str(steps) for _, steps in results],
+    }
+    for score in next(iter(results.values())):
+        columns[score] = [f"{row[score]:.3g}" for row in results.values()]
+    return markdown_table(columns)
 
 
 def train_with_samplers(num_seeds: int, num_train_epochs: int, output_dir: Path) -> dict[str, list]:

@@ -9,7 +9,7 @@ one gets a clock that does, after 21 tokens on average and a length from 1 to 40
 import math
 
 import torch
-from pairs import Comparison, compare, markdown_table
+from pairs import Comparison, compare, comparison_table
 from published_style import LENGTH, PublishedStyle
 from torch.nn import functional as F
 
@@ -102,4 +102,4 @@ def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
 
 
 if __name__ == "__main__":
-    print(markdown_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu")))
+    print(comparison_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu")))

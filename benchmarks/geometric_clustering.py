@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from pairs import Comparison, compare, markdown_table
+from pairs import Comparison, compare, comparison_table
 
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, matching_names
 
@@ -81,7 +81,7 @@ def main():
         cluster(means, settings)
         seconds = time.perf_counter() - start
         print(f"  {name}: {seconds:.2f} s, {100 * seconds / epoch:.3f} % of the epoch")
-    print(markdown_table(comparisons()))
+    print(comparison_table(comparisons()))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from ldebm_hf.reports.tables import markdown_table
+
 
 @dataclass
 class Comparison:
@@ -74,17 +76,17 @@ def _wait_for_gpu() -> None:
         torch.cuda.synchronize()
 
 
-def markdown_table(comparisons: list[Comparison]) -> str:
-    """One row per comparison: times, ratio with quartiles, target."""
-    lines = ["| what | baseline | ours | ratio (quartiles) | asked for |", "|---|---|---|---|---|"]
-    for row in comparisons:
-        name = row.name + (f" ({row.note})" if row.note else "")
-        target = "" if row.target is None else f"{row.target:.2g}"
-        lines.append(
-            f"| {name} | {_readable(row.baseline_seconds)} | {_readable(row.our_seconds)} "
-            f"| {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) | {target} |"
-        )
-    return "\n".join(lines)
+def comparison_table(comparisons: list[Comparison]) -> str:
+    """A Markdown table with one row per comparison: both times, their ratio with its quartiles, and the target."""
+    return markdown_table(
+        {
+            "what": [row.name + (f" ({row.note})" if row.note else "") for row in comparisons],
+            "baseline": [_readable(row.baseline_seconds) for row in comparisons],
+            "ours": [_readable(row.our_seconds) for row in comparisons],
+            "ratio (quartiles)": [f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})" for row in comparisons],
+            "asked for": ["" if row.target is None else f"{row.target:.2g}" for row in comparisons],
+        }
+    )
 
 
 def _readable(seconds: float) -> str:

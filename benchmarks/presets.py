@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data.synthetic import parse_intents
+from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.training import DivergenceError, Trainer, load_settings
 
 RECIPE = Path(__file__).parents[1] / "examples" / "recipes" / "demo.yaml"
@@ -90,13 +91,14 @@ def main():
 
 def table(results: dict[str, list[dict[str, float] | str]]) -> str:
     columns = list(next(run for runs in results.values() for run in runs if isinstance(run, dict)))
-    lines = ["| settings | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    cells: dict[str, list[str]] = {"settings": [], **{column: [] for column in columns}}
     for name, runs in results.items():
         finished = [run for run in runs if isinstance(run, dict)]
-        cells = [_spread([run[column] for run in finished]) if finished else "diverged" for column in columns]
         note = f" ({len(runs) - len(finished)} of {len(runs)} diverged)" if len(finished) < len(runs) else ""
-        lines.append(f"| {name}{note} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells["settings"].append(name + note)
+        for column in columns:
+            cells[column].append(_spread([run[column] for run in finished]) if finished else "diverged")
+    return markdown_table(cells)
 
 
 def _spread(values: list[float]) -> str:

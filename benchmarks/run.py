@@ -16,7 +16,7 @@ import geometric_clustering
 import sampler
 import torch
 import training_step
-from pairs import Comparison, markdown_table
+from pairs import Comparison, comparison_table
 
 SECTIONS = {
     "sampler": sampler,
@@ -48,7 +48,7 @@ def main() -> None:
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
         for name in options.sections:
             rows = results[f"{name}, {device}"] = SECTIONS[name].comparisons(rounds=options.rounds, device=device)
-            print(f"\n### {name}, {device}\n\n{markdown_table(rows)}", flush=True)
+            print(f"\n### {name}, {device}\n\n{comparison_table(rows)}", flush=True)
     report = {
         "environment": environment(),
         "results": {name: [row.to_dict() for row in rows] for name, rows in results.items()},

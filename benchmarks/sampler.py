@@ -6,7 +6,7 @@ python benchmarks/sampler.py
 from collections.abc import Callable
 
 import torch
-from pairs import Comparison, compare, markdown_table
+from pairs import Comparison, compare, comparison_table
 from published_style import PublishedStyle
 from torch.nn.utils import parametrize
 
@@ -110,4 +110,4 @@ def _prior_samples(model, default, published, rounds: int, target: float) -> lis
 
 
 if __name__ == "__main__":
-    print(markdown_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu")))
+    print(comparison_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu")))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fresh_process import call_in_fresh_process, call_in_fresh_processes, peak_gigabytes
-from pairs import Comparison, compare, markdown_table
+from pairs import Comparison, compare, comparison_table
 from published_style import LENGTH, PublishedStyle
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -27,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.model.objective import reconstruction_loss
 from ldebm_hf.model.text_modality import TextDecoder, TextEncoder
+from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.training.batches import TokenizedSplit, to_device
 from ldebm_hf.training.optimization import clip_gradients, make_optimizer
 from ldebm_hf.training.settings import TrainingSettings
@@ -172,9 +173,14 @@ def breakdown(rounds: int = 3, device: str = "cpu") -> str:
         for name, part in parts.items():
             seconds[name].append(_timed(part))
     medians = {name: float(np.median(times[1:])) for name, times in seconds.items()}
-    lines = ["| part of our step | seconds | share |", "|---|---|---|"]
     total = sum(medians.values())
-    return "\n".join(lines + [f"| {name} | {s:.3f} | {100 * s / total:.0f} % |" for name, s in medians.items()])
+    return markdown_table(
+        {
+            "part of our step": list(medians),
+            "seconds": [f"{s:.3f}" for s in medians.values()],
+            "share": [f"{100 * s / total:.0f} %" for s in medians.values()],
+        }
+    )
 
 
 def _timed(call: Callable[[], object]) -> float:
@@ -195,12 +201,18 @@ def process_efficiency(rounds: int = 3, steps: int = 3) -> str:
     for _ in range(rounds):
         for name, (num_processes, num_threads) in layouts.items():
             seconds[name].append(_seconds_per_step(num_processes, num_threads, steps))
-    lines = ["| processes x texts | seconds a step | gain over one thread (quartiles) |", "|---|---|---|"]
-    for name, times in seconds.items():
+    gains = []
+    for times in seconds.values():
         ratios = np.array(seconds["1 x 128, 1 thread"]) / np.array(times)
         low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-        lines.append(f"| {name} | {np.median(times):.3f} | {median:.2f} ({low:.2f} to {high:.2f}) |")
-    return "\n".join(lines)
+        gains.append(f"{median:.2f} ({low:.2f} to {high:.2f})")
+    return markdown_table(
+        {
+            "processes x texts": list(seconds),
+            "seconds a step": [f"{np.median(times):.3f}" for times in seconds.values()],
+            "gain over one thread (quartiles)": gains,
+        }
+    )
 
 
 def _seconds_per_step(num_processes: int, num_threads: int, steps: int) -> float:
@@ -236,7 +248,7 @@ def main() -> None:
     if options.processes:
         print(process_efficiency(options.rounds))
     else:
-        print(markdown_table(comparisons(options.rounds, options.device)))
+        print(comparison_table(comparisons(options.rounds, options.device)))
         print()
         print(peak_memory(options.device))
         print()

@@ -34,7 +34,7 @@ from ldebm_hf.experiments.completion_experiment import (
     words_of_texts,
 )
 from ldebm_hf.files.atomic import write_text
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"

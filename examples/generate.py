@@ -35,7 +35,7 @@ from ldebm_hf.commands.options import (
     symbol_options,
 )
 from ldebm_hf.files.writing import write_samples
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"

@@ -27,7 +27,7 @@ from ldebm_hf.commands.options import (
     symbol_options,
 )
 from ldebm_hf.model.dialogue_turns import BEGIN
-from ldebm_hf.reports.text_table import text_table
+from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
 
 

@@ -1,1 +1,1 @@
-"""What a model is compared with, none of which needs one of ours."""
+"""Baselines that the models are compared with."""

@@ -1,7 +1,7 @@
-"""Classifiers of texts for few labels that are no models of this package: what its own are compared with.
+"""Baselines for text classification with few labels, which use no model of this package.
 
-A [`Baseline`] reads its texts once, and is then fitted to any number of draws of labels. What there is to choose, such
-as a penalty, is chosen by accuracy on labelled texts that nothing was fitted on ([`fit_selected`]).
+A [`Baseline`] computes the features of its texts once, and can then be fitted to any number of draws of labels.
+Hyperparameters, such as a penalty, are selected by the accuracy on held-out labelled texts ([`fit_selected`]).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from ..pseudo_labels.naive_bayes import HardEMNaiveBayes
 from ..text.word_vectors import WordVectors
 
 UNLABELLED = -1
-"""scikit-learn's mark of an example without a label."""
+"""scikit-learn's label of an example whose class is unknown."""
 PENALTIES = [{"C": c} for c in (0.1, 1.0, 10.0, 100.0)]
 
 
 @dataclass
 class Baseline:
     """
-    Features of texts, and a way to make an untrained classifier of them.
+    The features of texts, and a function that makes an untrained classifier for them.
 
     Args:
-        features (`Callable`): From texts to features, an array or sparse matrix with a row per text.
+        features (`Callable`): Maps texts to features, an array or sparse matrix with one row per text.
         training (array or sparse matrix): Features of the training texts.
-        make (`Callable`): From one of the choices, as keyword arguments, to a classifier with scikit-learn's `fit` and
-            `predict_proba`.
-        choices (`list[dict]`): What may be given to `make`.
-        reads_unlabelled (`bool`): Whether the classifier is also shown texts without a label, marked -1.
+        make (`Callable`): Makes a classifier with scikit-learn's `fit` and `predict_proba` from one of the choices,
+            which are its keyword arguments.
+        choices (`list[dict]`): The hyperparameters to select from.
+        reads_unlabelled (`bool`): Whether the classifier is also fitted on texts without a label, whose label is -1.
     """
 
     features: Callable[[Sequence[str]], Any]
@@ -42,20 +42,21 @@ class Baseline:
 
     def fit(self, labels: Sequence[int], **choice: Any):
         """
-        A classifier fitted to the training texts.
+        Fit a classifier to the training texts.
 
         Args:
             labels (`Sequence[int]`): Class ids of the training texts, negative where unknown.
+            choice: The hyperparameters.
 
         Raises:
-            ValueError: Not one label per text, or fewer than two classes among them.
+            ValueError: There is not one label per text, or the labels have fewer than two classes.
         """
         labels = np.asarray(labels)
         if labels.shape != (self.training.shape[0],):
             raise ValueError(f"labels must be one per training text, {self.training.shape[0]}, got {labels.shape}")
         known = labels >= 0
         if len(np.unique(labels[known])) < 2:
-            raise ValueError(f"labels must be of two classes at least, got {np.unique(labels[known]).tolist()}")
+            raise ValueError(f"labels must have at least two classes, got {np.unique(labels[known]).tolist()}")
         if self.reads_unlabelled:
             return self.make(**choice).fit(self.training, np.where(known, labels, UNLABELLED))
         return self.make(**choice).fit(self.training[np.flatnonzero(known)], labels[known])
@@ -64,10 +65,12 @@ class Baseline:
 @dataclass(frozen=True)
 class SelectedFit:
     """
+    A fitted classifier with its hyperparameters.
+
     Args:
-        classifier: As scikit-learn's.
-        choice (`dict`): What was chosen for it.
-        accuracy (`float`): On the texts it was selected by.
+        classifier: A fitted classifier with scikit-learn's methods.
+        choice (`dict`): The selected hyperparameters.
+        accuracy (`float`): Accuracy on the texts by which they were selected.
     """
 
     classifier: Any
@@ -79,12 +82,13 @@ def fit_selected(
     baseline: Baseline, labels: Sequence[int], selection_features: Any, selection_labels: Sequence[int]
 ) -> SelectedFit:
     """
-    Fit with each of the baseline's choices and keep the most accurate one, the first among equals.
+    Fit a classifier with each of the baseline's choices, and return the most accurate one (of equal ones the first).
 
     Args:
-        baseline ([`Baseline`]), labels (`Sequence[int]`): See [`Baseline.fit`].
+        baseline ([`Baseline`]): The baseline.
+        labels (`Sequence[int]`): Class ids of the training texts, negative where unknown.
         selection_features (array or sparse matrix): `baseline.features` of the texts to select by.
-        selection_labels (`Sequence[int]`): Their classes.
+        selection_labels (`Sequence[int]`): The class ids of those texts.
     """
     fits = []
     for choice in baseline.choices:
@@ -95,13 +99,13 @@ def fit_selected(
 
 
 def tfidf_regression(train_texts: Sequence[str]) -> Baseline:
-    """Logistic regression on TF-IDF vectors of words, whose weights all training texts decide."""
+    """Logistic regression on TF-IDF vectors, whose weights are fitted on all training texts, labelled or not."""
     features, training = _tfidf(train_texts)
     return Baseline(features, training, _regression)
 
 
 def self_training(train_texts: Sequence[str]) -> Baseline:
-    """The same, taught its own confident labels five times over (Yarowsky, 1995; scikit-learn's)."""
+    """TF-IDF regression with five rounds of self-training on its own confident predictions (Yarowsky, 1995)."""
     features, training = _tfidf(train_texts)
 
     def make(threshold: float):
@@ -114,15 +118,17 @@ def self_training(train_texts: Sequence[str]) -> Baseline:
 
 
 def vector_regression(train_texts: Sequence[str], vectors: WordVectors) -> Baseline:
-    """Logistic regression on the average of a text's word vectors, scaled as in [`feature_regression`]."""
+    """Logistic regression on the mean word vector of a text, scaled as in [`feature_regression`]."""
     return feature_regression(vectors.average(train_texts), vectors.average)
 
 
 def feature_regression(training: np.ndarray, features: Callable[[Sequence[str]], np.ndarray]) -> Baseline:
     """
-    Logistic regression on features such as the posterior means of a variational autoencoder that was trained without
-    labels (VAMPIRE's way), centred and divided by one number, so that their mean variance over the training texts is
-    1. Each by itself would make as much of the directions that hardly vary, in which there is mostly noise.
+    Logistic regression on features, such as the posterior means of a variational autoencoder that was trained without
+    labels (as in VAMPIRE).
+
+    Features are centred and divided by one number, such that their mean variance over the training texts is 1. Scaling
+    each feature by itself would amplify directions of little variance, which are mostly noise.
     """
     center = training.mean(0)
     scale = np.sqrt(training.var(0).mean())
@@ -135,7 +141,7 @@ def feature_regression(training: np.ndarray, features: Callable[[Sequence[str]],
 
 
 def hard_em(train_texts: Sequence[str], stop_words: str | None = "english") -> Baseline:
-    """Naive Bayes over words whose missing labels are the likeliest ones ([`~naive_bayes.HardEMNaiveBayes`])."""
+    """Naive Bayes over words, fitted with hard EM to labelled and unlabelled texts ([`HardEMNaiveBayes`])."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(min_df=2, stop_words=stop_words)

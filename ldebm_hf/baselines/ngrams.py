@@ -1,4 +1,9 @@
-"""An n-gram language model of token ids: the baseline that has no latent and no network."""
+"""An n-gram language model of token ids, a baseline without latent variable and neural network.
+
+NLTK's `KneserNeyInterpolated` differs only in the unigrams, which it does not interpolate with a uniform distribution,
+so that a word can have probability 0. It computes one probability at a time, in milliseconds; infilling needs the
+whole distribution after each of thousands of contexts.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,26 +14,27 @@ import torch
 from ..model.constrained_search import read_templates, search_templates
 
 NO_WORD = -1
-"""Stands before the beginning of a text."""
+"""Pads the context of a text's first words."""
 
 
 class NgramModel:
     r"""
-    Interpolated n-grams with one absolute discount D (Kneser and Ney, 1995, in Chen and Goodman's interpolated form):
+    Interpolated Kneser-Ney n-grams with one discount D (Kneser and Ney, 1995; interpolated by Chen and Goodman, 1999):
 
         p(w|h) = max(c(hw) - D, 0) / c(h) + D · N₁₊(h·) / c(h) · p(w|h'),
 
-    h' being h without its first word. Below the highest order, c counts in how many different contexts an n-gram
-    stands; below the unigrams all words are equally likely. Contexts never seen leave it to the shorter ones.
+    where h' is h without its first word. Below the highest order, c is the number of different words that precede an
+    n-gram. The unigrams are interpolated with a uniform distribution, and for a context that never occurs
+    p(w|h) = p(w|h').
 
     Args:
-        texts (`Iterable[Sequence[int]]`): Training texts as token ids, with begin and end marks.
-        vocab_size (`int`): Number of tokens.
+        texts (`Iterable[Sequence[int]]`): Training texts as token ids, with begin and end tokens.
+        vocab_size (`int`): Number of tokens in the vocabulary.
         order (`int`, *optional*, defaults to 3): n.
         discount (`float`, *optional*, defaults to 0.75): D, between 0 and 1.
 
     Raises:
-        ValueError: Without a text of two tokens, for an order below 1, and for a discount outside 0 to 1.
+        ValueError: No text has two tokens, the order is below 1, or the discount is not between 0 and 1.
     """
 
     def __init__(self, texts: Iterable[Sequence[int]], vocab_size: int, order: int = 3, discount: float = 0.75):
@@ -39,11 +45,11 @@ class NgramModel:
         self.vocab_size, self.order, self.discount = vocab_size, order, discount
         counts: dict[tuple[int, ...], dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for text in texts:
-            padded = [NO_WORD] * (order - 2) + list(text)  # the begin mark is the first context, never predicted
+            padded = [NO_WORD] * (order - 2) + list(text)  # the begin token is a context and is never predicted
             for end in range(max(order - 1, 1), len(padded)):
                 counts[tuple(padded[end - order + 1 : end])][padded[end]] += 1
         if not counts:
-            raise ValueError("texts must have at least two tokens each, got none such")
+            raise ValueError("texts must contain a text of at least two tokens, got none")
         self._tables: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray, float]] = {}
         for _ in range(order):
             shorter: dict[tuple[int, ...], dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -61,16 +67,16 @@ class NgramModel:
         p(·|context), `(vocab_size,)`.
 
         Args:
-            context (`Sequence[int]`): The words before, the begin mark among them; the last `order - 1` are read.
+            context (`Sequence[int]`): The preceding tokens, including the begin token; the last `order - 1` are used.
         """
         context = ((NO_WORD,) * self.order + tuple(context))[len(context) + 1 :]
         result = np.full(self.vocab_size, 1 / self.vocab_size)
         for start in reversed(range(self.order)):
             table = self._tables.get(context[start:])
             if table is not None:
-                words, shares, rest = table
-                result *= rest
-                result[words] += shares
+                words, discounted, backoff = table
+                result *= backoff
+                result[words] += discounted
         return result
 
     def infill(
@@ -84,20 +90,21 @@ class NgramModel:
         num_beams: int = 10,
     ) -> list[list[int]]:
         """
-        The likeliest texts that keep every observed word, by the search that completes with a model.
+        Fill in masked tokens with the most probable ones, by the same beam search as completion with a model.
 
         Args:
-            token_ids (`Sequence[Sequence[int]]`): Texts with masks, with or without begin and end marks.
-            mask_token_id (`int`): Stands for one missing word; may lie beyond the vocabulary.
-            may_fill (`torch.BoolTensor` of shape `(vocab_size,)`): Words that may stand in its place.
-            begin_token_id (`int`), end_token_id (`int`): The marks.
-            num_beams (`int`, *optional*, defaults to 10): Texts that the search keeps.
+            token_ids (`Sequence[Sequence[int]]`): Texts with masks, with or without begin and end tokens.
+            mask_token_id (`int`): The token that stands for one missing token; it need not be in the vocabulary.
+            may_fill (`torch.BoolTensor` of shape `(vocab_size,)`): The tokens that may be filled in.
+            begin_token_id (`int`): The begin token.
+            end_token_id (`int`): The end token.
+            num_beams (`int`, *optional*, defaults to 10): Number of beams.
 
         Returns:
-            `list[list[int]]`: The words of each, without marks.
+            `list[list[int]]`: The completed texts, without begin and end tokens.
 
         Raises:
-            ValueError: For a text without a mask.
+            ValueError: A text has no mask.
         """
         longest = max(map(len, token_ids))
         padded = torch.tensor([[*ids, *[begin_token_id] * (longest - len(ids))] for ids in token_ids])

@@ -1,7 +1,7 @@
-"""Clusters of texts as one would make them without this package: the baselines that its symbols are compared with.
+"""Clusters of texts without a model of this package: the baselines that its symbols are compared with.
 
-Each function is fitted on training texts and says in which cluster other texts lie. Words and punctuation marks count,
-in lower case, by TF-IDF; no pretrained model is needed.
+Each function fits clusters on training texts and assigns other texts to them. Texts are represented by the TF-IDF of
+their lower-case words and punctuation marks; no pretrained model is needed.
 """
 
 from collections.abc import Sequence
@@ -11,26 +11,27 @@ import numpy as np
 from ..pseudo_labels.latent_semantics import latent_semantic_projection
 
 WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
-"""A question mark says much about a sentence, and scikit-learn's default drops it."""
+"""Pattern of a token. scikit-learn's default drops punctuation, but a question mark says much about a sentence."""
 DENSITY_COMPONENTS = 5
-"""Dimensions in which densities are compared, as BERTopic reduces to by default."""
+"""Dimensions in which regions of high density are searched, as in BERTopic."""
 UMAP_NEIGHBORS = 15
 
 
 def kmeans_tfidf(train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, seed: int = 0) -> np.ndarray:
-    """K-means on TF-IDF vectors.
+    """
+    K-means on TF-IDF vectors.
 
     Args:
-        train_texts (`Sequence[str]`): what vectors and clusters are fitted on.
-        texts (`Sequence[str]`): what is assigned to the nearest centroid.
-        num_clusters (`int`): at most the number of training texts.
-        seed (`int`, *optional*, defaults to 0): of K-means.
+        train_texts (`Sequence[str]`): Texts on which vectors and clusters are fitted.
+        texts (`Sequence[str]`): Texts to assign to the nearest centroid.
+        num_clusters (`int`): Number of clusters, at most the number of training texts.
+        seed (`int`, *optional*, defaults to 0): Seed of K-means.
 
     Returns:
-        `np.ndarray` of shape `(len(texts),)`: cluster ids, 0 to `num_clusters` − 1.
+        `np.ndarray` of shape `(len(texts),)`: Cluster ids, 0 to `num_clusters` − 1.
 
     Raises:
-        ValueError: no texts, none with a word, or more clusters than training texts.
+        ValueError: There are no texts, none has a word, or there are more clusters than training texts.
     """
     return _kmeans(*_tfidf(train_texts, texts), num_clusters, seed)
 
@@ -38,15 +39,22 @@ def kmeans_tfidf(train_texts: Sequence[str], texts: Sequence[str], num_clusters:
 def kmeans_lsa(
     train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, num_components: int = 100, seed: int = 0
 ) -> np.ndarray:
-    """K-means on latent semantic analysis: TF-IDF vectors, projected to their main directions and scaled to length 1.
+    """
+    K-means on latent semantic analysis: TF-IDF vectors, reduced by a truncated SVD and scaled to length 1.
 
     Args:
-        num_components (`int`, *optional*, defaults to 100): directions at most; fewer where there are no more texts or
-            different words.
-        train_texts, texts, num_clusters, seed: as in [`kmeans_tfidf`], which also tells what is returned.
+        train_texts (`Sequence[str]`): Texts on which vectors and clusters are fitted.
+        texts (`Sequence[str]`): Texts to assign to the nearest centroid.
+        num_clusters (`int`): Number of clusters, at most the number of training texts.
+        num_components (`int`, *optional*, defaults to 100): Maximum number of components of the SVD, which must be
+            fewer than the training texts and than their distinct words.
+        seed (`int`, *optional*, defaults to 0): Seed of the SVD and of K-means.
+
+    Returns:
+        `np.ndarray` of shape `(len(texts),)`: Cluster ids, 0 to `num_clusters` − 1.
 
     Raises:
-        ValueError: as there, no component, or only one text or word.
+        ValueError: As in [`kmeans_tfidf`], or there is no component, or only one text or word.
     """
     return _kmeans(*_lsa(train_texts, texts, num_components, seed), num_clusters, seed)
 
@@ -62,29 +70,33 @@ def density_clusters(
     use_umap: bool | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Dense regions of embedded texts, in the way of BERTopic (Grootendorst, 2022), which need no number of clusters.
+    """
+    Regions of high density among embedded texts, as in BERTopic (Grootendorst, 2022).
 
-    Embeddings are reduced to 5 dimensions and HDBSCAN finds regions of high density. Clusters of similar means are
-    merged until there are as few as asked for. All other texts, outliers among them, get the cluster of the clustered
-    training text nearest to them.
+    Embeddings are reduced to 5 dimensions, in which HDBSCAN finds regions of high density. If these are more than
+    `num_clusters`, those with similar means are merged. All other texts, including outliers, get the cluster of the
+    nearest clustered training text.
 
     Args:
-        train_texts (`Sequence[str]`), texts (`Sequence[str]`): as in [`kmeans_tfidf`].
-        num_clusters (`int`, *optional*): at most so many; default as many as are found. HDBSCAN may find fewer.
-        min_cluster_size (`int`, *optional*, defaults to 10): training texts in the smallest cluster.
-        num_components (`int`, *optional*, defaults to 100): of the embedding by latent semantic analysis.
+        train_texts (`Sequence[str]`): Texts on which vectors and clusters are fitted.
+        texts (`Sequence[str]`): Texts to assign to a cluster.
+        num_clusters (`int`, *optional*): Maximum number of clusters; by default all that are found.
+        min_cluster_size (`int`, *optional*, defaults to 10): Minimum number of training texts in a cluster.
+        num_components (`int`, *optional*, defaults to 100): Maximum number of components of the latent semantic
+            analysis that embeds the texts.
         embeddings (`tuple[np.ndarray, np.ndarray]` of shapes `(len(train_texts), d)` and `(len(texts), d)`,
-            *optional*): of a sentence encoder, in place of the latent semantic analysis.
-        use_umap (`bool`, *optional*): reduce by UMAP, or else by principal components; default: if it is installed.
-        seed (`int`, *optional*, defaults to 0): of all noise; UMAP then runs on one core.
+            *optional*): Embeddings by a sentence encoder, in place of the latent semantic analysis.
+        use_umap (`bool`, *optional*): Whether to reduce embeddings by UMAP or by principal components; by default UMAP
+            is used if it is installed.
+        seed (`int`, *optional*, defaults to 0): Seed of all random choices. It makes UMAP run on one core.
 
     Returns:
-        `np.ndarray` of shape `(len(texts),)`: cluster ids, from 0 without gaps in the training texts; all 0 if no
-        region is denser than the rest.
+        `np.ndarray` of shape `(len(texts),)`: Cluster ids, which in the training texts start at 0 without gaps; all
+        are 0 if no region is denser than the rest.
 
     Raises:
-        ValueError: as in [`kmeans_lsa`], or embeddings of other shapes.
-        ImportError: `use_umap` without umap-learn.
+        ValueError: As in [`kmeans_lsa`], or embeddings of other shapes.
+        ImportError: `use_umap` is true, but umap-learn is not installed.
     """
     from sklearn.cluster import HDBSCAN
     from sklearn.neighbors import KNeighborsClassifier
@@ -113,12 +125,12 @@ def density_clusters(
 
 
 def _tfidf(train_texts: Sequence[str], texts: Sequence[str]):
-    """Sparse TF-IDF vectors of length 1 of both, `(len(train_texts), words)` and `(len(texts), words)`."""
+    """Sparse TF-IDF vectors of length 1, `(len(train_texts), num_words)` and `(len(texts), num_words)`."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     _check_texts(train_texts, texts)
     if not any(text.strip() for text in train_texts):
-        raise ValueError(f"train_texts must have words, got {len(train_texts)} empty texts")
+        raise ValueError(f"train_texts must contain words, got {len(train_texts)} empty texts")
     vectorizer = TfidfVectorizer(token_pattern=WORDS_AND_MARKS)
     return vectorizer.fit_transform(train_texts), vectorizer.transform(texts)
 
@@ -126,16 +138,16 @@ def _tfidf(train_texts: Sequence[str], texts: Sequence[str]):
 def _check_texts(train_texts: Sequence[str], texts: Sequence[str]) -> None:
     for name, given in (("train_texts", train_texts), ("texts", texts)):
         if not len(given):
-            raise ValueError(f"{name} must be one or more texts, got none")
+            raise ValueError(f"{name} must contain at least one text, got none")
 
 
 def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, seed: int):
-    """Latent semantic analysis of both, scaled to length 1: `(len(train_texts), num_components)` and likewise."""
+    """Latent semantic analysis, scaled to length 1: arrays with one row per training text and one per other text."""
     train_vectors, vectors = _tfidf(train_texts, texts)
     if num_components < 1 or min(train_vectors.shape) < 2:
         raise ValueError(
             f"num_components must be at least 1 and less than the {train_vectors.shape[0]} training texts and their "
-            f"{train_vectors.shape[1]} different words, got {num_components}"
+            f"{train_vectors.shape[1]} distinct words, got {num_components}"
         )
     project = latent_semantic_projection(train_vectors.shape, num_components, seed)
     return project.fit_transform(train_vectors), project.transform(vectors)
@@ -164,7 +176,7 @@ def _checked(embeddings: tuple[np.ndarray, np.ndarray], num_train_texts: int, nu
 
 
 def _reduced(train_vectors: np.ndarray, vectors: np.ndarray, use_umap: bool | None, seed: int):
-    """Both in at most 5 dimensions."""
+    """Training vectors and other vectors, reduced to at most 5 dimensions."""
     from sklearn.decomposition import PCA
 
     components = min(DENSITY_COMPONENTS, *train_vectors.shape)
@@ -184,7 +196,7 @@ def _reduced(train_vectors: np.ndarray, vectors: np.ndarray, use_umap: bool | No
 
 
 def _merged(clusters: np.ndarray, vectors: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Join clusters of similar mean vectors until there are `num_clusters`; -1 stays -1."""
+    """Merge clusters with similar mean vectors until there are `num_clusters`; -1 stays -1."""
     from sklearn.cluster import AgglomerativeClustering
 
     means = np.stack([vectors[clusters == cluster].mean(0) for cluster in range(clusters.max() + 1)])
@@ -197,6 +209,6 @@ def _import_umap(required: bool):
         import umap
     except ImportError as error:
         if required:
-            raise ImportError("use_umap needs umap-learn: install the extra `report` or umap-learn itself") from error
+            raise ImportError("use_umap needs umap-learn: pip install umap-learn") from error
         return None
     return umap

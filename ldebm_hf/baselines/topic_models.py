@@ -1,4 +1,4 @@
-"""Topics as lists of words: those of LDA, and how good any are, as what a model's symbols write."""
+"""Topics of latent Dirichlet allocation, and their scores next to those of a model's symbols."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,16 +23,22 @@ def lda_topics(
     seed: int = 0,
 ) -> list[list[str]]:
     """
-    Topics by latent Dirichlet allocation (Blei et al., 2003; variational Bayes of scikit-learn) on the words of a
-    document tokenizer, ranked as in [`~ldebm_hf.model.explanation.symbol_topics`].
+    Topics by latent Dirichlet allocation (Blei et al., 2003), fitted by scikit-learn's variational Bayes on the words
+    of a document tokenizer. Words are ranked as in [`~ldebm_hf.model.explanation.symbol_topics`].
 
     Args:
-        texts (`Sequence[str]`): What is fitted.
-        tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`; its vocabulary is LDA's.
-        num_topics (`int`): K.
-        max_iter (`int`, *optional*, defaults to 30): Passes over the texts, each an update by all of them: online
+        texts (`Sequence[str]`): Texts to fit the topics on.
+        tokenizer (`PreTrainedTokenizerBase`): A tokenizer of `build_document_tokenizer`, whose vocabulary is used.
+        num_topics (`int`): Number of topics.
+        num_words (`int`, *optional*, defaults to 10): Number of words per topic.
+        relevance (`float`, *optional*, defaults to 0.6): Weight of a word's probability in the ranking, as in
+            [`~ldebm_hf.model.explanation.symbol_topics`].
+        max_iter (`int`, *optional*, defaults to 30): Number of passes over the texts, with one update per pass. Online
             updates found topics of unrelated words in 18,000 short texts.
-        num_words, relevance, seed: Words per topic, their ranking, and the seed of all noise.
+        seed (`int`, *optional*, defaults to 0): Seed of the initialisation.
+
+    Returns:
+        `list[list[str]]`: The words of each topic, the most relevant first.
     """
     from sklearn.decomposition import LatentDirichletAllocation
 
@@ -41,16 +47,16 @@ def lda_topics(
     lda = LatentDirichletAllocation(num_topics, learning_method="batch", max_iter=max_iter, random_state=seed)
     components = lda.fit(counts).components_
     with np.errstate(divide="ignore"):
-        of_topics = torch.from_numpy(np.log(components / components.sum(1, keepdims=True)))
+        topics = torch.from_numpy(np.log(components / components.sum(1, keepdims=True)))
         frequency = torch.from_numpy(np.log(np.asarray(counts.sum(0)).ravel() / counts.sum()))
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     never = torch.isneginf(frequency)
-    scores = [relevances(row, frequency, relevance).masked_fill(never, -torch.inf) for row in of_topics]
+    scores = [relevances(row, frequency, relevance).masked_fill(never, -torch.inf) for row in topics]
     return [[words[i] for i in row.topk(num_words).indices.tolist()] for row in scores]
 
 
 def count_matrix(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase):
-    """Counts of words, a sparse matrix `(len(texts), len(tokenizer))`; special tokens and `<unk>` are not counted."""
+    """Word counts, a sparse matrix `(len(texts), len(tokenizer))`; special tokens and `<unk>` are not counted."""
     counts = count_rows(tokenizer(list(texts), truncation=True)["input_ids"], len(tokenizer))
     special = [*tokenizer.all_special_ids, tokenizer.convert_tokens_to_ids("<unk>")]
     is_word = np.ones(len(tokenizer))
@@ -64,15 +70,16 @@ def topic_scores(
     topics: Sequence[Sequence[str]], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Any]:
     """
-    How well the words of topics go together in texts, and how much the topics differ.
+    Coherence and diversity of topics.
 
     Args:
-        topics (`Sequence[Sequence[str]]`): Top words of each.
-        texts (`Sequence[str]`): Those that no topic was fitted on tell most.
-        tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`.
+        topics (`Sequence[Sequence[str]]`): Top words of each topic.
+        texts (`Sequence[str]`): Texts to score the topics on. Held-out texts, on which no topic was fitted, are
+            the most informative.
+        tokenizer (`PreTrainedTokenizerBase`): A tokenizer of `build_document_tokenizer`.
 
     Returns:
-        `dict`: `coherence`, the mean of `coherence_of_topics` (NPMI), and `diversity`.
+        `dict`: `coherence`, the mean NPMI over the topics; `coherence_of_topics`, the NPMI of each; and `diversity`.
     """
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     documents = ([words[i] for i in row] for row in tokenizer(list(texts), truncation=True)["input_ids"])
@@ -93,24 +100,25 @@ def compare_with_lda(
     seed: int = 0,
 ) -> dict[str, Any]:
     """
-    Topics beside as many of LDA with as many words, fitted on the training texts.
+    Compare topics with the same number of topics of LDA, with the same number of words.
 
     Args:
-        topics (`Sequence[Sequence[str]]`): At least one, of the same number of words each.
-        train_texts (`Sequence[str]`): What LDA is fitted on.
-        texts (`Sequence[str]`): What all are scored on. Of a few hundred texts, none has most pairs of rarer words.
-        tokenizer (`PreTrainedTokenizerBase`): Of `build_document_tokenizer`; its vocabulary is LDA's.
-        seed (`int`, *optional*, defaults to 0): LDA's.
+        topics (`Sequence[Sequence[str]]`): At least one topic; all have the same number of words.
+        train_texts (`Sequence[str]`): Texts to fit LDA on.
+        texts (`Sequence[str]`): Texts to score the topics on. A few hundred are not enough: most pairs of rarer words
+            occur in none of them.
+        tokenizer (`PreTrainedTokenizerBase`): A tokenizer of `build_document_tokenizer`, whose vocabulary is used.
+        seed (`int`, *optional*, defaults to 0): Seed of LDA.
 
     Returns:
-        `dict`: `num_words` of a topic, `num_texts` that all are scored on, and, as [`topic_scores`] returns them,
-        `own` and `lda`, the latter with its `words`.
+        `dict`: `num_words` per topic; `num_texts` that were used for scoring; and `own` and `lda`, which are what
+        [`topic_scores`] returns, the latter together with its `words`.
     """
     num_words = len(topics[0])
-    of_lda = lda_topics(train_texts, tokenizer, len(topics), num_words=num_words, seed=seed)
+    lda_words = lda_topics(train_texts, tokenizer, len(topics), num_words=num_words, seed=seed)
     return {
         "num_words": num_words,
         "num_texts": len(texts),
         "own": topic_scores(topics, texts, tokenizer),
-        "lda": {"words": of_lda, **topic_scores(of_lda, texts, tokenizer)},
+        "lda": {"words": lda_words, **topic_scores(lda_words, texts, tokenizer)},
     }

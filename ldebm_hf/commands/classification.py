@@ -15,8 +15,7 @@ from ..data import NO_LABEL, Corpus
 from ..files.atomic import write_text
 from ..model.bag_of_words import marks
 from ..model.modeling_ldebm import LDEBMModel
-from ..scores.checkpoints import naming_scores
-from ..scores.reading import read_texts
+from ..scores.held_out_texts import naming_scores, read_texts
 from ..training import Settings, Trainer, assemble
 
 FEW_STEPS = 100

@@ -19,7 +19,7 @@ from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.symbol_report import make_report, without_texts, write_report
-from ..reports.text_table import text_table
+from ..reports.tables import text_table
 from ..training.publishing import CARD, write_card
 from ..training.saved_runs import find_checkpoint, settings_of
 from ..training.settings import DataSettings

@@ -14,7 +14,8 @@ from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.plots import plot_guidance
 from ..reports.run_record import EVALUATION, scores_file
-from ..scores.checkpoints import classes_of, control_scores, reading_scores
+from ..scores.conditional_generation import control_scores
+from ..scores.held_out_texts import classes_of, reading_scores
 from ..training import Settings
 from ..training.saved_runs import find_checkpoint, settings_of
 from .experiment_runs import Changes, Scores, merge_changes

@@ -23,7 +23,7 @@ from ..data.splits import keep_labels
 from ..model.modeling_ldebm import LDEBMModel
 from ..pseudo_labels.naive_bayes import class_probabilities
 from ..scores.classification import classification_scores
-from ..scores.reading import read_texts
+from ..scores.held_out_texts import read_texts
 from ..text.word_vectors import load_word_vectors, train_vectors_by_texts
 
 GIVEN_VECTORS = "given_vectors"

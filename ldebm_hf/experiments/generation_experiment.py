@@ -23,12 +23,12 @@ from ..files.resumable import model_digest
 from ..files.writing import NOT_ALLOWED, write_samples
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.run_record import LIKELIHOOD, scores_file
-from ..scores.control import as_known, text_scores
+from ..scores.conditional_generation import as_known, text_scores
+from ..scores.generated_texts import corpus_bleu, empty_share
+from ..scores.held_out_texts import information_scores, read_texts, reconstruction_scores
 from ..scores.lstm_language_model import LanguageModelSettings, LSTMLanguageModel, words_of
-from ..scores.reading import information_scores, read_texts, reconstruction_scores
 from ..scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
-from ..scores.text import corpus_bleu, empty_share
-from ..scores.words import word_divergence
+from ..scores.word_frequencies import word_divergence
 from .experiment_runs import Scores
 
 TRAINING_TEXTS = "training_texts"

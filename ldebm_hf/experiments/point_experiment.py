@@ -13,7 +13,7 @@ import torch
 from ..data import POINT_DISTRIBUTIONS, PointSplit
 from ..files.atomic import replace_folder
 from ..scores import draw_samples, mode_scores, score_samples
-from ..scores.points import NUM_STDS
+from ..scores.point_models import NUM_STDS
 from ..training import Trainer, assemble
 from .experiment_runs import Changes, ExperimentRun, Scores, merge_changes, read_recipe
 

@@ -17,7 +17,7 @@ from ..scores import PointSamples, draw_samples, floor_scores, score_samples
 from ..training import Settings
 from .experiment_runs import ExperimentRun, collect_scores
 from .point_experiment import COVERAGE, NUM_SAMPLES, SAMPLES_FILE, points_to_score_on
-from .score_tables import Cell, chance_level, markdown_table, mean_and_deviation
+from .score_tables import Cell, chance_level, mean_and_deviation, table_of_rows
 
 COLUMNS: dict[str, Cell] = {
     "modes covered": lambda scores: mean_and_deviation(scores.get("modes_covered")),
@@ -72,7 +72,7 @@ def report_points(
     for model, of_seeds in scores.items():
         note = "" if len(of_seeds) == len(seeds) else f" ({len(of_seeds)} of {len(seeds)} seeds)"
         rows[model.replace("_", " ") + note] = of_seeds
-    text = markdown_table(rows, COLUMNS)
+    text = table_of_rows(rows, COLUMNS)
     write_text(folder / "table.md", text + "\n")
     write_text(folder / "table.json", json.dumps({"true points": floor, **scores}, indent=1))
     first = {run.model: run.folder for run in runs if run.seed == seeds[0] and run.finished_scores()}
@@ -105,7 +105,7 @@ def report_point_run(run: Path, figures_dir: Path | None = None) -> str:
     floor = floor_scores(corpus.validation, distribution, NUM_SAMPLES)
     rows = {"true points": {"0": floor}, run.name: {"0": score_samples(samples, distribution)}}
     figures = draw_figures({run.name: samples}, {run.name: training_curves(run)}, figures_dir or run, "points")
-    return f"{markdown_table(rows, COLUMNS)}\n{figures}"
+    return f"{table_of_rows(rows, COLUMNS)}\n{figures}"
 
 
 def training_curves(run: Path) -> Curves:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..reports.tables import markdown_table
 from .experiment_runs import Scores
 
 Rows = dict[str, dict[str, Scores]]
@@ -57,7 +58,7 @@ AGREEMENT_COLUMNS = {
 
 def score_table(rows: Rows) -> str:
     """Write a Markdown table with a column for every known score that some row has ([`columns_of`])."""
-    return markdown_table(rows, columns_of(rows))
+    return table_of_rows(rows, columns_of(rows))
 
 
 def columns_of(rows: Rows) -> dict[str, Cell]:
@@ -88,14 +89,15 @@ def columns_of(rows: Rows) -> dict[str, Cell]:
     return columns
 
 
-def markdown_table(rows: Rows, columns: dict[str, Cell]) -> str:
+def table_of_rows(rows: Rows, columns: dict[str, Cell]) -> str:
     """Write a Markdown table with these rows and columns."""
-    lines = ["| model | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
-    for name, runs in rows.items():
+    cells: dict[str, list[str]] = {"model": list(rows)} | {title: [] for title in columns}
+    for runs in rows.values():
         names = dict.fromkeys(score for run in runs.values() for score in run)
         scores = {score: [run[score] for run in runs.values() if score in run] for score in names}
-        lines.append(f"| {name} | " + " | ".join(cell(scores) for cell in columns.values()) + " |")
-    return "\n".join(lines)
+        for title, cell in columns.items():
+            cells[title].append(cell(scores))
+    return markdown_table(cells)
 
 
 def mean_and_deviation(values: list[float] | None, factor: float = 1) -> str:

@@ -15,10 +15,9 @@ from ..baselines import text_clusters
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
-from ..scores.checkpoints import ControlSettings, classes_of, control_scores, reading_scores
-from ..scores.control import as_known
+from ..scores.conditional_generation import ControlSettings, as_known, control_scores
+from ..scores.held_out_texts import agreement_scores, classes_of, reading_scores
 from ..scores.judging import load_judge
-from ..scores.reading import agreement_scores
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble

@@ -1,7 +1,8 @@
 """The scores of [`ldebm_hf.scores`] as `evaluate.Metric` classes, one per file; they need the extra `metrics`.
 
-`BLEU().compute(predictions=texts, references=references)`, or `add_batch` and then `compute()`. `evaluate.load` takes
-the path of one of the files; as it copies that file elsewhere, they import from the package by its full name.
+Call `BLEU().compute(predictions=texts, references=references)`, or `add_batch` several times and then `compute()`.
+`evaluate.load` accepts the path of one of the files. As it copies the file elsewhere, the files import from the
+package by its full name.
 """
 
 from .adjusted_rand import AdjustedRand

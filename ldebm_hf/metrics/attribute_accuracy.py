@@ -5,17 +5,17 @@ from ldebm_hf.scores import attribute_accuracy
 
 
 class AttributeAccuracy(ScoreMetric):
-    """Share of texts whose attribute, by a judge, is the one that was asked for.
+    """Fraction of texts that have the requested attribute, according to a judge.
 
     Args:
-        predictions (`list[int]`): the label that a judge gives each text.
-        references (`list[int]`): the label asked for; texts with a negative one are left out.
-        label_names (`list[str]`, *optional*): names for the keys; default the labels themselves.
+        predictions (`list[int]`): The label that a judge assigns to each text.
+        references (`list[int]`): The requested label of each text; texts with a negative one are ignored.
+        label_names (`list[str]`, *optional*): Names of the labels for the keys; by default the labels themselves.
 
     Returns:
-        `dict[str, float]`: `accuracy`, its mean `accuracy_chance` and standard deviation `accuracy_chance_std` over
-        all permutations of the judge's labels, and `accuracy_NAME` of the texts that each label was asked for; of each
-        share the binomial standard error, `…_std_error`.
+        `dict[str, float]`: `accuracy`; its mean `accuracy_chance` and standard deviation `accuracy_chance_std` over
+        all permutations of the judge's labels; `accuracy_NAME` for the texts of each requested label; and the binomial
+        standard error of each accuracy, `accuracy_std_error` and `accuracy_NAME_std_error`.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})

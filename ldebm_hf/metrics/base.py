@@ -1,4 +1,4 @@
-"""What the metrics share: a description from the docstring, and comparisons of symbols, responses and samples."""
+"""Base classes of the metrics: of all, of comparisons of symbols or responses, and of perplexities."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -18,15 +18,40 @@ from ldebm_hf.scores import (
 )
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
+SYMBOL_USAGE = """\
+Args:
+    predictions (`list[int]`): The symbol of each example.
+    references (`list[int]`): The true class of each example; examples with a negative one are ignored.
+    num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
+    seed (`int`, *optional*, defaults to 0): Seed of the permutations.
+
+Returns:
+    `dict[str, float]`: `{name}`, and its mean `{name}_chance` and standard deviation `{name}_chance_std` over random
+    permutations of the symbols."""
+EMBEDDING_USAGE = """\
+Args:
+    predictions (`list[str]`): The responses, with words separated by white space.
+    references (`list[str]`): One reference per response.
+    vectors (`WordVectors`, gensim's `KeyedVectors`, `str` or `Path`): Word vectors, or a file of them in the text
+        format of GloVe or word2vec.
+    training_texts (`Iterable[str]`): Texts to train word vectors on, in place of `vectors`.
+    num_shuffles (`int`, *optional*, defaults to 5): Random assignments of responses for the chance level.
+    seed (`int`, *optional*, defaults to 0): Seed of the random assignments and of the training of vectors.
+
+Returns:
+    `dict[str, float]`: `{name}`; its mean `{name}_chance` and standard deviation `{name}_chance_std` for responses
+    that are assigned at random; `coverage`, the fraction of the words that have a vector; and `num_pairs`."""
+
 
 class ScoreMetric(evaluate.Metric, ABC):
-    """A metric whose description is its docstring; `compute` returns a plain `dict[str, float]`.
+    """
+    A metric whose description is its docstring, and whose `compute` returns a plain `dict[str, float]`.
 
-    Abstract, as `evaluate.load` takes the first class of a file that is not. The class attributes are:
+    The class is abstract because `evaluate.load` takes the first class of a file that is not.
 
-    Args:
-        inputs (`datasets.Features`): what `add_batch` and `compute` take, per example.
-        source (`str`): where the score is from.
+    Attributes:
+        inputs (`datasets.Features`): What `add_batch` and `compute` take for each example.
+        source (`str`): The publication of the score.
     """
 
     inputs: datasets.Features
@@ -36,28 +61,31 @@ class ScoreMetric(evaluate.Metric, ABC):
         return evaluate.MetricInfo(
             description=inspect.getdoc(type(self)),
             citation=self.source,
-            inputs_description=inspect.getdoc(type(self)),
+            inputs_description=self.usage(),
             features=self.inputs,
         )
 
+    def usage(self) -> str:
+        """Arguments and result of `compute`; by default the docstring."""
+        return inspect.getdoc(type(self))
+
     @abstractmethod
     def _compute(self, **inputs) -> dict[str, float]:
-        """The scores of everything that was added; settings that are no inputs come from `compute`."""
+        """The scores of all examples that were added; other arguments are those of `compute`."""
 
 
 class SymbolMetric(ScoreMetric):
-    """One field of [`ldebm_hf.scores.SymbolScores`], with its chance level.
-
-    Args:
-        score_name (`str`): the field, set by the class.
-    """
+    """One field of [`ldebm_hf.scores.SymbolScores`], named `score_name`, with its chance level."""
 
     inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
 
     @property
     @abstractmethod
     def score_name(self) -> str:
-        """The field."""
+        """Name of the field."""
+
+    def usage(self) -> str:
+        return SYMBOL_USAGE.format(name=self.score_name)
 
     def _compute(self, predictions, references, num_permutations: int = 20, seed: int = 0) -> dict[str, float]:
         scores = asdict(symbol_scores(predictions, references, num_permutations, seed))
@@ -65,18 +93,17 @@ class SymbolMetric(ScoreMetric):
 
 
 class EmbeddingMetric(ScoreMetric):
-    """One field of [`ldebm_hf.scores.EmbeddingScores`], with its chance level, coverage and number of pairs.
-
-    Args:
-        score_name (`str`): the field, set by the class.
-    """
+    """One field of [`ldebm_hf.scores.EmbeddingScores`], named `score_name`, with chance level, coverage and pairs."""
 
     inputs = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
 
     @property
     @abstractmethod
     def score_name(self) -> str:
-        """The field."""
+        """Name of the field."""
+
+    def usage(self) -> str:
+        return EMBEDDING_USAGE.format(name=self.score_name)
 
     def _compute(
         self,
@@ -89,10 +116,10 @@ class EmbeddingMetric(ScoreMetric):
     ) -> dict[str, float]:
         if (vectors is None) == (training_texts is None):
             got = "neither" if vectors is None else "both"
-            raise ValueError(f"vectors, or training_texts to train them on, must be given, got {got}")
+            raise ValueError(f"either vectors or training_texts must be given, got {got}")
         if training_texts is not None:
             vectors = train_vectors_by_neighbours(training_texts, seed=seed)
-        elif hasattr(vectors, "key_to_index"):  # gensim's
+        elif hasattr(vectors, "key_to_index"):  # gensim's KeyedVectors
             vectors = WordVectors(vectors.key_to_index, vectors.vectors)
         elif not isinstance(vectors, WordVectors):
             vectors = load_word_vectors(vectors)
@@ -102,11 +129,7 @@ class EmbeddingMetric(ScoreMetric):
 
 
 class PerplexityMetric(ScoreMetric):
-    """Perplexity under an LSTM language model that is trained for it.
-
-    Args:
-        score (`Callable`): of predictions, other texts and settings, set by the class.
-    """
+    """Perplexity under an LSTM language model, which is trained first."""
 
     inputs = datasets.Features({"predictions": datasets.Value("string")})
 

@@ -7,19 +7,19 @@ from ldebm_hf.scores import batched_homogeneity
 
 
 class BatchedHomogeneity(ScoreMetric):
-    """Homogeneity within consecutive batches, averaged, as in published figures; read it with its chance level.
+    """Mean homogeneity within consecutive batches, as in published figures; read it next to its chance level.
 
     Args:
-        predictions (`list[int]`): the symbol of each example, in the order that makes the batches.
-        references (`list[int]`): its true class; examples with a negative one are left out.
-        batch_size (`int`, *optional*, defaults to 128): examples per batch.
-        drop_last (`bool`, *optional*, defaults to `True`): leave out a smaller last batch, as published.
-        num_permutations (`int`, *optional*, defaults to 20), seed (`int`, *optional*, defaults to 0): for the chance
-            level.
+        predictions (`list[int]`): The symbol of each example, in the order that makes the batches.
+        references (`list[int]`): The true class of each example; examples with a negative one are ignored.
+        batch_size (`int`, *optional*, defaults to 128): Examples per batch.
+        drop_last (`bool`, *optional*, defaults to `True`): Whether to ignore a smaller last batch, as published.
+        num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
+        seed (`int`, *optional*, defaults to 0): Seed of the permutations.
 
     Returns:
-        `dict[str, float]`: `batched_homogeneity`, and under random permutations of the symbols its mean
-        `batched_homogeneity_chance` and standard deviation `batched_homogeneity_chance_std`.
+        `dict[str, float]`: `batched_homogeneity`, and its mean `batched_homogeneity_chance` and standard deviation
+        `batched_homogeneity_chance_std` over random permutations of the symbols.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})

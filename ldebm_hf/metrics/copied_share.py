@@ -7,11 +7,11 @@ from ldebm_hf.scores import copied_share, distinct_share, empty_share
 
 
 class CopiedShare(ScoreMetric):
-    """Shares of texts that are verbatim training texts, distinct, and empty, 0 to 1; white space makes no difference.
+    """Fractions of texts that are copies of training texts, distinct, and empty; white space does not count.
 
     Args:
-        predictions (`list[str]`): the texts.
-        training_texts (`Iterable[str]`): what they may be copied from.
+        predictions (`list[str]`): The texts.
+        training_texts (`Iterable[str]`): The training texts.
 
     Returns:
         `dict[str, float]`: `copied_share`, `distinct_share`, `empty_share`.

@@ -5,14 +5,14 @@ from ldebm_hf.scores import corpus_bleu, empty_share
 
 
 class BLEU(ScoreMetric):
-    """Corpus BLEU-4, 0 to 100, of white-space words: one reference, no smoothing, as `multi-bleu.perl` computes it.
+    """BLEU-4 of a corpus, 0 to 100, with one reference per text and no smoothing, as in `multi-bleu.perl`.
 
     Args:
-        predictions (`list[str]`): the texts.
-        references (`list[str]`): one for each.
+        predictions (`list[str]`): The texts, with words separated by white space.
+        references (`list[str]`): One reference per text.
 
     Returns:
-        `dict[str, float]`: `bleu`, and `empty_share`, that of the texts without a word.
+        `dict[str, float]`: `bleu`, and `empty_share`, the fraction of the texts without a word.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})

@@ -7,14 +7,14 @@ from ldebm_hf.scores import distinct_n, empty_share
 
 
 class DistinctN(ScoreMetric):
-    """Distinct n-grams over all n-grams of a set of texts, 0 to 1; it falls as texts are added.
+    """Number of distinct n-grams divided by the number of all n-grams of the texts; decreases as texts are added.
 
     Args:
-        predictions (`list[str]`): the texts.
-        orders (`Sequence[int]`, *optional*, defaults to `(1, 2)`): each n.
+        predictions (`list[str]`): The texts.
+        orders (`Sequence[int]`, *optional*, defaults to `(1, 2)`): The lengths n of the n-grams.
 
     Returns:
-        `dict[str, float]`: `distinct_N` for each N, and `empty_share`, that of the texts without a word.
+        `dict[str, float]`: `distinct_N` for each n, and `empty_share`, the fraction of the texts without a word.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("string")})

@@ -8,13 +8,13 @@ class ForwardPerplexity(PerplexityMetric):
     """Perplexity of the predictions under an LSTM language model that is trained on real texts.
 
     Args:
-        predictions (`list[str]`): samples.
-        training_texts (`Sequence[str]`): real texts, of which the last 3 in 43 choose the language model's epoch.
-        options: fields of [`ldebm_hf.scores.lstm_language_model.LanguageModelSettings`], and `vocabulary`,
-            `seed`, `folder` (where the language model is kept for further samples), `device` and `show_progress`.
+        predictions (`list[str]`): Generated texts.
+        training_texts (`Sequence[str]`): Real texts, of which the last 3 in 43 select the language model's epoch.
+        options: Fields of [`ldebm_hf.scores.lstm_language_model.LanguageModelSettings`], and `vocabulary`, `seed`,
+            `folder` (where the language model is stored for later calls), `device` and `show_progress`.
 
     Returns:
-        `dict[str, float]`: `forward_perplexity`, and `unknown_share`, that of the tokens that are `<unk>`.
+        `dict[str, float]`: `forward_perplexity`, and `unknown_share`, the fraction of the tokens that are `<unk>`.
     """
 
     score = staticmethod(forward_perplexity)

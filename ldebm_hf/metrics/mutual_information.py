@@ -7,14 +7,14 @@ from ldebm_hf.scores import mutual_information
 
 
 class MutualInformation(ScoreMetric):
-    """I(z; y) of latents and symbols over a whole set, in nats: H(mean p(y|z)) − mean H(p(y|z)).
+    """Mutual information I(z; y) of latents and symbols over a whole set, H(mean p(y|z)) − mean H(p(y|z)), in nats.
 
     Args:
         predictions (`list[list[float]]` of shape `(n, K)`): p(y|z) of each text.
 
     Returns:
-        `dict[str, float]`: `mutual_information` and its standard error over the texts,
-        `mutual_information_std_error`; `marginal_entropy` and `conditional_entropy`, whose difference it is.
+        `dict[str, float]`: `mutual_information`; its standard error over the texts, `mutual_information_std_error`;
+        and the entropies of which it is the difference, `marginal_entropy` and `conditional_entropy`.
     """
 
     inputs = datasets.Features({"predictions": datasets.List(datasets.Value("float64"))})

@@ -5,15 +5,15 @@ from ldebm_hf.scores import empty_share, self_bleu
 
 
 class SelfBLEU(ScoreMetric):
-    """Mean BLEU-4 of each text against the others, 0 to 100: how alike they are. It grows as texts are added.
+    """Mean BLEU-4, 0 to 100, of each text with all others as references; increases as texts are added.
 
     Args:
-        predictions (`list[str]`): the texts.
-        max_texts (`int`, *optional*, defaults to 500): of more, so many are drawn.
-        seed (`int`, *optional*, defaults to 0): of the draw.
+        predictions (`list[str]`): The texts.
+        max_texts (`int`, *optional*, defaults to 500): Maximum number of texts; of more, this many are drawn.
+        seed (`int`, *optional*, defaults to 0): Seed of the draw.
 
     Returns:
-        `dict[str, float]`: `self_bleu` of the texts with words, and `empty_share`, that of the others.
+        `dict[str, float]`: `self_bleu` of the texts with words, and `empty_share`, the fraction of the texts without.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("string")})

@@ -7,11 +7,11 @@ from ldebm_hf.scores import symbol_usage
 
 
 class SymbolUsage(ScoreMetric):
-    """How evenly texts spread over the symbols of a model.
+    """How evenly texts are distributed over the symbols of a model.
 
     Args:
-        predictions (`list[int]`): the symbol of each text.
-        num_symbols (`int`): how many the model has.
+        predictions (`list[int]`): The symbol of each text.
+        num_symbols (`int`): Number of symbols that the model has.
 
     Returns:
         `dict[str, float]`: `usage_entropy` in nats, `usage_perplexity`, `symbols_used`, `dead_symbols`.

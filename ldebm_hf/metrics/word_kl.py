@@ -8,15 +8,16 @@ from ldebm_hf.scores import word_divergence
 
 
 class WordKL(ScoreMetric):
-    """KL divergence in nats of the words that texts use from those that training texts use; fewer texts have more.
+    """KL divergence, in nats, of the word frequencies of texts from those of training texts; larger for fewer texts.
 
     Args:
-        predictions (`list[str]`): the texts.
-        training_texts (`Iterable[str]`): whose words they are compared with.
+        predictions (`list[str]`): The texts.
+        training_texts (`Iterable[str]`): The training texts.
 
     Returns:
-        `dict[str, float]`: `word_kl` (over the words of both, as published), `word_kl_smoothed` (add-one over the
-            words of either) and `new_word_share`, the share of words that the training texts do not have.
+        `dict[str, float]`: `word_kl` (over the words that both have, as published); `word_kl_smoothed` (with add-one
+        smoothing over the words of either); and `new_word_share`, the fraction of the words that the training texts do
+        not have.
     """
 
     inputs = datasets.Features({"predictions": datasets.Value("string")})

@@ -1,1 +1,1 @@
-"""What people look at: plots, the report on symbols, model cards, and the upload to the Hub."""
+"""What people look at: tables, plots, the report on symbols, model cards, and the upload to the Hub."""

@@ -1,4 +1,4 @@
-"""The licences that have an identifier on the Hugging Face Hub, which a card's front matter may name."""
+"""The licence identifiers that the front matter of a card on the Hugging Face Hub may have."""
 
 HUB_LICENSES = frozenset(
     """
@@ -12,4 +12,4 @@ HUB_LICENSES = frozenset(
     apple-ascl apple-amlr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 gemma fair-noncommercial-research-license
     """.split()
 )
-"""Of <https://huggingface.co/docs/hub/repositories-licenses>, without `other` and `unknown`."""
+"""From <https://huggingface.co/docs/hub/repositories-licenses>, without `other` and `unknown`."""

@@ -1,4 +1,4 @@
-"""Folders to the Hub, into repositories that are private unless asked otherwise; errors say what to do."""
+"""Upload of a model folder to the Hub, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (
     HfHubHTTPError,
-    HTTPError,  # of the client that huggingface_hub speaks through, whichever that is
+    HTTPError,  # of the HTTP client that huggingface_hub uses
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
@@ -22,82 +22,86 @@ TAG = re.compile(r"\w[\w.-]*")
 
 @contextmanager
 def hub_errors_explained(repo_id: str) -> Iterator[None]:
-    """Turn what the Hub's client raises into one sentence.
+    """
+    Turn errors of the Hub's client into one sentence each.
 
     Raises:
-        PermissionError: there is no token, or none that may do it.
-        ConnectionError: the Hub cannot be reached, the connection broke, or the Hub has a trouble of its own.
-        FileNotFoundError: there is no such repository, or none for this token.
+        PermissionError: There is no token, or it does not have the permission.
+        ConnectionError: The Hub cannot be reached, the connection broke, or the Hub had an internal error.
+        FileNotFoundError: The repository does not exist, or is not visible with this token.
     """
     try:
         yield
     except LocalTokenNotFoundError:
         raise PermissionError("there is no token for the Hub: `hf auth login` stores one, or set HF_TOKEN") from None
     except OfflineModeIsEnabled:
-        raise ConnectionError("the Hub is switched off by HF_HUB_OFFLINE=1") from None
+        raise ConnectionError("the Hub cannot be reached because HF_HUB_OFFLINE=1 is set") from None
     except (HTTPError, RuntimeError) as error:
         raise _explanation(error, repo_id) from error
 
 
 def _explanation(error: Exception, repo_id: str) -> OSError:
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, HTTPError):
-        error = error.__cause__  # of an upload in a thread
+        error = error.__cause__  # raised by an upload in a thread
     if not isinstance(error, HfHubHTTPError):
         reason = str(error).strip() or type(error).__name__
         return ConnectionError(
-            f"the connection to {constants.ENDPOINT} failed ({reason}): the same command goes on where it stopped"
+            f"the connection to {constants.ENDPOINT} failed ({reason}): the same command continues the upload"
         )
     status = error.response.status_code
     said = (error.server_message or str(error)).strip().splitlines()[0]
     if status == 401:
-        return PermissionError(f"the Hub does not know the token ({said}): `hf auth login` stores another one")
+        return PermissionError(f"the Hub does not accept the token ({said}): `hf auth login` stores another one")
     if status == 403:
         return PermissionError(
-            f"the token may not write to {repo_id!r} ({said}): it needs the role `write`, and the name must begin "
-            "with your user name or that of an organization of yours"
+            f"the token has no permission to write to {repo_id!r} ({said}): it needs the role `write`, and the name "
+            "must begin with your user name or that of one of your organizations"
         )
     if status == 404:
-        return FileNotFoundError(f"the Hub has no {repo_id!r}, or not for this token ({said})")
+        return FileNotFoundError(f"the Hub has no {repo_id!r}, or it is not visible with this token ({said})")
     return ConnectionError(f"the Hub refused {repo_id!r} with status {status}: {said}")
 
 
 def check_token(repo_id: str, token: str | None = None) -> None:
-    """Ask the Hub whose the token is and whether it may write anything, before any work is done.
+    """
+    Ask the Hub whether the token is valid and can write, before any work is done.
 
     Raises:
-        PermissionError, ConnectionError: as in [`hub_errors_explained`].
+        PermissionError, ConnectionError: As in [`hub_errors_explained`].
     """
     if (token or get_token()) is None:
         raise PermissionError("there is no token for the Hub: `hf auth login` stores one, or set HF_TOKEN")
     with hub_errors_explained(repo_id):
         role = HfApi(token=token).whoami().get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":  # a fine-grained one may write here or there, which only the repository knows
-        raise PermissionError("the token may only read: `hf auth login` stores another one, of the role `write`")
+    if role == "read":  # what a fine-grained token can write to is known only when it is tried
+        raise PermissionError("the token can only read: `hf auth login` stores another one, with the role `write`")
 
 
 def open_repository(
     hub: HfApi, repo_id: str, *, private: bool | None, repo_type: str = "model", **options: str
 ) -> ModelInfo | SpaceInfo:
-    """The repository, created where there is none.
+    """
+    Get a repository, and create it if it does not exist.
 
     Args:
-        hub (`HfApi`): Which knows the token.
+        hub (`HfApi`): The Hub's client, with a token.
         repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token.
-        private (`bool`, *optional*): Whether only its owner may see it; `None` makes a new one public and takes one
-            that exists as it is.
-        repo_type (`str`, *optional*, defaults to `"model"`), options: As for `HfApi.create_repo`.
+        private (`bool`, *optional*): Whether the repository must be private or must be public. With `None`, a new one
+            is public and an existing one is accepted as it is.
+        repo_type (`str`, *optional*, defaults to `"model"`): As in `HfApi.create_repo`.
+        options: Further arguments of `HfApi.create_repo`.
 
     Raises:
-        ValueError: no such name is possible, or the repository exists and is public where a private one is asked for,
-            or private where a public one is.
+        ValueError: The name is not valid, or the existing repository is public although a private one is requested, or
+            the other way round.
     """
     place = hub.create_repo(repo_id, repo_type=repo_type, private=bool(private), exist_ok=True, **options)
     info = hub.repo_info(place.repo_id, repo_type=repo_type)
     if private is not None and bool(info.private) != private:
         found, asked = ("public", "private") if private else ("private", "public")
         raise ValueError(
-            f"{info.id!r} exists and is {found}, and a {asked} repository was asked for: choose another name, change "
-            f"it in the repository's settings on the Hub, or say that it shall be {found}"
+            f"{info.id!r} exists and is {found}, but a {asked} repository was requested: choose another name, change "
+            f"its visibility on the Hub, or request a {found} repository"
         )
     return info
 
@@ -108,37 +112,44 @@ def names_in(info: ModelInfo | SpaceInfo) -> set[str]:
 
 
 def refuse_other_model(hub: HfApi, info: ModelInfo, model_type: str) -> None:
-    """Raise ValueError if the repository holds a model of another kind, which a push would mix with this one."""
+    """Raise `ValueError` if the repository holds a model of another type, whose files would remain beside this one."""
     if "config.json" not in names_in(info):
         return
     config = json.loads(Path(hub.hf_hub_download(info.id, "config.json")).read_text("utf-8"))
     if config.get("model_type") != model_type:
         found = config.get("model_type")
-        raise ValueError(f"{info.id!r} holds another model, of model_type {found!r}: choose another name")
+        raise ValueError(f"{info.id!r} holds another model, with model_type {found!r}: choose another name")
 
 
 def upload_model(
     hub: HfApi, repo_id: str, folder: Path, patterns: Sequence[str], *, tag: str | None = None, message: str
 ) -> str:
-    """Make those files of the folder itself that match a pattern the repository's, in one commit.
+    """
+    Upload the files at the top of a folder that match a pattern, in one commit.
 
-    Cut short, the same call goes on: large files that the Hub has, and files that are as before, are not sent again.
+    After an interruption, the same call continues the upload: large files that the Hub already has, and files that
+    have not changed, are not sent again. Weights of an earlier upload are deleted.
 
     Args:
-        tag (`str`, *optional*): A name for the state after this upload, to be loaded by `revision=tag`.
+        hub (`HfApi`): The Hub's client, with a token.
+        repo_id (`str`): The repository.
+        folder (`Path`): The folder; files in its sub-folders are not uploaded.
+        patterns (`Sequence[str]`): Patterns of file names.
+        tag (`str`, *optional*): A tag for this upload, with which it can be loaded by `revision=tag`.
+        message (`str`): The commit message.
 
     Returns:
-        `str`: The commit's id.
+        `str`: The id of the commit.
 
     Raises:
-        ValueError: the tag is no name for a tag, or names another state already.
+        ValueError: The tag exists and names another upload.
     """
     commit = hub.upload_folder(
         repo_id=repo_id,
         folder_path=folder,
         allow_patterns=list(patterns),
         ignore_patterns=["*/*"],
-        delete_patterns=["model*.safetensors", "model.safetensors.index.json"],  # of a larger or smaller model before
+        delete_patterns=["model*.safetensors", "model.safetensors.index.json"],  # those of an earlier upload
         commit_message=message,
     )
     if tag is not None:
@@ -147,9 +158,9 @@ def upload_model(
 
 
 def check_tag(tag: str | None) -> None:
-    """Raise ValueError for what cannot be the name of a revision."""
+    """Raise `ValueError` if a tag is not a valid name of a revision."""
     if tag is not None and (not TAG.fullmatch(tag) or tag == constants.DEFAULT_REVISION):
-        raise ValueError(f"revision must be of letters, digits, '.', '_' and '-', and other than 'main'; got {tag!r}")
+        raise ValueError(f"revision must consist of letters, digits, '.', '_' and '-' and not be 'main', got {tag!r}")
 
 
 def _tag(hub: HfApi, repo_id: str, tag: str, commit: str) -> None:
@@ -157,6 +168,6 @@ def _tag(hub: HfApi, repo_id: str, tag: str, commit: str) -> None:
     tags = {item.name: item.target_commit for item in hub.list_repo_refs(repo_id).tags}
     if tags.get(tag) != commit:
         raise ValueError(
-            f"revision {tag!r} of {repo_id!r} names an earlier upload and stays: the files are in its branch main, "
-            "give them another revision"
+            f"revision {tag!r} of {repo_id!r} already names an earlier upload: the new files are on the branch main, "
+            "choose another revision for them"
         )

@@ -1,4 +1,4 @@
-"""The model card of a run, filled from its own record: nothing in it is left for a person to complete."""
+"""The model card of a run, completed from what the run recorded, so that nothing is left to fill in by hand."""
 
 from __future__ import annotations
 
@@ -15,38 +15,47 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from safetensors import safe_open
 
 from ..pseudo_labels.geometric_clustering import SOURCES, ClusteringSettings
-from .card_texts import Origin, public_name, risks_of
-from .page_templates import load_template
+from .data_origin import Origin, public_name
+from .limitations import limitations
+from .model_card_scores import CardScores, generation_rows, short_number
 from .run_record import CURVES, RunRecord
+from .templates import load_template
 
 SYMBOLS_SHOWN = 50
 FEW_SYMBOLS, EXAMPLES_OF_FEW = 12, 3
-AGREEMENT = ("homogeneity", "completeness", "v_measure", "adjusted_rand")
-OF_WRITING = {"distinct_2": ("distinct-2 %", 100), "self_bleu": ("self-BLEU", 1), "perplexity": ("perplexity", 1),
-              "copied": ("copied %", 100)}  # fmt: skip
-"""What is shown of sentences written for classes, besides how many have theirs: titles and units."""
-ASIDE = ("_chance", "_std_error", "@")
-"""In names of scores that stand beside others, or are of other ways of writing."""
-SAME_AGAIN = "normalized_mutual_information"  # the V-measure under another name
 FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+"""Names of safetensors' types."""
 SEAL = re.compile(r"\n<!-- made by ldebm_hf, ([0-9a-f]{16}) -->\n$")
+MACHINE_SETTINGS = {
+    "data_dir",
+    "output_dir",
+    "overwrite_output_dir",
+    "resume",
+    "push_to_hub",
+    "hub_model_id",
+    "hub_private_repo",
+    "hub_revision",
+}
+"""Settings that are about the machine or the account of whoever ran the training."""
 
 
 def model_card(record: RunRecord, place: str | None = None, pictures: str = "") -> ModelCard:
-    """The card of a model.
+    """
+    The card of a model.
 
     Args:
-        record ([`RunRecord`]): What is known of it.
-        place (`str`, *optional*): A Hub id or folder from which the card's code loads the model; default the folder.
-        pictures (`str`, *optional*): Where the folder's pictures are, seen from the card's file; default beside it.
+        record ([`RunRecord`]): The record of its training run.
+        place (`str`, *optional*): Hub id or folder from which the code in the card loads the model; defaults to the
+            run's folder.
+        pictures (`str`, *optional*): Path from the card to the folder with the pictures; by default it is the same.
 
     Returns:
-        `huggingface_hub.ModelCard`, whose data have the scores as `model-index`.
+        `huggingface_hub.ModelCard`: The card, with the scores in its metadata as `model-index`.
     """
     place = place or record.folder.as_posix()
-    origin, facts, config = Origin.of(record), record.facts, record.config
+    origin, facts, config = Origin.from_record(record), record.facts, record.config
     corpus = facts.get("corpus", {})
-    agreement, other = _evaluation(record.evaluation)
+    scores = CardScores.sort(record.evaluation)
     named = [name for symbol, name in config.id2label.items() if name != f"LABEL_{symbol}"]
     symbols = _symbols(record) if config.has_symbols else []
     body = _template().render(
@@ -66,9 +75,9 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         notes=corpus.get("notes", []),
         best=record.best,
         best_by=record.setting("training.metric_for_best_model", "reconstruction_loss"),
-        agreement=agreement,
-        writing=_writing(record.evaluation),
-        evaluation=other,
+        agreement=scores.agreement_rows,
+        writing=generation_rows(record.evaluation),
+        evaluation=scores.shown,
         likelihood=record.likelihood,
         curves=f"{pictures}{CURVES}" if (record.folder / CURVES).is_file() else "",
         symbols=symbols[:SYMBOLS_SHOWN],
@@ -78,47 +87,66 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         num_unnamed=config.num_labels - len(named),
         num_symbols=config.num_labels,
         num_left_out=max(0, len(symbols) - SYMBOLS_SHOWN) if record.symbols or named else 0,
-        risks=risks_of(record, origin),
+        risks=limitations(record, origin),
         num_steps=record.num_steps,
         settings=public_settings(record).rstrip(),
         environment=facts.get("environment", {}),
         transformers_version=config.transformers_version,
         cost=_cost(record),
     )
-    return ModelCard(f"---\n{_data(record, origin, place).to_yaml()}\n---\n\n{body}")
+    return ModelCard(f"---\n{_metadata(record, origin, scores, place).to_yaml()}\n---\n\n{body}")
 
 
 def sealed(card: ModelCard) -> str:
-    """The text of a card's file, with a seal by which [`is_untouched`] knows whether it was edited."""
+    """The text of a card's file, with a checksum by which [`is_untouched`] recognises later edits."""
     text = str(card).rstrip() + "\n"
     return f"{text}\n<!-- made by ldebm_hf, {_digest(text)} -->\n"
 
 
 def is_untouched(text: str) -> bool:
-    """Whether a card is as [`sealed`] made it, so that nothing a person wrote is lost with it."""
+    """Whether a card is as [`sealed`] wrote it and can be replaced without losing what a person added."""
     seal = SEAL.search(text)
     return seal is not None and seal[1] == _digest(text[: seal.start()])
+
+
+def public_settings(record: RunRecord) -> str:
+    """`settings.yaml` without what concerns only the machine of the run, such as folders; empty if there is none."""
+    hub_id = record.facts.get("corpus", {}).get("hub_id")
+    shown: dict[str, dict[str, Any]] = {}
+    for section, entries in record.settings.items():
+        shown[section] = {}
+        for name, value in entries.items():
+            if name in MACHINE_SETTINGS:
+                continue
+            is_place = name in ("source", "validation_file") and value
+            shown[section][name] = public_name(value, hub_id) if is_place else value
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True) if shown else ""
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _data(record: RunRecord, origin: Origin, place: str) -> ModelCardData:
+def _metadata(record: RunRecord, origin: Origin, scores: CardScores, place: str) -> ModelCardData:
     task, task_name = record.config.modality_class.hub_task
-    agreement, other = _evaluation(record.evaluation, shown=False)
-    scores = dict(record.best["values"]) if record.best else {}
-    scores |= other | agreement
+    values = dict(record.best["values"]) if record.best else {}
+    values |= scores.other | scores.agreement
     if record.likelihood:
-        scores["log_likelihood_lower_bound"] = record.likelihood["lower"]
-    dataset = {"dataset_type": origin.hub_id or origin.source, "dataset_name": origin.title}
-    split = {"dataset_split": "validation"}
+        values["log_likelihood_lower_bound"] = record.likelihood["lower"]
     results = [
-        EvalResult(task, **dataset, **split, task_name=task_name, metric_type=name, metric_name=_words(name),
-                   metric_value=value)
-        for name, value in scores.items()
+        EvalResult(
+            task,
+            dataset_type=origin.hub_id or origin.source,
+            dataset_name=origin.title,
+            dataset_split="validation",
+            task_name=task_name,
+            metric_type=name,
+            metric_name=_words(name),
+            metric_value=value,
+        )
+        for name, value in values.items()
         if math.isfinite(value)
-    ]  # fmt: skip
+    ]
     return ModelCardData(
         language=origin.language,
         library_name="transformers",
@@ -141,7 +169,7 @@ def _summary(record: RunRecord, origin: Origin) -> str:
 
 
 def _stored(record: RunRecord) -> str:
-    """How large the file of weights is, unless all of them are in float32."""
+    """The precision and size of the stored weights, unless all of them are in float32."""
     file = record.folder / "model.safetensors"
     if not file.is_file():
         return ""
@@ -153,6 +181,7 @@ def _stored(record: RunRecord) -> str:
 
 
 def _teaching(record: RunRecord) -> str:
+    """How the symbols of the training examples were determined."""
     train = record.facts.get("corpus", {}).get("splits", {}).get("train")
     if train is None or not record.config.has_symbols:
         return ""
@@ -166,68 +195,8 @@ def _teaching(record: RunRecord) -> str:
     return f"{labelled:,} training {unit}s had a label, which their symbol was learned from; the others' {rest}."
 
 
-def _evaluation(scores: dict[str, float], shown: bool = True) -> tuple[Any, dict[str, float]]:
-    """Agreement with classes, as rows to be shown (with chance levels) or by name, and the other scores."""
-    finite = {name: value for name, value in scores.items() if value is not None and math.isfinite(value)}
-    suffix = "_batched_homogeneity"
-    attributes = [
-        name.removesuffix("_homogeneity")
-        for name in finite
-        if name.endswith("_homogeneity") and not name.endswith(suffix) and not name.startswith("kmeans_")
-    ]
-    names = [f"{attribute}_{score}" for attribute in attributes for score in (*AGREEMENT, "batched_homogeneity")]
-    aside, again = ("kmeans_", "real_"), tuple(f"{attribute}_{SAME_AGAIN}" for attribute in attributes)
-    other = {
-        name: value
-        for name, value in finite.items()
-        if name not in names and not any(part in name for part in ASIDE) and not name.startswith((*aside, *again))
-    }
-    if shown and "accuracy" in finite:
-        other = {name: value for name, value in other.items() if f"real_{name}" not in finite}  # in a table of its own
-    if not shown:
-        return {name: finite[name] for name in names if name in finite}, other
-
-    def with_chance(name: str) -> str:
-        chance = finite.get(f"{name}_chance")
-        return "" if name not in finite else f"{finite[name]:.3f}" + ("" if chance is None else f" ({chance:.3f})")
-
-    rows = [
-        {
-            "attribute": attribute,
-            "score": score,
-            "whole": with_chance(f"{attribute}_{score}"),
-            "batched": with_chance(f"{attribute}{suffix}") if score == "homogeneity" else "",
-        }
-        for attribute in attributes
-        for score in AGREEMENT
-    ]
-    return rows, other
-
-
-def _writing(scores: dict[str, float]) -> dict[str, list[str]]:
-    """Rows of what was scored of sentences written for classes, by way of writing, below a row `""` of titles."""
-    if scores.get("accuracy") is None:
-        return {}
-    classes = [name for name in scores if name.startswith("accuracy_") and f"{name}_std_error" in scores]
-    columns = {"accuracy": ("as asked %", 100)}
-    columns |= {name: (f"{_words(name.removeprefix('accuracy_'))} %", 100) for name in classes}
-    columns |= {name: column for name, column in OF_WRITING.items() if name in scores}
-    suffixes = dict.fromkeys(name.partition("@")[2] for name in scores if name.startswith("accuracy@"))
-    ways = {"real held-out texts": ("real_", ""), "likeliest words": ("", "")}
-    ways |= {_way(suffix): ("", f"@{suffix}") for suffix in suffixes}
-    rows = {"": [title for title, _ in columns.values()]}
-    for way, (before, after) in ways.items():
-        values = [(scores.get(f"{before}{name}{after}"), unit) for name, (_, unit) in columns.items()]
-        rows[way] = ["" if value is None else _number(unit * value) for value, unit in values]
-    return rows
-
-
-def _way(suffix: str) -> str:
-    return f"guidance {suffix}" if suffix.replace(".", "", 1).isdigit() else suffix
-
-
 def _symbols(record: RunRecord) -> list[dict[str, Any]]:
-    """What is known of every symbol; the most frequent first, where that is known."""
+    """What is known of every symbol, in descending order of frequency if that is known."""
     names, writes_words = record.config.id2label, record.config.modality_class.is_bag_of_words
     if not record.symbols:
         return [{"id": symbol, "name": name} for symbol, name in names.items()]
@@ -249,22 +218,6 @@ def _shown_name(symbol: int, name: str, suggested: str) -> str:
     return f"*{suggested}*" if name == f"LABEL_{symbol}" else name
 
 
-def public_settings(record: RunRecord) -> str:
-    """`settings.yaml` without what is only about the machine of the run, such as folders; empty without one."""
-    hidden = {"data_dir", "output_dir", "overwrite_output_dir", "resume", "push_to_hub", "hub_model_id",
-              "hub_private_repo", "hub_revision"}  # fmt: skip
-    places, hub_id = {"source", "validation_file"}, record.facts.get("corpus", {}).get("hub_id")
-    shown = {
-        section: {
-            name: public_name(value, hub_id) if name in places and value else value
-            for name, value in entries.items()
-            if name not in hidden
-        }
-        for section, entries in record.settings.items()
-    }
-    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True) if shown else ""
-
-
 def _cost(record: RunRecord) -> str:
     cost, hardware = record.cost, record.facts.get("hardware", {})
     if cost is None:
@@ -283,8 +236,14 @@ def _cost(record: RunRecord) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    filters = {"words": _words, "cell": _cell, "capitalized": _capitalized, "number": _number, "literal": _literal}
-    return load_template("model_card_template.md", filters, autoescape=False)
+    filters = {
+        "words": _words,
+        "cell": _cell,
+        "capitalized": _capitalized,
+        "number": short_number,
+        "literal": _literal,
+    }
+    return load_template("model_card.md", filters, autoescape=False)
 
 
 def _words(name: str) -> str:
@@ -296,13 +255,9 @@ def _capitalized(text: str) -> str:
 
 
 def _cell(text: object) -> str:
-    """Text in a table of Markdown, as it stands: no pipe ends its cell, no tag or mark is taken for one."""
+    """Text in a cell of a Markdown table, where a pipe must not end the cell and nothing is taken for markup."""
     return re.sub(r"([\\|`<>\[\]])", r"\\\1", " ".join(str(text).split()))
 
 
 def _literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

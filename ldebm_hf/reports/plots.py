@@ -1,16 +1,17 @@
-"""Figures of a run, and of models side by side; they need matplotlib."""
+"""Figures of a training run and of models side by side, drawn by matplotlib."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ..files.atomic import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,20 +31,28 @@ TRADEOFF_PANELS = {
     "perplexity": "perplexity of the samples",
     "word_kl_smoothed": "divergence of their words, nats",
 }
-Points = Mapping[str, Mapping[str, Mapping[str, float]]]  # by a value, a seed and a score's name
+Points = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Scores by the value of a setting, the seed and the name of the score."""
 NUM_CELLS = 100
-NUM_COLORS = 64  # of the palette of a figure: a density in as many shades looks like one in all of them
+"""Cells per side of the histogram of a density."""
+NUM_COLORS = 64
+"""Colours in the palette of a figure, which are enough for a density to look smooth."""
 MAX_BYTES = 190_000
+"""Maximum size of a figure's file."""
 RESOLUTIONS = (90, 80, 70, 60)
+"""Resolutions in dots per inch, which are tried in turn until the file is small enough."""
 
 
 def plot_validation_curves(metrics: Path, figure: Path) -> bool:
-    """Draw every validation value of a run's `metrics.jsonl` against the epoch, one panel each.
+    """
+    Draw every validation value of a run's `metrics.jsonl` against the epoch, one panel each.
 
-    Without matplotlib nothing is drawn.
+    Args:
+        metrics (`Path`): The run's `metrics.jsonl`.
+        figure (`Path`): The PNG file to write.
 
     Returns:
-        Whether there was something to draw and matplotlib to draw it with.
+        `bool`: Whether the figure was drawn; it is not if there is no validation, or if matplotlib is not installed.
     """
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line["split"] == "validation"]
@@ -62,23 +71,23 @@ def plot_validation_curves(metrics: Path, figure: Path) -> bool:
     for number, name in enumerate(names, start=1):
         panel = page.add_subplot(rows, columns, number, title=name.replace("_", " "), xlabel="epoch")
         panel.plot(epochs, [line["values"][name] for line in lines], marker=".")
-    temporary = figure.with_name(f".{figure.name}")
-    page.savefig(temporary, dpi=120)
-    os.replace(temporary, figure)
+    write_file(figure, lambda temporary: page.savefig(temporary, dpi=120, format="png"))
     return True
 
 
 def plot_densities(samples: Mapping[str, PointSamples], path: Path, bandwidth: float = 0.05) -> None:
-    """Figure 2 of the paper: one row per model; data, x and z of the posterior and of the prior as densities.
+    """
+    Figure 2 of the paper: for each model a row with the densities of the data, and of points and latents of the
+    posterior and of the prior.
 
-    All panels of points show one range, and those of latents, of which the first two coordinates are drawn, that of
-    the model's posterior. Where latents are codes there is no density to draw.
+    All panels of points have the same range. Panels of latents show the first two coordinates in the range of the
+    model's posterior; latents that are codes have no density.
 
     Args:
-        samples (`Mapping[str, PointSamples]`): by the models' names.
-        path (`Path`): of the PNG file.
-        bandwidth (`float`, *optional*, defaults to 0.05): of the smoothing, in standard deviations of what is drawn.
-            Published is 0.15, nearly a mode's width, for all but the data.
+        samples (`Mapping[str, PointSamples]`): Samples by the name of the model.
+        path (`Path`): The PNG file to write.
+        bandwidth (`float`, *optional*, defaults to 0.05): Bandwidth of the smoothing in standard deviations of what is
+            drawn. The published figure has 0.15, nearly the width of a mode, for all panels but the data.
     """
     page, panels = _grid_of_panels(list(samples), DENSITY_COLUMNS)
     points_range = _range_of(np.concatenate([model.data for model in samples.values()]), margin=0.1)
@@ -97,14 +106,15 @@ def plot_densities(samples: Mapping[str, PointSamples], path: Path, bandwidth: f
 
 
 def plot_symbols(samples: Mapping[str, PointSamples], path: Path, num_points: int = 1500) -> None:
-    """Figure 3 of the paper: one row per model; data and latents coloured by true mode and by inferred symbol.
+    """
+    Figure 3 of the paper: for each model a row with data and latents, coloured by true mode and by inferred symbol.
 
-    Points whose mode is not known, and all of a model without symbols, are grey.
+    Points are grey if their mode is unknown or the model has no symbols.
 
     Args:
-        samples (`Mapping[str, PointSamples]`): by the models' names.
-        path (`Path`): of the PNG file.
-        num_points (`int`, *optional*, defaults to 1500): how many points are drawn.
+        samples (`Mapping[str, PointSamples]`): Samples by the name of the model.
+        path (`Path`): The PNG file to write.
+        num_points (`int`, *optional*, defaults to 1500): Number of points to draw.
     """
     page, panels = _grid_of_panels(list(samples), SYMBOL_COLUMNS)
     points_range = _range_of(np.concatenate([model.data for model in samples.values()]), margin=0.1)
@@ -124,11 +134,12 @@ def plot_symbols(samples: Mapping[str, PointSamples], path: Path, num_points: in
 
 
 def plot_evolution(curves: Mapping[str, Mapping[str, tuple[list[float], list[float]]]], path: Path) -> None:
-    """Values over training: one panel per value, one line per model that has it.
+    """
+    Values during training: one panel per value, with a line for each model that has it.
 
     Args:
-        curves (`Mapping`): by the models' names, by the values' names: steps and values.
-        path (`Path`): of the PNG file.
+        curves (`Mapping`): Steps and values, by the name of the model and the name of the value.
+        path (`Path`): The PNG file to write.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -151,12 +162,13 @@ def plot_evolution(curves: Mapping[str, Mapping[str, tuple[list[float], list[flo
 
 
 def plot_guidance(sweeps: Mapping[str, Points], real: Points, path: Path) -> None:
-    """Accuracy of what is written for a class against how likely and how varied it is, a curve per model.
+    """
+    Accuracy of texts generated for a class against their fluency and diversity, with a curve for each model.
 
     Args:
-        sweeps: by model, guidance scale and seed: `accuracy` (0 to 1), and what there is of `GUIDANCE_PANELS`.
-        real: by any name and seed, the same scores of real texts, drawn as a star.
-        path (`Path`): of the PNG file.
+        sweeps: By model, guidance scale and seed: the score `accuracy` (0 to 1), and any of `GUIDANCE_PANELS`.
+        real: By any name and the seed: the same scores of real texts, drawn as a star.
+        path (`Path`): The PNG file to write.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -165,13 +177,14 @@ def plot_guidance(sweeps: Mapping[str, Points], real: Points, path: Path) -> Non
 
 
 def plot_tradeoff(curves: Mapping[str, Points], real: Points, path: Path, setting: str) -> None:
-    """How well texts come back against how well the prior's samples do, a curve per kind of model.
+    """
+    Quality of reconstructions against quality of the prior's samples, with a curve for each kind of model.
 
     Args:
-        curves: by title, value of the setting and seed: `bleu`, and what there is of `TRADEOFF_PANELS`.
-        real: by any name and seed, the latter of real texts, drawn as a line.
-        path (`Path`): of the PNG file.
-        setting (`str`): what changes along a curve.
+        curves: By title, value of the setting and seed: the score `bleu`, and any of `TRADEOFF_PANELS`.
+        real: By any name and the seed: the scores of real texts, drawn as a line.
+        path (`Path`): The PNG file to write.
+        setting (`str`): The setting that changes along a curve.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -188,35 +201,36 @@ def _plot_curves(
     height: tuple[str, str, float],
     symbol: str,
 ) -> None:
-    """A panel for each score that there is, of which another is drawn: `height` is its name, title and unit.
+    """
+    One panel for each score in `panels` that the curves have, with that score on the horizontal axis.
 
-    Real texts are a star, or a line if they do not have the other score. Scores that differ more than a hundredfold
-    are on a logarithmic scale.
+    Name, title and factor of the score on the vertical axis are `height`. Real texts are a star, or a vertical line if
+    they do not have that score. The horizontal axis is logarithmic if scores differ more than a hundredfold.
     """
     from matplotlib.figure import Figure
 
-    def mean(of_seeds: Mapping[str, Mapping[str, float]], name: str) -> float:
-        return float(np.mean([scores[name] for scores in of_seeds.values()]))
+    def mean(runs: Mapping[str, Mapping[str, float]], name: str) -> float:
+        return float(np.mean([scores[name] for scores in runs.values()]))
 
-    score, title, unit = height
+    score, title, factor = height
     first = next(iter(next(iter(next(iter(curves.values())).values())).values()))
     names = [name for name in panels if name in first]
     page = Figure(figsize=(3.4 * len(names), 3), layout="constrained")
     for panel, name in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        scores = [mean(of_seeds, name) for points in (*curves.values(), real) for of_seeds in points.values()]
+        scores = [mean(runs, name) for points in (*curves.values(), real) for runs in points.values()]
         if max(scores) > 100 * min(scores) > 0:
             panel.set_xscale("log")
         for model, points in curves.items():
-            xs = [mean(of_seeds, name) for of_seeds in points.values()]
-            ys = [unit * mean(of_seeds, score) for of_seeds in points.values()]
+            xs = [mean(runs, name) for runs in points.values()]
+            ys = [factor * mean(runs, score) for runs in points.values()]
             panel.plot(xs, ys, marker=".", linewidth=1, label=model.replace("_", " "))
             for value, x, y in zip(points, xs, ys, strict=True):
                 label = f"{symbol} {value}".strip()
                 panel.annotate(label, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
-        for of_seeds in real.values():
-            x = mean(of_seeds, name)
-            if score in next(iter(of_seeds.values())):
-                panel.plot(x, unit * mean(of_seeds, score), "k*", label="real texts")
+        for runs in real.values():
+            x = mean(runs, name)
+            if score in next(iter(runs.values())):
+                panel.plot(x, factor * mean(runs, score), "k*", label="real texts")
             else:
                 panel.axvline(x, color="black", linestyle=":", linewidth=1, label="real texts")
         panel.set(xlabel=panels[name], ylabel=title)
@@ -226,7 +240,7 @@ def _plot_curves(
 
 
 def _grid_of_panels(rows: list[str], columns: tuple[str, ...]) -> tuple[Figure, np.ndarray]:
-    """A page of square panels without ticks, the names of rows and columns at its margins."""
+    """A page of square panels without ticks, with the names of rows and columns at its margins."""
     from matplotlib.figure import Figure
 
     side = 1.5 if len(rows) <= 6 else 1.05
@@ -242,7 +256,7 @@ def _grid_of_panels(rows: list[str], columns: tuple[str, ...]) -> tuple[Figure, 
 
 
 def _range_of(vectors: np.ndarray, margin: float) -> np.ndarray:
-    """The rectangle that holds all but stray vectors, `((left, right), (bottom, top))`, widened by `margin`."""
+    """The range `((left, right), (bottom, top))` of all vectors but outliers, widened by the fraction `margin`."""
     ends = np.quantile(vectors, [0.005, 0.995], axis=0).T
     half = np.maximum((ends[:, 1] - ends[:, 0]) / 2, 1e-6)
     return ends.mean(axis=1)[:, None] + (1 + margin) * half[:, None] * np.array([-1, 1])
@@ -253,7 +267,7 @@ def _draw_density(panel: Axes, vectors: np.ndarray, extent: np.ndarray, bandwidt
 
     vectors = vectors[np.isfinite(vectors).all(axis=1)]
     counts, *_ = np.histogram2d(*vectors.T, bins=NUM_CELLS, range=extent)
-    # Stray vectors do not make the rest a blur.
+    # Quantiles keep outliers from widening the bandwidth.
     spread = np.diff(np.quantile(vectors, [0.16, 0.84], axis=0), axis=0)[0] / 2 if len(vectors) else np.zeros(2)
     cells = np.diff(extent)[:, 0] / NUM_CELLS
     density = gaussian_filter(counts, bandwidth * np.minimum(spread / cells, NUM_CELLS), mode="constant")
@@ -270,16 +284,15 @@ def _draw_points(panel: Axes, vectors: np.ndarray, coloring: np.ndarray, extent:
 
 
 def _save_small(page: Figure, path: Path, num_colors: int = NUM_COLORS) -> None:
-    """Write a PNG file of few colours, and of as high a resolution as lets it stay small."""
+    """Write a PNG file with few colours, at the highest resolution at which it is small enough."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
     for dpi in RESOLUTIONS:
-        file = io.BytesIO()
-        page.savefig(file, dpi=dpi, format="png")
-        image = Image.open(file).convert("RGB").quantize(num_colors, dither=Image.Dither.NONE)
-        image.save(temporary, format="png", optimize=True)
-        if temporary.stat().st_size <= MAX_BYTES:
+        drawn, reduced = io.BytesIO(), io.BytesIO()
+        page.savefig(drawn, dpi=dpi, format="png")
+        image = Image.open(drawn).convert("RGB").quantize(num_colors, dither=Image.Dither.NONE)
+        image.save(reduced, format="png", optimize=True)
+        if reduced.tell() <= MAX_BYTES:
             break
-    os.replace(temporary, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, lambda temporary: temporary.write_bytes(reduced.getvalue()))

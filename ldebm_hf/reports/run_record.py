@@ -1,4 +1,4 @@
-"""What a run's folder knows of the model in it, read back from the files that training and scoring leave there."""
+"""The files in a run's folder, and the record of the run that is read from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluatio
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
 SCORES = ("evaluation*.json", "likelihood*.json", "text_clusters*.json")
 ABOUT_THE_MODEL = (*SCORES, REPORT, "report.html", "guidance.png")
-"""Files that scripts write about a finished model, and that are wrong about another one, as patterns."""
+"""Patterns of the files that scripts write about a finished model, and that are invalid for another model."""
 GREATER_IS_BETTER = {
     "mutual_information",
     "symbol_accuracy",
@@ -25,28 +25,30 @@ GREATER_IS_BETTER = {
     "symbol_usage_entropy",
     "symbols_used",
 }
-"""Of the validation values in `metrics.jsonl`; of the others less is better."""
+"""Validation values in `metrics.jsonl` of which a higher one is better; of all others a lower one is."""
 
 
 def scores_file(name: str, data: str) -> str:
     """
-    What a file of scores is called beside a model.
+    The name of a file of scores in a model's folder.
+
+    The model card shows the scores of the run's validation split; scores of other data get a file of their own.
 
     Args:
-        name (`str`): `EVALUATION` or `LIKELIHOOD`, whose scores the model card says are of the run's validation split.
-        data (`str`): What was scored: `"validation"`, or other data, whose scores get a file of their own.
+        name (`str`): `EVALUATION` or `LIKELIHOOD`.
+        data (`str`): What was scored: `"validation"`, or a name for other data.
     """
     file = Path(name)
     return name if data == "validation" else f"{file.stem}.{data}{file.suffix}"
 
 
 def greater_is_better(name: str, setting: bool | None) -> bool:
-    """Whether more of a validation value is better: as the setting says, else as is known of the name."""
+    """Whether a higher validation value is better: as the setting says, or by default as known for the name."""
     return name in GREATER_IS_BETTER if setting is None else setting
 
 
 def read_metrics(run: Path, split: str) -> list[dict]:
-    """The lines of a split in a run's `metrics.jsonl`."""
+    """The lines of a run's `metrics.jsonl` that belong to a split."""
     file = run / METRICS
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     return [line for line in lines if line["split"] == split]
@@ -55,9 +57,11 @@ def read_metrics(run: Path, split: str) -> list[dict]:
 @dataclass(frozen=True)
 class Cost:
     """
+    The cost of a training run.
+
     Args:
-        wall_seconds (`float`): of training, interruptions left out.
-        cpu_seconds (`float`, *optional*): of all threads of the first process.
+        wall_seconds (`float`): Wall-clock time of training, without interruptions.
+        cpu_seconds (`float`, *optional*): CPU time of all threads of the first process.
     """
 
     wall_seconds: float
@@ -67,17 +71,17 @@ class Cost:
 @dataclass
 class RunRecord:
     """
-    What is left out of a folder is empty here.
+    What the folder of a run contains. A file that does not exist makes an empty value.
 
     Args:
-        folder (`Path`): the run's.
-        config ([`LDEBMConfig`]): the model's.
+        folder (`Path`): The folder of the run.
+        config ([`LDEBMConfig`]): The model's configuration.
         settings (`dict`): `settings.yaml`, by section and name.
-        facts (`dict`): `run.json`, as `ldebm_hf.training.publishing.run_facts` has it.
-        evaluation (`dict[str, float]`): what `examples/evaluate.py` found.
-        likelihood (`dict`): the summary of what `examples/likelihood.py` found.
-        symbols (`list[dict]`): of the report of `examples/explain.py`, by id.
-        explained_by (`str`): the texts of that report: a corpus and its split.
+        facts (`dict`): `run.json`, as `ldebm_hf.training.publishing.run_facts` makes it.
+        evaluation (`dict[str, float]`): The scores of `examples/evaluate.py`.
+        likelihood (`dict`): The summary of `examples/likelihood.py`.
+        symbols (`list[dict]`): The symbols in the report of `examples/explain.py`, by id.
+        explained_by (`str`): The texts of that report: a corpus and its split.
     """
 
     folder: Path
@@ -92,14 +96,16 @@ class RunRecord:
     @classmethod
     def read(cls, folder: str | Path) -> RunRecord:
         """
+        Read the record of a run.
+
         Raises:
-            ValueError: the folder holds no model of this package.
+            ValueError: The folder does not contain a model of this package.
         """
         folder = Path(folder)
         config = _json(folder / "config.json")
         if config.get("model_type") != LDEBMConfig.model_type:
-            found = f"one of model_type {config.get('model_type')!r}" if config else "no config.json"
-            raise ValueError(f"folder must hold a model of ldebm_hf, and {str(folder)!r} has {found}")
+            found = f"a model with model_type {config.get('model_type')!r}" if config else "no config.json"
+            raise ValueError(f"folder must contain a model of ldebm_hf, but {str(folder)!r} has {found}")
         settings = folder / SETTINGS
         report = _json(folder / REPORT)
         symbols = report.get("symbols", [])
@@ -115,18 +121,18 @@ class RunRecord:
         )
 
     def setting(self, name: str, default: Any = None) -> Any:
-        """A setting by its full name, such as `data.source`."""
+        """The value of a setting by its full name, such as `data.source`."""
         section, _, name = name.partition(".")
         return self.settings.get(section, {}).get(name, default)
 
     @property
     def has_code(self) -> bool:
-        """Whether the folder holds what `trust_remote_code` runs."""
+        """Whether the folder contains the code that `trust_remote_code` runs."""
         return (self.folder / "modeling_ldebm.py").is_file()
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
-        """The line of `metrics.jsonl` with the validation that selected the model."""
+        """The line of `metrics.jsonl` with the validation by which the model was selected."""
         lines = read_metrics(self.folder, "validation")
         name = self.setting("training.metric_for_best_model", "reconstruction_loss")
         lines = [line for line in lines if name in line["values"]]
@@ -135,13 +141,13 @@ class RunRecord:
 
     @cached_property
     def num_steps(self) -> int | None:
-        """How many optimiser steps the run had."""
+        """The number of optimiser steps of the run."""
         lines = read_metrics(self.folder, "validation")
         return lines[-1]["step"] if lines else None
 
     @cached_property
     def cost(self) -> Cost | None:
-        """By the run's clock if it had one, else by the seconds of its steps alone."""
+        """The cost by the run's clock, or by the duration of its steps if there is no clock."""
         if clock := read_metrics(self.folder, "clock"):
             return Cost(clock[-1]["values"]["wall_seconds"], clock[-1]["values"]["cpu_seconds"])
         lines, before, seconds = read_metrics(self.folder, "train"), 0, 0.0

@@ -1,27 +1,29 @@
-"""A report on a model's symbols: a JSON file, and one HTML file of the same content that needs nothing else.
+"""A report on a model's symbols: a JSON file, and a self-contained HTML page with the same content.
 
 The JSON file is an object with
 
     format, version    "ldebm_hf.symbols", 1
-    title              a line of text
-    details            {name: text}: where model and texts come from
-    num_texts          texts that were read
-    num_symbols, num_used          symbols, and those with at least one text
-    usage_entropy      of the symbols' shares, in nats; at most log num_symbols
-    confidence         mean probability of the texts' likeliest symbols
+    title              one line of text
+    details            {name: text}: where the model and the texts come from
+    num_texts          number of texts
+    num_symbols        number of symbols
+    num_used           number of symbols with at least one text
+    usage_entropy      entropy of the symbols' shares of the texts, in nats; at most log num_symbols
+    confidence         mean probability of the most probable symbol of a text
     word_score         "log_odds" or "ctfidf"
-    modality           "text" or "document": what `generated` holds, texts or words
-    topics             null, or of documents {num_words, num_texts, own, lda}: coherence and diversity of the words
-                       that the symbols write, beside LDA's (`ldebm_hf.baselines.topic_models.compare_with_lda`)
-    attributes         {attribute: {known, shares}}: texts for which it is known, and {class: share of those}
-    map                {projection, explained, points}: "pca" or "umap"; the two components' shares of the variance
-                       (null for umap); and a sample of texts as [x, y, symbol, beginning of the text]
-    symbols            a list by id of {id, name, suggested_name, num_texts, share, confidence (null without texts),
+    modality           "text" or "document": `generated` contains texts or words
+    topics             null, or for documents {num_words, num_texts, own, lda}: coherence and diversity of the words
+                       that the model writes for its symbols, and of the topics of LDA
+                       (`ldebm_hf.baselines.topic_models.compare_with_lda`)
+    attributes         {attribute: {known, shares}}: number of texts whose class is known, and {class: share of those}
+    map                {projection, explained, points}: "pca" or "umap"; the fraction of the variance that each of the
+                       two components explains (null for umap); and a sample of the texts as [x, y, symbol, beginning
+                       of the text]
+    symbols            a list, by id, of {id, name, suggested_name, num_texts, share, confidence (null without texts),
                        words: [{word, score, count}], closest: [text], generated: [text],
-                       attributes: as above, among the symbol's texts}
+                       attributes: as above, for the texts of the symbol}
 """
 
-import colorsys
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,18 +38,16 @@ import numpy as np
 from ..files.atomic import write_text
 from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
-from .latent_map import PrincipalPlane
-from .page_templates import load_template
+from .latent_map import PrincipalPlane, central_square
+from .symbol_colors import symbol_colors
+from .templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]
-MAX_TOOLTIP = 140  # characters
-NUM_NAMES_ON_MAP = 12  # with more symbols the map shows their numbers
-FEW_COLORS = (
-    "#4477aa", "#ee6677", "#228833", "#c9a400", "#3fa9cc", "#aa3377", "#e07b39", "#7a6ff0", "#5f8a8b", "#996644",
-)  # fmt: skip
-GOLDEN_ANGLE = 0.381966  # of a turn: hues one after the other stay far apart however many there are
-LUMINANCES = (0.15, 0.24, 0.35)
+MAX_TOOLTIP = 140
+"""Maximum number of characters of a text on the map."""
+NUM_NAMES_ON_MAP = 12
+"""Maximum number of symbols whose names the map shows; of more symbols it shows the ids."""
 
 
 def make_report(
@@ -61,22 +61,25 @@ def make_report(
     max_points: int = 3000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The report as plain values; the module's docstring says what is in it.
+    """
+    The report as plain values; the docstring of this module says what it contains.
 
     Args:
-        explanation (`Explanation`): as `model.explain` returns it.
-        title (`str`, *optional*, defaults to `"Symbols"`), details (`Mapping[str, str]`, *optional*): of the report.
-        attributes (`Mapping[str, Sequence[str | None]]`, *optional*): what is known of the texts, by the attribute's
-            name: one class name per text, in step with `explanation.texts`, `None` where unknown.
-        topics (`Mapping[str, Any]`, *optional*): of documents what `compare_with_lda` returns.
-        projection (`str`, *optional*, defaults to `"pca"`): of the latents to the plane: `"pca"`, or `"umap"`, which
-            needs umap-learn and is fitted to the texts on the map alone.
-        max_points (`int`, *optional*, defaults to 3000): texts on the map; of more, so many at random.
-        seed (`int`, *optional*, defaults to 0): decides which, and UMAP's noise.
+        explanation (`Explanation`): What `model.explain` returns.
+        title (`str`, *optional*, defaults to `"Symbols"`): Title of the report.
+        details (`Mapping[str, str]`, *optional*): Where the model and the texts come from, by a name for each detail.
+        attributes (`Mapping[str, Sequence[str | None]]`, *optional*): For each attribute, the class of every text of
+            `explanation.texts` by name, `None` where it is unknown.
+        topics (`Mapping[str, Any]`, *optional*): For documents, what `compare_with_lda` returns.
+        projection (`str`, *optional*, defaults to `"pca"`): Projection of the latents to the map: `"pca"`, or
+            `"umap"`, which needs umap-learn and is fitted on the texts that the map shows.
+        max_points (`int`, *optional*, defaults to 3000): Maximum number of texts on the map, chosen at random.
+        seed (`int`, *optional*, defaults to 0): Seed of that choice and of UMAP.
 
     Raises:
-        ValueError: an unknown projection, `max_points` below 1, an attribute that has not one class per text.
-        ImportError: `"umap"` without umap-learn.
+        ValueError: The projection is unknown, `max_points` is below 1, or an attribute does not have one class per
+            text.
+        ImportError: umap-learn is not installed and `projection` is `"umap"`.
     """
     if max_points < 1:
         raise ValueError(f"max_points must be at least 1, got {max_points}")
@@ -110,20 +113,21 @@ def make_report(
 
 
 def without_texts(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report that quotes no text that was read, for texts whose terms forbid to hand them on; written ones stay."""
+    """The report without the texts of the data, if their licence forbids passing them on; generated texts are kept."""
     points = [[*place, ""] for *place, _ in report["map"]["points"]]
     symbols = [symbol | {"closest": []} for symbol in report["symbols"]]
     return {**report, "map": report["map"] | {"points": points}, "symbols": symbols}
 
 
 def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Path]:
-    """Write a report as HTML to `path` and as JSON beside it; each file appears whole or not at all.
+    """
+    Write a report as HTML to `path` and as JSON beside it, each file either completely or not at all.
 
     Returns:
         The paths of the two files.
 
     Raises:
-        ValueError: a path that does not end in .html.
+        ValueError: The path does not end in .html.
     """
     path = Path(path)
     if path.suffix != ".html":
@@ -136,22 +140,24 @@ def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Pat
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
-    """The report in a JSON file that `write_report` wrote.
+    """
+    Read a report from the JSON file that [`write_report`] wrote.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file of something else, or of another version.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a report, or one of another version.
     """
     report = json.loads(Path(path).read_text(encoding="utf-8"))
     found = (report.get("format"), report.get("version")) if isinstance(report, dict) else None
     if found != (FORMAT, VERSION):
-        raise ValueError(f"{path} must hold format {FORMAT!r}, version {VERSION}; got {found!r}")
+        raise ValueError(f"{path} must have format {FORMAT!r} and version {VERSION}, got {found!r}")
     return report
 
 
 def render_html(report: Mapping[str, Any]) -> str:
-    """The page: no script, style, font or picture comes from anywhere else, and all texts are escaped."""
-    symbols = sorted(report["symbols"], key=lambda symbol: -symbol["num_texts"])  # stable: of the same size by id
+    """The report as an HTML page, which loads nothing from elsewhere and in which all texts are escaped."""
+    # The sort is stable: symbols of equal size stay in the order of their ids.
+    symbols = sorted(report["symbols"], key=lambda symbol: -symbol["num_texts"])
     points, labels = _points_on_map(report)
     return _template().render(
         report=report,
@@ -166,27 +172,10 @@ def render_html(report: Mapping[str, Any]) -> str:
     )
 
 
-def symbol_colors(number: int) -> list[str]:
-    """So many colours, `"#rrggbb"`, that read on white and on black; beyond ten neighbours differ, not all pairs."""
-    if number <= len(FEW_COLORS):
-        return list(FEW_COLORS[:number])
-    hues = [symbol * GOLDEN_ANGLE % 1 for symbol in range(number)]
-    return [_color(hue, LUMINANCES[symbol % len(LUMINANCES)]) for symbol, hue in enumerate(hues)]
-
-
-def _color(hue: float, luminance: float) -> str:
-    """The colour of a hue, saturation 0.6, that is nearest to a relative luminance (as WCAG defines it)."""
-    lightness = np.arange(0.15, 0.86, 0.01)
-    channels = np.array([colorsys.hls_to_rgb(hue, value, 0.6) for value in lightness])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    nearest = np.abs(linear @ [0.2126, 0.7152, 0.0722] - luminance).argmin()
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels[nearest])
-
-
 @cache
 def _template() -> jinja2.Template:
     filters = {"percent": "{:.1%}".format, "shown_name": _shown_name, "thousands": "{:,}".format}
-    return load_template("report_template.html", filters, autoescape=True)
+    return load_template("symbol_report.html", filters, autoescape=True)
 
 
 def _distribution(classes: Sequence[str | None]) -> dict[str, Any]:
@@ -229,13 +218,16 @@ def _beginning(text: str) -> str:
 
 
 def _points_on_map(report: Mapping[str, Any]) -> tuple[list[tuple], list[tuple]]:
-    """Points as `(x, y, symbol, text)` in a square of 1000 by 1000, and labels likewise: of many symbols their
-    numbers, where these find room."""
+    """
+    Points as `(x, y, symbol, text)` in a square of 1000 by 1000, and labels as `(x, y, symbol, label)`.
+
+    With many symbols, labels are their ids, and those that would overlap with the label of a larger symbol are left
+    out.
+    """
     points = report["map"]["points"]
     places = np.array([point[:2] for point in points])
-    low, high = np.quantile(places, [0.002, 0.998], axis=0)  # a stray text does not make the rest a dot
-    half = max((high - low).max() / 2, 1e-9)
-    places = np.clip(500 + 480 * (places - (low + high) / 2) / half * [1, -1], 4, 996)
+    center, half = central_square(places)
+    places = np.clip(500 + 480 * (places - center) / half * [1, -1], 4, 996)
     symbols = np.array([point[2] for point in points])
     placed = [(round(x), round(y), point[2], point[3]) for (x, y), point in zip(places, points, strict=True)]
     few = report["num_symbols"] <= NUM_NAMES_ON_MAP

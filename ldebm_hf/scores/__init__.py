@@ -1,4 +1,4 @@
-"""Scores: of samples against data, of symbols against classes, of generated texts; plain functions."""
+"""Scoring functions: of samples against data, of symbols against classes, and of generated texts."""
 
 from ..text.word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
 from .attributes import attribute_accuracy
@@ -6,14 +6,14 @@ from .classification import CalibrationBins, ClassificationScores, calibration_b
 from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
 from .embeddings import EmbeddingScores, embedding_scores
-from .information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
-from .modes import ModeScores, mode_scores
-from .points import PointSamples, draw_samples, floor_scores, score_points, score_samples
+from .generated_texts import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
+from .mode_coverage import ModeScores, mode_scores
+from .point_models import PointSamples, draw_samples, floor_scores, score_points, score_samples
 from .sample_perplexity import forward_perplexity, reverse_perplexity
-from .symbols import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
-from .text import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
+from .symbol_agreement import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
+from .symbol_information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
 from .topics import topic_coherence, topic_diversity
-from .words import WordDivergence, word_divergence
+from .word_frequencies import WordDivergence, word_divergence
 
 __all__ = [
     "BatchedHomogeneity",

@@ -1,32 +1,35 @@
-"""Whether generated texts have the attribute that was asked for, by the labels a judge gives them."""
+"""Whether generated texts have the requested attribute, according to the labels that a judge assigns to them."""
 
 import numpy as np
 
-from .symbols import known_pairs
+from .symbol_agreement import known_pairs
 
 
 def attribute_accuracy(
     predictions: np.ndarray, references: np.ndarray, label_names: list[str] | None = None
 ) -> dict[str, float]:
-    """Agreement of a judge's labels with those asked for.
+    """
+    Agreement of a judge's labels with the requested ones.
 
     Args:
-        predictions (`np.ndarray` of shape `(n,)`): the label that a judge gives each text.
-        references (`np.ndarray` of shape `(n,)`): the label asked for; texts with a negative one are left out.
-        label_names (`list[str]`, *optional*): names for the keys, by label; default the label itself.
+        predictions (`np.ndarray` of shape `(n,)`): The label that a judge assigns to each text.
+        references (`np.ndarray` of shape `(n,)`): The requested label of each text; texts with a negative one are
+            ignored.
+        label_names (`list[str]`, *optional*): Names of the labels, for the keys of the result; by default the labels
+            themselves.
 
     Returns:
         `dict[str, float]`:
 
-        - `accuracy`, `accuracy_std_error`: the share of texts whose two labels are the same, and its binomial standard
-          error √(p (1 − p) / n), which says little near 0 and 1;
-        - `accuracy_chance`, `accuracy_chance_std`: exact mean and standard deviation over all permutations of the
-          judge's labels;
-        - `accuracy_NAME`, `accuracy_NAME_std_error` for each label that was asked for: the same of its texts.
+        - `accuracy`, `accuracy_std_error`: the fraction of texts with the requested label, and its binomial standard
+          error √(p (1 − p) / n), which is not reliable near 0 and 1;
+        - `accuracy_chance`, `accuracy_chance_std`: exact mean and standard deviation of the accuracy over all
+          permutations of the judge's labels;
+        - `accuracy_NAME`, `accuracy_NAME_std_error`: the same for the texts of each requested label.
 
     Raises:
-        ValueError: not one prediction per reference, no reference known, a label without a name, or names by which two
-            of the keys would be the same.
+        ValueError: The arrays have different lengths, no reference is known, a label has no name, or two scores would
+            have the same key.
     """
     predictions, references = known_pairs(predictions, references)
     asked_for = np.unique(references)
@@ -34,26 +37,27 @@ def attribute_accuracy(
         raise ValueError(f"label_names must name label {asked_for[-1]}, got {len(label_names)} names")
     right = predictions == references
     chance, std = _accuracy_under_permutation(predictions, references)
-    scores = _share(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
+    scores = _accuracy(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
     for label in asked_for:
         name = label if label_names is None else label_names[label]
-        of_label = _share(right[references == label], f"accuracy_{name}")
-        if taken := scores.keys() & of_label.keys():
-            raise ValueError(f"label_names must leave {min(taken)!r} to another score, got {name!r} for label {label}")
-        scores |= of_label
+        label_scores = _accuracy(right[references == label], f"accuracy_{name}")
+        if taken := scores.keys() & label_scores.keys():
+            raise ValueError(f"label_names must not repeat the key {min(taken)!r}, got {name!r} for label {label}")
+        scores |= label_scores
     return scores
 
 
-def _share(right: np.ndarray, name: str) -> dict[str, float]:
-    share = float(right.mean())
-    return {name: share, f"{name}_std_error": (share * (1 - share) / len(right)) ** 0.5}
+def _accuracy(right: np.ndarray, name: str) -> dict[str, float]:
+    accuracy = float(right.mean())
+    return {name: accuracy, f"{name}_std_error": (accuracy * (1 - accuracy) / len(right)) ** 0.5}
 
 
 def _accuracy_under_permutation(predictions: np.ndarray, references: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the share of matches, by the moments of a permutation statistic (Hoeffding 1951).
+    """
+    Mean and standard deviation of the accuracy under permutation (moments of a permutation statistic, Hoeffding 1951).
 
-    The variance of Σ_i c(i, π(i)) over permutations π is Σ_ij d_ij² / (n − 1), d the doubly centred c; here
-    c(i, j) is whether reference i is prediction j, which depends on the two labels only.
+    The variance of Σ_i c(i, π(i)) over permutations π is Σ_ij d_ij² / (n − 1), where d is the doubly centred c. Here
+    c(i, j) says whether reference i equals prediction j, which depends on the two labels only.
     """
     n = len(references)
     labels = np.union1d(predictions, references)

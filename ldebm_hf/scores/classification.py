@@ -1,4 +1,4 @@
-"""Probabilities of classes against the true ones: how often they are right, and whether they say how often."""
+"""Predicted class probabilities against the true classes: accuracy and calibration."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ import numpy as np
 @dataclass(frozen=True)
 class CalibrationBins:
     """
-    Examples by the probability p of their likeliest class, in bins of equal width from 0 to 1; a probability on the
-    border of two bins belongs to the lower one.
+    A reliability diagram: examples in bins of equal width from 0 to 1 by their confidence, the probability of the
+    predicted class. A confidence on the border of two bins belongs to the lower one.
 
     Args:
-        counts (`np.ndarray` of shape `(num_bins,)`): Examples in each bin.
-        confidences (`np.ndarray` of shape `(num_bins,)`): Their mean p; NaN in an empty bin.
-        accuracies (`np.ndarray` of shape `(num_bins,)`): The share of them whose likeliest class is right; likewise.
+        counts (`np.ndarray` of shape `(num_bins,)`): Number of examples in each bin.
+        confidences (`np.ndarray` of shape `(num_bins,)`): Mean confidence in each bin; NaN in an empty one.
+        accuracies (`np.ndarray` of shape `(num_bins,)`): Accuracy in each bin; NaN in an empty one.
     """
 
     counts: np.ndarray
@@ -23,7 +23,7 @@ class CalibrationBins:
 
     @property
     def expected_error(self) -> float:
-        """The expected calibration error: mean |accuracy - confidence| over examples (Guo et al., ICML 2017)."""
+        """Expected calibration error: mean |accuracy - confidence| over the examples (Guo et al., ICML 2017)."""
         used = self.counts > 0
         gaps = np.abs(self.accuracies[used] - self.confidences[used])
         return float((self.counts[used] * gaps).sum() / self.counts.sum())
@@ -33,13 +33,12 @@ class CalibrationBins:
 class ClassificationScores:
     """
     Args:
-        accuracy (`float`): Share of the examples whose likeliest class is right.
-        chance (`float`): Accuracy of always guessing the commonest true class.
-        macro_f1 (`float`): Mean over classes of F1, 2 · right / (guessed + true); classes that neither occur nor are
-            guessed are left out.
-        negative_log_likelihood (`float`): Mean -log p of the true class, nats.
+        accuracy (`float`): Fraction of the examples whose most probable class is the true one.
+        chance (`float`): Accuracy of always predicting the most frequent class.
+        macro_f1 (`float`): Mean F1 score over the classes; classes that neither occur nor are predicted are ignored.
+        negative_log_likelihood (`float`): Mean -log p of the true class, in nats.
         calibration_error (`float`): Expected calibration error, see [`CalibrationBins`].
-        accuracy_of_classes (`dict[int, float]`): Share of a class's examples that are right, by class that occurs.
+        accuracy_of_classes (`dict[int, float]`): Accuracy on the examples of each class that occurs.
     """
 
     accuracy: float
@@ -55,35 +54,35 @@ def classification_scores(probabilities: np.ndarray, classes: np.ndarray, num_bi
     Score predicted probabilities.
 
     Args:
-        probabilities (`np.ndarray` of shape `(n, num_classes)`): p(y|x); rows add up to 1.
-        classes (`np.ndarray` of shape `(n,)`): True classes; examples with a negative one are left out.
-        num_bins (`int`, *optional*, defaults to 15): Of the calibration error.
+        probabilities (`np.ndarray` of shape `(n, num_classes)`): p(y|x); every row adds up to 1.
+        classes (`np.ndarray` of shape `(n,)`): True classes; examples with a negative one are ignored.
+        num_bins (`int`, *optional*, defaults to 15): Number of bins of the calibration error.
 
     Raises:
-        ValueError: Arrays of other shapes, rows that are no probabilities, a class beyond the columns, no class known,
-            or no bin.
+        ValueError: Arrays of other shapes, rows that are not probabilities, a class that has no column, no known
+            class, or fewer than one bin.
     """
     probabilities, classes = known_probabilities(probabilities, classes)
     num_classes = probabilities.shape[1]
-    guessed = probabilities.argmax(1)
-    right = guessed == classes
-    of_true = np.bincount(classes, minlength=num_classes)
-    of_guessed = np.bincount(guessed, minlength=num_classes)
-    hits = np.bincount(classes[right], minlength=num_classes)
-    occurs = of_true + of_guessed > 0
-    of_truth = probabilities[np.arange(len(classes)), classes]
+    predicted = probabilities.argmax(1)
+    right = predicted == classes
+    num_true = np.bincount(classes, minlength=num_classes)
+    num_predicted = np.bincount(predicted, minlength=num_classes)
+    num_right = np.bincount(classes[right], minlength=num_classes)
+    occurs = num_true + num_predicted > 0
+    likelihoods = probabilities[np.arange(len(classes)), classes]
     return ClassificationScores(
         accuracy=float(right.mean()),
-        chance=float(of_true.max() / len(classes)),
-        macro_f1=float((2 * hits[occurs] / (of_true + of_guessed)[occurs]).mean()),
-        negative_log_likelihood=float(-np.log(np.maximum(of_truth, np.finfo(float).tiny)).mean()),
+        chance=float(num_true.max() / len(classes)),
+        macro_f1=float((2 * num_right[occurs] / (num_true + num_predicted)[occurs]).mean()),
+        negative_log_likelihood=float(-np.log(np.maximum(likelihoods, np.finfo(float).tiny)).mean()),
         calibration_error=calibration_bins(probabilities, classes, num_bins).expected_error,
-        accuracy_of_classes={int(c): float(hits[c] / of_true[c]) for c in np.flatnonzero(of_true)},
+        accuracy_of_classes={int(c): float(num_right[c] / num_true[c]) for c in np.flatnonzero(num_true)},
     )
 
 
 def calibration_bins(probabilities: np.ndarray, classes: np.ndarray, num_bins: int = 15) -> CalibrationBins:
-    """Sort examples by their confidence; arguments and errors as in [`classification_scores`]."""
+    """Bin examples by their confidence; arguments and errors as in [`classification_scores`]."""
     probabilities, classes = known_probabilities(probabilities, classes)
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}")
@@ -97,7 +96,12 @@ def calibration_bins(probabilities: np.ndarray, classes: np.ndarray, num_bins: i
 
 
 def known_probabilities(probabilities: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both, `(m, num_classes)` and `(m,)`, of the examples whose class is known; errors as above."""
+    """
+    Probabilities `(m, num_classes)` and classes `(m,)` of the examples whose class is known.
+
+    Raises:
+        ValueError: As in [`classification_scores`].
+    """
     probabilities, classes = np.asarray(probabilities, dtype=float), np.asarray(classes)
     if probabilities.ndim != 2 or classes.shape != probabilities.shape[:1]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How much of the words that were taken out of texts comes back when the texts are completed."""
+"""How many of the words that were masked in texts a completion recovers."""
 
 import random
 from collections import Counter
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .text import MAX_ORDER, import_bleu
+from .generated_texts import MAX_ORDER, import_bleu
 
 
 @dataclass(frozen=True)
 class RecoveryScores:
     """
     Args:
-        word_accuracy (`float`): share of the masked words that are exactly the original ones, 0 to 1.
-        word_accuracy_std_error (`float`): its standard error, texts being what is independent.
-        text_accuracy (`float`): share of the texts of which every masked word is.
-        bleu (`float`): BLEU-4, 0 to 100, of the masked parts: of the n-grams with a masked word only.
-        num_words (`int`), num_texts (`int`): what was scored.
+        word_accuracy (`float`): Fraction of the masked words that are filled in with exactly the original word.
+        word_accuracy_std_error (`float`): Its standard error, where texts are independent and words are not.
+        text_accuracy (`float`): Fraction of the texts in which every masked word is.
+        bleu (`float`): BLEU-4, 0 to 100, of the n-grams that contain a masked word.
+        num_words (`int`): Number of masked words that were scored.
+        num_texts (`int`): Number of texts with masked words.
     """
 
     word_accuracy: float
@@ -30,18 +31,20 @@ class RecoveryScores:
 
 
 def mask_positions(can_be_masked: Sequence[Sequence[bool]], fraction: float, seed: int = 0) -> list[list[int]]:
-    """Random words to take out of each text.
+    """
+    Choose random words of each text to be masked.
 
     Args:
-        can_be_masked (`Sequence[Sequence[bool]]`): for each word of each text.
-        fraction (`float`): how many of a text's words, 0 to 1; rounded, at least one. Where fewer can be, all these.
-        seed (`int`, *optional*, defaults to 0).
+        can_be_masked (`Sequence[Sequence[bool]]`): For each word of each text, whether it may be masked.
+        fraction (`float`): Fraction of a text's words to mask, above 0 and at most 1. The number is rounded and at
+            least one; if fewer words may be masked, all of those are.
+        seed (`int`, *optional*, defaults to 0): Seed of the choice.
 
     Returns:
-        `list[list[int]]`: positions in each text, ascending; none in a text without a word that can be masked.
+        `list[list[int]]`: Ascending positions in each text; empty for a text in which no word may be masked.
 
     Raises:
-        ValueError: a fraction outside 0 to 1.
+        ValueError: A fraction outside that range.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be above 0 and at most 1, got {fraction}")
@@ -58,32 +61,32 @@ def recovery_scores(
     completions: Sequence[Sequence[str]], originals: Sequence[Sequence[str]], positions: Sequence[Sequence[int]]
 ) -> RecoveryScores:
     """
-    Compare completed texts with the originals, word by word; every mask stands for one word.
+    Compare completed texts with the originals, word by word. Every mask stands for one word.
 
-    BLEU counts those n-grams (n of 1 to 4) of a completion that hold a masked place, clipped to their number among
-    those of the original; without the observed words' own n-grams, which every completion has, it is far below the
-    BLEU of whole texts. Of an order without any such n-gram in the corpus nothing is counted; no smoothing.
+    BLEU counts the n-grams (n of 1 to 4) of a completion that contain a masked position, clipped to their number among
+    those of the original. n-grams of observed words alone, which every completion gets right, are not counted, so the
+    score is far below the BLEU of whole texts. There is no smoothing, and an order without any n-gram is ignored.
 
     Args:
-        completions (`Sequence[Sequence[str]]`), originals (`Sequence[Sequence[str]]`): the words of each text, equally
-            many.
-        positions (`Sequence[Sequence[int]]`): the masked ones; texts without any are left out.
+        completions (`Sequence[Sequence[str]]`): The words of each completed text.
+        originals (`Sequence[Sequence[str]]`): The words of each original text, as many as in its completion.
+        positions (`Sequence[Sequence[int]]`): The masked positions of each text; texts without any are ignored.
 
     Raises:
-        ValueError: numbers of texts or words that differ, an observed word that is not the original's, nothing masked.
+        ValueError: The numbers of texts or words differ, a completion changes an observed word, or nothing is masked.
         ImportError: sacrebleu is not installed.
     """
     if not len(completions) == len(originals) == len(positions):
         raise ValueError(
-            f"completions must be one per original and masks, got {len(completions)} for {len(originals)} and "
-            f"{len(positions)}"
+            "completions, originals and positions must have the same length, got "
+            f"{len(completions)}, {len(originals)} and {len(positions)}"
         )
     right, masked = [], []
     matches, totals = [0] * MAX_ORDER, [0] * MAX_ORDER
     for number, (completion, original, places) in enumerate(zip(completions, originals, positions, strict=True)):
         observed = set(range(len(original))) - set(places)
         if len(completion) != len(original) or any(completion[i] != original[i] for i in observed):
-            raise ValueError(f"completions must keep every observed word, text {number} does not: {list(completion)}")
+            raise ValueError(f"completions must keep all observed words, text {number} does not: {list(completion)}")
         if not places:
             continue
         right.append(sum(completion[i] == original[i] for i in places))
@@ -93,7 +96,7 @@ def recovery_scores(
             matches[order - 1] += sum((own & theirs).values())
             totals[order - 1] += own.total()
     if not masked:
-        raise ValueError("positions must name at least one masked word, got none")
+        raise ValueError("positions must contain at least one masked word, got none")
     right, masked = np.array(right), np.array(masked)
     accuracy = right.sum() / masked.sum()
     spread = np.sqrt(np.square(right - accuracy * masked).sum()) / masked.sum()
@@ -109,6 +112,6 @@ def recovery_scores(
 
 
 def _ngrams_with(words: Sequence[str], places: Sequence[int], order: int) -> Counter:
-    """The n-grams that hold at least one of the places."""
+    """The n-grams of the given order that contain at least one of the places."""
     starts = {start for place in places for start in range(place - order + 1, place + 1)}
     return Counter(tuple(words[start : start + order]) for start in starts if 0 <= start <= len(words) - order)

@@ -1,18 +1,21 @@
-"""Distances between the distributions that two samples are from."""
+"""Distances between the distributions of two samples."""
 
 import torch
 
 CHUNK_SIZE = 1000
+"""Vectors whose distances are computed at a time; 10,000 by 10,000 distances at once would fill 800 MB."""
 
 
 def energy_distance(first: torch.Tensor, second: torch.Tensor) -> float:
-    r"""Distance between the distributions of two samples, 2 E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖; 0 if they are the same.
+    r"""
+    Energy distance of two distributions, 2 E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖, which is 0 if they are the same.
 
     Args:
-        first (`torch.Tensor` of shape `(n, d)`), second (`torch.Tensor` of shape `(m, d)`).
+        first (`torch.Tensor` of shape `(n, d)`): A sample of X.
+        second (`torch.Tensor` of shape `(m, d)`): A sample of Y.
 
     Returns:
-        `float`: in the units of the vectors; the unbiased estimate, which may be slightly negative.
+        `float`: The unbiased estimate, in the units of the vectors; it may be slightly negative.
     """
     first, second = first.double(), second.double()
     between = _sum_of_distances(first, second) / max(len(first) * len(second), 1)
@@ -27,26 +30,28 @@ def sliced_wasserstein(
     order: int = 1,
     generator: torch.Generator | None = None,
 ) -> float:
-    r"""Wasserstein distance of the samples' projections on random lines, (E_θ W_p(θᵀX, θᵀY)^p)^(1/p).
+    r"""
+    Sliced Wasserstein distance, (E_θ W_p(θᵀX, θᵀY)^p)^(1/p), where θ are random directions.
 
-    Each one-dimensional distance is exact. Order 1 is the default because for modes that lie apart the distance of two
-    samples of one distribution falls as n^(-1/2) there, and as n^(-1/4) with order 2.
+    Each one-dimensional distance is exact. The default order is 1 because, for modes that lie apart, the distance of
+    two samples of the same distribution decreases as n^(-1/2), whereas with order 2 it decreases as n^(-1/4).
 
     Args:
-        first (`torch.Tensor` of shape `(n, d)`), second (`torch.Tensor` of shape `(m, d)`).
-        num_projections (`int`, *optional*, defaults to 200): number of lines.
+        first (`torch.Tensor` of shape `(n, d)`): A sample of X.
+        second (`torch.Tensor` of shape `(m, d)`): A sample of Y.
+        num_projections (`int`, *optional*, defaults to 200): Number of random directions.
         order (`int`, *optional*, defaults to 1): p.
-        generator (`torch.Generator`, *optional*): source of the lines, on the CPU.
+        generator (`torch.Generator`, *optional*): Generator of the directions, on the CPU.
 
     Returns:
-        `float`: in the units of the vectors; 0 only for equal samples, as its bias is of the order of its noise.
+        `float`: In the units of the vectors. It is 0 only for equal samples: its bias is as large as its noise.
 
     Raises:
-        ValueError: an empty sample, or vectors of different sizes.
+        ValueError: An empty sample, or vectors of different sizes.
     """
     if len(first) == 0 or len(second) == 0 or first.shape[1:] != second.shape[1:]:
         shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
-        raise ValueError(f"first and second must be samples of vectors of one size, not empty, got shapes {shapes}")
+        raise ValueError(f"first and second must have vectors of one size and not be empty, got shapes {shapes}")
     directions = torch.randn(first.shape[1], num_projections, generator=generator, dtype=torch.float64)
     directions = (directions / directions.norm(dim=0)).to(first.device)
     costs = _transport_costs(first.double() @ directions, second.double() @ directions, order)
@@ -54,9 +59,10 @@ def sliced_wasserstein(
 
 
 def _transport_costs(first: torch.Tensor, second: torch.Tensor, order: int) -> torch.Tensor:
-    """W_p^p between the columns of `first` `(n, num)` and of `second` `(m, num)`, `(num,)`: ∫ |F⁻¹(q) - G⁻¹(q)|^p dq.
+    """
+    W_p^p = ∫ |F⁻¹(q) - G⁻¹(q)|^p dq, `(num,)`, between the columns of `first` `(n, num)` and of `second` `(m, num)`.
 
-    Both quantile functions are steps, which change at multiples of 1/n and of 1/m.
+    Both quantile functions are step functions, which change at multiples of 1/n and of 1/m.
     """
     n, m = len(first), len(second)
     first, second = first.sort(dim=0).values, second.sort(dim=0).values
@@ -68,12 +74,11 @@ def _transport_costs(first: torch.Tensor, second: torch.Tensor, order: int) -> t
 
 
 def _sum_of_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    # In parts: 10,000 by 10,000 distances at once would fill 800 MB.
     return sum((_distances(rows, second).sum() for rows in first.split(CHUNK_SIZE)), first.new_zeros(()))
 
 
 def _sum_over_pairs(vectors: torch.Tensor) -> torch.Tensor:
-    """The sum over all pairs, each counted once."""
+    """The sum over all pairs, each of which is counted once."""
     total = vectors.new_zeros(())
     for start in range(0, len(vectors), CHUNK_SIZE):
         rows, later = vectors[start : start + CHUNK_SIZE], vectors[start + CHUNK_SIZE :]

@@ -1,8 +1,8 @@
-"""How near responses come to references in the meaning of their words: average, extrema and greedy matching.
+"""Similarity of responses and references by the vectors of their words: average, extrema and greedy matching.
 
-Word vectors are of a file (`load_word_vectors`), or trained on texts by scikit-learn. They decide the figures: compare
-only scores with the same vectors, and look at the coverage first. Any two texts of a language are alike in these
-scores: see the chance level.
+Word vectors are loaded from a file (`load_word_vectors`) or trained on texts (`train_vectors_by_neighbours`). Compare
+only scores that are based on the same vectors, and check the coverage first. Even unrelated texts of a language have
+high scores, so read them next to their chance level.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +16,17 @@ from ..text.word_vectors import WordVectors, content_words
 @dataclass(frozen=True)
 class EmbeddingScores:
     """
-    Cosines, means over pairs, -1 to 1 (published figures are 100 times these). Beside each the same for responses that
-    are dealt out to the references at random, its mean and standard deviation over the shuffles.
+    Mean cosine similarities over the pairs, -1 to 1 (published figures are 100 times these). Each score comes with its
+    chance level: mean (`_chance`) and standard deviation (`_chance_std`) when responses are assigned to references at
+    random.
 
     Args:
-        average (`float`): of the means of the words' vectors.
-        extrema (`float`): of the vectors of the largest magnitude in each dimension.
-        greedy (`float`): of each word with its nearest in the other text, averaged over both directions.
-        coverage (`float`): share of the words of responses and references that have a vector.
-        num_pairs (`int`): pairs scored; those with a side without any vector are not.
+        average (`float`): Cosine of the mean word vectors of both texts.
+        extrema (`float`): Cosine of the vectors with the most extreme value of each dimension.
+        greedy (`float`): Cosine of each word with its most similar word in the other text, averaged over both
+            directions.
+        coverage (`float`): Fraction of the words of responses and references that have a vector.
+        num_pairs (`int`): Number of pairs that were scored; both sides must have a word with a vector.
     """
 
     average: float
@@ -41,18 +43,21 @@ class EmbeddingScores:
 
 
 def average_similarity(first: np.ndarray, second: np.ndarray) -> float:
-    """Cosine of the mean vectors of two texts, `(num_words, size)` each (Mitchell and Lapata, 2008)."""
+    """Cosine of the mean word vectors of two texts, `(num_words, size)` each (Mitchell and Lapata, 2008)."""
     return _cosine(first.mean(0), second.mean(0))
 
 
 def extrema_similarity(first: np.ndarray, second: np.ndarray) -> float:
-    """Cosine of the vectors that take in each dimension the largest value or, if that is greater in magnitude, the
-    smallest (Forgues et al., 2014); of two equally great ones the smallest."""
+    """
+    Cosine of the vectors with the most extreme value of each dimension (Forgues et al., 2014).
+
+    That is the largest value, or the smallest one where its magnitude is at least as large.
+    """
     return _cosine(_extrema(first), _extrema(second))
 
 
 def greedy_similarity(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean cosine of each word with its nearest in the other text, over both directions (Rus and Lintean, 2012)."""
+    """Mean cosine of each word with its most similar word in the other text (Rus and Lintean, 2012)."""
     cosines = _unit(first) @ _unit(second).T
     return float((cosines.max(0).mean() + cosines.max(1).mean()) / 2)
 
@@ -73,22 +78,25 @@ def embedding_scores(
     seed: int = 0,
 ) -> EmbeddingScores:
     """
-    Score responses against one reference each, as the published dialogue tables do (Liu et al., EMNLP 2016): marks
-    such as `<sys>` are taken out, words without a vector and pairs with an empty side are passed over.
+    Score responses against one reference each, as in the published dialogue tables (Liu et al., EMNLP 2016).
+
+    Special tokens such as `<sys>` and words without a vector are ignored, and so are pairs of which one side has no
+    word with a vector.
 
     Args:
-        responses (`Sequence[str]`), references (`Sequence[str]`): One each per pair; words are what stands between
-            white space, in the case that the vectors' words are in.
-        vectors ([`WordVectors`]): Of `load_word_vectors` or `train_vectors_by_neighbours`.
+        responses (`Sequence[str]`): Texts whose words are separated by white space, in the letter case of `vectors`.
+        references (`Sequence[str]`): One reference per response.
+        vectors ([`WordVectors`]): Word vectors.
         num_shuffles (`int`, *optional*, defaults to 5): Random assignments for the chance level.
-        seed (`int`, *optional*, defaults to 0): Of those.
+        seed (`int`, *optional*, defaults to 0): Seed of the random assignments.
 
     Raises:
-        ValueError: Not one reference per response, none, no pair with vectors on both sides; `num_shuffles` below 1.
+        ValueError: The numbers of responses and references differ or are 0, no pair has vectors on both sides, or
+            `num_shuffles` is below 1.
     """
     if len(responses) != len(references) or not len(responses):
         raise ValueError(
-            f"references must be one per response, and not none, got {len(references)} and {len(responses)}"
+            f"references must be one per response, at least one, got {len(references)} for {len(responses)} responses"
         )
     if num_shuffles < 1:
         raise ValueError(f"num_shuffles must be at least 1, got {num_shuffles}")
@@ -97,7 +105,7 @@ def embedding_scores(
     pairs = list(zip(known[: len(responses)], known[len(responses) :], strict=True))
     pairs = [(response, reference) for response, reference in pairs if len(response) and len(reference)]
     if not pairs:
-        raise ValueError(f"vectors must have words of both sides of some pair, got none of {len(responses)} pairs")
+        raise ValueError(f"vectors must cover words of both sides of a pair, got none in {len(responses)} pairs")
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(pairs)) for _ in range(num_shuffles)]
     scores = {}

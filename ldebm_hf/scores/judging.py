@@ -1,4 +1,4 @@
-"""What class a text has, as a trained classifier judges it."""
+"""A trained classifier that judges which class a text has."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,15 @@ from transformers import (
 
 
 class Judge:
-    """A classifier of texts with its tokenizer; [`load_judge`] makes one from a checkpoint.
+    """
+    A classifier of texts with its tokenizer; [`load_judge`] loads one from a checkpoint.
 
     Args:
-        model (`PreTrainedModel`): any sequence classifier, in evaluation mode, of at least two classes.
-        tokenizer (`PreTrainedTokenizerBase`): its tokenizer. Texts longer than its `model_max_length` are cut.
+        model (`PreTrainedModel`): A sequence classifier with at least two classes, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer. Texts longer than `model_max_length` are truncated.
+
+    Raises:
+        ValueError: A model in training mode, or with fewer than two classes.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
@@ -32,23 +36,25 @@ class Judge:
 
     @property
     def label_names(self) -> list[str]:
-        """Name of each of the judge's classes, by id."""
+        """The names of the judge's classes, in the order of their ids."""
         return [self.model.config.id2label[label] for label in range(self.model.config.num_labels)]
 
     @torch.no_grad()
     def probabilities(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """p(class | text), float32 of shape `(len(texts), num_labels)`.
+        """
+        p(class | text), float32 of shape `(len(texts), num_labels)`.
 
         Args:
-            texts (`Sequence[str]`): an empty text is judged like any other.
-            batch_size (`int`, *optional*, defaults to 256): texts at a time; decides speed and memory only.
+            texts (`Sequence[str]`): Texts; an empty one is judged like any other.
+            batch_size (`int`, *optional*, defaults to 256): Texts per batch; affects speed and memory only.
         """
         if isinstance(texts, str):
             raise ValueError("texts must be a list of strings, got one string")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         probabilities = np.empty((len(texts), len(self.label_names)), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda index: -len(texts[index]))  # for the least padding
+        # Batches of texts of similar length need the least padding.
+        by_length = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
         for start in range(0, len(texts), batch_size):
             rows = by_length[start : start + batch_size]
             batch = self.tokenizer([texts[row] for row in rows], return_tensors="pt", padding=True, truncation=True)
@@ -57,36 +63,39 @@ class Judge:
         return probabilities
 
     def predict(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """The likeliest class of each text, int64 of shape `(len(texts),)`; arguments as in [`probabilities`]."""
+        """The most probable class of each text, int64 of shape `(len(texts),)`; arguments as in [`probabilities`]."""
         return self.probabilities(texts, batch_size).argmax(-1)
 
     def label_ids(self, names: Sequence[str]) -> np.ndarray:
-        """The judge's class of each name, int64 of shape `(len(names),)`: what was asked for by a model's symbol names
-        can then be compared with [`predict`]. Upper and lower case are the same.
+        """
+        Ids of the judge's classes with these names, int64 of shape `(len(names),)`, to be compared with [`predict`].
+
+        Letter case is ignored. A model's symbols and a judge's classes correspond by name, not by id.
 
         Raises:
-            ValueError: a name that none of the judge's classes has.
+            ValueError: A name that none of the judge's classes has.
         """
         known = {name.casefold(): label for label, name in enumerate(self.label_names)}
         missing = sorted({name for name in names if name.casefold() not in known})
         if missing:
             raise ValueError(
-                f"the judge has no class {', '.join(map(repr, missing))}: its classes are {self.label_names}, and it "
-                f"is asked for {sorted(set(names))}. Symbols are matched with classes by name"
+                f"the judge has no class {', '.join(map(repr, missing))}: its classes are {self.label_names}, and the "
+                f"requested ones are {sorted(set(names))}. Symbols and classes are matched by name"
             )
         return np.array([known[name.casefold()] for name in names], dtype=np.int64)
 
 
 def load_judge(checkpoint: str | Path, device: str | torch.device | None = None) -> Judge:
-    """A judge from any checkpoint of a sequence classifier, ours (`examples/train_judge.py`) or another.
+    """
+    Load a judge from a checkpoint of a sequence classifier, such as `examples/train_judge.py` writes.
 
     Args:
-        checkpoint (`str` or `Path`): folder or Hub id, with safetensors and a tokenizer. No code of its own is run.
-        device (`str` or `torch.device`, *optional*): where it works; default the accelerator if there is one.
+        checkpoint (`str` or `Path`): Folder or Hub id with safetensors and a tokenizer. Code in it is not run.
+        device (`str` or `torch.device`, *optional*): Device of the judge; defaults to an accelerator if there is one.
 
     Raises:
-        OSError: nothing there that can be loaded.
-        ValueError: a model of another kind, or a classifier whose weights are not all in the checkpoint.
+        OSError: There is nothing that can be loaded.
+        ValueError: The model is not a sequence classifier, or weights are missing from the checkpoint.
     """
     options = {"trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint, **options)

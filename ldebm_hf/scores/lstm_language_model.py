@@ -1,7 +1,7 @@
-"""An LSTM language model that sentences are judged with: AWD-LSTM (Merity et al., ICLR 2018).
+"""The LSTM language model of reverse and forward perplexity: AWD-LSTM (Merity et al., ICLR 2018).
 
-It reads sentences as one stream of words, each sentence with its end, as the published protocol of reverse perplexity
-does; the models of this package, which read sentences one by one, are something else.
+As in the published protocol, it reads all sentences as one stream of words in which every sentence ends with `<eos>`,
+unlike the language model of this package, which reads each sentence on its own.
 """
 
 from __future__ import annotations
@@ -29,31 +29,36 @@ State = list[tuple[torch.Tensor, torch.Tensor]]
 @dataclass(frozen=True)
 class LanguageModelSettings:
     """
-    Sizes and training of an LSTM language model. The defaults are those of the published reverse perplexities: of the
-    released AWD-LSTM, but for batch size, dropout of inputs and hidden states, and number of epochs.
+    Sizes and training of an LSTM language model.
+
+    The defaults are those of the published reverse perplexities. They are those of the released AWD-LSTM, except for
+    batch size, dropout of embeddings and hidden states, and number of epochs.
 
     Args:
-        embedding_size (`int`, *optional*, defaults to 400): Of words, and of the last layer.
-        hidden_size (`int`, *optional*, defaults to 1150): Of the other layers.
-        num_layers (`int`, *optional*, defaults to 3): LSTMs on top of each other.
-        num_epochs (`int`, *optional*, defaults to 20): Of which the best on validation is kept.
-        batch_size (`int`, *optional*, defaults to 20): Places of the stream that are read at a time.
-        sequence_length (`int`, *optional*, defaults to 70): Words between updates, on average, through which
-            gradients go; half as many once in twenty times.
-        learning_rate (`float`, *optional*, defaults to 30): Of gradient descent, for `sequence_length` words.
-        max_grad_norm (`float`, *optional*, defaults to 0.25): Gradient clip.
+        embedding_size (`int`, *optional*, defaults to 400): Width of the word embeddings and of the last layer.
+        hidden_size (`int`, *optional*, defaults to 1150): Width of the other layers.
+        num_layers (`int`, *optional*, defaults to 3): Number of LSTM layers.
+        num_epochs (`int`, *optional*, defaults to 20): Number of epochs, of which the best on validation is kept.
+        batch_size (`int`, *optional*, defaults to 20): Number of parallel segments that the stream is cut into.
+        sequence_length (`int`, *optional*, defaults to 70): Mean number of words between updates, which is how far
+            gradients are propagated; one sequence in twenty is half as long.
+        learning_rate (`float`, *optional*, defaults to 30): Learning rate of SGD for a sequence of `sequence_length`
+            words; scaled with the length of each sequence.
+        max_grad_norm (`float`, *optional*, defaults to 0.25): Maximum norm of the gradient.
         weight_decay (`float`, *optional*, defaults to 1.2e-6): L2 penalty.
-        averaging_patience (`int`, *optional*, defaults to 5): The weights are averaged from the epoch on whose
-            validation is worse than the best of those that are more than so many epochs old.
-        output_dropout (0.4), hidden_dropout (0.25), input_dropout (0.4) (`float`, *optional*): Of the last layer, of
-            the others, of the words' vectors; with one mask for a whole sequence.
-        word_dropout (`float`, *optional*, defaults to 0.1): Share of the vocabulary that is not read.
-        weight_dropout (`float`, *optional*, defaults to 0.5): Share of the recurrent weights that is left out.
-        activation_penalty (2), change_penalty (1) (`float`, *optional*): Weights of the mean square of the last layer,
-            and of its changes from word to word.
+        averaging_patience (`int`, *optional*, defaults to 5): Weight averaging starts after the first epoch whose
+            validation loss exceeds the best one of all epochs but the last `averaging_patience`.
+        output_dropout (`float`, *optional*, defaults to 0.4): Dropout of the last layer's output. This and the next
+            two use one mask for all words of a sequence.
+        hidden_dropout (`float`, *optional*, defaults to 0.25): Dropout of the other layers' outputs.
+        input_dropout (`float`, *optional*, defaults to 0.4): Dropout of the word embeddings.
+        word_dropout (`float`, *optional*, defaults to 0.1): Fraction of the vocabulary whose embedding is zeroed.
+        weight_dropout (`float`, *optional*, defaults to 0.5): Fraction of the recurrent weights that are zeroed.
+        activation_penalty (`float`, *optional*, defaults to 2.0): Weight of the last layer's mean squared output.
+        change_penalty (`float`, *optional*, defaults to 1.0): Weight of the mean square of its change between words.
 
     Raises:
-        ValueError: A value that is no number, or out of its range.
+        ValueError: A value is not a number, or is out of its range.
     """
 
     embedding_size: int = 400
@@ -92,11 +97,10 @@ class LanguageModelSettings:
 
 class LSTMLanguageModel(nn.Module):
     """
-    Probability of every next word of a stream; the output projection is the words' embedding (tied), with a bias.
+    Predicts every next word of a stream. The output projection is tied to the word embeddings and has a bias.
 
     Args:
-        vocabulary (`Iterable[str]`): The words. The sentence's end and `<unk>` are added; every other word counts as
-            the latter.
+        vocabulary (`Iterable[str]`): The words. `<eos>` and `<unk>` are added; all other words count as `<unk>`.
         settings ([`LanguageModelSettings`], *optional*).
     """
 
@@ -116,12 +120,12 @@ class LSTMLanguageModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, State]:
         """
         Args:
-            tokens (`torch.LongTensor` of shape `(length, batch_size)`): Words of `batch_size` places of a stream.
-            state (*optional*): Of every layer after the words before; zero if missing.
+            tokens (`torch.LongTensor` of shape `(length, batch_size)`): Words of `batch_size` segments of a stream.
+            state (*optional*): State of every layer after the preceding words; zero by default.
 
         Returns:
-            Logits of the next words `(length, batch_size, vocab_size)`; the last layer `(length, batch_size,
-            embedding_size)` with dropout and without; the state.
+            Logits of the next words `(length, batch_size, vocab_size)`; output of the last layer `(length, batch_size,
+            embedding_size)`, with dropout and without; new state.
         """
         settings, states = self.settings, []
         state = state or [self._zero_state(layer, tokens.shape[1]) for layer in self.layers]
@@ -138,7 +142,7 @@ class LSTMLanguageModel(nn.Module):
         return F.linear(hidden, self.embedding.weight, self.bias), hidden, plain, states
 
     def encode(self, texts: Iterable[str]) -> torch.Tensor:
-        """Texts as a stream of word ids, `(n,)`, that starts with an end before the first text."""
+        """Texts as a stream of word ids, `(n,)`, with an end token before the first text and after every text."""
         unknown = self.places[UNKNOWN]
         stream = [0]
         for text in texts:
@@ -149,9 +153,9 @@ class LSTMLanguageModel(nn.Module):
     @torch.no_grad()
     def nats(self, stream: torch.Tensor) -> float:
         """
-        Negative log-likelihood of all but the first of a stream's words ([`encode`]), in evaluation mode.
+        Negative log-likelihood in nats, in evaluation mode, of all words of a stream ([`encode`]) but the first.
 
-        The stream is read at ten places at a time, each of which begins without knowing what went before but a word.
+        The stream is cut into ten segments that are read in parallel, each of which starts from a zero state.
         """
         was_training, total, state = self.training, 0.0, None
         self.eval()
@@ -167,24 +171,24 @@ class LSTMLanguageModel(nn.Module):
         return total
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file with words, settings and weights."""
+        """Write a safetensors file with vocabulary, settings and weights."""
         save_tensors(Path(path), self.state_dict(), self.description)
 
     @property
     def description(self) -> dict[str, str]:
-        """Words and settings as strings, for a safetensors file."""
+        """Vocabulary and settings as strings, for the metadata of a safetensors file."""
         return {"vocabulary": json.dumps(self.vocabulary[2:]), "settings": json.dumps(asdict(self.settings))}
 
     @classmethod
     def load(cls, path: str | Path) -> LSTMLanguageModel:
         """
-        Read what [`save`] wrote, onto the CPU and in evaluation mode.
+        Load what [`save`] wrote, on the CPU and in evaluation mode.
 
         Raises:
-            FileNotFoundError: No such file.
+            FileNotFoundError: The file does not exist.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no language model {str(path)!r}")
+            raise FileNotFoundError(f"there is no language model at {str(path)!r}")
         tensors, description = load_tensors(path)
         vocabulary, settings = (json.loads(description[name]) for name in ("vocabulary", "settings"))
         model = cls(vocabulary, LanguageModelSettings(**settings))
@@ -205,11 +209,11 @@ class LSTMLanguageModel(nn.Module):
 
 def in_columns(stream: torch.Tensor, num_columns: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    A stream cut into equal parts side by side.
+    Cut a stream into segments of equal length, which become the columns of a batch.
 
     Returns:
-        `torch.LongTensor`s of shape `(length, columns)`: words, and each one's next, `IGNORED` behind the stream's
-        end. There are at most `num_columns`, and as many as words to predict.
+        Two `torch.LongTensor`s of shape `(length, columns)`: the words, and the word that follows each of them, which
+        is `IGNORED` beyond the end of the stream. There are `num_columns` columns, or one per word if those are fewer.
     """
     num_targets = len(stream) - 1
     num_columns = min(num_columns, num_targets)
@@ -221,18 +225,18 @@ def in_columns(stream: torch.Tensor, num_columns: int) -> tuple[torch.Tensor, to
 
 
 def words_of(*corpora: Sequence[str]) -> set[str]:
-    """All words of some sets of texts."""
+    """The set of all words in one or more sets of texts."""
     return {word for texts in corpora for text in texts for word in text.split()}
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], description: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file with metadata, either completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     write_file(path, lambda temporary: save_file(tensors, temporary, metadata=description))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, on the CPU, and its description."""
+    """The tensors of a safetensors file, on the CPU, and its metadata."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()

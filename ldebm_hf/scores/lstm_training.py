@@ -1,4 +1,4 @@
-"""Training of an LSTM language model: gradient descent, then averages of its weights (Merity et al., ICLR 2018)."""
+"""Training of the LSTM language model: SGD, then averaging of the weights (Merity et al., ICLR 2018)."""
 
 from __future__ import annotations
 
@@ -42,26 +42,27 @@ def train_language_model(
     show_progress: bool = False,
 ) -> LSTMLanguageModel:
     """
-    Train a language model on texts in their order, each a line of words between white space.
+    Train a language model on texts in the given order; their words are separated by white space.
 
-    With a `folder`, the model is kept there under a name that stands for texts, settings and seed, and the same call
-    loads it. Until it is finished there is the last epoch's checkpoint: a killed call goes on from it, to the same
-    weights on the same machine. Two processes must not train the same model.
+    With a `folder`, the trained model is stored there under a hash of texts, settings and seed, and the same call
+    loads it again. During training the folder holds a checkpoint of the last epoch, from which a call that was
+    interrupted continues, with the same result on the same machine. Two processes must not train the same model.
 
     Args:
-        texts (`Sequence[str]`), validation_texts (`Sequence[str]`): At least one each; the latter choose the epoch.
-        settings ([`LanguageModelSettings`], *optional*): Defaults to the published ones, for a GPU.
-        vocabulary (`Iterable[str]`, *optional*): Words it knows; default those of both sets of texts.
-        seed (`int`, *optional*, defaults to 141): Of initialisation, dropout and sequences' lengths.
-        folder (`str` or `Path`, *optional*): Where safetensors files are kept.
-        device (*optional*): Default an accelerator if there is one.
-        show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
+        texts (`Sequence[str]`): At least one text to train on.
+        validation_texts (`Sequence[str]`): At least one text, by which the best epoch is selected.
+        settings ([`LanguageModelSettings`], *optional*): By default the published ones, which call for a GPU.
+        vocabulary (`Iterable[str]`, *optional*): Words of the model; by default those of both sets of texts.
+        seed (`int`, *optional*, defaults to 141): Seed of initialisation, dropout and sequence lengths.
+        folder (`str` or `Path`, *optional*): Where safetensors files are stored.
+        device (*optional*): Device to train on; defaults to an accelerator if there is one.
+        show_progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
 
     Returns:
-        The model of the best epoch, in evaluation mode, on the device.
+        The model after its best epoch, in evaluation mode, on the device.
 
     Raises:
-        ValueError: No texts.
+        ValueError: There are no texts.
         RuntimeError: No epoch ended with a finite validation loss.
     """
     settings = settings or LanguageModelSettings()
@@ -92,7 +93,7 @@ def train_language_model(
 
 
 class _Training:
-    """What changes from epoch to epoch: weights, their averages, losses and the best weights."""
+    """The state of a training run: weights, their average, validation losses and the best weights."""
 
     def __init__(self, model: LSTMLanguageModel, seed: int, checkpoint: Path | None):
         self.model, self.settings, self.seed = model, model.settings, seed
@@ -105,7 +106,7 @@ class _Training:
             self._restore()
 
     def run(self, texts: Sequence[str], validation_texts: Sequence[str], show_progress: bool) -> None:
-        """The epochs that are left."""
+        """Train for the remaining epochs."""
         model, device = self.model, self.model.bias.device
         columns = [part.to(device) for part in in_columns(model.encode(texts), self.settings.batch_size)]
         validation = model.encode(validation_texts)
@@ -175,14 +176,13 @@ class _Training:
 
 
 def _seed(*place: int) -> np.random.Generator:
-    """Seed torch's global generators for one place of a run, so that none need be restored; a generator besides."""
+    """Seed torch for one epoch, so that no generator state needs to be stored, and return a generator of its own."""
     rng = np.random.default_rng(place)
     torch.manual_seed(int(rng.integers(2**63)))
     return rng
 
 
 def _sequence_length(mean: int, rng: np.random.Generator) -> int:
-    """Words until the next update: other places of the stream each epoch are where gradients begin."""
+    """A random number of words until the next update, so that sequences start elsewhere in every epoch."""
     center = mean / 2 if rng.random() < SHORT_SHARE else mean
     return max(SHORTEST, int(rng.normal(center, LENGTH_DEVIATION)))
-

@@ -1,4 +1,4 @@
-"""How natural texts are to a language model that knows nothing of the model that wrote them."""
+"""Perplexity of texts under a language model of this package."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ from ..model.modeling_ldebm import LDEBMModel
 
 @dataclass(frozen=True)
 class PerplexityScores:
-    """How well a language model predicts a set of texts.
+    """
+    How well a language model predicts a set of texts.
 
     Args:
-        perplexity (`float`): exp of the mean negative log-likelihood of a token.
-        nats_per_text (`float`): mean negative log-likelihood of a text.
-        num_tokens (`int`): the tokens counted: all words, and each text's end.
-        num_unknown (`int`): those of them that are not in the vocabulary.
+        perplexity (`float`): Exponential of the mean negative log-likelihood of a token.
+        nats_per_text (`float`): Mean negative log-likelihood of a text, in nats.
+        num_tokens (`int`): Number of tokens: all words and one end-of-text token per text.
+        num_unknown (`int`): Number of those tokens that are not in the vocabulary.
     """
 
     perplexity: float
@@ -32,24 +33,24 @@ def corpus_perplexity(
     model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], batch_size: int = 128
 ) -> PerplexityScores:
     """
-    Score all texts together: no mean of texts' or batches' perplexities, and no text cut.
+    Perplexity of all texts together, over all their tokens; no text is truncated.
 
     A word that is not in the vocabulary counts as the token `<unk>`, whose probability is that of all such words
-    together: texts with many of them look more predictable than they are, and perplexities under other vocabularies
-    cannot be compared. `num_unknown` says how many there are.
+    together. Texts with many of them look more predictable than they are, and perplexities under different
+    vocabularies are not comparable. `num_unknown` is their number.
 
     Args:
         model ([`LDEBMModel`]): A language model (`prior="none"`, preset `rnn_lm`) in evaluation mode.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
-        texts (`Sequence[str]`): Of an empty text, the end alone is counted.
-        batch_size (`int`, *optional*, defaults to 128): Texts at a time; decides speed and memory only.
+        texts (`Sequence[str]`): At least one text; of an empty one, only the end is scored.
+        batch_size (`int`, *optional*, defaults to 128): Texts per batch; affects speed and memory only.
 
     Raises:
-        ValueError: For a model with a latent, whose likelihood is not known exactly, or in training mode; for another
-            model's tokenizer; and without a text.
+        ValueError: The model has a latent variable, so that its likelihood is not known exactly; the model is in
+            training mode; the tokenizer is not the model's; or there are no texts.
     """
     if model.config.has_latent:
-        raise ValueError(f'model must be a language model without a latent, prior="none", got {model.config.prior!r}')
+        raise ValueError(f'model must be a language model, with prior="none", got prior={model.config.prior!r}')
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     if len(tokenizer) != model.config.vocab_size:
@@ -59,7 +60,7 @@ def corpus_perplexity(
         raise ValueError(f"texts must be a list of at least one string, got {texts!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    by_length = sorted(texts, key=len, reverse=True)  # for the least padding
+    by_length = sorted(texts, key=len, reverse=True)  # batches of similar length need the least padding
     nats, num_tokens, num_unknown = 0.0, 0, 0
     for start in range(0, len(texts), batch_size):
         part = by_length[start : start + batch_size]

@@ -1,4 +1,4 @@
-"""What a model answers in held-out dialogues, and how near that comes to what was said."""
+"""Scores of the responses that a model generates in held-out dialogues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..model.dialogue_turns import encode_contexts, without_marker
 from ..model.responding import consensus
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
-from .text import corpus_bleu, distinct_n, empty_share
+from .generated_texts import corpus_bleu, distinct_n, distinct_share, empty_share
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 @dataclass
 class WrittenResponses:
     """
-    Responses to the contexts of a split, as the model knows words: rare ones are `<unk>`.
+    Responses to the contexts of a split. In all of them and in the references, rare words are `<unk>`.
 
     Args:
-        contexts (`list[tuple[str, ...]]`): what they answer.
-        references (`list[str]`): what was said.
-        responses (`list[str]`): from latents of the prior in that context.
-        reconstructions (`list[str]`): from the likeliest latents given the reference; empty for a model without any.
+        contexts (`list[tuple[str, ...]]`): The turns that the responses answer.
+        references (`list[str]`): The turns that follow in the data.
+        responses (`list[str]`): Texts decoded from samples of the prior, given the context.
+        reconstructions (`list[str]`): Texts decoded from the mode of the posterior, given the reference; empty for a
+            model without a latent variable.
     """
 
     contexts: list[tuple[str, ...]]
@@ -54,36 +55,37 @@ def write_responses(
     show_progress: bool = False,
     **decoding: Any,
 ) -> WrittenResponses:
-    """Answer every context of a split.
+    """
+    Generate a response to every context of a split.
 
     Args:
-        model ([`LDEBMModel`]): one with contexts, in evaluation mode.
-        tokenizer (`PreTrainedTokenizerBase`): the model's.
-        split (`Split`): texts with contexts, made as the model's training texts were.
-        num_candidates (`int`, *optional*, defaults to 1): as [`~LDEBMModel.respond`] takes it, for a model with
-            latents.
-        batch_size (`int`, *optional*, defaults to 256): texts at a time.
-        seed (`int`, *optional*, defaults to 0): of the prior's samples.
-        show_progress (`bool`, *optional*, defaults to `False`): show a progress bar over the texts.
-        decoding: how words are chosen, as [`~LDEBMModel.generate`] takes it; default: greedily, or by what the
-            model's `generation_config` says if it has latents.
+        model ([`LDEBMModel`]): A model with contexts, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        split (`Split`): Texts with contexts, prepared like the model's training texts.
+        num_candidates (`int`, *optional*, defaults to 1): As in [`~LDEBMModel.respond`]; for a model with a latent
+            variable.
+        batch_size (`int`, *optional*, defaults to 256): Texts per batch.
+        seed (`int`, *optional*, defaults to 0): Seed of the prior's samples.
+        show_progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar over the texts.
+        decoding: Arguments of [`~LDEBMModel.generate`] for decoding. By default those of the model's
+            `generation_config`; a language model decodes greedily.
 
     Raises:
-        ValueError: a split without contexts, or a model that reads none; `num_candidates` below 1 or above
-            `batch_size`.
+        ValueError: The split or the model has no contexts, or `num_candidates` is below 1 or above `batch_size`.
     """
     if not 1 <= num_candidates <= batch_size:
         allowed = f"at least 1 and at most batch_size={batch_size}"
         raise ValueError(f"num_candidates must be {allowed}, got {num_candidates}")
     if split.contexts is None or not model.config.context_size:
         what = "split" if split.contexts is None else "model"
-        raise ValueError(f"responses need a {what} with contexts, got one without")
+        raise ValueError(f"{what} must have contexts, got one without")
     generator = torch.Generator(model.device).manual_seed(seed)
     has_latent = model.config.has_latent
     number = len(split)
     written = WrittenResponses(split.contexts, [""] * number, [""] * number, [""] * number if has_latent else [])
     step = batch_size // num_candidates
-    order = np.argsort([len(text) for text in split.texts], kind="stable")  # the least padding
+    # Batches of texts of similar length need the least padding.
+    order = np.argsort([len(text) for text in split.texts], kind="stable")
     decoded = partial(tokenizer.batch_decode, skip_special_tokens=True)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
         for start in range(0, number, step):
@@ -92,16 +94,18 @@ def write_responses(
             texts = tokenizer(
                 [split.texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True
             ).to(model.device)
-            # A language model says the likeliest thing; as samples of tokens it would be another protocol.
-            options = {"generator": generator} | ({} if has_latent else {"do_sample": False}) | decoding
-            of_candidates = {name: rows.repeat_interleave(num_candidates, 0) for name, rows in context.items()}
-            candidates = decoded(model.generate(**of_candidates, **options))
+            options: dict[str, Any] = {"generator": generator}
+            if not has_latent:
+                options["do_sample"] = False  # sampled tokens would be a different protocol
+            options |= decoding
+            repeated = {name: rows.repeat_interleave(num_candidates, 0) for name, rows in context.items()}
+            candidates = decoded(model.generate(**repeated, **options))
             chosen = consensus([without_marker(text) for text in candidates], num_candidates)
             found = {"references": decoded(texts["input_ids"]), "responses": [candidates[i] for i in chosen]}
             if has_latent:
                 found["reconstructions"] = decoded(model.generate(**texts, **context, **options))
-            for name, of_texts in found.items():
-                for i, text in zip(indices, of_texts, strict=True):
+            for name, texts_of_batch in found.items():
+                for i, text in zip(indices, texts_of_batch, strict=True):
                     getattr(written, name)[i] = text
             bar.update(len(indices))
     return written
@@ -110,21 +114,29 @@ def write_responses(
 def response_scores(
     written: WrittenResponses, vectors: WordVectors | None = None, *, num_shuffles: int = 5, seed: int = 0
 ) -> dict[str, float]:
-    """BLEU-4 against what was said, 0 to 100, how near that comes in the words' vectors, and how varied responses are.
-
-    `bleu` is of the words, without the speaker's marker that responses may start with; `bleu_with_markers` counts it
-    as a word, as published; `bleu_chance` (`_std`) is that of responses dealt out to the contexts at random.
-    `reconstruction_bleu` is of texts written again, with markers, as published; not a score of responses.
-    `embedding_average`, `_extrema`, `_greedy`, `_coverage` and so on are the [`EmbeddingScores`] of the words, and
-    missing if no response has a vector.
+    """
+    Score responses against the references, and by how varied they are.
 
     Args:
-        written ([`WrittenResponses`]): of [`write_responses`].
-        vectors ([`WordVectors`], *optional*): of the words as the model knows them; default: no such scores.
-        num_shuffles (`int`, *optional*, defaults to 5), seed (`int`, *optional*, defaults to 0): of the chance level.
+        written ([`WrittenResponses`]): What [`write_responses`] returned.
+        vectors ([`WordVectors`], *optional*): Word vectors for the embedding scores; without them there are none.
+        num_shuffles (`int`, *optional*, defaults to 5): Random assignments of responses for the chance levels.
+        seed (`int`, *optional*, defaults to 0): Seed of the random assignments.
+
+    Returns:
+        `dict[str, float]`:
+
+        - `bleu`: BLEU-4, 0 to 100, without the speaker markers that responses may begin with; `bleu_chance` and
+          `bleu_chance_std` are mean and standard deviation when responses are assigned to contexts at random;
+        - `bleu_with_markers`: BLEU-4 where the marker counts as a word, as published;
+        - `distinct_1`, `distinct_2`, `distinct_texts`, `empty_share`, `words_per_text`: how varied and how long the
+          responses are;
+        - `embedding_average` and so on: the fields of [`EmbeddingScores`], if some pair has vectors on both sides;
+        - `reconstruction_bleu`: BLEU-4 of the reconstructions, with markers, as published; it does not score
+          responses.
     """
-    responses, references = ([without_marker(text) for text in texts] for texts in
-                             (written.responses, written.references))  # fmt: skip
+    responses = [without_marker(text) for text in written.responses]
+    references = [without_marker(text) for text in written.references]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(responses)) for _ in range(num_shuffles)]
     by_chance = [corpus_bleu([responses[i] for i in order], references) for order in orders]
@@ -135,7 +147,7 @@ def response_scores(
         "bleu_with_markers": corpus_bleu(written.responses, written.references),
         "distinct_1": distinct_n(responses, 1),
         "distinct_2": distinct_n(responses, 2),
-        "distinct_texts": len(set(responses)) / len(responses),
+        "distinct_texts": distinct_share(responses),
         "empty_share": empty_share(responses),
         "words_per_text": float(np.mean([len(text.split()) for text in responses])),
     }
@@ -143,8 +155,8 @@ def response_scores(
         len(vectors.of(content_words(text))) and len(vectors.of(content_words(reference)))
         for text, reference in zip(responses, references, strict=True)
     ):
-        of_words = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)
-        scores |= {f"embedding_{name}": value for name, value in vars(of_words).items()}
+        similarity = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)
+        scores |= {f"embedding_{name}": value for name, value in vars(similarity).items()}
     if written.reconstructions:
         scores["reconstruction_bleu"] = corpus_bleu(written.reconstructions, written.references)
     return scores

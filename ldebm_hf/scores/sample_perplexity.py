@@ -1,4 +1,4 @@
-"""Samples judged by an LSTM language model in both directions: trained on them, and trained on real texts."""
+"""Reverse and forward perplexity: an LSTM language model trained on samples scores real texts, and vice versa."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .lstm_training import train_language_model
 from .perplexity import PerplexityScores
 
 VALIDATION_SHARE = 3 / 43
-"""Of the texts that a language model is trained on, the last ones choose its epoch: 3,000 besides 40,000."""
+"""Fraction of the texts, the last ones, by which the best epoch is selected: 3,000 of 43,000, as published."""
 
 
 def reverse_perplexity(
@@ -22,22 +22,23 @@ def reverse_perplexity(
     **options,
 ) -> PerplexityScores:
     """
-    Perplexity of real texts under a language model of samples (Zhao et al., ICML 2018): low only if the samples are
-    both fluent and varied.
+    Perplexity of real texts under a language model that is trained on samples (Zhao et al., ICML 2018). It is low only
+    if the samples are both fluent and varied.
 
-    As published it takes 43,000 samples, the last 3,000 of which choose the epoch, and the default settings; fewer
-    samples, or a smaller language model, give larger figures. Compare with as many real texts as samples.
+    The published protocol takes 43,000 samples, of which the last 3,000 select the epoch, and the default settings.
+    Fewer samples or a smaller language model give higher perplexities. For comparison, score the same number of real
+    training texts in place of the samples.
 
     Args:
-        samples (`Sequence[str]`): At least two.
-        real_texts (`Sequence[str]`): Held-out texts, whole and in the words of the corpus.
-        settings ([`LanguageModelSettings`], *optional*): Defaults to the published ones.
-        vocabulary (`Iterable[str]`, *optional*): Words of the language model; default those of samples and real texts
-            together, as published. Real words out of it count as `<unk>`.
+        samples (`Sequence[str]`): At least two generated texts.
+        real_texts (`Sequence[str]`): Held-out texts, not truncated, in the words of the corpus.
+        settings ([`LanguageModelSettings`], *optional*): Of the language model; by default the published ones.
+        vocabulary (`Iterable[str]`, *optional*): Words of the language model; by default, as published, those of the
+            samples and the real texts together. Other words count as `<unk>`.
         options: `seed`, `folder`, `device` and `show_progress`, as in [`train_language_model`].
 
     Raises:
-        ValueError: Fewer than two samples, or no real text.
+        ValueError: There are fewer than two samples, or no real texts.
     """
     _require_texts("real_texts", real_texts)
     vocabulary = words_of(samples, real_texts) if vocabulary is None else vocabulary
@@ -51,23 +52,29 @@ def forward_perplexity(
     **options,
 ) -> PerplexityScores:
     """
-    Perplexity of samples under a language model of real training texts: low if they are fluent, varied or not.
+    Perplexity of samples under a language model that is trained on real texts. It is low if the samples are fluent,
+    even if they are not varied.
 
     Args:
-        samples (`Sequence[str]`): At least one. Words that the training texts do not have count as `<unk>`.
+        samples (`Sequence[str]`): At least one text. Words that the training texts do not have count as `<unk>`.
         training_texts (`Sequence[str]`): At least two real texts.
-        settings ([`LanguageModelSettings`], *optional*): Defaults to the published ones.
-        options: As in [`reverse_perplexity`]; with a `folder` the language model is trained once for all samples.
+        settings ([`LanguageModelSettings`], *optional*): Of the language model; by default the published ones.
+        options: As in [`train_language_model`]. With a `folder`, the language model is trained only once.
 
     Raises:
-        ValueError: Fewer than two training texts, or no sample.
+        ValueError: There are fewer than two training texts, or no samples.
     """
     _require_texts("samples", samples)
     return stream_perplexity(language_model_of(training_texts, settings, **options), samples)
 
 
 def language_model_of(texts: Sequence[str], settings: LanguageModelSettings | None = None, **options):
-    """A language model trained on all but the last of some texts, which choose its epoch; at least two."""
+    """
+    Train a language model on all but the last texts, by which its best epoch is selected.
+
+    Raises:
+        ValueError: There are fewer than two texts.
+    """
     if isinstance(texts, str) or len(texts) < 2:
         raise ValueError(f"texts to train a language model on must be a list of at least two, got {texts!r}")
     num_validation = max(1, round(VALIDATION_SHARE * len(texts)))
@@ -76,10 +83,10 @@ def language_model_of(texts: Sequence[str], settings: LanguageModelSettings | No
 
 def stream_perplexity(model: LSTMLanguageModel, texts: Sequence[str]) -> PerplexityScores:
     """
-    Perplexity of all texts one behind the other, their ends counted.
+    Perplexity of texts that are read as one stream, in which every text is followed by an end token.
 
     Raises:
-        ValueError: No texts.
+        ValueError: There are no texts.
     """
     _require_texts("texts", texts)
     stream = model.encode(texts)
@@ -89,6 +96,6 @@ def stream_perplexity(model: LSTMLanguageModel, texts: Sequence[str]) -> Perplex
 
 
 def _require_texts(name: str, texts: Sequence[str]) -> None:
-    """Before hours of training, not after them."""
+    """Refuse missing texts before a language model is trained for hours."""
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"{name} must be a list of at least one string, got {texts!r}")

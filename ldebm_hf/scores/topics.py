@@ -1,4 +1,4 @@
-"""Topics by their top words: whether the words of one belong together, and whether topics differ."""
+"""Scores of topics by their top words: coherence of each topic, and diversity of all."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,42 +11,44 @@ def topic_coherence(topics: Sequence[Sequence[str]], documents: Iterable[Iterabl
 
         NPMI(a, b) = log [ p(a, b) / p(a) p(b) ] / -log p(a, b),
 
-    where p is the share of documents that have the words. 1 for words that are only ever together, 0 for independent
-    ones, -1 for a pair that no document has, which includes words that no document has.
+    where p is the fraction of the documents that contain the words. It is 1 for words that only occur together, 0 for
+    independent words, and -1 for a pair that no document contains, including words that no document contains.
+
+    gensim's `c_npmi` has the same values for pairs that occur together, if its window covers whole documents. It adds
+    1e-12 to p(a, b), so that the value of other pairs is above -1 and depends on p(a) and p(b).
 
     Args:
         topics (`Sequence[Sequence[str]]`): Top words of each topic, at least two different ones (10 is usual).
-        documents (iterable of iterables of `str`): Words of each document; those that no topic was fitted on tell
-            most.
+        documents (iterable of iterables of `str`): Words of each document. Held-out documents, on which no topic was
+            fitted, are the most informative.
 
     Returns:
         `np.ndarray` of shape `(len(topics),)`.
 
     Raises:
-        ValueError: A topic without a pair of words, or no documents.
+        ValueError: A topic without two different words, or no documents.
     """
+    from sklearn.feature_extraction.text import CountVectorizer
+
     for topic in topics:
         if len(set(topic)) < 2:
             raise ValueError(f"topics must have two different words each, got {list(topic)}")
     places = {word: place for place, word in enumerate(sorted({word for topic in topics for word in topic}))}
-    together, num_documents = np.zeros((len(places), len(places))), 0
-    for words in documents:
-        present = sorted({places[word] for word in words if word in places})
-        together[np.ix_(present, present)] += 1
-        num_documents += 1
-    if not num_documents:
-        raise ValueError("documents must be at least one, got none")
-    together /= num_documents
+    # (num_documents, num_words): whether a document contains a word
+    present = CountVectorizer(analyzer=list, vocabulary=places, binary=True).transform(documents)
+    if not present.shape[0]:
+        raise ValueError("documents must contain at least one document, got none")
+    together = (present.T @ present).toarray() / present.shape[0]
     return np.array([_mean_npmi(together, sorted({places[word] for word in topic})) for topic in topics])
 
 
 def topic_diversity(topics: Sequence[Sequence[str]]) -> float:
     """
-    Share of different words among the top words of all topics (Dieng et al., TACL 2020): 1 if no two topics share one,
-    1/K if all K are the same.
+    Fraction of distinct words among the top words of all topics (Dieng et al., TACL 2020): 1 if no two topics share a
+    word, 1/K if all K topics are the same.
 
     Raises:
-        ValueError: No words.
+        ValueError: There are no words.
     """
     words = [word for topic in topics for word in topic]
     if not words:
@@ -55,11 +57,11 @@ def topic_diversity(topics: Sequence[Sequence[str]]) -> float:
 
 
 def _mean_npmi(together: np.ndarray, words: list[int]) -> float:
-    of_words = together[np.ix_(words, words)]
+    frequencies = together[np.ix_(words, words)]
     first, second = np.triu_indices(len(words), k=1)
-    alone, pairs = of_words.diagonal(), of_words[first, second]
+    alone, pairs = frequencies.diagonal(), frequencies[first, second]
     values = np.full(len(pairs), -1.0)
-    values[pairs == 1] = 1.0  # the limit where all documents have both
+    values[pairs == 1] = 1.0  # the limit if all documents contain both
     some = (pairs > 0) & (pairs < 1)
     ratio = pairs[some] / (alone[first[some]] * alone[second[some]])
     values[some] = np.log(ratio) / -np.log(pairs[some])

@@ -22,7 +22,7 @@ from ..data import Corpus
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.modeling_ldebm import LDEBMModel
-from ..reports.card_texts import is_on_hub
+from ..reports.data_origin import is_on_hub
 from ..reports.hub_upload import (
     check_tag,
     check_token,

@@ -72,7 +72,7 @@ class Explorer:
         self.map: LatentMap | None = None
         if self.has_latent and self.has_symbols:
             explanation = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
-            self.map = LatentMap.of(explanation.texts, explanation.latents, explanation.assignments)
+            self.map = LatentMap.fit(explanation.texts, explanation.latents, explanation.assignments)
             taken = set(self.names.values())
             for symbol, name in self.names.items():
                 suggested = explanation.suggested_names[symbol]
@@ -80,7 +80,7 @@ class Explorer:
                 if name == f"LABEL_{symbol}" and has_texts and suggested not in taken:
                     self.names[symbol] = suggested
         elif self.has_latent:
-            self.map = LatentMap.of(texts, self._latents(texts))
+            self.map = LatentMap.fit(texts, self._latents(texts))
         self.examples = list(examples)[:NUM_EXAMPLES]
         if not self.examples and self.map is not None:
             self.examples = self.map.texts[:NUM_EXAMPLES]

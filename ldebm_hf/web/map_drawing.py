@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..reports.latent_map import LatentMap
-from ..reports.symbol_report import symbol_colors
+from ..reports.symbol_colors import symbol_colors
 from .prior_comparison import PriorDraw
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from ..data import POINT_DISTRIBUTIONS
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores import energy_distance, mode_scores
-from ..scores.points import NUM_STDS
+from ..scores.point_models import NUM_STDS
 from .explorer import ONE_AT_A_TIME
 from .limits import whole_number
 

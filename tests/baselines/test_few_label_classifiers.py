@@ -103,7 +103,7 @@ def test_features_are_scaled_together_by_the_training_texts():
 
 def test_labels_that_teach_nothing_are_refused():
     baseline = tfidf_regression(TEXTS)
-    with pytest.raises(ValueError, match="labels must be of two classes at least, got \\[0\\]"):
+    with pytest.raises(ValueError, match="labels must have at least two classes, got \\[0\\]"):
         baseline.fit(np.where(TRUTH == 0, 0, -100), C=1.0)
     with pytest.raises(ValueError, match="labels must be one per training text, 240, got \\(3,\\)"):
         baseline.fit([0, 1, 2], C=1.0)

@@ -66,8 +66,8 @@ def test_infilling_finds_the_likeliest_of_all_fillings(order):
 @pytest.mark.parametrize(
     ("texts", "options", "message"),
     [
-        ([], {}, "texts must have at least two tokens each, got none such"),
-        ([[BEGIN]], {}, "texts must have at least two tokens each"),
+        ([], {}, "texts must contain a text of at least two tokens, got none"),
+        ([[BEGIN]], {}, "texts must contain a text of at least two tokens"),
         (TEXTS, {"order": 0}, "order must be at least 1, got 0"),
         (TEXTS, {"discount": 1.0}, r"discount must be between 0 and 1 \(both excluded\), got 1.0"),
     ],

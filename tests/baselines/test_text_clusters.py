@@ -44,11 +44,11 @@ def test_clusters_are_of_the_training_texts(name):
     """Whatever else is assigned with a text does not change its cluster; texts without a known word get one, too."""
     assert (METHODS[name](TRAIN, TEXTS[:5]) == METHODS[name](TRAIN, TEXTS)[:5]).all()
     assert METHODS[name](TRAIN, ["", "unheard of"]).min() >= 0
-    with pytest.raises(ValueError, match="train_texts must be one or more"):
+    with pytest.raises(ValueError, match="train_texts must contain at least one text"):
         METHODS[name]([], TEXTS)
-    with pytest.raises(ValueError, match="texts must be one or more"):
+    with pytest.raises(ValueError, match="texts must contain at least one text"):
         METHODS[name](TRAIN, [])
-    with pytest.raises(ValueError, match="must have words, got 40 empty texts"):
+    with pytest.raises(ValueError, match="must contain words, got 40 empty texts"):
         METHODS[name]([" "] * 40, TEXTS)
 
 
@@ -111,12 +111,12 @@ def test_umap_reduces_where_it_is_installed(monkeypatch):
     assert made[0]["random_state"] == 7 and made[0]["n_components"] == text_clusters.DENSITY_COMPONENTS
     monkeypatch.setitem(sys.modules, "umap", None)
     assert v_measure_score(TOPICS, density_clusters(TRAIN, TEXTS, num_components=6)) > 0.95
-    with pytest.raises(ImportError, match="install the extra `report`"):
+    with pytest.raises(ImportError, match="pip install umap-learn"):
         density_clusters(TRAIN, TEXTS, num_components=6, use_umap=True)
 
 
 def test_few_words_have_fewer_directions():
-    """By default up to 100, and these texts have fewer different words."""
+    """By default up to 100, and these texts have fewer distinct words."""
     assert v_measure_score(TOPICS, kmeans_lsa(TRAIN, TEXTS, NUM_TOPICS)) > 0.95
 
 

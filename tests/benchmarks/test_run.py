@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import run
-from pairs import compare, markdown_table
+from pairs import compare, comparison_table
 
 
 def test_comparison_reports_ratios_per_item():
@@ -16,7 +16,7 @@ def test_comparison_reports_ratios_per_item():
     for row, note in zip(rows, ours, strict=True):
         assert row.low <= row.ratio <= row.high and row.note == note
         assert row.baseline_seconds > 0 and row.our_seconds > 0
-    assert markdown_table(rows).splitlines()[-1].startswith("| work (compiled) | ")
+    assert comparison_table(rows).splitlines()[-1].startswith("| work (compiled) |")
 
 
 def test_suite_writes_every_section(tmp_path, monkeypatch, capsys):

@@ -135,7 +135,7 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     evaluate.main([*command, "--output_dir", str(tmp_path / "out")])
     text = (tmp_path / "out" / "smoke" / "control" / "steered.md").read_text()
     assert text in capsys.readouterr().out
-    rows = [cells(line)[0] for line in text.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    rows = [cells(line)[0] for line in text.splitlines() if line.startswith("|") and not line.startswith("|:--")]
     assert rows == ["model", "real held-out texts", "ldebm", "ldebm, as read", "model", "1", "4"]
     assert "ldebm, by guidance scale" in text and "ldebm, weather" in text
     run = tmp_path / "out" / "smoke" / "control" / "ldebm" / "0"
@@ -209,7 +209,7 @@ def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, c
     options = ["--num_samples", "2", "--guidance_scales", "2", "--min_label_probability", "0.1"]
     evaluate.main([str(run), "--judge", judge, *options, "--text_clusters", "kmeans_tfidf"])
     printed = capsys.readouterr().out
-    rows = [cells(line) for line in printed.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    rows = [cells(line) for line in printed.splitlines() if line.startswith("|") and not line.startswith("|:--")]
     ways = ["as read", "as read, words drawn"]
     assert [row[0] for row in rows] == ["model", "real held-out texts", "0", *ways, "kmeans_tfidf", "model", "2"]
     homogeneity = next(place for place, title in enumerate(rows[0]) if title.startswith("label: homogeneity"))

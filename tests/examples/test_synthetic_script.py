@@ -14,7 +14,7 @@ import yaml
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
 from ldebm_hf.experiments import point_experiment, point_report
-from ldebm_hf.experiments.score_tables import markdown_table
+from ldebm_hf.experiments.score_tables import table_of_rows
 from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.training import Settings, clock
 
@@ -197,6 +197,6 @@ def test_unknown_setting_stops_before_training(synthetic, tmp_path):
 def test_table_has_means_and_deviations():
     first = {"modes_covered": 16, "off_mode": 0.01, "v_measure": 0.5, "v_measure_chance": 0.02}
     rows = {"a": {"0": first, "1": {"modes_covered": 14, "off_mode": 0.03}}}
-    line = markdown_table(rows, point_report.COLUMNS).splitlines()[2].split("|")
+    line = table_of_rows(rows, point_report.COLUMNS).splitlines()[2].split("|")
     assert [cell.strip() for cell in line[1:4]] == ["a", "15 ± 1.4", ""]
     assert line[4].strip() == "2 ± 1.4" and line[11].strip() == "0.5 (0.02)"

@@ -20,7 +20,7 @@ from ldebm_hf.experiments.generation_experiment import (
 )
 from ldebm_hf.scores import corpus_bleu, reverse_perplexity
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
-from ldebm_hf.scores.words import word_divergence
+from ldebm_hf.scores.word_frequencies import word_divergence
 
 SMALL = LanguageModelSettings(embedding_size=8, hidden_size=8, num_layers=1, num_epochs=1)
 

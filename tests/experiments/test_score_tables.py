@@ -3,9 +3,9 @@
 from ldebm_hf.experiments.score_tables import (
     chance_level,
     columns_of,
-    markdown_table,
     mean_and_deviation,
     score_table,
+    table_of_rows,
 )
 
 RESPONSES = {"bleu": 2.5, "embedding_average": 0.8, "embedding_average_chance": 0.75, "embedding_coverage": 0.9}
@@ -42,6 +42,6 @@ def test_symbols_and_classes():
 def test_tables_show_means_and_sample_deviations_over_the_seeds():
     rows = {"a": {"0": {"x": 1.0, "c": 0.1}, "1": {"x": 3.0, "c": 0.3}}, "b": {"0": {"x": 2.0}}, "c": {"0": {}}}
     columns = {"x": lambda scores: mean_and_deviation(scores.get("x"), 100) + chance_level(scores.get("c"))}
-    lines = markdown_table(rows, columns).splitlines()
+    lines = table_of_rows(rows, columns).splitlines()
     assert lines[0] == "| model | x |" and lines[1] == "|---|---:|"
     assert lines[2:] == ["| a | 200 ± 1.4e+02 (0.2) |", "| b | 200 |", "| c |  |"]

@@ -57,7 +57,7 @@ def test_same_push_again_changes_nothing_and_a_new_one_is_the_next_commit(hub, f
     assert len(repository.commits) == 2
     (folder / "evaluation.json").write_text('{"bleu": 17.5}')
     said = refusal(monkeypatch, folder, "me/texts", "--revision", "v1")
-    assert "revision 'v1' of 'me/texts' names an earlier upload" in said
+    assert "revision 'v1' of 'me/texts' already names an earlier upload" in said
     assert "bleu" in repository.files["README.md"].decode() and len(repository.commits) == 3
     push(monkeypatch, folder, "me/texts", "--revision", "v2")
     assert repository.refs["v2"] == repository.refs["main"] != repository.refs["v1"]
@@ -66,7 +66,7 @@ def test_same_push_again_changes_nothing_and_a_new_one_is_the_next_commit(hub, f
 def test_cut_push_says_so_and_the_same_command_goes_on(hub, folder, monkeypatch):
     hub.uploads_before_cut = 1
     said = refusal(monkeypatch, folder, "me/texts")
-    assert "the connection to" in said and "the same command goes on where it stopped" in said
+    assert "the connection to" in said and "the same command continues the upload" in said
     repository = hub.repositories["models", "me/texts"]
     assert set(repository.files) == {".gitattributes"} and len(hub.uploads) == 1, "all of it, or nothing"
     assert not (folder / "README.md").exists(), "no card says that the model is on the Hub before it is"
@@ -87,11 +87,11 @@ def test_weights_of_an_earlier_push_do_not_stay_beside_the_new_ones(hub, folder,
 
 
 def test_tokens_and_places(hub, folder, monkeypatch):
-    assert "does not know the token" in refusal(monkeypatch, folder, "me/texts", "--token", "hf_wrong")
-    assert "may not write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts")
+    assert "does not accept the token" in refusal(monkeypatch, folder, "me/texts", "--token", "hf_wrong")
+    assert "has no permission to write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts")
     hub.create("models", "other/texts")
-    assert "may not write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts", "--public")
-    assert "the token may only read" in refusal(monkeypatch, folder, "me/texts", "--token", "hf_reader")
+    assert "has no permission to write to 'other/texts'" in refusal(monkeypatch, folder, "other/texts", "--public")
+    assert "the token can only read" in refusal(monkeypatch, folder, "me/texts", "--token", "hf_reader")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no token"))
     assert "there is no token for the Hub" in refusal(monkeypatch, folder, "me/texts")
@@ -104,12 +104,12 @@ def test_repositories_that_are_there_already(hub, folder, monkeypatch):
     push(monkeypatch, folder, "me/open", "--public")
     assert "model.safetensors" in open_one.files
     hidden = hub.create("models", "me/hidden", private=True)
-    assert "'me/hidden' exists and is private, and a public" in refusal(monkeypatch, folder, "me/hidden", "--public")
+    assert "'me/hidden' exists and is private, but a public" in refusal(monkeypatch, folder, "me/hidden", "--public")
     assert len(hidden.commits) == 1
     push(monkeypatch, folder, "me/hidden")
     assert "model.safetensors" in hidden.files
     taken = hub.create("models", "me/taken", private=True, files={"config.json": b'{"model_type": "bert"}'})
-    assert "'me/taken' holds another model, of model_type 'bert'" in refusal(monkeypatch, folder, "me/taken")
+    assert "'me/taken' holds another model, with model_type 'bert'" in refusal(monkeypatch, folder, "me/taken")
     assert len(taken.commits) == 1
 
 
@@ -122,7 +122,7 @@ def test_hub_that_is_not_there_or_switched_off(hub, folder, monkeypatch):
 
 def test_bad_folders_and_names(hub, folder, tmp_path, monkeypatch):
     assert "has no config.json" in refusal(monkeypatch, tmp_path, "me/texts")
-    assert "revision must be" in refusal(monkeypatch, folder, "me/texts", "--revision", "main")
+    assert "revision must consist" in refusal(monkeypatch, folder, "me/texts", "--revision", "main")
     assert "Repo id must" in refusal(monkeypatch, folder, "me/texts/three")
     (folder / "modeling_ldebm.py").unlink()
     assert "folder must hold the model's code" in refusal(monkeypatch, folder, "me/texts")

@@ -51,14 +51,14 @@ def test_refusals(hub, monkeypatch):
     hub.create("spaces", "me/other", files={"README.md": b"", "app.py": b"print()"})
     assert "'me/other' holds another page" in refusal(monkeypatch, "--repo_id", "me/other")
     assert "exists and is public" in refusal(monkeypatch, "--repo_id", "me/other", "--private")
-    assert "may not write to 'other/page'" in refusal(monkeypatch, "--repo_id", "other/page")
+    assert "has no permission to write to 'other/page'" in refusal(monkeypatch, "--repo_id", "other/page")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "does not know the token" in refusal(monkeypatch, "--repo_id", "me/page")
+    assert "does not accept the token" in refusal(monkeypatch, "--repo_id", "me/page")
 
 
 def test_cut_upload_is_whole_the_next_time(hub, monkeypatch):
     hub.uploads_before_cut = 1
-    assert "the same command goes on" in refusal(monkeypatch, "--repo_id", "me/page")
+    assert "the same command continues" in refusal(monkeypatch, "--repo_id", "me/page")
     space = hub.repositories["spaces", "me/page"]
     assert set(space.files) == {".gitattributes"}
     hub.uploads_before_cut = None

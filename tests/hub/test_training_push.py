@@ -65,7 +65,7 @@ def test_failed_push_loses_nothing_and_says_how_to_go_on(hub, tmp_path, monkeypa
 
 def test_token_is_tried_before_training(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(SystemExit, match="does not know the token"):
+    with pytest.raises(SystemExit, match="does not accept the token"):
         train(monkeypatch, tmp_path / "run", "--push_to_hub", "true")
     assert not (tmp_path / "run").exists()
 

@@ -103,7 +103,13 @@ def test_batches_give_what_one_call_gives(name, new_metric):
     for part in (slice(0, 2), slice(2, None)):
         metric.add_batch(**{column: values[part] for column, values in inputs.items()})
     assert metric.compute(**settings) == scores
-    assert metric.description and metric.inputs_description
+    assert metric.description and "Args:" in metric.inputs_description and "Returns:" in metric.inputs_description
+
+
+@pytest.mark.parametrize(("name", "score"), [("VMeasure", "v_measure"), ("EmbeddingGreedy", "greedy")])
+def test_shared_descriptions_name_the_score(name, score, new_metric):
+    assert f"`{score}`" in new_metric(name).inputs_description
+    assert f"`{score}_chance`" in new_metric(name).inputs_description
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -175,7 +181,7 @@ def test_errors_of_the_scores_reach_the_caller(new_metric):
         new_metric("SymbolUsage").compute(predictions=[0, 4], num_symbols=2)
     with pytest.raises(ValueError, match="probabilities must be rows of numbers, all of one length, got lengths 1, 2"):
         new_metric("MutualInformation").compute(predictions=[[0.5, 0.5], [1.0]])
-    with pytest.raises(ValueError, match="label_names must leave 'accuracy_chance' to another score, got 'chance'"):
+    with pytest.raises(ValueError, match="label_names must not repeat the key 'accuracy_chance', got 'chance'"):
         new_metric("AttributeAccuracy").compute(predictions=[0], references=[0], label_names=["chance"])
     with pytest.raises(ValueError, match="known for some"):
         new_metric("VMeasure").compute(predictions=[0, 1], references=[-100, -100])

@@ -23,6 +23,21 @@ def test_plane_of_flat_latents_is_theirs():
     np.testing.assert_allclose(back, latents, atol=1e-12)
 
 
+def test_axes_are_orthonormal_and_their_largest_coordinate_is_positive():
+    latents = flat_cloud()
+    axes = PrincipalPlane.fit(latents).axes
+    np.testing.assert_allclose(axes.T @ axes, np.eye(2), atol=1e-12)
+    assert (axes[np.abs(axes).argmax(0), [0, 1]] > 0).all()
+    variances, directions = np.linalg.eigh(np.cov(latents.T))
+    np.testing.assert_allclose(np.abs(axes), np.abs(directions[:, :-3:-1]), atol=1e-12)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_equal_latents_have_a_plane_that_explains_nothing(number):
+    plane = PrincipalPlane.fit(np.ones((number, 4), dtype=np.float32))
+    assert plane.explained == [0.0, 0.0] and (plane.project(np.ones((number, 4))) == 0).all()
+
+
 def test_one_dimension_has_no_second_axis():
     plane = PrincipalPlane.fit(np.array([[0.0], [1.0], [5.0]]))
     assert plane.explained == [1.0, 0.0]
@@ -32,7 +47,7 @@ def test_one_dimension_has_no_second_axis():
 def test_latent_of_a_place_is_at_that_place_and_near_its_texts():
     latents = np.random.default_rng(1).standard_normal((60, 6)).astype(np.float32)
     latents[:30] += 10  # two clusters
-    latent_map = LatentMap.of([str(i) for i in range(60)], latents)
+    latent_map = LatentMap.fit([str(i) for i in range(60)], latents)
     for index in (3, 40):
         x, y = latent_map.places[index] + 0.05
         latent = latent_map.latent_at(x, y)
@@ -42,12 +57,12 @@ def test_latent_of_a_place_is_at_that_place_and_near_its_texts():
 
 def test_latent_on_flat_latents_is_exact():
     latents = flat_cloud()
-    latent_map = LatentMap.of(["a"] * 40, latents)
+    latent_map = LatentMap.fit(["a"] * 40, latents)
     np.testing.assert_allclose(latent_map.latent_at(*latent_map.places[8]), latents[8], atol=1e-9)
 
 
 def test_nearest_texts_come_in_order():
-    latent_map = LatentMap.of(list("abcd"), np.array([[0.0, 0], [3, 4], [1, 0], [10, 0]]))
+    latent_map = LatentMap.fit(list("abcd"), np.array([[0.0, 0], [3, 4], [1, 0], [10, 0]]))
     order, distances = latent_map.nearest(np.array([0.0, 0]), 3)
     assert [latent_map.texts[i] for i in order] == ["a", "c", "b"]
     assert distances.tolist() == [0, 1, 5]
@@ -55,4 +70,4 @@ def test_nearest_texts_come_in_order():
 
 def test_map_needs_two_texts_with_latents():
     with pytest.raises(ValueError, match="two or more with a latent each, got 1 and 1"):
-        LatentMap.of(["a"], np.zeros((1, 2)))
+        LatentMap.fit(["a"], np.zeros((1, 2)))

@@ -136,8 +136,8 @@ def test_scores_in_both_protocols(tmp_path):
     write(folder, "likelihood.json", {"summary": likelihood})
     card = card_of(folder)
     assert "| act | homogeneity | 0.400 (0.020) | 0.790 (0.660) |" in card.text and "| bleu | 17.5 |" in card.text
-    assert "at least\n-18.9 ± 0.02" in card.text and "too poor to be more than a bound" in card.text
-    assert "published protocol's estimator says -41.5, which is no likelihood" in card.text
+    assert "at least\n-18.9 ± 0.02" in card.text and "too imprecise to be more than a bound" in card.text
+    assert "estimator of the published protocol gives -41.5, which is not a likelihood" in card.text
     scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert scores == {"bleu": 17.5, "act_homogeneity": 0.4, "act_batched_homogeneity": 0.79,
                       "log_likelihood_lower_bound": -18.9}  # fmt: skip
@@ -193,7 +193,7 @@ def test_symbols_with_words_and_examples(tmp_path):
     ]  # fmt: skip
     write(folder, "report.json", {"symbols": symbols, "details": {"texts": "x, train"}})
     text = card_of(folder).text
-    assert "By share of the texts (x, train) that have them" in text
+    assert "In the order of their share of the texts (x, train)" in text
     rows = [line for line in text.splitlines() if line.startswith(("| 0 ", "| 1 ", "| 2 "))]
     assert rows == [
         r"| 1 | *suggestion 1* | 75.0% | \<unk\> bread | rain |",

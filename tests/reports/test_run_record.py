@@ -74,5 +74,5 @@ def test_no_model(tmp_path):
     with pytest.raises(ValueError, match="has no config.json"):
         RunRecord.read(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ValueError, match="has one of model_type 'bert'"):
+    with pytest.raises(ValueError, match="has a model with model_type 'bert'"):
         RunRecord.read(tmp_path)

@@ -46,7 +46,7 @@ def test_wrong_labels_are_refused():
     with pytest.raises(ValueError, match="label_names must name label 2, got 2 names"):
         attribute_accuracy([0, 1], [0, 2], ["no", "yes"])
     for names in (["no", "chance"], ["no", "std_error"], ["no", "chance_std"], ["no", "no"], ["no", "no_std_error"]):
-        with pytest.raises(ValueError, match=f"label_names must leave 'accuracy_.*, got '{names[1]}' for label 1"):
+        with pytest.raises(ValueError, match=f"must not repeat the key 'accuracy_.*, got '{names[1]}' for label 1"):
             attribute_accuracy([0, 1], [0, 1], names)
     with pytest.raises(ValueError, match="shapes"):
         attribute_accuracy([0, 1], [0])

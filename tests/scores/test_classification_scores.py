@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import f1_score, log_loss
 
 from ldebm_hf.scores import calibration_bins, classification_scores
@@ -27,6 +28,17 @@ def test_agrees_with_scikit_learn():
     scores = classification_scores(probabilities, classes)
     assert scores.macro_f1 == pytest.approx(f1_score(classes, probabilities.argmax(1), average="macro"))
     assert scores.negative_log_likelihood == pytest.approx(log_loss(classes, probabilities, labels=range(4)))
+
+
+def test_bins_are_those_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    probabilities, classes = rng.dirichlet([0.3, 0.3, 0.3], size=500), rng.integers(3, size=500)
+    bins = calibration_bins(probabilities, classes, num_bins=10)
+    is_right = probabilities.argmax(1) == classes
+    accuracies, confidences = calibration_curve(is_right, probabilities.max(1), n_bins=10)
+    used = bins.counts > 0
+    np.testing.assert_allclose(bins.accuracies[used], accuracies)
+    np.testing.assert_allclose(bins.confidences[used], confidences)
 
 
 def test_bins_and_their_borders():

@@ -42,10 +42,10 @@ def test_perfect_and_short_texts():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([["a"]], [["a"], ["b"]], [[0]]), "completions must be one per original and masks, got 1 for 2 and 1"),
-        (([["a", "b"]], [["a"]], [[0]]), "must keep every observed word, text 0 does not: "),
-        (([["a", "b"]], [["x", "b"]], [[1]]), r"must keep every observed word, text 0 does not: \['a', 'b'\]"),
-        (([["a"]], [["a"]], [[]]), "positions must name at least one masked word, got none"),
+        (([["a"]], [["a"], ["b"]], [[0]]), "must have the same length, got 1, 2 and 1"),
+        (([["a", "b"]], [["a"]], [[0]]), "must keep all observed words, text 0 does not: "),
+        (([["a", "b"]], [["x", "b"]], [[1]]), r"must keep all observed words, text 0 does not: \['a', 'b'\]"),
+        (([["a"]], [["a"]], [[]]), "positions must contain at least one masked word, got none"),
     ],
 )
 def test_what_cannot_be_scored(arguments, message):

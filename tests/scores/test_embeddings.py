@@ -48,9 +48,9 @@ def test_chance_is_the_mean_over_shuffles():
 @pytest.mark.parametrize(
     ("responses", "references", "options", "message"),
     [
-        (["east"], [], {}, "references must be one per response, and not none, got 0 and 1"),
+        (["east"], [], {}, "references must be one per response, at least one, got 0 for 1 responses"),
         ([], [], {}, "references must be one per response"),
-        (["zzz"], ["east"], {}, "vectors must have words of both sides of some pair, got none of 1 pairs"),
+        (["zzz"], ["east"], {}, "vectors must cover words of both sides of a pair, got none in 1 pairs"),
         (["east"], ["east"], {"num_shuffles": 0}, "num_shuffles must be at least 1, got 0"),
     ],
 )

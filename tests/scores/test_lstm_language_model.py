@@ -87,7 +87,7 @@ def test_a_saved_model_is_the_same(tmp_path):
     assert loaded.nats(stream) == model.nats(stream)
     assert (loaded.settings, loaded.vocabulary, loaded.training) == (model.settings, model.vocabulary, False)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["lm.safetensors"]
-    with pytest.raises(FileNotFoundError, match="no language model"):
+    with pytest.raises(FileNotFoundError, match="there is no language model"):
         LSTMLanguageModel.load(tmp_path / "absent.safetensors")
 
 

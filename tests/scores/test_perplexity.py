@@ -88,7 +88,7 @@ def test_a_model_that_was_taught_texts_is_less_perplexed_by_them(tokenizer):
 def test_model_with_a_latent_is_refused(tokenizer, preset):
     sizes = {"embedding_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8, "energy_hidden_size": 8}
     model = LDEBMModel(LDEBMConfig.from_preset(preset, vocab_size=len(tokenizer), **sizes)).eval()
-    with pytest.raises(ValueError, match='model must be a language model without a latent, prior="none", got '):
+    with pytest.raises(ValueError, match='model must be a language model, with prior="none", got '):
         corpus_perplexity(model, tokenizer, TEXTS)
 
 

@@ -8,7 +8,7 @@ from ldebm_hf import build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, Split
 from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.scores import WordVectors
-from ldebm_hf.scores.checkpoints import reading_scores
+from ldebm_hf.scores.held_out_texts import reading_scores
 from ldebm_hf.scores.responses import WrittenResponses, response_scores, write_responses
 
 TEXTS = ["<sys> are you going", "<usr> where", "<sys> today you are"]
@@ -93,7 +93,7 @@ def test_symbols_are_read_in_their_contexts():
 
 
 def test_what_has_no_contexts_is_refused():
-    with pytest.raises(ValueError, match="need a split with contexts"):
+    with pytest.raises(ValueError, match="split must have contexts"):
         write_responses(tiny_model(**OF_CONTEXTS), tokenizer(), Split(["a"], [NO_LABEL]))
-    with pytest.raises(ValueError, match="need a model with contexts"):
+    with pytest.raises(ValueError, match="model must have contexts"):
         write_responses(tiny_model(), tokenizer(), split_of())

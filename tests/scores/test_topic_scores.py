@@ -46,7 +46,7 @@ def test_diversity():
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"two different words each, got \['a', 'a'\]"):
         topic_coherence([["a", "a"]], split(DOCUMENTS))
-    with pytest.raises(ValueError, match="documents must be at least one"):
+    with pytest.raises(ValueError, match="documents must contain at least one"):
         topic_coherence([["a", "b"]], [])
     with pytest.raises(ValueError, match="topics must have words"):
         topic_diversity([])

@@ -10,7 +10,7 @@ from ldebm_hf.web.map_drawing import MAP_PIXELS, draw_map, place_of_pixel
 @pytest.fixture(scope="module")
 def latent_map():
     latents = np.random.default_rng(0).uniform(-1, 1, (50, 2))
-    return LatentMap.of(["text"] * 50, latents, np.arange(50) % 2)
+    return LatentMap.fit(["text"] * 50, latents, np.arange(50) % 2)
 
 
 def test_pixel_shows_the_place_that_is_marked_there(latent_map):
@@ -39,8 +39,8 @@ def test_corners_and_what_lies_outside(latent_map):
 
 
 def test_many_symbols_and_none_are_drawn(latent_map):
-    many = LatentMap.of(latent_map.texts, latent_map.latents, np.arange(50))
+    many = LatentMap.fit(latent_map.texts, latent_map.latents, np.arange(50))
     names = {symbol: f"a symbol with a long name {symbol}" for symbol in range(50)}
     assert draw_map(many, names, path=[(0, 0), (0.5, 0.5)]).std() > 0
-    none = LatentMap.of(latent_map.texts, latent_map.latents)
+    none = LatentMap.fit(latent_map.texts, latent_map.latents)
     assert (draw_map(none, {}) != draw_map(many, names)).any()

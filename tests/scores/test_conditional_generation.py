@@ -1,6 +1,4 @@
-"""Sentences for classes, and the scores beside their accuracy."""
-
-from dataclasses import replace
+"""Texts generated for classes, and the scores that stand beside their accuracy."""
 
 import numpy as np
 import pytest
@@ -8,8 +6,14 @@ import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
-from ldebm_hf.scores.checkpoints import ControlSettings, classes_of, control_scores, naming_scores, reading_scores
-from ldebm_hf.scores.control import accuracy_scores, as_known, text_scores, write_for_classes
+from ldebm_hf.scores.conditional_generation import (
+    ControlSettings,
+    accuracy_scores,
+    as_known,
+    control_scores,
+    text_scores,
+    write_for_classes,
+)
 
 CLASSES = ["food", "weather"]
 TRAIN = ["the soup was cold", "the rain was cold", "warm soup please", "warm rain please", "soup", "rain"]
@@ -94,26 +98,3 @@ def test_control_has_real_texts_beside_it_and_every_guidance_scale(tokenizer, co
     assert scores["real_read_as_asked"] == pytest.approx(np.mean(right))
     assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0
     assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 3, "weather": 3}
-
-
-def test_symbols_called_like_labels_are_scored_as_names(corpus):
-    held_out = Split(["a"] * 4, [0, 1, 1, -100])
-    probabilities = np.array([[0.1, 0.9], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
-    first, second = corpus.label_names
-    scores = naming_scores(probabilities, {0: second, 1: first}, corpus, held_out)
-    assert scores == pytest.approx({"label_accuracy": 2 / 3, "calibration_error": (0.1 + 0.8 + 0.4) / 3})
-    assert naming_scores(probabilities, {0: first, 1: "LABEL_1"}, corpus, held_out) == {}
-    assert naming_scores(probabilities, {0: first, 1: second}, corpus, Split(["a"], [-100])) == {}
-
-
-def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
-    pytest.importorskip("faiss")
-    assert classes_of(corpus, "validation") == {"label": [0, 1] * 3}
-    scores = reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
-    assert {"bleu", "mutual_information", "label_homogeneity", "kmeans_label_homogeneity"} <= set(scores)
-    repeated = Split(VALIDATION, corpus.validation.labels, {"kind": [0, 1] * 3})
-    assert classes_of(replace(corpus, validation=repeated), "validation") == {"kind": [0, 1] * 3}
-    corpus.validation = Split(VALIDATION, corpus.validation.labels, {"warm": [0, 0, 0, 0, 1, 1]})
-    scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
-    assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
-    assert "mutual_information" not in scores and "label_homogeneity" in scores

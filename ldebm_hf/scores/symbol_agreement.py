@@ -1,4 +1,4 @@
-"""Symbols against true classes, with what symbols that know nothing of the classes would score."""
+"""Agreement of symbols with true classes, next to the scores of symbols that are independent of the classes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +8,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SymbolScores:
-    """Agreement of a whole set's symbols with its classes; 1 is perfect.
+    """
+    Agreement of the symbols of a whole set with its classes; 1 is perfect.
 
-    Next to each score stand its mean (`_chance`) and standard deviation (`_chance_std`) over random permutations of
-    the symbols. Chance is far from 0 where there are few examples per symbol, in all scores but the Rand index.
+    Each score comes with its mean (`_chance`) and standard deviation (`_chance_std`) over random permutations of the
+    symbols. Where there are few examples per symbol, the chance level is far from 0 for all scores but the Rand index.
 
     Args:
-        homogeneity (`float`): I(symbol; class) / H(class): 1 if each symbol has members of one class only.
-        completeness (`float`): I(symbol; class) / H(symbol): 1 if each class lies in one symbol.
-        v_measure (`float`): their harmonic mean (Rosenberg and Hirschberg, 2007).
-        adjusted_rand (`float`): the Rand index, corrected so that chance is 0 (Hubert and Arabie, 1985).
-        normalized_mutual_information (`float`): I(symbol; class) over the arithmetic mean of the two entropies,
-            scikit-learn's default. That is the V-measure under another name.
+        homogeneity (`float`): I(symbol; class) / H(class), which is 1 if every symbol has examples of one class only.
+        completeness (`float`): I(symbol; class) / H(symbol), which is 1 if all examples of a class have one symbol.
+        v_measure (`float`): Harmonic mean of both (Rosenberg and Hirschberg, 2007).
+        adjusted_rand (`float`): Rand index, corrected so that its chance level is 0 (Hubert and Arabie, 1985).
+        normalized_mutual_information (`float`): I(symbol; class) divided by the arithmetic mean of the two entropies,
+            as in scikit-learn. It equals the V-measure.
     """
 
     homogeneity: float
@@ -41,12 +42,13 @@ class SymbolScores:
 
 @dataclass(frozen=True)
 class BatchedHomogeneity:
-    """Homogeneity within batches; a figure to set beside published ones, and not to be read without its chance level.
+    """
+    Homogeneity within batches, for comparison with published figures only. Read it next to its chance level.
 
     Args:
-        batched_homogeneity (`float`): the mean over batches, weighted by their sizes.
-        batched_homogeneity_chance, batched_homogeneity_chance_std (`float`): mean and standard deviation over random
-            permutations of the whole set's symbols.
+        batched_homogeneity (`float`): Mean over the batches, weighted by their sizes.
+        batched_homogeneity_chance (`float`): Its mean over random permutations of the whole set's symbols.
+        batched_homogeneity_chance_std (`float`): Its standard deviation over these permutations.
     """
 
     batched_homogeneity: float
@@ -55,16 +57,18 @@ class BatchedHomogeneity:
 
 
 def symbol_scores(symbols: np.ndarray, classes: np.ndarray, num_permutations: int = 20, seed: int = 0) -> SymbolScores:
-    """Score the symbols of a whole set at once, as neither score of a set is the mean of its batches'.
+    """
+    Score the symbols of a whole set at once; the mean of these scores over batches would be a different quantity.
 
     Args:
-        symbols (`np.ndarray` of shape `(n,)`): the symbol of each example.
-        classes (`np.ndarray` of shape `(n,)`): its true class; examples with a negative one are left out.
-        num_permutations (`int`, *optional*, defaults to 20), seed (`int`, *optional*, defaults to 0): for the chance
-            level.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example.
+        classes (`np.ndarray` of shape `(n,)`): The true class of each example; examples with a negative one are
+            ignored.
+        num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
+        seed (`int`, *optional*, defaults to 0): Seed of the permutations.
 
     Raises:
-        ValueError: not one class per symbol, no class known, or no permutation.
+        ValueError: The arrays have different shapes, no class is known, or `num_permutations` is below 1.
     """
     symbols, classes = known_pairs(symbols, classes)
     return SymbolScores(**with_chance(_whole_set_scores, symbols, classes, num_permutations, seed))
@@ -78,23 +82,25 @@ def batched_homogeneity(
     num_permutations: int = 20,
     seed: int = 0,
 ) -> BatchedHomogeneity:
-    """Homogeneity within consecutive batches, averaged: the protocol of the published figures on dialogue utterances.
+    """
+    Mean homogeneity within consecutive batches, the protocol of the published figures on dialogue utterances.
 
-    With 125 symbols a batch of 128 has about one example per symbol, and symbols that know nothing of the classes
-    score about 0.7. Use [`symbol_scores`] to learn something about symbols.
+    With 125 symbols, a batch of 128 has about one example per symbol, and symbols that are independent of the classes
+    score about 0.7. Use [`symbol_scores`] to assess symbols.
 
     Args:
-        symbols (`np.ndarray` of shape `(n,)`), classes (`np.ndarray` of shape `(n,)`): as in [`symbol_scores`]; their
-            order decides the batches.
-        batch_size (`int`, *optional*, defaults to 128): examples per batch, as published.
-        drop_last (`bool`, *optional*, defaults to `True`): leave out the last batch if it is smaller, as published;
-            else it counts by its size.
-        num_permutations (`int`, *optional*, defaults to 20), seed (`int`, *optional*, defaults to 0): for the chance
-            level.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example, in the order that makes the batches.
+        classes (`np.ndarray` of shape `(n,)`): The true class of each example; examples with a negative one are
+            ignored.
+        batch_size (`int`, *optional*, defaults to 128): Examples per batch; the default is the published one.
+        drop_last (`bool`, *optional*, defaults to `True`): Whether to ignore the last batch if it is smaller, as
+            published. Otherwise it is weighted by its size.
+        num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
+        seed (`int`, *optional*, defaults to 0): Seed of the permutations.
 
     Raises:
-        ValueError: not one class per symbol, no class known, no whole batch where the last is dropped, or no
-            permutation.
+        ValueError: The arrays have different shapes, no class is known, there is no whole batch although the last one
+            is dropped, or `num_permutations` is below 1.
     """
     symbols, classes = known_pairs(symbols, classes)
     if batch_size < 1:
@@ -104,7 +110,7 @@ def batched_homogeneity(
         raise ValueError(
             f"batch_size={batch_size} must not be more than the {len(symbols)} examples, unless drop_last is False"
         )
-    # Ids without gaps, as they index a table.
+    # The ids index a table of counts, which must have no empty rows.
     symbols = np.unique(symbols[:kept], return_inverse=True)[1]
     classes = np.unique(classes[:kept], return_inverse=True)[1]
 
@@ -115,10 +121,11 @@ def batched_homogeneity(
 
 
 def known_pairs(symbols: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols and classes, `(m,)` each, of those examples whose class is known (not negative).
+    """
+    Symbols and classes, `(m,)` each, of the examples whose class is known (not negative).
 
     Raises:
-        ValueError: not one class per symbol, or no class known.
+        ValueError: The arrays have different shapes, or no class is known.
     """
     symbols, classes = np.asarray(symbols), np.asarray(classes)
     if symbols.ndim != 1 or symbols.shape != classes.shape:
@@ -136,13 +143,21 @@ def with_chance(
     num_permutations: int,
     seed: int,
 ) -> dict[str, float]:
-    """The scores of `symbols` against `classes`, and mean and standard deviation of each under permutation.
+    """
+    Scores of symbols against classes, with mean and standard deviation of each score over random permutations.
+
+    Args:
+        score (`Callable`): Returns scores by name for symbols `(n,)` and classes `(n,)`.
+        symbols (`np.ndarray` of shape `(n,)`): The symbols, which are permuted.
+        classes (`np.ndarray` of shape `(n,)`): The classes.
+        num_permutations (`int`): Number of permutations.
+        seed (`int`): Seed of the permutations.
 
     Returns:
-        `dict[str, float]`: for each name of a score also `name_chance` and `name_chance_std`.
+        `dict[str, float]`: For each score NAME also `NAME_chance` and `NAME_chance_std`.
 
     Raises:
-        ValueError: no permutation.
+        ValueError: `num_permutations` is below 1.
     """
     if num_permutations < 1:
         raise ValueError(f"num_permutations must be at least 1, got {num_permutations}")
@@ -170,7 +185,8 @@ def _whole_set_scores(symbols: np.ndarray, classes: np.ndarray) -> dict[str, flo
 
 
 def _mean_homogeneity_of_batches(symbols: np.ndarray, classes: np.ndarray, batch_size: int) -> float:
-    """scikit-learn's homogeneity of each batch, weighted by size; all batches at once, which is much faster.
+    """
+    scikit-learn's homogeneity of each batch, weighted by size; computed for all batches at once, which is much faster.
 
     `symbols` and `classes`, `(n,)`, are ids without gaps.
     """
@@ -179,9 +195,9 @@ def _mean_homogeneity_of_batches(symbols: np.ndarray, classes: np.ndarray, batch
     counts = np.bincount(np.ravel_multi_index((batches, symbols, classes), shape), minlength=np.prod(shape))
     counts = counts.reshape(shape)
     sizes = counts.sum((1, 2))
-    class_entropy = _sum_of_n_log_n(sizes) - _sum_of_n_log_n(counts.sum(1), axis=1)  # times the batch's size
+    class_entropy = _sum_of_n_log_n(sizes) - _sum_of_n_log_n(counts.sum(1), axis=1)  # times the size of the batch
     conditional_entropy = _sum_of_n_log_n(counts.sum(2), axis=1) - _sum_of_n_log_n(counts, axis=(1, 2))
-    # A batch of one class is homogeneous whatever its symbols are.
+    # A batch with a single class is homogeneous whatever its symbols are.
     several = class_entropy > 0
     homogeneity = 1 - conditional_entropy / np.where(several, class_entropy, 1)
     return float((np.where(several, homogeneity, 1) * sizes).sum() / sizes.sum())

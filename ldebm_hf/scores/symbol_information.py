@@ -1,4 +1,4 @@
-"""How much a model's symbols say about texts, and how many of them it uses; no classes needed."""
+"""Mutual information of latents and symbols, and the usage of the symbols; neither needs true classes."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class MutualInformation:
-    """I(z; y) = H(y) − H(y|z) over a set, in nats.
+    """
+    I(z; y) = H(y) − H(y|z) over a set of texts, in nats.
 
     Args:
-        mutual_information (`float`): 0 if every text has the same p(y|z), at most log K.
-        mutual_information_std_error (`float`): standard error over the texts.
-        marginal_entropy (`float`): H(y), of the mean of p(y|z) over the set.
-        conditional_entropy (`float`): H(y|z), the mean of the entropies of p(y|z).
+        mutual_information (`float`): I(z; y), from 0 (all texts have the same p(y|z)) to log K.
+        mutual_information_std_error (`float`): Its standard error over the texts.
+        marginal_entropy (`float`): H(y), the entropy of the mean of p(y|z) over the set.
+        conditional_entropy (`float`): H(y|z), the mean entropy of p(y|z).
     """
 
     mutual_information: float
@@ -24,13 +25,14 @@ class MutualInformation:
 
 @dataclass(frozen=True)
 class SymbolUsage:
-    """How evenly a set's texts spread over the symbols.
+    """
+    How evenly texts are distributed over the symbols.
 
     Args:
-        usage_entropy (`float`): of the symbols' shares, in nats; log K if all are used alike.
-        usage_perplexity (`float`): its exponential: as many symbols, used alike, have this entropy.
-        symbols_used (`int`): symbols with at least one text.
-        dead_symbols (`int`): the others.
+        usage_entropy (`float`): Entropy of the symbols' frequencies, in nats; log K if all are equally frequent.
+        usage_perplexity (`float`): Its exponential, the effective number of symbols.
+        symbols_used (`int`): Number of symbols with at least one text.
+        dead_symbols (`int`): Number of symbols without a text.
     """
 
     usage_entropy: float
@@ -40,16 +42,17 @@ class SymbolUsage:
 
 
 def mutual_information(probabilities: np.ndarray) -> MutualInformation:
-    r"""Mutual information of latent and symbol over a whole set, H(mean p) − mean H(p) (Yu et al. 2022, Eq. 9).
+    r"""
+    Mutual information of latent and symbol over a whole set, H(mean p) − mean H(p) (Yu et al. 2022, Eq. 9).
 
-    On a whole set, because the estimate of a batch of B texts cannot exceed log B. It is the mean over the texts of
-    KL(p(y|z) ‖ p(y)), whose spread gives the standard error.
+    It is estimated on the whole set because the estimate of a batch of B texts cannot exceed log B. It equals the mean
+    of KL(p(y|z) ‖ p(y)) over the texts, whose spread gives the standard error.
 
     Args:
-        probabilities (`np.ndarray` of shape `(n, K)`): p(y|z) of each text; rows that sum to 1.
+        probabilities (`np.ndarray` of shape `(n, K)`): p(y|z) of each text; every row adds up to 1.
 
     Raises:
-        ValueError: no rows, rows of different lengths, or rows that are no probabilities.
+        ValueError: There are no rows, rows have different lengths, or rows are not probabilities.
     """
     try:
         probabilities = np.asarray(probabilities, dtype=float)
@@ -59,17 +62,17 @@ def mutual_information(probabilities: np.ndarray) -> MutualInformation:
     if probabilities.ndim != 2 or not probabilities.size:
         raise ValueError(f"probabilities must have shape (n, K) and not be empty, got shape {probabilities.shape}")
     sums = probabilities.sum(1)
-    # Written so that NaN fails, too; float32 softmax rows of a thousand symbols are within 1e-4.
+    # A row with NaN must fail as well; float32 softmax rows of a thousand symbols add up to 1 within 1e-4.
     wrong = np.flatnonzero(~((probabilities >= 0).all(1) & (np.abs(sums - 1) < 1e-3)))
     if len(wrong):
         raise ValueError(
-            "probabilities must be rows of numbers from 0 that sum to 1, but "
-            f"row {wrong[0]} sums to {sums[wrong[0]]:g} and its smallest number is {probabilities[wrong[0]].min():g}"
+            "probabilities must be at least 0 and add up to 1 in every row, but "
+            f"row {wrong[0]} adds up to {sums[wrong[0]]:g} and its minimum is {probabilities[wrong[0]].min():g}"
         )
     probabilities = probabilities / sums[:, None]
     marginal = probabilities.mean(0)
     conditional_entropies = _entropy(probabilities)
-    # Where the marginal is 0, every row is.
+    # Where the marginal is 0, so is every row, and the term does not count.
     divergences = -conditional_entropies - probabilities @ np.log(np.where(marginal > 0, marginal, 1))
     return MutualInformation(
         mutual_information=float(divergences.mean()),
@@ -81,12 +84,14 @@ def mutual_information(probabilities: np.ndarray) -> MutualInformation:
 
 def symbol_usage(symbols: np.ndarray, num_symbols: int) -> SymbolUsage:
     """
+    How evenly texts are distributed over the symbols of a model.
+
     Args:
-        symbols (`np.ndarray` of shape `(n,)`): the symbol of each text, 0 to `num_symbols` − 1.
-        num_symbols (`int`): K, how many the model has.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each text, 0 to `num_symbols` − 1.
+        num_symbols (`int`): Number K of symbols that the model has.
 
     Raises:
-        ValueError: no symbols, or one that does not exist.
+        ValueError: There are no symbols, or one is outside that range.
     """
     symbols = np.asarray(symbols)
     if not len(symbols) or not 0 <= symbols.min() <= symbols.max() < num_symbols:
@@ -98,7 +103,7 @@ def symbol_usage(symbols: np.ndarray, num_symbols: int) -> SymbolUsage:
 
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    """In nats, over the last axis."""
+    """Entropy over the last axis, in nats."""
     from scipy.special import entr
 
     return entr(probabilities).sum(-1)

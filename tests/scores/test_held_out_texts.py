@@ -1,16 +1,22 @@
-"""What a model reads: order, references and symbols as its own methods have them, and scores with known answers."""
+"""What a model infers from texts: the same as its own methods say of each, and scores with known answers."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
-from ldebm_hf.scores.reading import (
+from ldebm_hf.data import Corpus, Split
+from ldebm_hf.scores.held_out_texts import (
     Reading,
     agreement_scores,
+    classes_of,
     information_scores,
     latent_clusters,
+    naming_scores,
     read_texts,
+    reading_scores,
     reconstruction_scores,
 )
 
@@ -30,6 +36,13 @@ SIZES = {
 @pytest.fixture
 def tokenizer():
     return build_tokenizer([text for text in TEXTS if "again" not in text], max_length=8)
+
+
+@pytest.fixture
+def corpus():
+    return Corpus(
+        "two classes", Split(TEXTS, [0, 1] * 6), Split(TEXTS[:6], [0, 1] * 3), label_names=["food", "weather"]
+    )
 
 
 def model_for(tokenizer, preset="consistent", **settings) -> LDEBMModel:
@@ -69,9 +82,9 @@ def test_a_prior_without_symbols_has_latents_only(tokenizer):
 
 
 def test_what_cannot_be_read_is_said(tokenizer):
-    with pytest.raises(ValueError, match="has no latent"):
+    with pytest.raises(ValueError, match="must have a latent variable"):
         read_texts(model_for(tokenizer, "rnn_lm"), tokenizer, TEXTS)
-    with pytest.raises(ValueError, match="texts must be one or more"):
+    with pytest.raises(ValueError, match="texts must contain at least one text"):
         read_texts(model_for(tokenizer), tokenizer, [])
 
 
@@ -114,3 +127,26 @@ def test_clusters_of_latents_follow_the_training_ones():
     held_out = np.arange(60) // 20
     clusters = latent_clusters(training, (centres[held_out] + rng.normal(size=(60, 4))).astype(np.float32), 3)
     assert agreement_scores(clusters, {"a": held_out})["a_v_measure"] == 1
+
+
+def test_symbols_called_like_labels_are_scored_as_names(corpus):
+    held_out = Split(["a"] * 4, [0, 1, 1, -100])
+    probabilities = np.array([[0.1, 0.9], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    first, second = corpus.label_names
+    scores = naming_scores(probabilities, {0: second, 1: first}, corpus, held_out)
+    assert scores == pytest.approx({"label_accuracy": 2 / 3, "calibration_error": (0.1 + 0.8 + 0.4) / 3})
+    assert naming_scores(probabilities, {0: first, 1: "LABEL_1"}, corpus, held_out) == {}
+    assert naming_scores(probabilities, {0: first, 1: second}, corpus, Split(["a"], [-100])) == {}
+
+
+def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
+    pytest.importorskip("faiss")
+    assert classes_of(corpus, "validation") == {"label": [0, 1] * 3}
+    scores = reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
+    assert {"bleu", "mutual_information", "label_homogeneity", "kmeans_label_homogeneity"} <= set(scores)
+    repeated = Split(TEXTS[:6], corpus.validation.labels, {"kind": [0, 1] * 3})
+    assert classes_of(replace(corpus, validation=repeated), "validation") == {"kind": [0, 1] * 3}
+    corpus.validation = Split(TEXTS[:6], corpus.validation.labels, {"warm": [0, 0, 0, 0, 1, 1]})
+    scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
+    assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
+    assert "mutual_information" not in scores and "label_homogeneity" in scores

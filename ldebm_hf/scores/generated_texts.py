@@ -1,6 +1,6 @@
 """Scores of generated texts: overlap with references, with each other and with the training texts.
 
-Words are what stands between white space. An empty text has no words; [`empty_share`] says how many there are.
+Words are separated by white space. An empty text has no words; [`empty_share`] is the fraction of such texts.
 """
 
 from collections import Counter
@@ -10,37 +10,45 @@ import numpy as np
 
 MAX_ORDER = 4
 SMOOTHING = 0.1
-"""Stands for a count of no matching n-grams in self-BLEU: method 1 of Chen and Cherry (2014)."""
+"""Replaces a count of 0 matching n-grams in self-BLEU (smoothing method 1 of Chen and Cherry, 2014)."""
 
 
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """BLEU-4 of a corpus, 0 to 100 (Papineni et al., 2002).
+    """
+    BLEU-4 of a corpus, 0 to 100 (Papineni et al., 2002), computed by sacrebleu.
 
-    One reference each, no smoothing, words as they are: what `multi-bleu.perl` of Moses computes, and the published
-    figures are. Computed by sacrebleu. An empty hypothesis counts by its missing length.
+    There is one reference per hypothesis, no smoothing and no further tokenisation, as in `multi-bleu.perl` of Moses
+    and in the published figures. An empty hypothesis lowers the score through the brevity penalty.
 
     Args:
-        hypotheses (`Sequence[str]`), references (`Sequence[str]`): one each per text.
+        hypotheses (`Sequence[str]`): The generated texts.
+        references (`Sequence[str]`): One reference per text.
 
     Raises:
-        ValueError: not one reference per hypothesis, or none.
+        ValueError: The numbers of hypotheses and references differ, or are 0.
         ImportError: sacrebleu is not installed.
     """
     if len(hypotheses) != len(references) or not len(hypotheses):
         raise ValueError(
-            f"references must be one per hypothesis, and not none, got {len(references)} and {len(hypotheses)}"
+            "references must be one per hypothesis, at least one, got "
+            f"{len(references)} for {len(hypotheses)} hypotheses"
         )
     bleu = import_bleu()(smooth_method="none", tokenize="none", force=True)
     return float(bleu.corpus_score(list(hypotheses), [list(references)]).score)
 
 
 def distinct_n(texts: Iterable[str], n: int) -> float:
-    """Distinct n-grams over all n-grams of all texts together, 0 to 1 (distinct-n of Li et al., 2016).
+    """
+    Distinct-n (Li et al., 2016): number of distinct n-grams of all texts divided by the number of all n-grams.
 
-    It falls as texts are added: compare equally many. 0 if no text has n words.
+    It decreases as texts are added, so compare the same number of texts. It is 0 if no text has n words.
+
+    Args:
+        texts (`Iterable[str]`): The texts.
+        n (`int`): Length of the n-grams.
 
     Raises:
-        ValueError: an n below 1.
+        ValueError: n is below 1.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
@@ -51,26 +59,29 @@ def distinct_n(texts: Iterable[str], n: int) -> float:
 
 
 def self_bleu(texts: Sequence[str], max_texts: int = 500, seed: int = 0) -> float:
-    """How alike texts are: the mean BLEU-4 of each against all others as its references, 0 to 100 (Zhu et al., 2018).
+    """
+    Self-BLEU (Zhu et al., 2018): mean BLEU-4 of each text with all other texts as its references, 0 to 100.
 
-    Sentence-level BLEU: n-grams clipped to their largest count in any other text, the brevity penalty by the closest
-    length, 0.1 in place of a count of 0, and of a text of fewer than four words the orders that it has. 100 for copies
-    of one text. It grows with the number of texts, so compare equally many. Empty texts are left out.
+    It measures how similar texts are to each other, and is 100 for copies of one text. It is sentence-level BLEU:
+    n-grams are clipped to their largest count in any other text, the brevity penalty uses the closest length, a count
+    of 0 is replaced by 0.1, and a text of fewer than four words is scored by the orders that it has. It increases with
+    the number of texts, so compare the same number. Empty texts are ignored.
 
     Args:
-        texts (`Sequence[str]`).
-        max_texts (`int`, *optional*, defaults to 500): of more, so many are drawn without replacement.
-        seed (`int`, *optional*, defaults to 0): of the draw.
+        texts (`Sequence[str]`): The texts.
+        max_texts (`int`, *optional*, defaults to 500): Maximum number of texts; if there are more, this many are drawn
+            without replacement.
+        seed (`int`, *optional*, defaults to 0): Seed of the draw.
 
     Raises:
-        ValueError: fewer than two texts with words, or a `max_texts` below 2.
+        ValueError: There are fewer than two texts with words, or `max_texts` is below 2.
         ImportError: sacrebleu is not installed.
     """
     if max_texts < 2:
         raise ValueError(f"max_texts must be at least 2, got {max_texts}")
     sentences = [words for words in (text.split() for text in texts) if words]
     if len(sentences) < 2:
-        raise ValueError(f"texts must be at least 2 with words, got {len(sentences)}")
+        raise ValueError(f"texts must include at least 2 with words, got {len(sentences)}")
     if len(sentences) > max_texts:
         chosen = np.random.default_rng(seed).choice(len(sentences), max_texts, replace=False)
         sentences = [sentences[i] for i in chosen]
@@ -81,7 +92,7 @@ def self_bleu(texts: Sequence[str], max_texts: int = 500, seed: int = 0) -> floa
     for own, length in zip(counts, lengths, strict=True):
         matches, totals = [0] * MAX_ORDER, [0] * MAX_ORDER
         for ngram, count in own.items():
-            # The largest count of the others is the second largest of all where the largest is this text's own.
+            # If the largest count is this text's own, the largest count of the others is the second largest of all.
             elsewhere = second[ngram] if count == largest[ngram] else largest[ngram]
             matches[len(ngram) - 1] += min(count, elsewhere)
             totals[len(ngram) - 1] += count
@@ -90,12 +101,13 @@ def self_bleu(texts: Sequence[str], max_texts: int = 500, seed: int = 0) -> floa
 
 
 def copied_share(texts: Sequence[str], training_texts: Iterable[str]) -> float:
-    """The share of texts that stand verbatim among the training texts, up to white space, 0 to 1.
+    """
+    Fraction of the texts that are identical to a training text, except for white space.
 
-    An empty text is a copy of nothing. Memory does not grow with the training texts, which may be a stream.
+    An empty text does not count as a copy. Memory does not grow with the training texts, which may be a stream.
 
     Raises:
-        ValueError: no texts.
+        ValueError: There are no texts.
     """
     normalized = _normalized(texts)
     wanted = set(normalized) - {""}
@@ -104,20 +116,22 @@ def copied_share(texts: Sequence[str], training_texts: Iterable[str]) -> float:
 
 
 def distinct_share(texts: Sequence[str]) -> float:
-    """The number of distinct texts, up to white space, over that of all texts, 0 to 1.
+    """
+    Number of distinct texts, where white space does not count, divided by the number of texts.
 
     Raises:
-        ValueError: no texts.
+        ValueError: There are no texts.
     """
     normalized = _normalized(texts)
     return len(set(normalized)) / len(normalized)
 
 
 def empty_share(texts: Sequence[str]) -> float:
-    """The share of texts without a word, 0 to 1.
+    """
+    Fraction of the texts that have no word.
 
     Raises:
-        ValueError: no texts.
+        ValueError: There are no texts.
     """
     normalized = _normalized(texts)
     return normalized.count("") / len(normalized)
@@ -126,7 +140,7 @@ def empty_share(texts: Sequence[str]) -> float:
 def _normalized(texts: Sequence[str]) -> list[str]:
     normalized = [" ".join(text.split()) for text in texts]
     if not normalized:
-        raise ValueError("texts must be one or more, got none")
+        raise ValueError("texts must contain at least one text, got none")
     return normalized
 
 
@@ -135,7 +149,7 @@ def _ngrams(words: list[str], n: int) -> Iterable[tuple[str, ...]]:
 
 
 def _two_largest_counts(counts: list[Counter]) -> tuple[Counter, Counter]:
-    """For every n-gram its largest and second largest count in a text: the same, if two texts share the largest."""
+    """The largest and the second largest count of every n-gram in any text; equal if two texts share the largest."""
     largest, second = Counter(), Counter()
     for own in counts:
         for ngram, count in own.items():
@@ -147,7 +161,7 @@ def _two_largest_counts(counts: list[Counter]) -> tuple[Counter, Counter]:
 
 
 def _closest_other(lengths: np.ndarray, length: int) -> int:
-    """Of all lengths but one of size `length` the closest to it, the shorter of two."""
+    """The length of another text that is closest to `length`; the shorter one of two that are equally close."""
     if (lengths == length).sum() > 1:
         return length
     others = np.sort(lengths[lengths != length])
@@ -165,5 +179,5 @@ def import_bleu():
     try:
         from sacrebleu.metrics import BLEU
     except ImportError as error:
-        raise ImportError("BLEU needs sacrebleu: install the extra `metrics` or sacrebleu itself") from error
+        raise ImportError("BLEU needs sacrebleu: pip install sacrebleu, or install the extra `metrics`") from error
     return BLEU

@@ -1,8 +1,7 @@
-"""Scores of a model of points on held-out points: samples, latents and symbols."""
+"""Scores of a model of points on held-out points: of its samples, latents and symbols."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,35 +9,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..files.atomic import write_file
 from .distances import energy_distance, sliced_wasserstein
-from .modes import mode_scores
-from .symbols import symbol_scores
+from .mode_coverage import mode_scores
+from .symbol_agreement import symbol_scores
 
 if TYPE_CHECKING:
     from ..data import GaussianGrid, Pinwheel, PointSplit
     from ..model.modeling_ldebm import LDEBMModel
 
 NUM_STDS = 3.0
-"""How far from a mode its samples may be, in standard deviations: about one true sample in 200 is farther from all. At
-4 there would be no place between the Gaussians of the grid that is off every mode."""
+"""Maximum distance of a sample from its mode, in standard deviations: about one true sample in 200 is farther away.
+With 4, no point between the Gaussians of the grid would be off every mode."""
 BATCH_SIZE = 2000
 
 
 @dataclass
 class PointSamples:
     """
-    What a model makes of held-out points and of its prior.
+    Held-out points, and samples of a model's posterior and prior.
 
     Args:
-        data (`np.ndarray` of shape `(n, 2)`): the points, at most as many as samples were asked for.
-        posterior_points (`np.ndarray` of shape `(n, 2)`): drawn from p(x|z) of `posterior_latents`.
-        reconstructions (`np.ndarray` of shape `(n, 2)`): the means of p(x|z) at the posteriors' likeliest latents.
-        prior_points (`np.ndarray` of shape `(num_samples, 2)`): drawn from p(x|z) of `prior_latents`.
-        posterior_latents (`np.ndarray` of shape `(n, total_latent_size)`): a draw from q(z|x) of each point.
-        prior_latents (`np.ndarray` of shape `(num_samples, total_latent_size)`): draws from the prior.
-        gaussian_size (`int`): how many leading coordinates of a latent are no codes.
-        classes (`np.ndarray` of shape `(n,)`): the points' classes, negative where unknown.
-        symbols (`np.ndarray` of shape `(n,)`, *optional*): the likeliest symbol of each point.
+        data (`np.ndarray` of shape `(n, 2)`): The held-out points, at most `num_samples` of them.
+        posterior_points (`np.ndarray` of shape `(n, 2)`): Samples of p(x|z) at `posterior_latents`.
+        reconstructions (`np.ndarray` of shape `(n, 2)`): Means of p(x|z) at the modes of the posteriors.
+        prior_points (`np.ndarray` of shape `(num_samples, 2)`): Samples of p(x|z) at `prior_latents`.
+        posterior_latents (`np.ndarray` of shape `(n, total_latent_size)`): A sample of q(z|x) for each point.
+        prior_latents (`np.ndarray` of shape `(num_samples, total_latent_size)`): Samples of the prior.
+        gaussian_size (`int`): Number of leading coordinates of a latent that are not codes.
+        classes (`np.ndarray` of shape `(n,)`): Classes of the points, negative where unknown.
+        symbols (`np.ndarray` of shape `(n,)`, *optional*): The most probable symbol of each point.
     """
 
     data: np.ndarray
@@ -53,14 +53,17 @@ class PointSamples:
 
     def save(self, path: Path) -> None:
         """Write an .npz file."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **{name: value for name, value in vars(self).items() if value is not None})
-        os.replace(temporary, path)
+        arrays = {name: value for name, value in vars(self).items() if value is not None}
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+        write_file(path, write)
 
     @classmethod
     def load(cls, path: Path) -> PointSamples:
-        """Read what `save` wrote."""
+        """Load what [`save`] wrote."""
         with np.load(path) as arrays:
             values = {"symbols": None, **arrays}
         return cls(**values | {"gaussian_size": int(values["gaussian_size"])})
@@ -68,12 +71,14 @@ class PointSamples:
 
 @torch.no_grad()
 def draw_samples(model: LDEBMModel, split: PointSplit, num_samples: int = 10_000, seed: int = 0) -> PointSamples:
-    """Draw [`PointSamples`] of a model of points, in evaluation mode.
+    """
+    Draw samples of the posterior and the prior of a model of points, which is put into evaluation mode.
 
     Args:
-        split (`PointSplit`): held-out points; the first `num_samples` are used.
-        num_samples (`int`, *optional*, defaults to 10000): samples of the prior.
-        seed (`int`, *optional*, defaults to 0): of all noise.
+        model ([`LDEBMModel`]): A model of points.
+        split (`PointSplit`): Held-out points, of which the first `num_samples` are used.
+        num_samples (`int`, *optional*, defaults to 10000): Number of samples of the prior.
+        seed (`int`, *optional*, defaults to 0): Seed of all noise.
     """
     model.eval()
     generator = torch.Generator(model.device).manual_seed(seed)
@@ -108,23 +113,28 @@ def score_points(
     num_samples: int = 10_000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Score a model on held-out points.
+    """
+    Score a model on held-out points.
 
     Args:
-        split (`PointSplit`), num_samples (`int`), seed (`int`): as in [`draw_samples`].
-        distribution (*optional*): what the points are from, one of `POINT_DISTRIBUTIONS`, for the scores of modes.
+        model ([`LDEBMModel`]): A model of points.
+        split (`PointSplit`): Held-out points, of which the first `num_samples` are used.
+        distribution (*optional*): The distribution of the points, one of `POINT_DISTRIBUTIONS`, for the scores of its
+            modes.
+        num_samples (`int`, *optional*, defaults to 10000): Number of samples of the prior.
+        seed (`int`, *optional*, defaults to 0): Seed of all noise.
 
     Returns:
         `dict[str, float]`:
 
-        - of the prior's points, with the decoder's noise: `modes_covered`, `weight_error`, `off_mode` (with
-          `distribution`), `x_energy_distance`, `x_sliced_wasserstein`, in the units of the points;
-        - of the points drawn from the posterior's latents: `posterior_off_mode`, what decoding alone puts off
-          the modes;
-        - of reconstructions: `reconstruction_rms`, the root mean square of their distances to the points;
-        - of the prior's latents against the posterior's: `z_energy_distance`, `z_sliced_wasserstein`, in standard
-          deviations of the latter in each dimension;
-        - of symbols, where the model has them and classes are known: the fields of [`SymbolScores`].
+        - for points sampled from the prior, with the decoder's noise: `modes_covered`, `weight_error` and `off_mode`
+          (if `distribution` is given), and `x_energy_distance` and `x_sliced_wasserstein` in the units of the points;
+        - for points sampled from the posteriors: `posterior_off_mode`, the fraction off every mode due to decoding
+          alone;
+        - for reconstructions: `reconstruction_rms`, the root mean square of their distances to the points;
+        - for latents of the prior against those of the posteriors: `z_energy_distance` and `z_sliced_wasserstein`, in
+          units of the latter's standard deviation in each dimension;
+        - for symbols, if the model has any and classes are known: the fields of [`SymbolScores`].
     """
     return score_samples(draw_samples(model, split, num_samples, seed), distribution, seed)
 
@@ -132,7 +142,7 @@ def score_points(
 def score_samples(
     samples: PointSamples, distribution: GaussianGrid | Pinwheel | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """As [`score_points`], of what is drawn already; `seed` is of the sliced distances and of the chance level."""
+    """As [`score_points`], for given samples; `seed` is that of the sliced distances and of the chance level."""
     scores = _point_scores(samples.prior_points, samples.data, distribution, seed)
     if distribution is not None:
         posterior_modes = mode_scores(distribution.assign(samples.posterior_points, NUM_STDS), distribution.weights)
@@ -140,7 +150,7 @@ def score_samples(
     errors = samples.reconstructions - samples.data
     scores["reconstruction_rms"] = float(np.sqrt((errors**2).sum(-1).mean()))
     mean, std = samples.posterior_latents.mean(0), samples.posterior_latents.std(0)
-    std = np.where(std > 0, std, 1)  # a category that no point has
+    std = np.where(std > 0, std, 1)  # a category of a code that no point has
     latents = [(z - mean) / std for z in (samples.prior_latents, samples.posterior_latents)]
     scores |= {f"z_{name}": value for name, value in _distances(*latents, seed).items()}
     if samples.symbols is not None and (samples.classes >= 0).any():
@@ -151,10 +161,11 @@ def score_samples(
 def floor_scores(
     split: PointSplit, distribution: GaussianGrid | Pinwheel | None = None, num_samples: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """What a perfect model would score: fresh true points in the place of the prior's.
+    """
+    The scores of a perfect model: true points take the place of the samples of the prior.
 
-    Without a `distribution` to draw them from, the second half of the held-out points stands against the first.
-    Arguments and scores (those of the prior's points alone) as in [`score_points`].
+    They are drawn from `distribution`. Without one, the second half of the held-out points is compared with the first.
+    Arguments are as in [`score_points`], and so are the scores, of which only those of the prior's points exist.
     """
     data = split.points[:num_samples]
     if distribution is None:

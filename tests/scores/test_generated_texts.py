@@ -40,7 +40,7 @@ def test_empty_hypotheses_count_by_their_length():
     assert corpus_bleu(["", " "], ["a", "b"]) == 0
     with pytest.raises(ValueError, match="one per hypothesis"):
         corpus_bleu(["a"], ["a", "b"])
-    with pytest.raises(ValueError, match="not none"):
+    with pytest.raises(ValueError, match="one per hypothesis, at least one"):
         corpus_bleu([], [])
 
 

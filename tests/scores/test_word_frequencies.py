@@ -29,7 +29,7 @@ def test_new_words_cost_nothing_as_published_and_something_smoothed():
 
 @pytest.mark.parametrize(("texts", "training_texts", "name"), [([""], ["a"], "texts"), (["a"], [], "training_texts")])
 def test_texts_without_words_are_refused(texts, training_texts, name):
-    with pytest.raises(ValueError, match=f"^{name} must have at least one word"):
+    with pytest.raises(ValueError, match=f"^{name} must contain at least one word"):
         word_divergence(texts, training_texts)
     with pytest.raises(ValueError, match="texts must be a list of strings, got 'a b'"):
         word_divergence("a b", ["a"])

@@ -1,4 +1,4 @@
-"""The package's Jinja templates, files beside this one."""
+"""The Jinja templates of the model card and of the symbol report, which lie in this folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,12 +8,12 @@ import jinja2
 
 def load_template(name: str, filters: Mapping[str, Callable], *, autoescape: bool) -> jinja2.Template:
     """
-    A template, in which a name that is not given is an error, and lines of blocks leave no empty ones.
+    Load a template. A variable that is not given is an error, and lines that hold only a block tag are dropped.
 
     Args:
-        name (`str`): Its file.
-        filters (`Mapping[str, Callable]`): What it may call besides Jinja's own filters.
-        autoescape (`bool`): Whether values are escaped, as HTML wants it.
+        name (`str`): File name of the template.
+        filters (`Mapping[str, Callable]`): Filters that the template uses besides Jinja's own.
+        autoescape (`bool`): Whether to escape values, as in HTML.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -1,0 +1,285 @@
+"""Scores of a model on held-out texts: how well it reconstructs them, and what its symbols say about their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ..data.schema import NO_LABEL
+from ..model.dialogue_turns import encode_contexts
+from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
+from .classification import classification_scores
+from .generated_texts import corpus_bleu
+from .symbol_agreement import batched_homogeneity, symbol_scores
+from .symbol_information import mutual_information, symbol_usage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ..data import Corpus, Split
+    from ..model.modeling_ldebm import LDEBMModel
+
+PUBLISHED_BATCH_SIZE = 128
+"""Texts per batch in the published protocol of homogeneity."""
+
+
+@dataclass
+class Reading:
+    """
+    What a model infers from texts.
+
+    Args:
+        references (`list[str]`): The texts as the tokenizer represents them: truncated to its maximum length, and with
+            rare words replaced by `<unk>`.
+        reconstructions (`list[str]`): Texts decoded greedily from the mode of each posterior; empty if they were not
+            requested.
+        means (`np.ndarray` of shape `(n, total_latent_size)`): Posterior means.
+        probabilities (`np.ndarray` of shape `(n, num_symbols)`, *optional*): p(y|x), evaluated at the posterior mean;
+            `None` if the prior has no symbols.
+        latents (`np.ndarray` of shape `(n, total_latent_size)`): One sample z ~ q(z|x) per text.
+        sampled_probabilities (`np.ndarray` of shape `(n, num_symbols)`, *optional*): p(y|z) of these samples; `None`
+            if the prior has no symbols.
+    """
+
+    references: list[str]
+    reconstructions: list[str]
+    means: np.ndarray
+    probabilities: np.ndarray | None
+    latents: np.ndarray
+    sampled_probabilities: np.ndarray | None
+
+
+@torch.no_grad()
+def read_texts(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    contexts: Sequence[Sequence[str]] | None = None,
+    reconstruct: bool = True,
+    batch_size: int = 256,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> Reading:
+    """
+    Infer the posterior and the symbols of texts, and reconstruct the texts.
+
+    Args:
+        model ([`LDEBMModel`]): A model with a latent variable, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        texts (`Sequence[str]`): At least one text.
+        contexts (`Sequence[Sequence[str]]`, *optional*): The preceding turns of each text, for a model with contexts.
+        reconstruct (`bool`, *optional*, defaults to `True`): Whether to reconstruct the texts as well, which takes
+            longer than everything else.
+        batch_size (`int`, *optional*, defaults to 256): Texts per batch.
+        seed (`int`, *optional*, defaults to 0): Seed of the posterior samples.
+        show_progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar over the texts.
+
+    Raises:
+        ValueError: There is no text, or the model has no latent variable.
+    """
+    if not len(texts):
+        raise ValueError("texts must contain at least one text, got none")
+    if not model.config.has_latent:
+        raise ValueError('model must have a latent variable, got one with prior="none"')
+    generator = torch.Generator(model.device).manual_seed(seed)
+    lengths = [len(text) for text in texts]
+    order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
+    references, reconstructions = [""] * len(texts), [""] * len(texts)
+    means, latents, at_means, sampled = [], [], [], []
+    with tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            batch = tokenizer(
+                [texts[i] for i in indices],
+                return_tensors="pt",
+                padding=True,
+                truncation=True,
+                max_length=tokenizer.model_max_length,
+            ).to(model.device)
+            if contexts is not None:
+                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+            posterior = model.posterior(**batch)
+            means.append(posterior.expectation.float().cpu().numpy())
+            drawn = posterior.sample(generator, relaxed=False)
+            latents.append(drawn.float().cpu().numpy())
+            if model.has_symbols:
+                at_means.append(model.infer_symbols(**batch).float().cpu().numpy())
+                if posterior.code_logits is not None:
+                    logits = posterior.symbol_logits()
+                else:
+                    logits = model.prior.symbol_logits(drawn, context=posterior.context)
+                sampled.append(logits.softmax(-1).float().cpu().numpy())
+            copies = model.generate(**batch) if reconstruct else None
+            for row, i in enumerate(indices):
+                references[i] = tokenizer.decode(batch["input_ids"][row], skip_special_tokens=True)
+                if copies is not None:
+                    reconstructions[i] = tokenizer.decode(copies[row], skip_special_tokens=True)
+            bar.update(len(indices))
+    back = np.argsort(order)
+    return Reading(
+        references,
+        reconstructions if reconstruct else [],
+        np.concatenate(means)[back],
+        np.concatenate(at_means)[back] if at_means else None,
+        np.concatenate(latents)[back],
+        np.concatenate(sampled)[back] if sampled else None,
+    )
+
+
+def reading_scores(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    *,
+    split: str = "validation",
+    num_clusters: int | None = None,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> dict[str, float]:
+    """
+    All scores of a model on the texts of a split: reconstruction, and the agreement of its symbols with every kind of
+    class that the corpus has.
+
+    The symbols are compared with clusters of the posterior means by K-means, fitted on the training texts, whose
+    scores have the prefix `kmeans_`. A model without symbols is scored by these clusters in place of symbols. If the
+    symbols are named after the corpus's labels, [`naming_scores`] are included.
+
+    Args:
+        model ([`LDEBMModel`]): A model with a latent variable, in evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        corpus (`Corpus`): A corpus that is not streamed.
+        split (`str`, *optional*, defaults to `"validation"`): The split to score.
+        num_clusters (`int`, *optional*): Number of K-means clusters; defaults to the number of labels in the model's
+            configuration.
+        seed (`int`, *optional*, defaults to 0): Seed of the posterior samples, of K-means and of the chance levels.
+        show_progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
+    """
+    held_out, classes = corpus.splits[split], classes_of(corpus, split)
+    options = {"seed": seed, "show_progress": show_progress}
+    reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
+    scores = reconstruction_scores(reading)
+    if not classes and not model.has_symbols:
+        return scores
+    options |= {"contexts": corpus.train.contexts, "reconstruct": False}
+    training = read_texts(model, tokenizer, corpus.train.texts, **options)
+    clusters = latent_clusters(training.means, reading.means, num_clusters or model.config.num_labels, seed)
+    if model.has_symbols:
+        scores |= information_scores(reading)
+        symbols, sampled = reading.probabilities.argmax(1), reading.sampled_probabilities.argmax(1)
+        scores |= agreement_scores(symbols, classes, published_symbols=sampled, seed=seed)
+        scores |= naming_scores(reading.probabilities, model.config.id2label, corpus, held_out)
+    else:
+        scores |= agreement_scores(clusters, classes, seed=seed)
+    cluster_scores = agreement_scores(clusters, classes, seed=seed)
+    return scores | {f"kmeans_{name}": value for name, value in cluster_scores.items()}
+
+
+def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:
+    """The class ids of a split's texts, by attribute; and as `label`, unless an attribute has the same ids."""
+    held_out = corpus.splits[split]
+    repeated = any(list(ids) == list(held_out.labels) for ids in held_out.attributes.values())
+    labels = {"label": held_out.labels} if held_out.num_labelled and not repeated else {}
+    return labels | held_out.attributes
+
+
+def latent_clusters(training_means: np.ndarray, means: np.ndarray, num_clusters: int, seed: int = 0) -> np.ndarray:
+    """
+    K-means clusters of posterior means.
+
+    Args:
+        training_means (`np.ndarray` of shape `(m, d)`): The vectors that K-means is fitted on.
+        means (`np.ndarray` of shape `(n, d)`): The vectors to assign to the nearest centroid.
+        num_clusters (`int`): Number of clusters.
+        seed (`int`, *optional*, defaults to 0): Seed of K-means.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Cluster ids.
+    """
+    settings = ClusteringSettings(features="mean", normalize=False, seed=seed)
+    return Clusters.fit(training_means, num_clusters, settings).assign(means)
+
+
+def reconstruction_scores(reading: Reading) -> dict[str, float]:
+    """`bleu` (0 to 100), and `exact`, the fraction of texts that are reconstructed word for word."""
+    pairs = list(zip(reading.references, reading.reconstructions, strict=True))
+    return {
+        "bleu": corpus_bleu(reading.reconstructions, reading.references),
+        "exact": sum(text == copy for text, copy in pairs) / len(pairs),
+    }
+
+
+def information_scores(reading: Reading) -> dict[str, float]:
+    """I(z; y) over all texts, in nats, and the usage of the symbols; for a model with symbols."""
+    information = mutual_information(reading.sampled_probabilities)
+    symbols = reading.probabilities.argmax(1)
+    return {
+        "mutual_information": information.mutual_information,
+        **vars(symbol_usage(symbols, reading.probabilities.shape[1])),
+    }
+
+
+def agreement_scores(
+    symbols: np.ndarray,
+    classes: Mapping[str, Sequence[int]],
+    *,
+    published_symbols: np.ndarray | None = None,
+    num_permutations: int = 20,
+    seed: int = 0,
+) -> dict[str, float]:
+    """
+    Agreement of symbols with the classes of each attribute: over the whole set, and as in the published protocol.
+
+    Args:
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each text. For an attribute NAME the scores over the
+            whole set are called `NAME_homogeneity` and so on; each has its chance level, `_chance` and `_chance_std`.
+        classes (`Mapping[str, Sequence[int]]`): Class ids by attribute, negative where unknown.
+        published_symbols (`np.ndarray` of shape `(n,)`, *optional*): Symbols of the published protocol, the argmax of
+            p(y|z) at a posterior sample; defaults to `symbols`. They are scored within batches of 128 texts
+            (`NAME_batched_homogeneity`).
+        num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance levels.
+        seed (`int`, *optional*, defaults to 0): Seed of the permutations.
+    """
+    if published_symbols is None:
+        published_symbols = symbols
+    scores = {}
+    for name, ids in classes.items():
+        ids = np.asarray(ids)
+        found = vars(symbol_scores(symbols, ids, num_permutations, seed))
+        if (ids >= 0).sum() >= PUBLISHED_BATCH_SIZE:
+            found = found | vars(
+                batched_homogeneity(
+                    published_symbols, ids, PUBLISHED_BATCH_SIZE, num_permutations=num_permutations, seed=seed
+                )
+            )
+        scores |= {f"{name}_{score}": value for score, value in found.items()}
+    return scores
+
+
+def naming_scores(
+    probabilities: np.ndarray, names: Mapping[int, str], corpus: Corpus, held_out: Split
+) -> dict[str, float]:
+    """
+    How well symbols that are named after the corpus's labels predict those labels.
+
+    Args:
+        probabilities (`np.ndarray` of shape `(n, num_symbols)`): p(y|x) of the texts of `held_out`.
+        names (`Mapping[int, str]`): The symbols' names, by id.
+        corpus (`Corpus`): The corpus, which knows the names of its labels.
+        held_out (`Split`): The texts with their labels.
+
+    Returns:
+        `dict[str, float]`: `label_accuracy` and the expected `calibration_error`; empty if no text has a label, or if
+        there is a label after which no symbol is named.
+    """
+    symbols = {name: symbol for symbol, name in names.items()}
+    if not held_out.num_labelled or not set(corpus.label_names) <= symbols.keys():
+        return {}
+    true = [symbols[corpus.label_names[label]] if label >= 0 else NO_LABEL for label in held_out.labels]
+    found = classification_scores(probabilities, np.array(true))
+    return {"label_accuracy": found.accuracy, "calibration_error": found.calibration_error}

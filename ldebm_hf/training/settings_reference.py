@@ -1,0 +1,96 @@
+"""The reference page of all settings, in Markdown, made from the code:
+
+    python -m ldebm_hf.training.settings_reference docs/reference/settings.md
+"""
+
+import inspect
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from ..files.atomic import write_text
+from ..model.configuration_ldebm import LDEBMConfig
+from .settings import SECTIONS, KnownSetting, known_settings
+from .typed_values import describe, show
+
+LINE_WIDTH = 119
+INTRODUCTION = """\
+A training run is described by a YAML recipe with the sections below, by options on the command line, or by both:
+`python examples/train.py --config examples/recipes/demo.yaml --training.learning_rate 0.002`. The section of an option
+may be left out where only one section has a setting of that name. `none` stands for Python's `None`.
+
+`make docs` writes this page from the code; edits to it are lost."""
+MODEL_SECTION = """\
+Fields of `LDEBMConfig`. The defaults are those of the preset `consistent`; another `preset` changes them, and a value
+that is given explicitly takes precedence over the preset's."""
+
+
+def settings_reference() -> str:
+    """All settings by section, each with its type, default, limits and meaning, as a page of Markdown."""
+    explanations = documented_arguments(LDEBMConfig)
+    known = known_settings()
+    paragraphs = ["# Settings", INTRODUCTION]
+    for section, declared in SECTIONS.items():
+        if section == "model":
+            introduction = MODEL_SECTION
+        else:
+            introduction = inspect.getdoc(declared)
+        paragraphs += [f"## {section}", introduction]
+        names = [name for name in known if name.startswith(f"{section}.")]
+        entries = []
+        for full_name in names:
+            name = full_name.partition(".")[2]
+            explanation = known[full_name].help or explanations[name]
+            entries.append(_entry(name, known[full_name], explanation))
+        paragraphs.append("\n".join(entries))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def documented_arguments(documented: type) -> dict[str, str]:
+    """
+    What the `Args:` block of a class's docstring says of each argument.
+
+    Args:
+        documented (`type`): A class whose docstring has lines ``name (`type`, ...): explanation``, where further lines
+            of an explanation are indented more than its first.
+
+    Returns:
+        `dict[str, str]`: The explanations, each on a single line, by the argument's name.
+    """
+    block = inspect.getdoc(documented).partition("Args:\n")[2]
+    entries = re.findall(r"^    (\w+) \(.*?\): (.*?)(?=^ {0,4}\w|\Z)", block, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(explanation.split()) for name, explanation in entries}
+
+
+def _entry(name: str, setting: KnownSetting, explanation: str) -> str:
+    """One setting as an item of a list, wrapped to the width of a line."""
+    facts = [_allowed(setting), f"default `{show(setting.default)}`"]
+    if "at_least" in setting.limits:
+        facts.append(f"at least {setting.limits['at_least']}")
+    if "above" in setting.limits:
+        facts.append(f"above {setting.limits['above']}")
+    sentence = re.sub(r"\[(`[^`]+`)\]", r"\1", explanation)
+    if re.match("[a-z]+[' ,-]", sentence):  # a word, and no symbol of a formula
+        sentence = sentence[:1].upper() + sentence[1:]
+    if not sentence.endswith((".", ")")):
+        sentence += "."
+    return textwrap.fill(
+        f"- **`{name}`** ({', '.join(facts)}): {sentence}",
+        LINE_WIDTH,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _allowed(setting: KnownSetting) -> str:
+    """The type of a setting, or the values that it may have: `int or none`, `first, second or third`."""
+    *others, last = dict.fromkeys(describe(setting.type).split(" or "))
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m ldebm_hf.training.settings_reference PAGE.md")
+    write_text(Path(sys.argv[1]), settings_reference())
