@@ -27,4 +27,4 @@ def test_it_takes_three_minutes():
     """At 300 words a minute, without code and addresses."""
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     prose = re.sub(r"\]\([^)]*\)|<!--.*?-->|\|[-|]+\|", " ", prose)
-    assert len(re.findall(r"[\w'-]+", prose)) < 900
+    assert len([word for word in prose.split() if re.search(r"\w", word)]) < 900
