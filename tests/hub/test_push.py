@@ -125,7 +125,7 @@ def test_bad_folders_and_names(hub, folder, tmp_path, monkeypatch):
     assert "revision must consist" in refusal(monkeypatch, folder, "me/texts", "--revision", "main")
     assert "Repo id must" in refusal(monkeypatch, folder, "me/texts/three")
     (folder / "modeling_ldebm.py").unlink()
-    assert "folder must hold the model's code" in refusal(monkeypatch, folder, "me/texts")
+    assert "folder must hold the code of the model" in refusal(monkeypatch, folder, "me/texts")
     assert not hub.repositories
 
 
@@ -133,7 +133,7 @@ def test_edited_card_stays(hub, folder, monkeypatch, caplog):
     (folder / "README.md").write_text("# My own words\n")
     push(monkeypatch, folder, "me/texts")
     assert hub.repositories["models", "me/texts"].files["README.md"] == b"# My own words\n"
-    assert "was edited by hand" in caplog.text
+    assert "has been edited" in caplog.text
 
 
 def test_card_alone(folder, tmp_path, monkeypatch):

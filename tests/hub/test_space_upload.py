@@ -49,7 +49,7 @@ def test_own_checkpoint_and_what_an_earlier_page_had(hub, folder, monkeypatch):
 
 def test_refusals(hub, monkeypatch):
     hub.create("spaces", "me/other", files={"README.md": b"", "app.py": b"print()"})
-    assert "'me/other' holds another page" in refusal(monkeypatch, "--repo_id", "me/other")
+    assert "'me/other' contains another page" in refusal(monkeypatch, "--repo_id", "me/other")
     assert "exists and is public" in refusal(monkeypatch, "--repo_id", "me/other", "--private")
     assert "has no permission to write to 'other/page'" in refusal(monkeypatch, "--repo_id", "other/page")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")

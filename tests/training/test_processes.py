@@ -209,7 +209,7 @@ def two_hosts():
 
 
 def test_two_hosts_have_the_loss_curve_of_one_process_with_the_whole_batch(two_hosts, tmp_path):
-    """As docs/several_machines.md says, torchrun on each host. The same curve but for the order of float32 sums."""
+    """torchrun on each host, as the how-to page says. The same curve but for the order of float32 sums."""
     environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     launch = (
         f"-m torch.distributed.run --nnodes 2 --nproc_per_node 1 --master_addr {two_hosts[0][1]} --master_port 29500"

@@ -1,0 +1,140 @@
+"""Every page: its links lead somewhere, its commands exist, and it is of the kind that its folder says."""
+
+import contextlib
+import io
+import re
+import runpy
+import shlex
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(
+    [REPOSITORY / "README.md", REPOSITORY / "MODEL_CARD.md", REPOSITORY / "spaces_app/README.md", *DOCS.rglob("*.md")]
+)
+HOW_TO = sorted(path for path in (DOCS / "how-to").glob("*.md") if path.name != "README.md")
+MEASURED = re.compile(r"±|\d ?%|\d (?:nats|seconds?|minutes?|hours?|points|MB|GB|ms|times)\b|\d\.\d{2,}")
+TAKES_SETTINGS_TOO = {"examples/classify.py": "examples/train.py", "examples/reproduce.py": "examples/evaluate.py"}
+
+
+def page_name(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY))
+
+
+def anchors_of(page: Path) -> list[str]:
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+    titles = re.findall(r"(?m)^#+ (.*)$", text)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def prose_of(page: Path) -> str:
+    return re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if link.startswith("http"):
+            continue
+        path, _, place = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if place:
+            assert place in anchors_of(target), link
+
+
+def test_every_page_and_picture_is_linked():
+    linked = set()
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s#]+)", page.read_text("utf-8")):
+            linked.add((page.parent / link).resolve())
+    for path in (*DOCS.rglob("*.md"), *DOCS.rglob("*.png")):
+        assert path in linked, f"no page links {path.relative_to(REPOSITORY)}"
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The words of every command line in the page's bash blocks."""
+    commands = []
+    for block in re.findall(r"(?ms)^```bash\n(.*?)^```", page.read_text("utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                commands.append(words)
+    return commands
+
+
+@cache
+def options_of(script: str) -> frozenset[str]:
+    """The options that `script --help` prints."""
+    arguments = [script, "--help"]
+    if script == "examples/reproduce.py":
+        arguments = [script, "table1", "--help"]
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", arguments)
+        with contextlib.suppress(SystemExit):
+            runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+    return frozenset(re.findall(r"--([\w.]+)", printed.getvalue()))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=page_name)
+def test_commands_name_scripts_files_and_options_that_exist(page):
+    for words in commands_of(page):
+        scripts = [word for word in words if re.fullmatch(r"(examples|benchmarks|spaces_app)/\w+\.py", word)]
+        for word in words:
+            if word.startswith(("examples/", "benchmarks/")):
+                assert (REPOSITORY / word).is_file(), f"{word} in: {' '.join(words)}"
+        if not scripts:
+            continue
+        script = scripts[0]
+        known = options_of(script)
+        if script in TAKES_SETTINGS_TOO:
+            known |= options_of(TAKES_SETTINGS_TOO[script])
+        for word in words[words.index(script) + 1 :]:
+            if word.startswith("--"):
+                name = word[2:].partition("=")[0]
+                assert name in known or name.rpartition(".")[2] in known, f"{script} has no {word}"
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=page_name)
+def test_how_to_pages_begin_with_commands(page):
+    assert re.match(r"# [^\n]+\n\n```bash\n", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=page_name)
+def test_how_to_pages_have_no_measured_figures(page):
+    found = MEASURED.search(prose_of(page))
+    assert found is None, prose_of(page)[max(0, found.start() - 60) : found.end() + 20]
+
+
+def test_layout_has_every_folder_and_the_import_rule():
+    page = (DOCS / "reference/layout.md").read_text("utf-8")
+    folders = {path.name for path in (REPOSITORY / "ldebm_hf").iterdir() if (path / "__init__.py").is_file()}
+    assert folders == set(re.findall(r"(?m)^  (\w+)/ ", page))
+    rule = re.search(r"above its own:\n\n```\n(.*?)```", page, re.DOTALL).group(1).splitlines()
+    layers = runpy.run_path(str(REPOSITORY / "tests/test_imports.py"))["LAYERS"]
+    assert [set(line.split(", ")) for line in rule[:-1]] == [set(layer) for layer in layers]
+
+
+def test_layout_names_files_that_exist():
+    page = (DOCS / "reference/layout.md").read_text("utf-8")
+    inside = page.partition("## Inside `model/`")[2]
+    for name in re.findall(r"`(\w+\.py)`", inside):
+        assert (REPOSITORY / "ldebm_hf/model" / name).is_file(), name
+
+
+def test_every_recipe_is_in_the_reference():
+    page = (DOCS / "reference/sources.md").read_text("utf-8")
+    for recipe in (REPOSITORY / "examples/recipes").glob("*.yaml"):
+        assert f"`{recipe.name}`" in page, recipe.name
+
+
+def test_every_preset_is_in_the_reference():
+    from ldebm_hf.model.presets import PRESETS
+
+    page = (DOCS / "reference/presets.md").read_text("utf-8")
+    assert [name for name in PRESETS if f"`{name}`" not in page] == []

@@ -1,0 +1,60 @@
+"""The measured figures: one value everywhere, each with its command, date and commit."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RESULTS = REPOSITORY / "docs/results"
+PAGES = sorted(path for path in RESULTS.glob("*.md") if path.name != "README.md")
+WRITER = runpy.run_path(str(RESULTS / "write_figures.py"))
+FIGURES = WRITER["read_figures"]()
+
+
+def plain(text: str) -> str:
+    """Text without the marks of quotations, code and emphasis, on one line."""
+    return " ".join(re.sub(r"(?m)^> ?|[`*]", "", text).split())
+
+
+def written_by_hand(page: Path) -> str:
+    text = page.read_text("utf-8")
+    return re.sub(r"<!-- figures: .*?<!-- end of figures -->", "", text, flags=re.DOTALL)
+
+
+def test_readme_and_pages_are_up_to_date():
+    for path, text in WRITER["expected_pages"]().items():
+        assert path.read_text("utf-8") == text, f"run python docs/results/write_figures.py: {path.name} differs"
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure["task"])
+def test_figures_are_those_of_their_page(figure):
+    page = plain(written_by_hand(RESULTS / figure["page"]))
+    numbers = re.findall(r"\d[\d.,]*\d|\d", str(figure["spread"]))
+    for value in [figure["value"], *figure["beside"].values(), *(number for number in numbers if "." in number)]:
+        assert re.search(rf"(?<![\d.]){re.escape(value)}(?![\d]|\.\d)", page), f"{value} is not in {figure['page']}"
+    assert " ".join(figure["command"].split()) in page
+    assert figure["date"] in page and figure["commit"] in page
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure["task"])
+def test_figures_say_what_they_mean(figure):
+    assert len(figure["means"].split()) > 8 and figure["beside"]
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    row = next(line for line in readme.splitlines() if f"[{figure['task']}]" in line)
+    assert figure["value"] in row and figure["means"] in row
+    assert all(value in row for value in figure["beside"].values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_table_has_its_command_date_and_commit(page):
+    """In the section of the table or, for a table in a subsection, in the section above it."""
+    above = ""
+    for section in re.split(r"(?m)^(?=##+ )|\A", written_by_hand(page)):
+        if section.startswith("## ") or not section.startswith("#"):
+            above = section
+        if re.search(r"(?m)^\|[-:| ]+\|$", section):
+            about = plain(above + section)
+            assert re.search(r"Command: .+Date: .+ November 2026.*Commit: ", about), section[:80]
+            assert re.search(r"\b[0-9a-f]{7}\b", about), section[:80]
