@@ -26,7 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL, Corpus
-from ldebm_hf.data.files import read_table
+from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of, require_text
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.model.bag_of_words import marks

@@ -97,9 +97,7 @@ def read_labels(
             values.append([label_name(v, origin) for v in column_of(table, label_column, argument, origin)])
     found = {name for names in values for name in names if name is not None}
     if label_column is not None and not found:
-        raise ValueError(
-            f"column {label_column!r} of {tables[0][0]} holds no label at all: leave it out ({argument})"
-        )
+        raise ValueError(f"column {label_column!r} of {tables[0][0]} holds no label at all: leave it out ({argument})")
     if label_names is None:
         label_names = sorted_names(found)
 

@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Corpus, StreamedSplit
+from ..data import Corpus, StreamedExamples
 from ..model.modeling_ldebm import LDEBMModel
 from ..pseudo_labels.geometric_clustering import Clusters, balanced_order, check_clustering
 from ..reports.plots import plot_validation_curves
@@ -94,7 +94,7 @@ class Trainer:
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
         self.examples: TrainingExamples
-        if isinstance(corpus.train, StreamedSplit):
+        if isinstance(corpus.train, StreamedExamples):
             self.examples = StreamedTexts(
                 corpus.train,
                 tokenizer,

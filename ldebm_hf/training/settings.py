@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
-from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
+from ..data import Corpus, known_source, load_corpus, load_points, option_names
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import PRESETS, LDEBMConfig
 from ..model.dialogue_turns import MARKERS
@@ -79,53 +79,25 @@ class DataSettings:
     corpus_seed: int = setting(0, "decides the built-in corpus, and which texts are held out or left out", at_least=0)
 
     def load_corpus(self) -> Corpus:
-        """The corpus these settings describe; errors as `ldebm_hf.data.load_corpus` has them."""
-        return load_corpus(
-            self.source,
-            data_dir=self.data_dir,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            attribute_columns=self.attribute_columns,
-            validation_file=self.validation_file,
-            validation_fraction=self.validation_fraction,
-            label_fraction=self.label_fraction,
-            label_count=self.label_count,
-            label_seed=self.label_seed,
-            titles=self.titles,
-            min_words=self.min_words,
-            max_train_examples=self.max_train_examples,
-            streaming=self.streaming,
-            validation_size=self.validation_size,
-            reservoir_size=self.reservoir_size,
-            keep_repeated=self.keep_repeated,
-            context_turns=self.context_turns,
-            speaker_markers=self.speaker_markers,
-            seed=self.corpus_seed,
-        )
+        """The corpus of texts that these settings describe; errors are those of `ldebm_hf.data.load_corpus`."""
+        return load_corpus(self.source, **self._options())
 
     def load_points(self) -> Corpus:
-        """The same of points; errors as `ldebm_hf.data.load_points` has them."""
-        return load_points(
-            self.source,
-            num_points=self.num_points,
-            point_columns=self.point_columns,
-            label_column=self.label_column,
-            validation_file=self.validation_file,
-            validation_fraction=self.validation_fraction,
-            label_fraction=self.label_fraction,
-            label_count=self.label_count,
-            label_seed=self.label_seed,
-            max_train_examples=self.max_train_examples,
-            data_dir=self.data_dir,
-            seed=self.corpus_seed,
-        )
+        """The corpus of points that these settings describe; errors are those of `ldebm_hf.data.load_points`."""
+        return load_points(self.source, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """The settings that are options of some source. A source accepts those it does not have at their default."""
+        names = option_names()
+        return {name: value for name, value in vars(self).items() if name in names} | {"seed": self.corpus_seed}
 
     def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
         """A tokenizer with the words of the corpus's training texts."""
         sizes = {name: getattr(self, name) or default for name, default in SIZES[of_documents].items()}
         if of_documents:
             return build_document_tokenizer(corpus.train.texts, stop_words=self.stop_words, **sizes)
-        is_raw_text = self.source not in TOKENISED_SOURCES
+        kind = known_source(self.source)
+        is_raw_text = kind is None or not kind.is_tokenised
         return build_tokenizer(
             corpus.train.texts,
             **sizes,

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Split, StreamedSplit
+from ..data import Split, StreamedExamples
 from .batches import Examples, TokenizedSplit
 
 
@@ -61,7 +61,7 @@ class StreamedTexts:
 
     def __init__(
         self,
-        split: StreamedSplit,
+        split: StreamedExamples,
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,

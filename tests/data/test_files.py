@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 
@@ -110,12 +109,6 @@ def test_missing_file_is_named(tmp_path, name):
         pytest.importorskip("pyarrow")
     with pytest.raises(FileNotFoundError, match=f"looked for {tmp_path}/{name}"):
         load_corpus(name, data_dir=tmp_path)
-
-
-def test_parquet_without_pyarrow(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match="needs pyarrow: pip install pyarrow"):
-        load_corpus(tmp_path / "a.parquet")
 
 
 def test_validation_file_shares_the_classes_and_counts_duplicates(write, tmp_path):

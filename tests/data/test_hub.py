@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from ldebm_hf.data import NO_LABEL, load_corpus
@@ -86,12 +84,6 @@ def test_unreachable_id_says_why(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(ConnectionError, match="cannot load the data set 'no/such' .*doesn't exist on the Hub"):
         load_corpus("no/such")
-
-
-def test_without_the_library(monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ImportError, match="'someone/news' from the Hub needs datasets: pip install datasets"):
-        load_corpus("someone/news")
 
 
 def test_local_directory_through_the_real_library(monkeypatch, write, tmp_path):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from ldebm_hf.data import check_corpus, load_corpus, streaming
-from ldebm_hf.data.streaming import load_stream
 
 datasets = pytest.importorskip("datasets", reason="streaming reads with datasets")
 
 ROWS = [(f"Text number {i}", ("food", "rain", "")[i % 3]) for i in range(100)]
+
+
+def load_stream(source, **options):
+    return load_corpus(source, streaming=True, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -98,13 +101,13 @@ def test_what_is_not_there_is_named(tmp_path):
         load_stream(str(tmp_path / "nothing*.csv"))
     with pytest.raises(ValueError, match=r"no column 'body' \(text_column\); columns there are: 'text', 'label'"):
         load_stream(write(tmp_path, ".csv"), text_column="body")
-    with pytest.raises(ValueError, match="column 'lable' of .* holds no label"):
+    with pytest.raises(ValueError, match=r"no column 'lable' \(label_column\); columns there are: 'text', 'label'"):
         load_stream(write(tmp_path, ".jsonl"), label_column="lable", validation_size=10)
 
 
 @pytest.mark.parametrize("setting", [{"label_fraction": 0.5}, {"max_train_examples": 5}])
 def test_choices_over_the_whole_corpus_are_refused(tmp_path, setting):
-    with pytest.raises(ValueError, match=f"{next(iter(setting))} .* streaming"):
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* streaming=True: it is an option of 'synthetic'"):
         load_corpus(write(tmp_path, ".csv"), streaming=True, **setting)
 
 
@@ -134,7 +137,7 @@ def test_tables_of_spreadsheets_are_read_as_in_memory(tmp_path, suffix, delimite
     path = tmp_path / f"mine{suffix}"
     path.write_text("".join(delimiter.join(row) + "\n" for row in rows), encoding=encoding)
     notes = assert_same_as_in_memory(path, tmp_path / "held_out.csv")
-    assert any("1 texts with U+FFFD" in note for note in notes) == (encoding == "latin-1")
+    assert any("1 lines with bytes that are not UTF-8" in note for note in notes) == (encoding == "latin-1")
 
 
 @pytest.mark.parametrize("labels", [[1, "z", None, "", 2.0], ["z", 1], [1] * 9 + ["z"] * 9, [None] * 9 + ["z"]])
@@ -175,13 +178,13 @@ def test_too_few_rows_are_counted(tmp_path, validation_size):
     ("name", "content", "message"),
     [
         ("empty.txt", b"", "empty.txt .* holds no text: it is empty"),
-        ("empty.jsonl", b"", "empty.jsonl .* holds no text: it is empty"),
+        ("empty.jsonl", b"", "empty.jsonl .* has no column 'text' .*none, it is empty"),
         ("empty.csv", b"", r"empty.csv has no column 'text' \(text_column\); columns there are: none, it is empty"),
         ("header.csv", b"text\n", "header.csv .* holds no text: it is empty"),
         ("blank.txt", b"\n \n", "blank.txt .* holds no text: it is empty, or all of its 2 rows are"),
         ("utf16.txt", "a text".encode("utf-16"), "utf16.txt is UTF-16: save it as UTF-8"),
-        ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "broken.jsonl .*, line 2 of all files: not valid JSON"),
-        ("commas.csv", b"text,label\n\na, b,x\n", "commas.csv: the first row has 3 cells where the header has 2"),
+        ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "broken.jsonl, line 2: not valid JSON"),
+        ("commas.csv", b"text,label\n\na, b,x\n", "commas.csv, line 3: 3 cells where the header has 2"),
     ],
 )
 def test_files_that_cannot_be_used_are_named(tmp_path, name, content, message):
@@ -204,7 +207,7 @@ def test_lines_that_are_not_utf8_are_repaired_and_counted(tmp_path):
     path.write_bytes("plain\ncafé\n".encode("latin-1"))
     corpus = load_stream(str(path), validation_size=1)
     assert list(corpus.train.texts) == ["caf\ufffd"]
-    assert any("1 texts with U+FFFD" in note for note in corpus.notes)
+    assert any("1 lines with bytes that are not UTF-8" in note for note in corpus.notes)
 
 
 def test_a_validation_file_must_be_another_file_with_texts(tmp_path):
