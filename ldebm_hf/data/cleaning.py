@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from .encodings import open_text, recognise_encoding
+from .encodings import read_decoded_lines, recognise_encoding
 from .schema import NO_LABEL, Split
 
 LONG_TEXT_WORDS = 1000
@@ -20,14 +20,14 @@ _RESERVED = re.compile(r"<s>|</s>|<pad>", re.IGNORECASE)
 
 
 def read_text(path: Path, notes: list[str]) -> str:
-    """The file's text, with its line ends as they are. Lines that are not UTF-8 are repaired with U+FFFD and counted.
+    """The text of a release file, which is UTF-8, with its line ends as they are.
+
+    Lines that are not valid UTF-8 are repaired with U+FFFD and counted in `notes`.
 
     Raises:
         FileNotFoundError: there is no such file; the message names its path.
-        ValueError: the file is UTF-16.
     """
-    with open_text(path, recognise_encoding(path, notes), newline="") as file:
-        return file.read()
+    return "".join(read_decoded_lines(path, recognise_encoding(path, notes, "utf-8"), newline=""))
 
 
 def read_lines(path: Path, notes: list[str]) -> list[str]:

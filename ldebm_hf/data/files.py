@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .data_files import read_table
+from .data_files import corpus_name, open_data_file
 from .schema import Corpus
 from .sources import TextSource
 from .splits import hold_out
@@ -29,6 +29,9 @@ class FileSource(TextSource):
         validation_file (`str` or `Path`, *optional*): a second file, with the validation texts.
         validation_fraction (`float`, *optional*, defaults to 0.1): without `validation_file`, the fraction of the
             texts that is held out for validation, the same for every class.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
+        encoding (`str`, *optional*): how the characters of text files are encoded; recognised if it is not given.
+        sheet (`str`, *optional*): the sheet of Excel files; by default the first.
     """
 
     path: str | Path
@@ -38,6 +41,9 @@ class FileSource(TextSource):
     attribute_columns: str | Sequence[str] | None = None
     validation_file: str | Path | None = None
     validation_fraction: float = 0.1
+    missing_labels: Sequence[str] | str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
 
     @classmethod
     def title(cls) -> str:
@@ -46,16 +52,29 @@ class FileSource(TextSource):
     def read(self) -> Corpus:
         notes: list[str] = []
         paths = file_and_validation_file(self.path, self.validation_file, self.data_dir)
-        tables = [(path.name, read_table(path, self.text_column, notes)) for path in paths]
+        tables = []
+        for path in paths:
+            file = open_data_file(path, self.text_column, notes, encoding=self.encoding, sheet=self.sheet)
+            file.require_columns(text_column=self.text_column)
+            if not tables:
+                file.require_columns(label_column=self.label_column)
+            tables.append((path.name, file.read()))
         splits, label_names, attribute_names = build_splits(
-            tables, self.text_column, self.label_column, notes, attribute_columns=self.attribute_columns
+            tables,
+            self.text_column,
+            self.label_column,
+            notes,
+            attribute_columns=self.attribute_columns,
+            missing_labels=self.missing_labels,
         )
         if self.validation_file is not None:
             train, validation = splits
         else:
             train, validation = hold_out(splits[0], self.validation_fraction, self.seed)
             notes.append(f"validation: {len(validation):,} texts held out of {paths[0].name} with seed {self.seed}")
-        return Corpus(paths[0].stem, train, validation, None, label_names, USERS_LICENSE, notes, attribute_names)
+        return Corpus(
+            corpus_name(paths[0]), train, validation, None, label_names, USERS_LICENSE, notes, attribute_names
+        )
 
 
 def file_and_validation_file(

@@ -34,7 +34,7 @@ class HubSource(TextSource):
     The names of a `ClassLabel` column are taken over; in such a column -1 means unknown, as is the custom on the Hub.
 
     Args:
-        id (`str`): `"owner/name"`, or a local folder.
+        id (`str`): `"owner/name"`, or a local folder, among others one that `save_to_disk` wrote.
         data_dir (`str` or `Path`, *optional*): a folder inside the data set's repository.
         text_column (`str`, *optional*, defaults to `"text"`): the column of texts.
         label_column (`str`, *optional*): the column of labels, strings, integers or a `ClassLabel`.
@@ -42,6 +42,7 @@ class HubSource(TextSource):
             names. Symbols are scored against these attributes; no training reads them.
         validation_fraction (`float`, *optional*, defaults to 0.1): where there is no validation split, the fraction
             of the training texts that is held out, the same for every class.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
     """
 
     id: str
@@ -50,6 +51,7 @@ class HubSource(TextSource):
     label_column: str | None = None
     attribute_columns: str | Sequence[str] | None = None
     validation_fraction: float = 0.1
+    missing_labels: Sequence[str] | str | None = None
 
     @classmethod
     def title(cls) -> str:
@@ -72,6 +74,7 @@ class HubSource(TextSource):
             notes,
             attribute_columns=self.attribute_columns,
             class_names=class_names,
+            missing_labels=self.missing_labels,
         )
         named = dict(zip(chosen, splits, strict=True))
         train, validation = named["train"], named.get(validation_name)
@@ -96,6 +99,9 @@ def fetch(source: str, **options) -> datasets.DatasetDict:
     """
     import datasets
 
+    saved = load_from_disk(source)
+    if saved is not None:
+        return saved
     try:
         loaded = datasets.load_dataset(source, **options)
     except Exception as error:  # many kinds, from several libraries, with one remedy
@@ -103,6 +109,27 @@ def fetch(source: str, **options) -> datasets.DatasetDict:
             f"cannot load the data set {source!r} ({type(error).__name__}: {error}). Check the id and the network, "
             "or download the files and give their path"
         ) from error
+    if "train" not in loaded:
+        raise ValueError(f"data set {source!r} has no train split; splits there are: {', '.join(map(repr, loaded))}")
+    return loaded
+
+
+def load_from_disk(source: str) -> datasets.DatasetDict | None:
+    """What `save_to_disk` of a `Dataset` (as split train) or `DatasetDict` wrote to a folder; `None` for others.
+
+    Raises:
+        ValueError: no train split, or a damaged folder.
+    """
+    is_dict = Path(source, "dataset_dict.json").is_file()
+    if not is_dict and not Path(source, "state.json").is_file():
+        return None
+    import datasets
+
+    try:
+        saved = datasets.load_from_disk(source)
+    except Exception as error:  # many kinds, from several libraries
+        raise ValueError(f"cannot read the data set saved in {source} ({type(error).__name__}: {error})") from error
+    loaded = saved if is_dict else datasets.DatasetDict(train=saved)
     if "train" not in loaded:
         raise ValueError(f"data set {source!r} has no train split; splits there are: {', '.join(map(repr, loaded))}")
     return loaded

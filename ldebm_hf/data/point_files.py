@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from .data_files import DelimitedFile, LinesFile, Row, open_data_file, table_of_rows
+from .data_files import DelimitedFile, LinesFile, Row, corpus_name, open_data_file, table_of_rows
 from .files import USERS_LICENSE, file_and_validation_file
 from .schema import Corpus, PointSplit
 from .sources import InMemorySource
@@ -35,6 +35,9 @@ class PointFile(InMemorySource):
         validation_file (`str` or `Path`, *optional*): a second file, with the validation points.
         validation_fraction (`float`, *optional*, defaults to 0.1): without `validation_file`, the fraction of the
             points that is held out for validation, the same for every class.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
+        encoding (`str`, *optional*): how the characters of text files are encoded; recognised if it is not given.
+        sheet (`str`, *optional*): the sheet of Excel files; by default the first.
     """
 
     modality: ClassVar[Literal["text", "point"]] = "point"
@@ -45,6 +48,9 @@ class PointFile(InMemorySource):
     label_column: str | None = None
     validation_file: str | Path | None = None
     validation_fraction: float = 0.1
+    missing_labels: Sequence[str] | str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
 
     @classmethod
     def title(cls) -> str:
@@ -54,12 +60,14 @@ class PointFile(InMemorySource):
         notes: list[str] = []
         point_columns = _pair_of_names(self.point_columns)
         paths = file_and_validation_file(self.path, self.validation_file, self.data_dir)
-        tables = [NumberedTable.read(path, notes) for path in paths]
+        tables = [NumberedTable.read(path, notes, self.encoding, self.sheet) for path in paths]
         if point_columns is None:
             point_columns = tables[0].find_point_columns(self.label_column)
         columns = [[table.numbers(name) for name in point_columns] for table in tables]
         named = [(table.name, table.columns) for table in tables]
-        labels, label_names = read_labels(named, self.label_column, PointSplit.unit, notes)
+        labels, label_names = read_labels(
+            named, self.label_column, PointSplit.unit, notes, missing_labels=self.missing_labels
+        )
         splits = []
         for table, pair, ids in zip(tables, columns, labels, strict=True):
             points = np.stack(pair, axis=1)
@@ -76,7 +84,7 @@ class PointFile(InMemorySource):
         else:
             train, validation = hold_out(splits[0], self.validation_fraction, self.seed)
             notes.append(f"validation: {len(validation):,} points held out of {paths[0].name} with seed {self.seed}")
-        return Corpus(paths[0].stem, train, validation, None, label_names, USERS_LICENSE, notes)
+        return Corpus(corpus_name(paths[0]), train, validation, None, label_names, USERS_LICENSE, notes)
 
 
 @dataclass
@@ -96,9 +104,11 @@ class NumberedTable:
     place: str = "line"
 
     @classmethod
-    def read(cls, path: Path, notes: list[str]) -> NumberedTable:
+    def read(
+        cls, path: Path, notes: list[str], encoding: str | None = None, sheet: str | None = None
+    ) -> NumberedTable:
         """The table in a file; `notes` gets what was found out about it. Errors are those of `open_data_file`."""
-        file = open_data_file(path, "line", notes)
+        file = open_data_file(path, "line", notes, encoding=encoding, sheet=sheet)
         if isinstance(file, LinesFile):
             rows, names = _rows_of_two_numbers(file), ["x", "y"]
         else:

@@ -241,7 +241,7 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
     Raises:
         ValueError: an empty split, fewer training examples (or texts in the sample of a stream) than symbols, more
             classes than symbols, a label or a value of an attribute without a name, splits that differ in their
-            attributes, or labels that are all of one class.
+            attributes, labels that are all of one class, or texts that are all the same.
     """
     unit = corpus.validation.unit
     for name in ("train", "validation"):
@@ -257,6 +257,7 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
             f"reservoir_size={len(corpus.train.sample)} keeps fewer texts for clustering than "
             f"num_symbols={num_symbols}: raise reservoir_size to at least {num_symbols}"
         )
+    _check_variety(corpus)
     if len(corpus.label_names) > num_symbols:
         raise ValueError(
             f"corpus {corpus.name!r} has {len(corpus.label_names)} classes, more than num_symbols={num_symbols}: "
@@ -272,6 +273,18 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
         raise ValueError(
             f"every labelled training {unit} of corpus {corpus.name!r} is of the one class {only!r}: "
             "labels must show at least two classes, or be left out (label_column=None)"
+        )
+
+
+def _check_variety(corpus: Corpus) -> None:
+    """Refuse training texts that are all the same, of which there is nothing to learn."""
+    texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedExamples) else None
+    if isinstance(corpus.train, Split):
+        texts = corpus.train.texts
+    if texts and len(texts) > 1 and all(text == texts[0] for text in texts):
+        raise ValueError(
+            f"all {len(texts):,} training texts of corpus {corpus.name!r} are the same, {texts[0][:60]!r}: there is "
+            "nothing to learn from them (is text_column the right one?)"
         )
 
 

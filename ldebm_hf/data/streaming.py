@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .cleaning import Cleaner
-from .data_files import DataFile, Row, open_data_file, read_table
+from .data_files import DataFile, Row, corpus_name, open_data_file, require_columns
 from .files import USERS_LICENSE
-from .hub import VALIDATION_NAMES, terms_on_card
+from .hub import VALIDATION_NAMES, load_from_disk, terms_on_card
+from .labels import LabelReader, sorted_names
 from .schema import NO_LABEL, Corpus, Split, StreamedExamples
 from .sources import Source
-from .tables import column_of, label_name, require_text, sorted_names
+from .tables import column_of, require_text
 
 if TYPE_CHECKING:
     import datasets
@@ -47,6 +48,10 @@ class HubRows:
     def columns(self) -> list[str] | None:
         return None if self.dataset.features is None else list(self.dataset.features)
 
+    def require_columns(self, **wanted: str | None) -> None:
+        """As `DataFile.require_columns`."""
+        require_columns(self.columns, self.origin, **wanted)
+
     @property
     def class_names(self) -> list[str]:
         """The names of a `ClassLabel` column, in its order; empty for other columns."""
@@ -73,6 +78,7 @@ class TextStream:
         tables (`list[DataFile | HubRows]`): where the rows come from, one after the other.
         name (`str`): for messages.
         text_column (`str`), label_column (`str`, *optional*): as in `StreamSource`.
+        label_reader (`LabelReader`): reads the labels.
         class_names (`list[str]`, *optional*): the order of the classes, if the source defines one.
         skipped (`int`, *optional*, defaults to 0): rows at the beginning that are left out.
 
@@ -85,6 +91,7 @@ class TextStream:
     name: str
     text_column: str
     label_column: str | None = None
+    label_reader: LabelReader = field(default_factory=LabelReader)
     class_names: list[str] = field(default_factory=list)
     skipped: int = 0
     cleaner: Cleaner = field(default_factory=Cleaner)
@@ -93,8 +100,7 @@ class TextStream:
 
     def __post_init__(self):
         for table in self.tables:
-            if table.columns is not None:
-                self._require_columns(table.columns, table.origin)
+            table.require_columns(text_column=self.text_column, label_column=self.label_column)
 
     def windows(self, first: int = 0) -> Iterator[Window]:
         """Texts and names of labels of each window from `first` on; those before are read past."""
@@ -115,7 +121,9 @@ class TextStream:
 
     def require_columns(self) -> None:
         """Raise ValueError if no row of the readings so far had a column that is needed."""
-        self._require_columns(list(self.columns), self.name)
+        column_of(dict.fromkeys(self.columns, ()), self.text_column, "text_column", self.name)
+        if self.label_column is not None:
+            column_of(dict.fromkeys(self.columns, ()), self.label_column, "label_column", self.name)
 
     def notes(self) -> list[str]:
         """What was done to the texts, with counts."""
@@ -129,11 +137,6 @@ class TextStream:
                 f"{self.num_rows:,} rows: lower it or give a validation_file"
             )
         return ValueError(f"{self.name} holds no text: it is empty, or all of its {self.num_rows:,} rows are")
-
-    def _require_columns(self, columns: list[str], origin: str) -> None:
-        column_of(dict.fromkeys(columns, ()), self.text_column, "text_column", origin)
-        if self.label_column is not None:
-            column_of(dict.fromkeys(columns, ()), self.label_column, "label_column", origin)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         """Each row with the name of where it is from."""
@@ -149,7 +152,7 @@ class TextStream:
         texts = [require_text(row.get(self.text_column), self.text_column, origin) for origin, row in rows]
         labels: list[str | None] = [None] * len(rows)
         if self.label_column is not None:
-            labels = [label_name(row.get(self.label_column), origin) for origin, row in rows]
+            labels = [self.label_reader.read(row.get(self.label_column), origin) for origin, row in rows]
         return self.cleaner.clean(texts, labels)
 
 
@@ -191,10 +194,8 @@ class StreamedSplit(StreamedExamples):
         stream.require_columns()
         if not seen:
             raise stream.no_text()
-        if stream.label_column is not None and not found | label_names:
-            raise ValueError(
-                f"column {stream.label_column!r} of {stream.name} holds no label at all: leave it out (label_column)"
-            )
+        if stream.label_column is not None:
+            stream.label_reader.check(stream.label_column, stream.name, "label_column")
         self.label_names = [*stream.class_names, *sorted_names((found | label_names).difference(stream.class_names))]
         self._ids = {name: i for i, name in enumerate(self.label_names)} | {None: NO_LABEL}
         self.classes = {self._ids[name] for name in found}
@@ -227,6 +228,7 @@ class StreamSource(Source):
             rows of a Hub data set's validation split or, where there is none, of the training rows are held out.
         reservoir_size (`int`, *optional*, defaults to 100000): the number of training texts in the sample that is
             kept in memory for clustering.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
     """
 
     data_dir: str | Path | None = None
@@ -235,6 +237,7 @@ class StreamSource(Source):
     validation_file: str | Path | None = None
     validation_size: int = 2000
     reservoir_size: int = 100_000
+    missing_labels: Sequence[str] | str | None = None
 
     @classmethod
     def title(cls) -> str:
@@ -252,7 +255,7 @@ class StreamSource(Source):
         notes: list[str] = []
         stream, held_out = self.open(notes)
         if self.validation_file is not None:
-            texts, labels = self._read_validation_file(notes)
+            texts, labels = self._read_validation_file(stream.label_reader, notes)
         else:
             if held_out is None:
                 place = "the training texts, which are not trained on"
@@ -261,6 +264,7 @@ class StreamSource(Source):
                     f"{stream.name} (validation)",
                     self.text_column,
                     self.label_column,
+                    stream.label_reader,
                     stream.class_names,
                 )
                 stream.skipped = self.validation_size
@@ -274,6 +278,8 @@ class StreamSource(Source):
             notes += held_out.notes()
         train = StreamedSplit(stream, self.reservoir_size, self.seed, {name for name in labels if name is not None})
         notes += stream.notes() + self._unseen_in_validation(train, labels)
+        if self.label_column is not None:
+            notes += stream.label_reader.notes(self.label_column)
         notes.append(
             f"{len(train):,} texts are streamed, {len(train.sample):,} of them make up the sample for clustering"
         )
@@ -281,14 +287,20 @@ class StreamSource(Source):
         name, terms = self.describe()
         return Corpus(name, train, validation, label_names=train.label_names, license=terms, notes=notes)
 
-    def _read_validation_file(self, notes: list[str]) -> Window:
+    def read_file(self, path: Path, notes: list[str]) -> DataFile:
+        """The reader of a file, with the options that the source has for it."""
+        return open_data_file(path, self.text_column, notes)
+
+    def _read_validation_file(self, label_reader: LabelReader, notes: list[str]) -> Window:
         path = Path(self.data_dir or "", self.validation_file)
-        table = read_table(path, self.text_column, notes)
+        file = self.read_file(path, notes)
+        file.require_columns(text_column=self.text_column)
+        table = file.read()
         texts = column_of(table, self.text_column, "text_column", path.name)
         texts = [require_text(text, self.text_column, path.name) for text in texts]
         labels: list[str | None] = [None] * len(texts)
         if self.label_column in table:
-            labels = [label_name(value, path.name) for value in table[self.label_column]]
+            labels = [label_reader.read(value, path.name) for value in table[self.label_column]]
         elif self.label_column is not None:
             notes.append(f"{path.name}: no column {self.label_column!r}, so its {len(texts):,} texts are unlabelled")
         cleaner = Cleaner()
@@ -317,17 +329,25 @@ class FileStream(StreamSource):
 
     Args:
         path (`str` or `Path`): a file, or a glob pattern of files of one type, which are read in alphabetical order.
+        encoding (`str`, *optional*): how the characters of text files are encoded; recognised if it is not given.
+        sheet (`str`, *optional*): the sheet of Excel files; by default the first.
     """
 
     path: str | Path
+    encoding: str | None = None
+    sheet: str | None = None
 
     def open(self, notes: list[str]) -> tuple[TextStream, None]:
-        files = [open_data_file(path, self.text_column, notes) for path in self._paths()]
+        files = [self.read_file(path, notes) for path in self._paths()]
         # Notes are published with a model, and must not tell the folders of the machine.
-        return TextStream(files, Path(self.path).name, self.text_column, self.label_column), None
+        name, label_reader = Path(self.path).name, LabelReader(self.missing_labels)
+        return TextStream(files, name, self.text_column, self.label_column, label_reader), None
+
+    def read_file(self, path: Path, notes: list[str]) -> DataFile:
+        return open_data_file(path, self.text_column, notes, encoding=self.encoding, sheet=self.sheet)
 
     def describe(self) -> tuple[str, str]:
-        return Path(self.path).stem, USERS_LICENSE
+        return corpus_name(Path(self.path)), USERS_LICENSE
 
     def _paths(self) -> list[Path]:
         pattern = str(Path(self.data_dir or "", self.path))
@@ -354,16 +374,18 @@ class HubStream(StreamSource):
     def open(self, notes: list[str]) -> tuple[TextStream, TextStream | None]:
         splits = fetch_streamed(self.id, self.data_dir)
         held_out = next((splits[name] for name in VALIDATION_NAMES if name in splits), None)
+        has_names = HubRows(splits["train"], self.id, self.label_column).class_names
+        label_reader = LabelReader([] if has_names else self.missing_labels)
         if held_out is not None:
-            held_out = self._stream(held_out, f"{self.id} (validation)")
-        return self._stream(splits["train"], self.id), held_out
+            held_out = self._stream(held_out, f"{self.id} (validation)", label_reader)
+        return self._stream(splits["train"], self.id, label_reader), held_out
 
     def describe(self) -> tuple[str, str]:
         return self.id, terms_on_card(self.id)
 
-    def _stream(self, dataset: datasets.IterableDataset, name: str) -> TextStream:
+    def _stream(self, dataset: datasets.IterableDataset, name: str, label_reader: LabelReader) -> TextStream:
         rows = HubRows(dataset, name, self.label_column)
-        return TextStream([rows], name, self.text_column, self.label_column, rows.class_names)
+        return TextStream([rows], name, self.text_column, self.label_column, label_reader, rows.class_names)
 
 
 def fetch_streamed(source: str, data_dir: str | Path | None) -> dict[str, datasets.IterableDataset]:
@@ -375,6 +397,9 @@ def fetch_streamed(source: str, data_dir: str | Path | None) -> dict[str, datase
     """
     import datasets
 
+    saved = load_from_disk(source)
+    if saved is not None:
+        return {name: split.to_iterable_dataset() for name, split in saved.items()}
     try:
         splits = datasets.load_dataset(source, data_dir=None if data_dir is None else str(data_dir), streaming=True)
     except Exception as error:  # many kinds, from several libraries, with one remedy

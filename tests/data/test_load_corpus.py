@@ -49,7 +49,7 @@ def test_attribute_columns_on_the_command_line(write):
 def test_file_of_an_unknown_type(write, monkeypatch, tmp_path):
     write("folder/notes.pdf", "%PDF")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="unknown source of texts 'folder/notes.pdf': .* .csv, .tsv, .jsonl, .txt"):
+    with pytest.raises(ValueError, match="unknown source of texts 'folder/notes.pdf': .* .csv, .tsv, .json, .jsonl"):
         load_corpus("folder/notes.pdf")
 
 

@@ -83,7 +83,7 @@ def _read_jsonl(folder: Path, titles: bool, notes: list[str]) -> dict[str, Split
         path = folder / f"{file}.jsonl"
         if name == "test" and not path.exists():
             continue
-        columns = read_table(path, "text", notes)
+        columns = read_table(path, "text", notes, encoding="utf-8")
         if "label" not in columns:
             raise ValueError(f"{path} has no column 'label'; columns there are: {', '.join(columns)}")
         size = len(columns["label"])
@@ -104,7 +104,7 @@ def _read_release(folder: Path, titles: bool, notes: list[str]) -> dict[str, Spl
         path = folder / f"{name}.csv"
         if name == "test" and not path.exists():
             continue
-        items = DelimitedFile(path, recognise_encoding(path, notes), ",", names=HEADER).rows()
+        items = DelimitedFile(path, recognise_encoding(path, notes, "utf-8"), ",", names=HEADER).rows()
         texts, labels = [], []
         for line, item in items:
             label, title, description = (item.get(column) for column in HEADER)
