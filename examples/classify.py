@@ -28,7 +28,7 @@ from ldebm_hf.commands.classification import (
 )
 from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
 from ldebm_hf.data import Corpus
-from ldebm_hf.data.files import read_table
+from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of, require_text
 from ldebm_hf.training import load_settings
 

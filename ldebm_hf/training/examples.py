@@ -2,7 +2,7 @@
 
 from transformers import PreTrainedTokenizerBase
 
-from ..data import PointSplit, Split, StreamedSplit
+from ..data import PointSplit, Split, StreamedExamples
 from ..model.configuration_ldebm import LDEBMConfig
 from .batches import Examples, PointExamples, TokenizedSplit
 from .dialogue_batches import DialogueExamples
@@ -29,7 +29,7 @@ def prepare_split(
 
 
 def prepare_training_split(
-    split: Split | PointSplit | StreamedSplit,
+    split: Split | PointSplit | StreamedExamples,
     config: LDEBMConfig,
     tokenizer: PreTrainedTokenizerBase | None,
     data: DataSettings,
@@ -40,7 +40,7 @@ def prepare_training_split(
     Args:
         step_size (`int`): Number of examples in an optimiser step, over all processes.
     """
-    if isinstance(split, StreamedSplit):
+    if isinstance(split, StreamedExamples):
         return StreamedTexts(
             split, tokenizer, max_length=data.max_length, step_size=step_size, shard_size=data.shuffle_buffer_size
         )

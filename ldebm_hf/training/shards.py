@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Split, StreamedSplit
+from ..data import Split, StreamedExamples
 from .batches import Examples, TokenizedSplit
 
 
@@ -60,7 +60,7 @@ class StreamedTexts:
     To resume, nothing about the reading has to be saved: which shard a step lies in follows from the window sizes.
 
     Args:
-        split (`StreamedSplit`): the texts.
+        split (`StreamedExamples`): the texts.
         tokenizer (`PreTrainedTokenizerBase`): the model's.
         max_length (`int`): longer texts are cut to this number of tokens.
         step_size (`int`): number of texts in an optimiser step.
@@ -69,7 +69,7 @@ class StreamedTexts:
 
     def __init__(
         self,
-        split: StreamedSplit,
+        split: StreamedExamples,
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,

@@ -11,7 +11,7 @@ from tiny_models import TINY_SIZES
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_tokenizer
-from ldebm_hf.data.origins import ORIGINS
+from ldebm_hf.data import KNOWN_SOURCES
 from ldebm_hf.reports.model_card import is_untouched, model_card, sealed
 from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.training.saved_runs import settings_of, shipped_checkpoint
@@ -246,7 +246,8 @@ def test_data_are_of_the_hub_where_the_run_read_them_there(tmp_path):
 
 
 def test_every_known_source_says_what_is_one_sided_about_it():
-    for source, origin in ORIGINS.items():
+    for source, kind in KNOWN_SOURCES.items():
+        origin = kind.origin
         assert origin.bias.endswith(".") and origin.license and origin.title, source
         assert not origin.description.endswith(".")
 
