@@ -29,6 +29,7 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.files.writing import write_samples
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.text_table import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
 
@@ -114,6 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         **decoding,
     )
     sentences = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    words = decode_words(tokenizer, token_ids)  # as the corpus has them, for the held-out check
 
     # 2. The model's own reading of them, and the held-out check's.
     id2label = model.config.id2label
@@ -125,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
         columns["model reads"] = [id2label[symbol] for symbol in verdicts["model reads"]]
     corpus = training_corpus(options.checkpoint)
     if corpus is not None and corpus.label_names:
-        labels = held_out_check(corpus, sentences)
+        labels = held_out_check(corpus, words)
         columns["held-out check"] = ["?" if label is None else corpus.label_names[label] for label in labels]
         verdicts["held-out check"] = symbols_of_labels(labels, corpus, model.config.label2id)
     print(text_table(columns | {"sentence": sentences}))

@@ -7,6 +7,8 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .text_reading import TextReader
+
 
 class LDEBMClassificationMixin:
     """`classify` for a model with `infer_symbols` and a configuration that names symbols."""
@@ -32,7 +34,8 @@ class LDEBMClassificationMixin:
         Args:
             texts (`str` or `Sequence[str]`): One text or several.
             tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; defaults to the one beside the weights that
-                the model was loaded from. Texts are cut to its length.
+                the model was loaded from. Texts are cut to its length; a warning counts those, and words that are
+                unknown to it.
             top_k (`int`, *optional*, defaults to 1): Symbols per text, the likeliest first; `None` for all.
             batch_size (`int`, *optional*, defaults to 256): Texts to read at a time.
             show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
@@ -61,14 +64,16 @@ class LDEBMClassificationMixin:
             if not self.name_or_path:
                 raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
             tokenizer = AutoTokenizer.from_pretrained(self.name_or_path)
+        reader = TextReader(tokenizer, self.config)
         found = []
         with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
             for start in range(0, len(texts), batch_size):
                 part = texts[start : start + batch_size]
-                batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(self.device)
+                batch = reader(part).to(self.device)
                 probabilities = self.infer_symbols(batch["input_ids"], batch["attention_mask"])
                 found += self._named(*probabilities.topk(number))
                 bar.update(len(part))
+        reader.warn()
         return [symbols[0] for symbols in found] if top_k == 1 else found
 
     def _named(self, scores: torch.Tensor, symbols: torch.Tensor) -> list[list[dict[str, Any]]]:

@@ -305,7 +305,7 @@ def _words_of_symbols(
     words = []
     for row, count, columns in zip(scores, counts, top_words(scores, counts, number), strict=True):
         own = [
-            DistinctiveWord(tokenizer.decode([column]).strip(), float(row[column]), int(count[column]))
+            DistinctiveWord(tokenizer.convert_ids_to_tokens(column), float(row[column]), int(count[column]))
             for column in columns.tolist()
         ]
         if word_score == "ctfidf":  # which by itself ranks frequent words high, telling or not

@@ -81,7 +81,7 @@ class MaskedTexts:
             for token, was_missing in zip(token_ids, filled, strict=True):
                 if token in tokenizer.all_special_ids:
                     continue
-                words.append(next(unknown) if token == config.unk_token_id else tokenizer.decode([token]).strip())
+                words.append(next(unknown) if token == config.unk_token_id else tokenizer.convert_ids_to_tokens(token))
                 is_filled.append(was_missing)
             completions[number // per_text].append(
                 Completion(" ".join(words), words, is_filled, score, log_likelihood, symbol)

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from .consensus import consensus
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .generation import for_each_row, require_plain_writing
+from .text_reading import decode_words
 
 
 class LDEBMResponseMixin:
@@ -103,7 +104,8 @@ class LDEBMResponseMixin:
             **generation_kwargs,
         )
         written = [without_marker(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
-        responses = [written[i] for i in consensus(written, num_candidates)]
+        words = [without_marker(text) for text in decode_words(tokenizer, ids)]
+        responses = [written[i] for i in consensus(words, num_candidates)]
         if one_per_symbol:
             return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
         return responses

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..model.text_reading import decode_words
 from .attributes import attribute_accuracy
 from .judging import Judge
 from .perplexity import corpus_perplexity
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def as_known(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
     """Texts as a model could have written them: its tokens, rare words `<unk>`, cut to its longest."""
     token_ids = tokenizer(list(texts), truncation=True, max_length=tokenizer.model_max_length)["input_ids"]
-    return tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    return decode_words(tokenizer, token_ids)
 
 
 def write_for_classes(
@@ -63,7 +64,7 @@ def write_for_classes(
             token_ids = model.generate(
                 class_labels=part, guidance_scale=guidance_scale, generator=generator, **generation_kwargs
             )
-            sentences += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+            sentences += decode_words(tokenizer, token_ids)
             bar.update(len(part))
     return sentences, asked
 

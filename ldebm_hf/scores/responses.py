@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.consensus import consensus
 from ..model.dialogue_turns import encode_contexts, without_marker
+from ..model.text_reading import decode_words
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .text import corpus_bleu, distinct_n, empty_share
@@ -84,7 +85,7 @@ def write_responses(
     written = WrittenResponses(split.contexts, [""] * number, [""] * number, [""] * number if has_latent else [])
     step = batch_size // num_candidates
     order = np.argsort([len(text) for text in split.texts], kind="stable")  # the least padding
-    decoded = partial(tokenizer.batch_decode, skip_special_tokens=True)
+    decoded = partial(decode_words, tokenizer)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
         for start in range(0, number, step):
             indices = order[start : start + step].tolist()
