@@ -10,7 +10,7 @@ from transformers.utils import ModelOutput, logging
 
 from .constrained_search import FittingTexts, search_templates
 from .latent_chains import LatentChains
-from .masked_texts import Completion, read_masked_texts
+from .masked_texts import Completion, pieces_of_words, read_masked_texts
 from .packing import text_lengths
 from .templates import FREE, Templates, read_templates
 
@@ -175,7 +175,9 @@ class LDEBMCompletionMixin:
     ) -> list[list[Completion]]:
         """
         Complete strings: `<mask>` (or `<unk>`) stands for one missing word, `<span>` (or T5's `<extra_id_0>`) for one
-        or more. Observed words that the tokenizer does not know are kept as they are written.
+        or more. Observed words that the tokenizer does not know are kept as they are written. A tokenizer of subwords
+        fills `<mask>` with a word that is one token, and `<span>` with one token or more; where a text has a
+        `<span>`, or a mask without a space before it, pieces of words may fill its masks too.
 
         Args:
             texts (`Sequence[str]`): Each with a mask at least.
@@ -193,6 +195,9 @@ class LDEBMCompletionMixin:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         masked = read_masked_texts(texts, tokenizer, self.config.vocab_size)
+        no_words = pieces_of_words(texts, tokenizer)
+        if no_words:
+            options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *no_words]
         labels = options.pop("class_labels", None)
         if labels is not None:
             labels = self.symbol_ids(labels)

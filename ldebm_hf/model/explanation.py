@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from .dialogue_turns import encode_contexts
 from .distinctive_words import WORD_SCORES, WordScore, short_names, telling_words, top_words
+from .text_reading import TextReader, WholeWordCounts, is_word_level
 from .topic_words import symbol_topics
 
 NUM_NAMING_WORDS = 50
@@ -121,7 +122,8 @@ class LDEBMExplanationMixin:
         What each symbol is about, by real texts and by texts that the model writes for it.
 
         A text's symbol is the likeliest by [`infer_symbols`]. Words are tokens without the special ones and the
-        unknown word, of texts cut to the tokenizer's length as the model reads them.
+        unknown word, of texts cut to the tokenizer's length as the model reads them; of a tokenizer of subwords they
+        are whole words. A warning counts words that the model does not know and texts that are cut.
 
         Args:
             texts (`Sequence[str]`): Real texts, at least one; more give better words.
@@ -170,9 +172,9 @@ class LDEBMExplanationMixin:
         if contexts is not None and len(contexts) != len(texts):
             raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
         reading = self._read_symbols(texts, tokenizer, batch_size, show_progress, contexts)
-        counts, assignments, log_odds, latents = reading
+        counts, words_of_counts, assignments, log_odds, latents = reading
         members = [np.flatnonzero(assignments == symbol) for symbol in range(self.config.num_labels)]
-        words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
+        words = _words_of_symbols(counts, word_score, words_of_counts, max(num_words, NUM_NAMING_WORDS))
         suggested = short_names([[item.word for item in own] for own in words], [len(own) > 0 for own in members])
         if of_documents and num_samples:
             options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
@@ -247,14 +249,15 @@ class LDEBMExplanationMixin:
         batch_size: int,
         show_progress: bool,
         contexts: Sequence[Sequence[str]] | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Counts of words `(num_symbols, vocab_size)`; each text's symbol, its log-odds, and the posterior mean."""
+    ) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray, np.ndarray]:
+        """Counts of words `(num_symbols, num_words)`, the words; each text's symbol, log-odds and posterior mean."""
         shape = (self.config.num_labels, self.config.vocab_size)
         counts = np.zeros(shape)
+        whole_words = None if is_word_level(tokenizer) else WholeWordCounts(tokenizer)
+        reader = TextReader(tokenizer, self.config)
         assignments, log_odds, latents = [], [], []
         for part in _batches(list(range(len(texts))), batch_size, "reading", show_progress):
-            batch = tokenizer([texts[i] for i in part], return_tensors="pt", padding=True, truncation=True)
-            batch = batch.to(self.device)
+            batch = reader([texts[i] for i in part]).to(self.device)
             given = {} if contexts is None else encode_contexts([contexts[i] for i in part], tokenizer, self.device)
             posterior = self.encode(batch["input_ids"], batch["attention_mask"], **given)
             logits = posterior.symbol_logits.double().cpu()
@@ -263,11 +266,17 @@ class LDEBMExplanationMixin:
             is_token = batch["attention_mask"].cpu().bool()
             cells = (symbol[:, None] * shape[1] + batch["input_ids"].cpu())[is_token]
             counts += np.bincount(cells.numpy(), minlength=counts.size).reshape(shape)
+            if whole_words is not None:
+                whole_words.add(batch["input_ids"], symbol.tolist())
             assignments.append(symbol.numpy())
             log_odds.append((own - others).numpy())
             latents.append(posterior.posterior_mean.float().cpu().numpy())
+        reader.warn()
         counts[:, [*tokenizer.all_special_ids, self.config.unk_token_id]] = 0
-        return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
+        words = tokenizer.convert_ids_to_tokens(range(shape[1]))
+        if whole_words is not None:
+            counts, words = whole_words.table(shape[0])
+        return counts, words, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
 
     def _write_symbols(
         self, tokenizer, num_samples, batch_size, generator, show_progress, options, contexts
@@ -299,13 +308,13 @@ def _batches(items: list, batch_size: int, verb: str, show_progress: bool) -> It
 
 
 def _words_of_symbols(
-    counts: np.ndarray, word_score: WordScore, tokenizer: PreTrainedTokenizerBase, number: int
+    counts: np.ndarray, word_score: WordScore, words_of_counts: Sequence[str], number: int
 ) -> list[list[DistinctiveWord]]:
     scores = WORD_SCORES[word_score](counts)
     words = []
     for row, count, columns in zip(scores, counts, top_words(scores, counts, number), strict=True):
         own = [
-            DistinctiveWord(tokenizer.convert_ids_to_tokens(column), float(row[column]), int(count[column]))
+            DistinctiveWord(words_of_counts[column], float(row[column]), int(count[column]))
             for column in columns.tolist()
         ]
         if word_score == "ctfidf":  # which by itself ranks frequent words high, telling or not

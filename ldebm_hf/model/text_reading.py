@@ -1,8 +1,13 @@
 """Strings as a model reads them, with a count of what it does not see, and token ids as the words that scores read."""
 
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import regex
 import torch
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -10,6 +15,10 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 UNKNOWN_WORD = "<unk>"
+SPACE = "▁"
+"""What stands for a space in tokens of subwords."""
+UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+"""Letters of scripts without spaces between words."""
 
 
 @dataclass
@@ -40,9 +49,9 @@ class Unread:
         """What is missing, with its counts, as one sentence; empty if nothing is."""
         parts = []
         if self.num_unknown_words:
-            share = self.num_unknown_words / self.num_words
+            share = 100 * self.num_unknown_words / self.num_words
             parts.append(
-                f"{self.num_unknown_words:,} of {self.num_words:,} words ({share:.1%}) are unknown to the model, in "
+                f"{self.num_unknown_words:,} of {self.num_words:,} words ({share:.2g} %) are unknown to the model, in "
                 f"{self.num_unknown_texts:,} of {self.num_texts:,} texts"
             )
         if self.num_wordless_texts:
@@ -117,15 +126,81 @@ def decode_words(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[Sequenc
     return [" ".join(words_of(tokenizer, text)) for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
 
-def words_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    """The words and marks at which a tokenizer splits a text, before it splits words into subwords."""
-    backend = tokenizer.backend_tokenizer
-    if backend.normalizer is not None:
-        text = backend.normalizer.normalize_str(text)
-    words = [word.replace("▁", " ").strip() for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
-    return [word for word in words if word]
-
-
 def is_word_level(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether every token is a whole word."""
-    return type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel"
+    """Whether every token is a whole word, as in bags of words and in the published experiments."""
+    model = tokenizer.backend_tokenizer.model
+    looks_words_up = getattr(model, "ignore_merges", False) and getattr(model, "fuse_unk", False)
+    return type(model).__name__ == "WordLevel" or looks_words_up
+
+
+def words_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
+    """
+    The words and marks of a text as a tokenizer of subwords splits it before it splits words. Of scripts without
+    spaces between words, its tokens are the words.
+    """
+    backend = tokenizer.backend_tokenizer
+    markers = [token.content for token in tokenizer.added_tokens_decoder.values() if not token.special]
+    words = []
+    for part in re.split(f"({'|'.join(map(re.escape, markers))})", text) if markers else [text]:
+        if part in markers:
+            words.append(part)
+            continue
+        for piece, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(part)):
+            word = piece.replace(SPACE, " ").strip()
+            if UNSPACED.search(word):
+                tokens = [token.value for token in backend.model.tokenize(word)]
+                words += list(word) if any(map(is_byte, tokens)) else tokens
+            elif word:
+                words.append(word)
+    return words
+
+
+class WholeWordCounts:
+    """How often the texts of each symbol have each word, where tokens are subwords. Spellings that differ in case
+    alone are one word, shown in the commonest one."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer = tokenizer
+        self.counts: dict[str, Counter[int]] = {}
+        self.spellings: dict[str, Counter[str]] = {}
+
+    def add(self, token_ids: torch.Tensor, symbols: Sequence[int]) -> None:
+        """Count the words of texts, `(n, length)`, with the symbol of each."""
+        texts = self.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+        for text, symbol in zip(texts, symbols, strict=True):
+            for word in words_of(self.tokenizer, text):
+                self.counts.setdefault(word.lower(), Counter())[symbol] += 1
+                self.spellings.setdefault(word.lower(), Counter())[word] += 1
+
+    def table(self, num_symbols: int) -> tuple[np.ndarray, list[str]]:
+        """Counts `(num_symbols, num_words)`, and the words."""
+        counts = np.zeros((num_symbols, len(self.counts)))
+        for column, of_symbols in enumerate(self.counts.values()):
+            for symbol, count in of_symbols.items():
+                counts[symbol, column] = count
+        return counts, [spellings.most_common(1)[0][0] for spellings in self.spellings.values()]
+
+
+def word_groups(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> list[list[int]]:
+    """Places of the tokens of each word among `token_ids`, which are of subwords without begin and end marks."""
+    groups: list[list[int]] = []
+    in_word = False
+    for place, piece in enumerate(tokenizer.convert_ids_to_tokens(list(token_ids))):
+        if is_byte(piece) and int(piece[3:5], 16) < 128:
+            piece = chr(int(piece[3:5], 16))  # a character of its own
+        continues = is_byte(piece) or (in_word and _is_of_word(piece[0]) and not UNSPACED.search(piece))
+        if groups and continues:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+        in_word = is_byte(piece) or (_is_of_word(piece[-1]) and not UNSPACED.search(piece))
+    return groups
+
+
+def is_byte(piece: str) -> bool:
+    """Whether a token is a single byte, for a character that the vocabulary does not have."""
+    return re.fullmatch("<0x[0-9A-F]{2}>", piece) is not None
+
+
+def _is_of_word(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN" or character in "'’\u200c\u200d"

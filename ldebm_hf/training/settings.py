@@ -15,18 +15,23 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedTokenizerBase
 
-from ..data import TOKENISED_SOURCES, Corpus, load_corpus, load_points
+from ..data import RELEASES, TOKENISED_SOURCES, Corpus, load_corpus, load_points
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import PRESETS, LDEBMConfig
 from ..model.dialogue_turns import MARKERS
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, refuse_settings_of_k_means
 from ..text.document_tokenization import build_document_tokenizer
+from ..text.subword_tokenization import build_subword_tokenizer
 from ..text.tokenization import build_tokenizer
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .typed_values import check_limits, convert
 
 SIZES = {False: {"vocab_size": 10000, "max_length": 40}, True: {"vocab_size": 30004, "max_length": 512}}
 """Of texts and of documents, where they are not given."""
+SUBWORD_MAX_LENGTH = 64
+"""Of texts as subwords, which are more tokens than words."""
+KNOWN_SOURCES = {"synthetic", *RELEASES}
+"""Sources whose texts are split into words, as in the published experiments."""
 Schedule = Literal[
     "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt"
 ]
@@ -71,8 +76,15 @@ class DataSettings:
         None, "most frequent words to keep; none: 10000, of documents 30004", at_least=1
     )
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
-    lowercase: bool | None = setting(None, "lower-case the texts; none: in files and Hub data sets only")
-    split_punctuation: bool | None = setting(None, "make punctuation marks tokens of their own; none: likewise")
+    tokenizer: Literal["words", "subwords"] | None = setting(
+        None, "subwords by default for files and Hub ids, else words"
+    )
+    lowercase: bool | None = setting(
+        None, "lower-case the texts; default: words of raw texts only"
+    )
+    split_punctuation: bool | None = setting(
+        None, "words: make marks tokens of their own; default: in raw texts"
+    )
     max_length: int | None = setting(
         None, "longest text in tokens, both marks included; none: 40, of documents 512", at_least=3
     )
@@ -121,15 +133,31 @@ class DataSettings:
         )
 
     def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
-        """A tokenizer with the words of the corpus's training texts."""
+        """A tokenizer with the words, or pieces of words, of the corpus's training texts."""
         sizes = {name: getattr(self, name) or default for name, default in SIZES[of_documents].items()}
         if of_documents:
             return build_document_tokenizer(corpus.train.texts, stop_words=self.stop_words, **sizes)
+        markers = MARKERS if self.context_turns else ()
+        kind = self.tokenizer
+        if kind is None:
+            of_user = self.source not in KNOWN_SOURCES and self.split_punctuation is None
+            kind = "subwords" if of_user else "words"
+        if kind == "subwords":
+            if self.split_punctuation is not None:
+                raise ValueError("data.split_punctuation goes with data.tokenizer=words, not with subwords")
+            max_length = self.max_length or SUBWORD_MAX_LENGTH
+            return build_subword_tokenizer(
+                corpus.train.texts,
+                sizes["vocab_size"],
+                lowercase=bool(self.lowercase),
+                max_length=max_length,
+                markers=markers,
+            )
         is_raw_text = self.source not in TOKENISED_SOURCES
         return build_tokenizer(
             corpus.train.texts,
             **sizes,
-            markers=MARKERS if self.context_turns else (),
+            markers=markers,
             lowercase=is_raw_text if self.lowercase is None else self.lowercase,
             split_punctuation=is_raw_text if self.split_punctuation is None else self.split_punctuation,
         )

@@ -1,4 +1,4 @@
-"""Tokenizers read what people write as their corpus has it, and write it back as people do, from the saved file alone."""
+"""From the saved file alone, tokenizers read what people write as their corpus has it, and write as people do."""
 
 from pathlib import Path
 
