@@ -141,8 +141,8 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
 
 
 def pieces_of_words(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Tokens of subwords that are no word by themselves, where all masks stand for whole words: no text has a span, and
-    each mask has a space before it. Otherwise none."""
+    """Tokens of subwords that are no word by themselves, where all masks stand for whole words: no text has a span,
+    and each mask has a space before it. Otherwise none."""
     if is_word_level(tokenizer) or any(re.search(r"<span>|<extra_id_|\S<(mask|unk)>", t, re.I) for t in texts):
         return []
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))

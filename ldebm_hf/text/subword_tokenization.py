@@ -26,7 +26,7 @@ PIECES = (
     r"\s+",
 )
 """What no token reaches beyond: runs of letters (with their combining marks), three digits, marks or spaces."""
-UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{M}]{1,8}")
+UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{M}]{1,6}")
 """Tokens of scripts without spaces are no longer than that, or whole phrases would become one token."""
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 

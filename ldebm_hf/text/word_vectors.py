@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,13 @@ def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
 
 
 def train_vectors_by_texts(
-    texts: Sequence[str], size: int = 300, *, min_count: int = 5, max_words: int = 30_000, seed: int = 0
+    texts: Sequence[str],
+    size: int = 300,
+    *,
+    min_count: int = 5,
+    max_words: int = 30_000,
+    seed: int = 0,
+    split: Callable[[str], list[str]] = split_words,
 ) -> WordVectors:
     """
     Word vectors from which words share texts, whatever their order, for topics of texts: the singular vectors of
@@ -113,6 +119,7 @@ def train_vectors_by_texts(
         min_count (`int`, *optional*, defaults to 5): Texts that must have a word.
         max_words (`int`, *optional*, defaults to 30000): The most frequent ones are kept.
         seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
+        split (`Callable`, *optional*, defaults to `split_words`): From a text in lower case to its words.
 
     Raises:
         ValueError: Fewer than two words that are frequent enough.
@@ -120,7 +127,7 @@ def train_vectors_by_texts(
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    options = {"tokenizer": split_words, "token_pattern": None, "stop_words": "english", "binary": True}
+    options = {"tokenizer": split, "token_pattern": None, "stop_words": "english", "binary": True}
     vectorizer = CountVectorizer(min_df=min_count, max_features=max_words, **options)
     try:
         presence = vectorizer.fit_transform(texts).astype(np.float32)

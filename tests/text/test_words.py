@@ -32,8 +32,11 @@ def test_words(text, words):
 
 
 def test_decomposed_words_stay_whole():
-    word = unicodedata.normalize("NFD", "tiếng")
-    assert split_words(word) == [word]
+    assert split_words(unicodedata.normalize("NFD", "tiếng việt")) == ["tiếng", "việt"]
+
+
+def test_another_way_to_split_text_without_spaces():
+    assert split_words("go 北京大学", list) == ["go", "北", "京", "大", "学"]
 
 
 def document_accuracy(script: str) -> float:
