@@ -14,6 +14,8 @@ from .masked_texts import Completion, pieces_of_words, read_masked_texts
 from .packing import text_lengths
 from .templates import FREE, Templates, read_templates
 
+logger = logging.get_logger(__name__)
+
 MAX_LOGITS = 2**25
 """Next-word logits that exist at a time when completions are scored."""
 
@@ -198,6 +200,8 @@ class LDEBMCompletionMixin:
         no_words = pieces_of_words(texts, tokenizer)
         if no_words:
             options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *no_words]
+        if masked.unread.message:
+            logger.warning(masked.unread.message)
         labels = options.pop("class_labels", None)
         if labels is not None:
             labels = self.symbol_ids(labels)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .text_reading import SPACE, UNSPACED, is_byte, is_word_level, word_groups
+from .text_reading import SPACE, UNSPACED, Unread, is_byte, is_word_level, word_groups
 
 MASKS = re.compile(r"(<mask>|<unk>|<span>|<extra_id_\d+>)", re.IGNORECASE)
 WORD_MASKS = ("<mask>", "<unk>")
@@ -51,6 +51,18 @@ class MaskedTexts:
 
     def __getitem__(self, part: slice) -> "MaskedTexts":
         return MaskedTexts(self.token_ids[part], self.unknown_words[part], self.vocab_size)
+
+    @property
+    def unread(self) -> Unread:
+        """How many of the observed words the model does not know."""
+        observed = [sum(token < self.vocab_size for token in ids) - 2 for ids in self.token_ids]
+        unknown = [len(words) for words in self.unknown_words]
+        return Unread(
+            num_texts=len(self),
+            num_words=sum(observed),
+            num_unknown_words=sum(unknown),
+            num_unknown_texts=sum(number > 0 for number in unknown),
+        )
 
     def inputs(self, pad_token_id: int) -> dict[str, torch.Tensor | int]:
         """What [`complete`] takes."""

@@ -202,7 +202,7 @@ def text_decoder(conventions: Conventions, markers: Iterable[str] = ()) -> decod
         steps.append(decoders.Replace(Regex(pattern), content))
 
     if conventions.lowercase and conventions.has_marks:
-        starts = ["", '[\"(] ', "`` ", *(f"{re.escape(marker)} " for marker in markers)]
+        starts = ["", '["(] ', "`` ", *(f"{re.escape(marker)} " for marker in markers)]
         start = "|".join([r"(?<= [.!?] )", *(rf"(?<=\A{start})" for start in starts)])
         for letter in map(chr, range(ord("a"), ord("z") + 1)):
             replace(f"(?:{start}){letter}", letter.upper())

@@ -132,7 +132,7 @@ def test_texts_with_marks_of_their_own_words_are_written_like_text(saved):
     assert tokenizer.batch_decode(ids, skip_special_tokens=True) == ["Don't stop, now! It's time"]
 
 
-@pytest.mark.parametrize("folder", ["ptb", "yelp"])
+@pytest.mark.parametrize("folder", ["ptb", pytest.param("yelp", marks=pytest.mark.slow)])
 def test_release_texts_pass_unchanged(data_dir, folder):
     """Every line, but for lines of Yelp that end as people write ("the food was ok."), a few of thousands."""
     corpus = load_corpus(folder, data_dir=data_dir / folder)
