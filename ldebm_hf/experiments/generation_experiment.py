@@ -22,6 +22,7 @@ from ..data import Corpus
 from ..files.resumable import model_digest
 from ..files.writing import NOT_ALLOWED, write_samples
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import decode_words
 from ..reports.run_record import LIKELIHOOD, scores_file
 from ..scores.conditional_generation import as_known, text_scores
 from ..scores.generated_texts import corpus_bleu, empty_share
@@ -100,7 +101,7 @@ class RealTexts:
         """Take the texts of a corpus that is not streamed, as a tokenizer reads them."""
         pair = corpus.train.texts, corpus.splits[split].texts
         token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
-        whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
+        whole = [decode_words(tokenizer, of_texts) for of_texts in token_ids]
         return cls(*whole, *(as_known(tokenizer, texts) for texts in pair))
 
     def language_models(

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import decode_words
 from .resumable import ResumableFile, chunk_generator, model_digest
 
 COLUMNS = ("index", "symbol", "text")
@@ -105,7 +106,7 @@ def write_samples(
             return_dict_in_generate=False,
             **generation_kwargs,
         )
-        texts = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+        texts = decode_words(tokenizer, token_ids)
         names = [None if symbol is None else model.config.id2label[symbol] for symbol in asked]
         records = [dict(zip(COLUMNS, values, strict=True)) for values in zip(rows, names, texts, strict=True)]
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

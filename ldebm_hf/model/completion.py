@@ -10,8 +10,10 @@ from transformers.utils import ModelOutput, logging
 
 from .constrained_search import FREE, FittingTexts, Templates, read_templates, search_templates
 from .latent_chains import LatentChains
-from .masked_texts import Completion, read_masked_texts
+from .masked_texts import Completion, pieces_of_words, read_masked_texts
 from .recurrent import text_lengths
+
+logger = logging.get_logger(__name__)
 
 MAX_LOGITS = 2**25
 """The most next-word logits that are held in memory at a time when completions are scored."""
@@ -186,6 +188,9 @@ def complete_texts(
     Complete strings in which `<mask>` (or `<unk>`) stands for one missing word and `<span>` (or T5's `<extra_id_0>`)
     for one or more. Observed words that the tokenizer does not know are kept as they are written.
 
+    With a tokenizer of subwords `<mask>` is filled by a word that is one token, and `<span>` by one token or more. If
+    a text has a `<span>`, or a mask without a space before it, pieces of words may fill its masks too.
+
     Args:
         texts (`Sequence[str]`): Texts with at least one mask each.
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
@@ -203,6 +208,11 @@ def complete_texts(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     masked = read_masked_texts(texts, tokenizer, model.config.vocab_size)
+    if masked.unread.message:
+        logger.warning(masked.unread.message)
+    pieces = pieces_of_words(texts, tokenizer)
+    if pieces:
+        options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *pieces]
     labels = options.pop("class_labels", None)
     if labels is not None:
         labels = _symbols_of_texts(model, labels, len(texts))

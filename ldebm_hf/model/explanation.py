@@ -19,6 +19,7 @@ from .distinctive_words import (
     short_names,
     top_words,
 )
+from .text_reading import TextReader, WholeWordCounts, is_word_level
 
 NUM_NAMING_WORDS = 50
 """Number of words that a name is chosen from; most of the first ones may be stop words."""
@@ -175,11 +176,11 @@ def explain(
     if contexts is not None and len(contexts) != len(texts):
         raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
 
-    counts, assignments, log_odds, latents = _read_symbols(
+    counts, counted_words, assignments, log_odds, latents = _read_symbols(
         model, texts, tokenizer, batch_size, show_progress, contexts
     )
     members = [np.flatnonzero(assignments == symbol) for symbol in range(config.num_labels)]
-    words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
+    words = _words_of_symbols(counts, word_score, counted_words, max(num_words, NUM_NAMING_WORDS))
     suggested_names = short_names(
         [[item.word for item in symbol_words] for symbol_words in words], [len(indices) > 0 for indices in members]
     )
@@ -273,20 +274,22 @@ def _read_symbols(
     batch_size: int,
     show_progress: bool,
     contexts: Sequence[Sequence[str]] | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray, np.ndarray]:
     """
     What the model reads in the texts.
 
     Returns:
-        How often the texts of each symbol contain each word, `(num_symbols, vocab_size)`; then for each text its
-        symbol and the symbol's log-odds, `(num_texts,)` both, and its posterior mean `(num_texts, total_latent_size)`.
+        How often the texts of each symbol contain each word, `(num_symbols, num_words)`; the words; then for each
+        text its symbol and the symbol's log-odds, `(num_texts,)` both, and its posterior mean
+        `(num_texts, total_latent_size)`.
     """
     shape = (model.config.num_labels, model.config.vocab_size)
     counts = np.zeros(shape)
+    whole_words = None if is_word_level(tokenizer) else WholeWordCounts(tokenizer)
+    reader = TextReader(tokenizer, model.config)
     assignments, log_odds, latents = [], [], []
     for indices in _batches(len(texts), batch_size, "reading", show_progress):
-        batch = tokenizer([texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True)
-        batch = batch.to(model.device)
+        batch = reader([texts[i] for i in indices]).to(model.device)
         context = {}
         if contexts is not None:
             context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
@@ -297,11 +300,17 @@ def _read_symbols(
         is_token = batch["attention_mask"].cpu().bool()
         cells = (symbols[:, None] * shape[1] + batch["input_ids"].cpu())[is_token]
         counts += np.bincount(cells.numpy(), minlength=counts.size).reshape(shape)
+        if whole_words is not None:
+            whole_words.add(batch["input_ids"], symbols.tolist())
         assignments.append(symbols.numpy())
         log_odds.append((best_logits - other_logits).numpy())
         latents.append(posterior.posterior_mean.float().cpu().numpy())
+    reader.warn()
     counts[:, [*tokenizer.all_special_ids, model.config.unk_token_id]] = 0
-    return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
+    words = tokenizer.convert_ids_to_tokens(range(shape[1]))
+    if whole_words is not None:
+        counts, words = whole_words.table(shape[0])
+    return counts, words, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
 
 
 def _write_symbols(
@@ -339,14 +348,14 @@ def _batches(number: int, batch_size: int, verb: str, show_progress: bool) -> It
 
 
 def _words_of_symbols(
-    counts: np.ndarray, word_score: WordScore, tokenizer: PreTrainedTokenizerBase, number: int
+    counts: np.ndarray, word_score: WordScore, counted_words: Sequence[str], number: int
 ) -> list[list[DistinctiveWord]]:
     """At most `number` words of each symbol, those of the highest scores first."""
     scores = WORD_SCORES[word_score](counts)
     words = []
     for row, count, columns in zip(scores, counts, top_words(scores, counts, number), strict=True):
         symbol_words = [
-            DistinctiveWord(tokenizer.decode([column]).strip(), float(row[column]), int(count[column]))
+            DistinctiveWord(counted_words[column], float(row[column]), int(count[column]))
             for column in columns.tolist()
         ]
         if word_score == "ctfidf":  # c-TF-IDF ranks frequent words high even if they are not informative

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .rejection import require_one_text_per_row
 from .sampling import rows_of_samples
+from .text_reading import decode_words
 
 MAX_NGRAM_ORDER = 4
 """The longest n-grams that `consensus` compares."""
@@ -106,7 +107,8 @@ def respond(
         **generation_kwargs,
     )
     candidates = [without_marker(text) for text in tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
-    responses = [candidates[index] for index in consensus(candidates, num_candidates)]
+    words = [without_marker(text) for text in decode_words(tokenizer, token_ids)]
+    responses = [candidates[index] for index in consensus(words, num_candidates)]
     if one_per_symbol:
         return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
     return responses

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..model.text_reading import decode_words
 from .attributes import attribute_accuracy
 from .generated_texts import copied_share, distinct_n, distinct_share, empty_share, self_bleu
 from .judging import Judge
@@ -103,7 +104,7 @@ def control_scores(
 def as_known(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
     """Texts as a model could generate them: rare words are `<unk>`, and long texts are truncated."""
     token_ids = tokenizer(list(texts), truncation=True, max_length=tokenizer.model_max_length)["input_ids"]
-    return tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    return decode_words(tokenizer, token_ids)
 
 
 def write_for_classes(
@@ -144,7 +145,7 @@ def write_for_classes(
             token_ids = model.generate(
                 class_labels=batch, guidance_scale=guidance_scale, generator=generator, **generation_kwargs
             )
-            texts += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+            texts += decode_words(tokenizer, token_ids)
             bar.update(len(batch))
     return texts, asked
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..data.schema import NO_LABEL
 from ..model.dialogue_turns import encode_contexts
+from ..model.text_reading import decode_words
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .classification import classification_scores
 from .generated_texts import corpus_bleu
@@ -117,9 +118,9 @@ def read_texts(
                 sampled.append(logits.softmax(-1).float().cpu().numpy())
             copies = model.generate(**batch) if reconstruct else None
             for row, i in enumerate(indices):
-                references[i] = tokenizer.decode(batch["input_ids"][row], skip_special_tokens=True)
+                references[i] = decode_words(tokenizer, batch["input_ids"][row, None])[0]
                 if copies is not None:
-                    reconstructions[i] = tokenizer.decode(copies[row], skip_special_tokens=True)
+                    reconstructions[i] = decode_words(tokenizer, copies[row, None])[0]
             bar.update(len(indices))
     back = np.argsort(order)
     return Reading(

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.dialogue_turns import encode_contexts, without_marker
 from ..model.responding import consensus
+from ..model.text_reading import decode_words
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .generated_texts import corpus_bleu, distinct_n, distinct_share, empty_share
@@ -86,7 +87,7 @@ def write_responses(
     step = batch_size // num_candidates
     # Batches of texts of similar length need the least padding.
     order = np.argsort([len(text) for text in split.texts], kind="stable")
-    decoded = partial(tokenizer.batch_decode, skip_special_tokens=True)
+    decoded = partial(decode_words, tokenizer)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
         for start in range(0, number, step):
             indices = order[start : start + step].tolist()

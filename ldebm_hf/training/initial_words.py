@@ -1,6 +1,7 @@
 """Initial word vectors of a model of documents, from the words that occur in the same texts."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from ..model.bag_of_words import word_counts
 from ..model.modeling_ldebm import LDEBMModel
 from ..text.word_vectors import train_vectors_by_texts
+from ..text.words import split_words
 
 NUM_SCALING_TEXTS = 2000
 
@@ -39,7 +41,8 @@ def set_words_by_cooccurrence(
     """
     layer = model.encoder.words
     size = max(1, min(layer.weight.shape[1] // 2, len(texts) // 10))
-    found = train_vectors_by_texts(texts, size, min_count=2, max_words=len(layer.weight), seed=seed)
+    split = partial(split_words, split_unspaced=tokenizer.tokenize)
+    found = train_vectors_by_texts(texts, size, min_count=2, max_words=len(layer.weight), seed=seed, split=split)
     size = found.vectors.shape[1]
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     known = [token for token, word in enumerate(words) if word in found.words]

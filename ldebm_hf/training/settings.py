@@ -26,6 +26,7 @@ from ..model.priors import PRIORS
 from ..model.text_modality import TextModality
 from ..pseudo_labels.geometric_clustering import ClusteringSettings
 from ..text.document_tokenization import build_document_tokenizer
+from ..text.subword_tokenization import build_subword_tokenizer
 from ..text.tokenization import build_tokenizer
 from .config_help import argument_groups, first_sentence
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
@@ -44,6 +45,8 @@ SETTINGS_FOR_SOME_MODALITIES = {
 """Settings that only some modalities can use, with the attribute of [`Modality`] that decides and its value."""
 WORD_FEATURES = ("words", "word_classes")
 """The values of `clustering.features` that need words."""
+SUBWORD_MAX_LENGTH = 64
+"""Default greatest length of a text in subwords, of which it has more than words."""
 
 
 @dataclass
@@ -82,11 +85,14 @@ class DataSettings:
     vocab_size: int | None = setting(
         None, "number of most frequent words kept. Default: 10000, documents 30004", at_least=1
     )
+    tokenizer: Literal["words", "subwords"] | None = setting(
+        None, "tokens of texts. Default: subwords for files and Hub ids, else words"
+    )
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
-    lowercase: bool | None = setting(None, "lower-case the texts. Default: of raw corpora only")
-    split_punctuation: bool | None = setting(None, "make punctuation marks tokens. Default: as for lowercase")
+    lowercase: bool | None = setting(None, "lower-case the texts. Default: words of raw corpora only")
+    split_punctuation: bool | None = setting(None, "words: make marks tokens. Default: of raw corpora only")
     max_length: int | None = setting(
-        None, "longest text in tokens, with begin and end. Default: 40, documents 512", at_least=3
+        None, "longest text in tokens, with begin and end. Default: 40, subwords 64, documents 512", at_least=3
     )
     corpus_seed: int = setting(0, "decides built-in corpora and which examples are held out", at_least=0)
 
@@ -103,21 +109,39 @@ class DataSettings:
         names = option_names()
         return {name: value for name, value in vars(self).items() if name in names} | {"seed": self.corpus_seed}
 
+    @property
+    def uses_subwords(self) -> bool:
+        """Whether texts become subwords: as `tokenizer` says, else for a user's own files and Hub data sets."""
+        if self.tokenizer is not None:
+            return self.tokenizer == "subwords"
+        return known_source(self.source) is None and self.split_punctuation is None
+
+    def default_max_length(self, modality: type[Modality]) -> int:
+        """The greatest length in tokens of the texts of a modality, unless `max_length` says otherwise."""
+        if modality.is_autoregressive and self.uses_subwords:
+            return SUBWORD_MAX_LENGTH
+        return modality.default_max_length
+
     def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
-        """A tokenizer with the words of the corpus's training texts."""
+        """A tokenizer with the words, or the subwords, of the corpus's training texts."""
         modality = DocumentModality if of_documents else TextModality
         sizes = {
             "vocab_size": self.vocab_size or modality.default_vocab_size,
-            "max_length": self.max_length or modality.default_max_length,
+            "max_length": self.max_length or self.default_max_length(modality),
         }
         if of_documents:
             return build_document_tokenizer(corpus.train.texts, stop_words=self.stop_words, **sizes)
+        markers = MARKERS if self.context_turns else ()
+        if self.uses_subwords:
+            return build_subword_tokenizer(
+                corpus.train.texts, **sizes, lowercase=bool(self.lowercase), markers=markers
+            )
         kind = known_source(self.source)
         is_raw_text = kind is None or not kind.is_tokenised
         return build_tokenizer(
             corpus.train.texts,
             **sizes,
-            markers=MARKERS if self.context_turns else (),
+            markers=markers,
             lowercase=is_raw_text if self.lowercase is None else self.lowercase,
             split_punctuation=is_raw_text if self.split_punctuation is None else self.split_punctuation,
         )
@@ -172,7 +196,7 @@ class Settings:
         if self.data.vocab_size is None:
             self.data.vocab_size = self.modality_class.default_vocab_size
         if self.data.max_length is None:
-            self.data.max_length = self.modality_class.default_max_length
+            self.data.max_length = self.data.default_max_length(self.modality_class)
         if self.clustering.enabled is None:
             prior = PRIORS[self.model_value("prior")]
             if self.clustering.features == "word_classes":  # which suit every prior with symbols
@@ -197,6 +221,10 @@ class Settings:
 
     def _check_data_against_model(self) -> None:
         """Refuse data that do not go with the model or with the training."""
+        if self.data.tokenizer == "subwords" and self.data.split_punctuation is not None:
+            raise ValueError(
+                f"data.split_punctuation={show(self.data.split_punctuation)} needs data.tokenizer=words, got subwords"
+            )
         context_turns, context_size = self.data.context_turns, self.model.get("context_size", 0)
         if context_turns and not context_size:
             raise ValueError(f"data.context_turns={context_turns} needs model.context_size of at least 1")

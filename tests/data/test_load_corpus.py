@@ -42,7 +42,7 @@ def test_attribute_columns_on_the_command_line(write):
     path = write("a.csv", "text,who,size\n" + "one,x,1\ntwo,y,2\n" * 5)
     settings = load_settings(["--data", str(path), "--attribute_columns", "who,size"])
     assert settings.load_corpus().attribute_names == {"who": ["x", "y"], "size": ["1", "2"]}
-    with pytest.raises(ValueError, match="data.attribute_columns is for texts and cannot be used with model.modality"):
+    with pytest.raises(ValueError, match="data.attribute_columns=who needs model.modality=text or document"):
         load_settings(["--data", "gaussians", "--modality", "point", "--attribute_columns", "who"])
 
 

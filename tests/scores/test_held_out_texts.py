@@ -8,6 +8,7 @@ import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.scores.held_out_texts import (
     Reading,
     agreement_scores,
@@ -60,7 +61,7 @@ def test_each_row_is_of_its_own_text_whatever_the_batches(tokenizer, preset):
         one = tokenizer([text], return_tensors="pt", truncation=True)
         np.testing.assert_allclose(reading.means[i], model.encode(**one).posterior_mean[0].detach(), atol=1e-6)
         np.testing.assert_allclose(reading.probabilities[i], model.infer_symbols(**one)[0], atol=1e-6)
-        copy = tokenizer.decode(model.generate(**one)[0], skip_special_tokens=True)
+        copy = decode_words(tokenizer, model.generate(**one))[0]
         assert reading.reconstructions[i] == copy
     assert reading.references[1] == "rain" and reading.references[3] == "rain <unk>"
     assert reading.references[2] == "we want our money back for", "cut to 8 tokens with both marks"
