@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -49,16 +50,21 @@ class FoundBytes:
         found = cls()
         try:
             with open_binary(path) as file:
+                rest = b""
                 while block := file.read(BLOCK_SIZE):
-                    block += file.readline(BLOCK_SIZE)
+                    block = rest + block + file.readline(BLOCK_SIZE)
                     found.start = found.start or block[:SAMPLE_SIZE]
-                    if not block.isascii():
-                        found._count_lines(block)
+                    end = _end_of_whole_characters(block)
+                    block, rest = block[:end], block[end:]
+                    found._count_lines(block)
+                found._count_lines(rest)
         except DAMAGED as error:
             raise _damaged(path, error) from error
         return found
 
     def _count_lines(self, block: bytes) -> None:
+        if block.isascii():
+            return
         for line in block.replace(b"\r", b"\n").split(b"\n"):
             if line.isascii():
                 continue
@@ -126,16 +132,39 @@ def read_decoded_lines(path: Path, encoding: str, newline: str | None = None) ->
     Raises:
         ValueError: bytes that are invalid in another encoding than UTF-8, or a damaged file.
     """
+    with _decoded_file(path, encoding, newline) as file:
+        yield from file
+
+
+def read_decoded_blocks(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file in blocks of up to 65,536 characters; otherwise as `read_decoded_lines`."""
+    with _decoded_file(path, encoding) as file:
+        while block := file.read(1 << 16):
+            yield block
+
+
+@contextmanager
+def _decoded_file(path: Path, encoding: str, newline: str | None = None) -> Iterator[TextIOWrapper]:
     errors = "replace" if encoding == "utf-8-sig" else "strict"
     try:
         with open_binary(path) as binary, TextIOWrapper(binary, encoding, errors, newline) as file:
-            yield from file
+            yield file
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not {encoding} throughout ({error}): save it as UTF-8, or give another encoding"
         ) from error
     except DAMAGED as error:
         raise _damaged(path, error) from error
+
+
+def _end_of_whole_characters(block: bytes) -> int:
+    """Where a UTF-8 character begins that may go on after the end of the block; else the block's length."""
+    for back in range(1, min(4, len(block)) + 1):
+        if block[-back] >= 0xC0:
+            return len(block) - back
+        if block[-back] < 0x80:
+            break
+    return len(block)
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
@@ -185,12 +214,8 @@ def _recognise_legacy_encoding(found: FoundBytes, path: Path, notes: list[str]) 
             f"{path}: {mixed}, and their encoding cannot be recognised: save the file as UTF-8, or give encoding, for "
             "example encoding=cp1252 (Western European), cp1251 (Cyrillic), gb18030 (Chinese) or cp932 (Japanese)"
         )
-    words = [word for word in sample.decode(name, errors="ignore").split()[:200] if not word.isascii()]
-    example = max(words, key=len)
-    notes.append(
-        f"{path.name}: not UTF-8, recognised as {name}, in which words look like {example[:40]!r} "
-        "(give encoding if that is wrong)"
-    )
+    kind = SCRIPT_ENCODINGS.get(name, "LATIN").capitalize()
+    notes.append(f"{path.name}: not UTF-8, recognised as {name} ({kind} letters); give encoding if that is wrong")
     return name
 
 

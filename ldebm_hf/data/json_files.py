@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .data_files import DataFile, Row
-from .encodings import read_decoded_lines
+from .data_files import LARGEST_CELL, DataFile, Row
+from .encodings import read_decoded_blocks, read_decoded_lines
+
+BETWEEN_OBJECTS = re.compile(r"[\s,]*")
 
 
 @dataclass
@@ -21,8 +24,7 @@ class JsonFile(DataFile):
     encoding: str
 
     def __post_init__(self):
-        first = next((line for line in self._lines() if line.strip()), "")
-        self.is_array = first.lstrip().startswith("[")
+        self.is_array = next(read_decoded_blocks(self.path, self.encoding), "").lstrip().startswith("[")
         self.place = "object" if self.is_array else "line"
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Row]]:
@@ -34,31 +36,35 @@ class JsonFile(DataFile):
                 yield number, parse_json(line, f"{self.path}, line {number}")
 
     def _objects_of_array(self) -> Iterator[tuple[int, Row]]:
-        """The objects one by one; memory holds one of them and the line or block that it ends in."""
-        decoder, number = json.JSONDecoder(), 0
-        text, is_finished = "", False
-        for line in self._lines():
-            text += line
-            if number == 0 and text.lstrip().startswith("["):
-                text, number = text.lstrip()[1:], 1
-            while True:
-                text = text.lstrip().removeprefix(",").lstrip()
-                if is_finished and text:
-                    raise ValueError(f"{self.path}: there is more after the end of the array, {text[:40]!r}")
-                if text.startswith("]"):
-                    text, is_finished = text[1:], True
-                    continue
+        """The objects one by one; memory holds a block of the file or the object that it ends in."""
+        decoder, number, is_finished = json.JSONDecoder(), 1, False
+        text, place, blocks = "", 0, read_decoded_blocks(self.path, self.encoding)
+        for block in blocks:
+            if not text and number == 1:
+                block = block.lstrip()[1:]  # the bracket
+            text, place = text[place:] + block, 0
+            while not is_finished:
+                place = BETWEEN_OBJECTS.match(text, place).end()
+                if text[place : place + 1] == "]":
+                    place, is_finished = place + 1, True
+                    break
                 try:
-                    value, end = decoder.raw_decode(text)
+                    value, end = decoder.raw_decode(text, place)
                 except json.JSONDecodeError:
-                    break  # it goes on in the next line
+                    break  # it goes on in the next block
                 if not isinstance(value, dict):
                     kind = type(value).__name__
                     raise ValueError(f"{self.path}, object {number}: expected a JSON object, found {kind}")
                 yield number, value
-                text, number = text[end:], number + 1
+                place, number = end, number + 1
+            if is_finished and text[place:].strip():
+                more = text[place:].strip()[:40]
+                raise ValueError(f"{self.path}: there is more after the end of the array, {more!r}")
+            if len(text) - place > LARGEST_CELL:
+                break
         if not is_finished:
-            raise ValueError(f"{self.path}, object {number}: not valid JSON, {text[:40]!r}")
+            begin = text[place : place + 40]
+            raise ValueError(f"{self.path}, object {number}: not valid JSON, it begins with {begin!r}")
 
     def _lines(self) -> Iterator[str]:
         return read_decoded_lines(self.path, self.encoding)

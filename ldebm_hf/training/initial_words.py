@@ -33,7 +33,7 @@ def set_words_by_cooccurrence(
         model ([`LDEBMModel`]): A model of documents, changed in place.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
         texts (`Sequence[str]`): The training texts. Vectors have at most one component per ten texts; units without a
-            component keep their weights.
+            component keep their weights, and all units do if no two words share a text.
         seed (`int`, *optional*, defaults to 0): Seed of the randomised decomposition.
 
     Raises:
@@ -50,12 +50,18 @@ def set_words_by_cooccurrence(
     vectors[known] = torch.from_numpy(found.of(words))
     frequency = model.decoder.background.cpu().softmax(-1)
     vectors[known] -= frequency[known] @ vectors[known] / frequency[known].sum()
+    random_weight, random_bias = layer.weight.clone(), layer.bias.clone()
     layer.weight[:, : 2 * size] = torch.cat([vectors, -vectors], 1).to(layer.weight)
     layer.bias[: 2 * size] = 0
     sample = np.linspace(0, len(texts) - 1, min(len(texts), NUM_SCALING_TEXTS)).astype(int)
     batch = tokenizer([texts[i] for i in sample], return_tensors="pt", padding=True, truncation=True).to(model.device)
     counts = word_counts(batch["input_ids"], batch["attention_mask"], model.config)
-    layer.weight[:, : 2 * size] /= layer(batch["input_ids"], counts)[:, :size].std()
+    spread = layer(batch["input_ids"], counts)[:, :size].std()
+    if not spread > 0:  # no two words share a text, so that nothing is known of them
+        layer.weight.copy_(random_weight)
+        layer.bias.copy_(random_bias)
+        return
+    layer.weight[:, : 2 * size] /= spread
     head = model.encoder.heads.mean
     if head is None or model.config.document_encoder_layers > 1:
         return

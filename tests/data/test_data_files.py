@@ -207,3 +207,17 @@ def test_options_of_files_need_such_files(write):
         load_corpus(write("a.csv", as_table()), sheet="x")
     with pytest.raises(ValueError, match="encoding='cp1252' is for text files and cannot be used with .*a.parquet"):
         load_corpus(write("a.parquet", "x"), encoding="cp1252")
+
+
+def test_a_long_array_on_one_line_is_utf8_and_read_quickly(write):
+    """Longer than the blocks of the reading, which must not cut a character in two."""
+    rows = [{"text": f"日本語のテキスト、長い {i}", "label": "ab"[i % 2]} for i in range(60_000)]
+    path = write("a.json", json.dumps(rows, ensure_ascii=False))
+    assert path.stat().st_size > 3_000_000
+    found, notes, _ = both(path)
+    assert len(found) == len(rows) and not any("UTF-8" in note for note in notes)
+
+
+def test_a_long_line_of_text_is_utf8(write):
+    path = write("a.txt", "é" * 3_000_000 + "\nshort\nshorter\n")
+    assert not any("UTF-8" in note for note in load_corpus(path).notes)

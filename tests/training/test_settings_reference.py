@@ -37,7 +37,7 @@ def test_every_setting_has_an_entry_with_type_default_and_limits():
     for full_name in known_settings():
         section, _, name = full_name.partition(".")
         assert f"- **`{name}`** (" in page.partition(f"\n## {section}\n")[2], full_name
-    assert "- **`num_train_epochs`** (int, default `10`, at least 1): " in page
+    assert "- **`num_train_epochs`** (a whole number, default `10`, at least 1): " in page
     assert max(map(len, page.splitlines())) <= 119
 
 

@@ -98,7 +98,7 @@ def test_recipe(release):
     folder = release([WEATHER, NAVIGATE])
     settings = load_settings(["--config", str(RECIPE), "--data_dir", str(folder)])
     tokenizer = settings.data.build_tokenizer(settings.load_corpus())
-    assert tokenizer.decode(tokenizer("Done. Take me home")["input_ids"][1:-1]) == "done . take me home"
+    assert tokenizer.decode(tokenizer("Done. Take me home")["input_ids"][1:-1]) == "Done. Take me home"
     assert settings.model["num_symbols"] == 125
 
 
