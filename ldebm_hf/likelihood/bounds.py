@@ -234,6 +234,7 @@ def _conditional_log_likelihood(
 
 def _row_ranges(model: LDEBMModel, num_rows: int, memory_budget: int, inputs: dict) -> Iterator[range]:
     """Ranges of rows that the decoder can score at once within the memory budget."""
-    numbers_per_row = model.modality.numbers_per_row(inputs.get("lengths"))
-    size = max(1, memory_budget * 2**20 // (4 * numbers_per_row))
-    yield from (range(start, min(start + size, num_rows)) for start in range(0, num_rows, size))
+    bytes_per_row = 4 * model.modality.floats_per_example(inputs.get("lengths"))
+    size = max(1, memory_budget * 2**20 // bytes_per_row)
+    for start in range(0, num_rows, size):
+        yield range(start, min(start + size, num_rows))

@@ -126,10 +126,11 @@ def complete(
     _check_numbers(0, num_encoder_rounds=num_encoder_rounds, num_rounds=num_rounds, num_steps=num_steps)
     if num_return_sequences > num_beams:
         raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
-    takes_guidance = "guidance_scale" in model.prior.sampling_options
-    if guidance_scale is not None and (not takes_guidance or class_labels is None):
-        missing = "class_labels" if class_labels is None else 'prior="diffusion"'
-        raise ValueError(f"guidance_scale needs {missing}, got {guidance_scale} without")
+    if guidance_scale is not None:
+        if class_labels is None:
+            raise ValueError(f"guidance_scale needs class_labels, got {guidance_scale} without them")
+        if "guidance_scale" not in model.prior.sampling_options:
+            raise ValueError(f"prior={config.prior!r} takes no guidance_scale, got guidance_scale={guidance_scale}")
     input_ids = torch.as_tensor(input_ids, device=model.device)
     lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
     symbols = None if class_labels is None else _symbols_of_texts(model, class_labels, len(input_ids))
@@ -226,6 +227,8 @@ def _check_model(model) -> None:
         raise ValueError(f"complete fills in words and cannot be used with a model of {model.config.modality}s")
     if model.config.context_size:
         raise ValueError("complete reads no contexts and cannot be used with a model that has them: see respond")
+    if not model.config.eos_token_ids:
+        raise ValueError("complete needs a model with an end mark, got one with eos_token_id=None")
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
 

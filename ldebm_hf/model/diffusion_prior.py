@@ -14,6 +14,7 @@ from .noise import draw, gaussian_like
 from .noise_schedule import LevelConstants
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -69,6 +70,26 @@ class DiffusionPrior(Prior):
     def clusters_by_default(cls, num_levels: int) -> bool:
         """With several levels; the single-level model was published without clustering."""
         return num_levels > 1
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Energy network, noise schedule and Langevin sampler fit each other."""
+        if config.energy_network == "mlp":
+            require(config.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
+            require(not config.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')
+        rule, size = config.langevin_step_rule, config.langevin_step_size
+        if rule == "published":
+            require(config.base_level_noise, "langevin_step_rule", rule, "used with base_level_noise=True only")
+        if rule == "relative" and config.langevin_integrator == "exponential":
+            allowed = "at most 1 with relative steps of the exponential integrator"
+            require(size <= 1, "langevin_step_size", size, allowed)
+        if config.noise_schedule == "linear_variance":
+            require(not config.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
+        if config.base_measure == "gaussian":
+            require(not config.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
+        if config.num_levels == 1:
+            require(not config.scale_last_level, "scale_last_level", True, "False for a single level")
+            require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """

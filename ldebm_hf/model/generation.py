@@ -24,7 +24,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from .rejection import generate_accepted
-from .sampling import context_vectors, rows_of_samples
+from .sampling import context_vectors, expand_to_samples
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -207,7 +207,7 @@ def _conditions(model, latents: torch.Tensor, context: dict[str, torch.Tensor | 
     vectors = context_vectors(model, **context)
     if vectors is None:
         return latents
-    _, rows = rows_of_samples(len(latents), context_input_ids=vectors)
+    _, rows = expand_to_samples(len(latents), context_input_ids=vectors)
     return torch.cat([latents.to(vectors.dtype), rows["context_input_ids"]], -1)
 
 

@@ -79,6 +79,10 @@ class Prior(nn.Module):
     def validate(cls, config: LDEBMConfig) -> None:
         """Raise ValueError if a model with this prior cannot have these settings."""
 
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Raise ValueError if settings of this prior do not go together, whichever prior the model has."""
+
     def loss(
         self,
         latents: torch.Tensor,

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .rejection import require_one_text_per_row
-from .sampling import rows_of_samples
+from .sampling import expand_to_samples
 
 MAX_NGRAM_ORDER = 4
 """The longest n-grams that `consensus` compares."""
@@ -78,7 +78,7 @@ def respond(
         raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
     require_one_text_per_row("respond", generation_kwargs.get("generation_config"), generation_kwargs)
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
-    num_responses, rows = rows_of_samples(num_samples, class_labels=symbols)
+    num_responses, rows = expand_to_samples(num_samples, class_labels=symbols)
     labels = {name: values.repeat_interleave(num_candidates) for name, values in rows.items()}
     num_texts = num_responses * num_candidates
     if role is not None and role not in ROLE_MARKERS:

@@ -232,7 +232,7 @@ class TextModality(Modality[Texts]):
         if model.config.context_size:
             model.context_encoder = ContextEncoder(model.config)
 
-    def _checked(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
+    def _make_inputs(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if context is not None and len(context) != len(input_ids):
