@@ -1,8 +1,8 @@
 """The contract of a modality: what kind of data a model is of, and everything that depends on it.
 
 A new modality is a subclass of [`Modality`] with its encoder and decoder in a file of its own, and one line in
-`modalities.py`. Everything that depends on which modality a model has is stated here as a class attribute or a method;
-no code asks for a modality by its name.
+`modalities.py`. Everything that depends on which modality a model has is a class attribute or a method here; no code
+asks for a modality by its name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Modality(Generic[Inputs]):
     * `reads_contexts`: whether models can have contexts, the turns of a dialogue before a text.
     * `is_autoregressive`: whether the decoder writes token after token, by transformers' `generate`.
     * `is_bag_of_words`: whether the order of words is neither read nor written.
-    * `unused_arguments`: arguments of other modalities that would be ignored, and are therefore refused.
+    * `unused_arguments`: arguments of other modalities, which raise an error instead of being ignored.
     * `generation_options`: what [`generate`] takes, for decoders that are not autoregressive.
     * `default_vocab_size`, `default_max_length`: size of the vocabulary and length of texts in tokens that training
       uses unless settings say otherwise.
