@@ -1,6 +1,6 @@
 r"""
-The likelihood estimator of the published system, which does not estimate a likelihood. It is kept so that its number
-can be computed beside a valid one.
+The likelihood estimator of the published system, which does not estimate a likelihood. It is kept so that its value
+can be compared with a valid estimate.
 
 Given a latent z, it draws x^(0), …, x^(T), each from the forward process given z but independently of the others, and
 u^(t+1) = a_{t+1} x^(t) + σ_{t+1} ε. With y_t the z̃_t of x^(t) and g_t(y; c) = F(y, t) - ‖y - r_t c‖² / (2σ²_{t+1}), it

@@ -1,4 +1,4 @@
-"""Priors with discrete latents: codes alone (DI-VAE), and a Gaussian vector beside a code (SEMI-VAE)."""
+"""Priors with discrete latents: codes alone (DI-VAE), and a Gaussian vector followed by a code (SEMI-VAE)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 class CodePrior(PriorWithCodes):
     """
-    M independent categorical variables, uniform over C categories each, or distributed as a linear map of the context
-    says. A latent vector is their one-hot vectors side by side. Symbols are joint codes (Zhao et al., ACL 2018).
+    M independent categorical variables of C categories each: uniform or, with a context, with the softmax of a linear
+    map of the context as probabilities. A latent vector is their one-hot vectors, concatenated. Symbols are joint
+    codes (Zhao et al., ACL 2018).
     """
 
     card_description = "model with a latent variable (prior: discrete)"
@@ -40,7 +41,7 @@ class CodePrior(PriorWithCodes):
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
     ) -> PriorLoss:
-        """-E_q[log p(c)]; without a context this is M log C, whatever the posterior. Arguments as in [`Prior`]."""
+        """-E_q[log p(c)]; without a context this is M log C for every posterior. Arguments as in [`Prior`]."""
         if context is None:
             return PriorLoss(-self.log_probability)
         probability = posterior.code_logits.softmax(-1)

@@ -418,28 +418,6 @@ class LDEBMConfig(PreTrainedConfig):
                 value = getattr(self, setting)
                 require(name == self.prior or not value, setting, value, f'used with prior="{name}" only')
 
-    def validate_energy_network(self):
-        if self.energy_network == "mlp":
-            require(self.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
-            require(not self.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')
-
-    def validate_points(self):
-        if self.point_center is not None:
-            allowed = f"point_size={self.point_size} finite numbers"
-            fits = len(self.point_center) == self.point_size and all(map(math.isfinite, self.point_center))
-            require(fits, "point_center", self.point_center, allowed)
-
-    def validate_combinations(self):
-        if self.langevin_step_rule == "published":
-            require(self.base_level_noise, "langevin_step_rule", "published", "used with base_level_noise=True only")
-        if self.langevin_step_rule == "relative" and self.langevin_integrator == "exponential":
-            allowed = "at most 1 with relative steps of the exponential integrator"
-            require(self.langevin_step_size <= 1, "langevin_step_size", self.langevin_step_size, allowed)
-        if self.noise_schedule == "linear_variance":
-            require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
-        if self.base_measure == "gaussian":
-            require(not self.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
-        if self.num_levels == 1:
-            require(not self.scale_last_level, "scale_last_level", True, "False for a single level")
-            rule = self.langevin_step_rule
-            require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
+    def validate_settings_of_components(self):
+        for component in (*MODALITIES.values(), *PRIORS.values()):
+            component.validate_settings(self)

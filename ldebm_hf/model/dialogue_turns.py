@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 BEGIN = "<d>"
-"""The begin marker: stands in a context before the first turn of the dialogue, as a turn of its own."""
+"""The begin marker, a turn of its own that precedes the first turn of a dialogue in its context."""
 ROLE_MARKERS = {"user": "<usr>", "assistant": "<sys>"}
 """The marker that a turn starts with, by the speaker's role, which is named as in transformers' chat messages."""
 MARKERS = (BEGIN, *ROLE_MARKERS.values())
@@ -43,7 +43,7 @@ def encode_contexts(
     contexts: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, device: torch.device | str = "cpu"
 ) -> dict[str, torch.Tensor]:
     """
-    The contexts of texts as a model takes them.
+    Tokenize the contexts of texts and turn them into a model's arguments.
 
     Args:
         contexts (`Sequence[Sequence[str]]`): The turns before each text, at least one, the oldest first, marked as

@@ -1,7 +1,7 @@
 """The energy network f_α(z̃, t) ∈ R^K, with the free energy F = logsumexp_K f, and its gradient in closed form.
 
 [`EnergyNetwork`] is the residual network of the diffusion prior, [`EnergyMLP`] the plain one of SVEBM. For sampling,
-`frozen_copy` of either gives a [`FrozenEnergy`]: the energy with its present weights and its gradient in closed form.
+`frozen_copy` of either gives a [`FrozenEnergy`]: the energy with its current weights and its gradient in closed form.
 """
 
 import functools
@@ -37,7 +37,7 @@ class SpectralNorm(_SpectralNorm):
 
 
 def restart_power_iteration(layer: nn.Module) -> None:
-    """Estimate the spectral norm of a normalised linear map anew, after its weight was drawn."""
+    """Estimate the spectral norm of a normalised linear map again, after its weight was drawn."""
     weight, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
     tensors = (weight, norm._u, norm._v)
     if not all(getattr(tensor, "_is_hf_initialized", False) for tensor in tensors):  # else loaded from a checkpoint
@@ -149,7 +149,7 @@ class EnergyNetwork(nn.Module):
         return [self.context_output(F.leaky_relu(self.context_hidden(context), SLOPE))]
 
     def frozen_copy(self, level, free_energy_weight, logit_weight=None, **options) -> "FrozenNetwork":
-        """A [`FrozenNetwork`] with the present effective weights of this network; arguments as there."""
+        """A [`FrozenNetwork`] with the current effective weights of this network, whose arguments these are."""
         return FrozenNetwork(self, level, free_energy_weight, logit_weight, **options)
 
 
@@ -162,7 +162,7 @@ class EnergyMLP(nn.Module):
         num_symbols (`int`): Number K of symbols, one output each.
         hidden_size (`int`, *optional*, defaults to 200): Width.
         num_layers (`int`, *optional*, defaults to 2): Number of hidden layers (published: 2 for text, 1 for points).
-        context_size (`int`, *optional*, defaults to 0): Size of the context vector that is read beside the latent; 0
+        context_size (`int`, *optional*, defaults to 0): Size of the context vector, which is appended to the latent; 0
             without contexts.
     """
 
@@ -190,7 +190,7 @@ class EnergyMLP(nn.Module):
     def frozen_copy(
         self, level, free_energy_weight, logit_weight=None, context=None, dtype=None, compile=False
     ) -> "FrozenMLP":
-        """A [`FrozenMLP`] with the present weights of this network; arguments as in [`FrozenNetwork`]."""
+        """A [`FrozenMLP`] with the current weights of this network; arguments as in [`FrozenNetwork`]."""
         return FrozenMLP(self, free_energy_weight, logit_weight, context, dtype or self.head.bias.dtype, compile)
 
 
@@ -230,14 +230,14 @@ class FrozenEnergy:
 
 class FrozenNetwork(FrozenEnergy):
     """
-    [`FrozenEnergy`] of an [`EnergyNetwork`] with its present effective weights.
+    [`FrozenEnergy`] of an [`EnergyNetwork`] with its current effective weights.
 
     Everything that does not change along a chain is computed once: weights are divided by their spectral norms, and
     level and context, which enter through the merge layer alone, become a bias of each row. Activations are kept in
     buffers that every call reuses.
 
     Args:
-        energy ([`EnergyNetwork`]): Network to freeze.
+        energy ([`EnergyNetwork`]): Network whose weights are taken.
         level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
         free_energy_weight, logit_weight, compile: As in [`FrozenEnergy`].
         context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a network with

@@ -134,7 +134,7 @@ def explain(
         texts (`Sequence[str]`): Real texts, at least one; more texts give better words.
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
         contexts (`Sequence[Sequence[str]]`, *optional*): For a model with contexts, the turns before each text, marked
-            as `ldebm_hf.data` marks them. Texts are written in contexts that are evenly spaced among these.
+            as `config.speaker_markers` says. Texts are written in contexts that are evenly spaced among these.
         num_words (`int`, *optional*, defaults to 10): At most this many words per symbol, of positive score.
         num_texts (`int`, *optional*, defaults to 5): At most this many real texts per symbol.
         num_samples (`int`, *optional*): Number of texts to write per symbol, by default 5; for a model of documents
@@ -155,14 +155,8 @@ def explain(
         ValueError: If the prior has no symbols; for a model of points or in training mode; without texts; and for a
             number or a `word_score` that is not allowed.
     """
-    model.require_symbols()
     config = model.config
-    if not model.modality.reads_texts:
-        raise ValueError("explain reads texts and cannot be used with a model of points")
-    if model.training:
-        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
+    _check_model_and_texts(model, texts, contexts)
     if word_score not in WORD_SCORES:
         raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
     if num_samples is None:
@@ -173,9 +167,6 @@ def explain(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     texts = list(texts)
-    if contexts is not None and len(contexts) != len(texts):
-        raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
-
     counts, counted_words, assignments, log_odds, latents = _read_symbols(
         model, texts, tokenizer, batch_size, show_progress, contexts
     )
@@ -190,7 +181,9 @@ def explain(
         options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
         generated = symbol_topics(model, tokenizer, **options)
     else:
-        options = {"generator": generator, "suppress_tokens": [config.unk_token_id], **generation_kwargs}
+        options = {"generator": generator, **generation_kwargs}
+        if model.modality.is_autoregressive:
+            options.setdefault("suppress_tokens", [config.unk_token_id])
         generated = _write_symbols(model, tokenizer, num_samples, batch_size, show_progress, contexts, options)
     symbols = [
         SymbolExplanation(
@@ -207,6 +200,19 @@ def explain(
         for symbol, indices in enumerate(members)
     ]
     return Explanation(symbols, word_score, texts, assignments, log_odds, latents, config.modality)
+
+
+def _check_model_and_texts(model, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None) -> None:
+    """Raise ValueError for a model that cannot explain its symbols, and for texts that it cannot read."""
+    model.require_symbols()
+    if not model.modality.reads_texts:
+        raise ValueError("explain reads texts and cannot be used with a model of points")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
+    if contexts is not None and len(contexts) != len(texts):
+        raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from .rejection import generate_accepted
-from .sampling import context_vectors, rows_of_samples
+from .sampling import context_vectors, expand_to_samples
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -46,7 +46,7 @@ ROW_BY_ROW = {
 
 
 class LDEBMGenerationMixin(GenerationMixin):
-    """transformers' `generate` for a model that decodes latents; the only methods here are those that it overrides."""
+    """transformers' `generate` for a model that decodes latents, and the methods that must be overridden for it."""
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
@@ -72,7 +72,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         **generation_kwargs,
     ):
         """
-        Write texts or documents, or draw points, in one of three ways: reconstruct the given ones, decode the given
+        Generate texts, documents or points, in one of three ways: reconstruct the given ones, decode the given
         `latents`, or decode samples of the prior.
 
         All rows are decoded at once, which takes memory in proportion to their number times the vocabulary;
@@ -107,14 +107,14 @@ class LDEBMGenerationMixin(GenerationMixin):
             points a `torch.FloatTensor` of shape `(n, point_size)`.
 
         Raises:
-            ValueError: If more than one of inputs, latents and prior samples is asked for; if `min_label_probability`
+            ValueError: If more than one of inputs, latents and prior samples is requested; if `min_label_probability`
                 is not a probability, or is given without `class_labels` or with options that return anything but one
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         if "max_length" in generation_kwargs:
-            generation_kwargs.setdefault("max_new_tokens", None)  # whose default would overrule max_length
+            generation_kwargs.setdefault("max_new_tokens", None)  # its default would overrule max_length
         prior_arguments = {
             "num_samples": num_samples,
             "class_labels": class_labels,
@@ -122,13 +122,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             "num_langevin_steps": num_langevin_steps,
         }
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
-        sources = {"input_ids": input_ids, "points": points, "latents": latents}
-        requested = [name for name, value in sources.items() if value is not None]
-        if any(value is not None for value in prior_arguments.values()):
-            requested.append("prior samples")
-        if len(requested) > 1:
-            expected = f"{self.modality.input_name}, latents and class_labels/num_samples"
-            raise ValueError(f"generate takes one of {expected}, got {requested}")
+        _require_one_source(self, prior_arguments, input_ids=input_ids, points=points, latents=latents)
         if min_label_probability is not None:
             accepted = generate_accepted(
                 self,
@@ -192,6 +186,16 @@ class LDEBMGenerationMixin(GenerationMixin):
         return input_ids
 
 
+def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | None) -> None:
+    """Raise ValueError if more than one of inputs, latents and samples of the prior is requested."""
+    requested = [name for name, value in given.items() if value is not None]
+    if any(value is not None for value in prior_arguments.values()):
+        requested.append("prior samples")
+    if len(requested) > 1:
+        expected = f"{model.modality.input_name}, latents and class_labels/num_samples"
+        raise ValueError(f"generate takes one of {expected}, got {requested}")
+
+
 def _decode_at_once(model, latents: torch.Tensor, generator: torch.Generator | None, options: dict) -> torch.Tensor:
     """Documents or points from latents, which are not decoded token by token."""
     given = {name: value for name, value in options.items() if value is not None}
@@ -203,11 +207,11 @@ def _decode_at_once(model, latents: torch.Tensor, generator: torch.Generator | N
 
 
 def _conditions(model, latents: torch.Tensor, context: dict[str, torch.Tensor | None]) -> torch.Tensor:
-    """What the decoder is conditioned on: latents, and behind them the context vectors of a model with contexts."""
+    """What the decoder is conditioned on: latents, followed by the context vectors in a model with contexts."""
     vectors = context_vectors(model, **context)
     if vectors is None:
         return latents
-    _, rows = rows_of_samples(len(latents), context_input_ids=vectors)
+    _, rows = expand_to_samples(len(latents), context_input_ids=vectors)
     return torch.cat([latents.to(vectors.dtype), rows["context_input_ids"]], -1)
 
 

@@ -65,7 +65,10 @@ class MaskedTexts:
         )
 
     def inputs(self, pad_token_id: int) -> dict[str, torch.Tensor | int]:
-        """The arguments of [`complete`] for these texts."""
+        """
+        The arguments of [`complete`] for these texts: `input_ids` and `attention_mask`, int64 of shape
+        `(num_texts, longest)` and padded on the right, and the ids of the two masks.
+        """
         longest = max(map(len, self.token_ids))
         return {
             "input_ids": torch.tensor([ids + [pad_token_id] * (longest - len(ids)) for ids in self.token_ids]),
@@ -75,7 +78,14 @@ class MaskedTexts:
         }
 
     def completions(self, output, tokenizer: PreTrainedTokenizerBase, config) -> list[list[Completion]]:
-        """The completions of each text as strings, from the [`CompletionOutput`] for these texts."""
+        """
+        The completions of each text as strings.
+
+        Args:
+            output ([`CompletionOutput`]): What [`complete`] returned for these texts.
+            tokenizer (`PreTrainedTokenizerBase`): The tokenizer that encoded them.
+            config ([`LDEBMConfig`]): The model's settings.
+        """
         symbols = [None] * len(output.scores)
         if output.symbol_logits is not None:
             symbols = [config.id2label[symbol] for symbol in output.symbol_logits.argmax(-1).tolist()]
@@ -117,6 +127,11 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
     """
     Tokenize texts in which `<mask>` or `<unk>` stands for one missing word, and `<span>` or `<extra_id_0>` (with any
     number) for one or more; with a tokenizer of subwords for one token, and for one token or more.
+
+    Args:
+        texts (`Sequence[str]`): The texts, each with at least one mask.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        vocab_size (`int`): Size of the model's vocabulary; the masks get the two ids after it.
 
     Raises:
         ValueError: Without texts, and for a text without a mask or with a begin, end or padding token.

@@ -12,7 +12,6 @@ from transformers.modeling_outputs import BaseModelOutput
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
-from .document_modality import WordSum
 from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
@@ -36,7 +35,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         """As in transformers. The loaded model computes exactly the same as the saved one."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        # safetensors leaves each tensor at its place in the file, and CPU kernels round by memory alignment.
+        # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         for module in model.modules():
@@ -45,24 +44,24 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         return loaded
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
-        # transformers skips modules of custom code whose own tensors were all loaded, but the weight behind a spectral
+        # transformers skips modules of custom code whose own tensors were all loaded, but a weight with a spectral
         # norm belongs to a submodule. No module needs to be skipped, because loaded tensors are never drawn again.
         super()._initialize_weights(module, is_custom_code=False)
 
     def _init_weights(self, module: nn.Module):
         """
-        A module of this package that has tensors of its own says by a method `init_tensors` how they start. Linear
-        maps, embeddings and recurrent layers start as `uniform_init_range` says.
+        Initialise a module. A class of this package with tensors of its own has a method `init_tensors` for it; linear
+        maps, embeddings and recurrent layers are initialised according to `config.uniform_init_range`.
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU, WordSum)):
+        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
             self._init_layer(module)
 
     def _init_layer(self, layer: nn.Module):
         bound, is_normalized = self.config.uniform_init_range, parametrize.is_parametrized(layer)
         if bound is None and is_normalized:
-            bound = layer.in_features**-0.5  # as `reset_parameters`, which does not reach behind the spectral norm
+            bound = layer.in_features**-0.5  # as in `reset_parameters`, which does not find a normalised weight
         if bound is not None:
             for parameter in layer.parameters():
                 init.uniform_(parameter, -bound, bound)

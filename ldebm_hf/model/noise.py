@@ -9,7 +9,7 @@ def draw(sampler: Callable, shape, like: torch.Tensor, generator: torch.Generato
     """
     Draw random numbers with the dtype and on the device of another tensor.
 
-    A CPU generator gives the same numbers whatever the model's device is.
+    With a CPU generator, the numbers do not depend on the device of `like`.
 
     Args:
         sampler (`Callable`): `torch.randn` or `torch.rand`.

@@ -1,6 +1,6 @@
 """Noise schedule and forward process of the latent diffusion. No parameters, no I/O.
 
-Indexing, used in the whole package: levels are t = 0..T-1. Level t is the transition between z_t and the noisier
+Indexing convention of the whole package: levels are t = 0..T-1. Level t is the transition between z_t and the noisier
 z_{t+1},
 
     z_{t+1} = a_{t+1} z_t + σ_{t+1} ε,    a = √(1 - σ²),    ε ~ N(0, I)                                        (Eq. 4)
@@ -162,7 +162,8 @@ class LevelConstants(nn.Module):
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Clean latents z.
-            level (`torch.LongTensor` of shape `(batch_size,)`): Level t per row.
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
+            generator (`torch.Generator`, *optional*): Source of the noise.
 
         Returns:
             z̃_t and z_{t+1}, both of shape `(batch_size, latent_size)` and differentiable in `latents`.

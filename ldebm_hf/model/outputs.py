@@ -35,7 +35,7 @@ class LatentTrajectory(ModelOutput):
     Args:
         latents (`torch.FloatTensor` of shape `(num_samples, total_latent_size)`): The samples z_0.
         trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): The states z_T, …,
-            z_0 of the diffusion prior; for priors that are sampled in one go, the samples alone.
+            z_0 of the diffusion prior; for priors that are sampled directly, the samples alone.
     """
 
     latents: torch.FloatTensor | None = None

@@ -12,6 +12,7 @@ from torch import nn
 from .modality import Modality
 from .noise import at_least_float32, gaussian_like
 from .posteriors import Posterior, PosteriorHeads
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -83,6 +84,14 @@ class PointModality(Modality[torch.Tensor]):
     hub_task = ("other", "Density of points")
 
     @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """The centre has one finite coordinate for each coordinate of a point."""
+        if config.point_center is not None:
+            allowed = f"point_size={config.point_size} finite numbers"
+            fits = len(config.point_center) == config.point_size and all(map(math.isfinite, config.point_center))
+            require(fits, "point_center", config.point_center, allowed)
+
+    @classmethod
     def build_encoder(cls, config: LDEBMConfig) -> nn.Module:
         """A perceptron."""
         return PointEncoder(config)
@@ -100,7 +109,7 @@ class PointModality(Modality[torch.Tensor]):
             center = torch.zeros(model.config.point_size)
         model.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
 
-    def _checked(self, points, **others) -> torch.Tensor:
+    def _make_inputs(self, points, **others) -> torch.Tensor:
         points = torch.as_tensor(points, device=self.model.device)
         if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
             expected = f"(n, {self.config.point_size}) with n at least 1"
@@ -124,6 +133,6 @@ class PointModality(Modality[torch.Tensor]):
         points = self.model.decoder.sample(latents, generator) if do_sample else self.model.decoder(latents)
         return self.model.point_center + self.config.point_scale * points
 
-    def numbers_per_row(self, lengths: Sequence[int] | None) -> int:
+    def floats_per_example(self, lengths: Sequence[int] | None) -> int:
         """The decoder's hidden units, and copies of them."""
         return 4 * self.config.point_hidden_size

@@ -69,7 +69,7 @@ class GRU(nn.GRU):
         return super().forward(input, hx)
 
     def read(self, embedding: nn.Embedding, tokens: PackedSequence, hx: torch.Tensor | None = None):
-        """As `forward` on the embeddings of packed token ids; on the CPU, a repeated word is projected only once."""
+        """As `forward` on the embeddings of packed token ids; on the CPU, each distinct word is projected once."""
         if _is_plain_cpu(embedding.weight, self.weight_hh_l0):
             words, places = tokens.data.unique(return_inverse=True)
             return self._forward_packed(tokens, hx, embedding(words), places)

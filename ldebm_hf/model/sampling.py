@@ -49,17 +49,16 @@ def sample_latents(
     Raises:
         ValueError: If a symbol is unknown, the prior has no symbols, or the number of symbols or contexts is neither 1
             nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale` or `num_langevin_steps` with
-            another prior than `"diffusion"`; and for `num_samples` or `batch_size` below 1.
+            a prior that does not take them; and for `num_samples` or `batch_size` below 1.
     """
     steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
     for name, value in steering.items():
         if value is not None and name not in model.prior.sampling_options:
-            prior = model.config.prior
-            raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
+            raise ValueError(f"prior={model.config.prior!r} takes no {name}, got {name}={value}")
     steering = {name: value for name, value in steering.items() if name in model.prior.sampling_options}
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
     context = context_vectors(model, context_input_ids, context_attention_mask)
-    num_samples, rows = rows_of_samples(num_samples, class_labels=symbols, context_input_ids=context)
+    num_samples, rows = expand_to_samples(num_samples, class_labels=symbols, context_input_ids=context)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if symbols is None and guidance_scale is not None:
@@ -90,7 +89,7 @@ def context_vectors(
     return model.modality.context(context_input_ids=ids, context_attention_mask=mask)
 
 
-def rows_of_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
+def expand_to_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
     """
     Expand arguments that have one row in all, or one row per sample, to one row per sample.
 

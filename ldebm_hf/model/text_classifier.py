@@ -1,4 +1,4 @@
-"""A text classifier, which judges whether generated texts have the class that was asked for."""
+"""A text classifier, which judges whether generated texts have the requested class."""
 
 from typing import Literal
 

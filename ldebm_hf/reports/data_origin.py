@@ -1,4 +1,4 @@
-"""What a model card says of the data: its name, description, licence and known bias."""
+"""What a model card says about the data: name, description, licence and known bias."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ def attribute_accuracy(
             have the same key.
     """
     predictions, references = known_pairs(predictions, references)
-    asked_for = np.unique(references)
-    if label_names is not None and asked_for[-1] >= len(label_names):
-        raise ValueError(f"label_names must name label {asked_for[-1]}, got {len(label_names)} names")
+    requested = np.unique(references)
+    if label_names is not None and requested[-1] >= len(label_names):
+        raise ValueError(f"label_names must name label {requested[-1]}, got {len(label_names)} names")
     right = predictions == references
     chance, std = _accuracy_under_permutation(predictions, references)
     scores = _accuracy(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
-    for label in asked_for:
+    for label in requested:
         name = label if label_names is None else label_names[label]
         label_scores = _accuracy(right[references == label], f"accuracy_{name}")
         if taken := scores.keys() & label_scores.keys():
@@ -61,8 +61,9 @@ def _accuracy_under_permutation(predictions: np.ndarray, references: np.ndarray)
     """
     n = len(references)
     labels = np.union1d(predictions, references)
-    predicted, asked = (np.array([(x == label).sum() for label in labels]) for x in (predictions, references))
-    mean = float(predicted @ asked / n**2)
-    centred = np.eye(len(labels)) - predicted[:, None] / n - asked / n + mean
-    variance = asked @ centred**2 @ predicted / max(n - 1, 1)
+    predicted = np.array([(predictions == label).sum() for label in labels])
+    requested = np.array([(references == label).sum() for label in labels])
+    mean = float(predicted @ requested / n**2)
+    centred = np.eye(len(labels)) - predicted[:, None] / n - requested / n + mean
+    variance = requested @ centred**2 @ predicted / max(n - 1, 1)
     return mean, float(np.sqrt(variance) / n)

@@ -2,7 +2,7 @@
 
 Word vectors are loaded from a file (`load_word_vectors`) or trained on texts (`train_vectors_by_neighbours`). Compare
 only scores that are based on the same vectors, and check the coverage first. Even unrelated texts of a language have
-high scores, so read them next to their chance level.
+high scores, so compare them with their chance level.
 """
 
 from collections.abc import Callable, Sequence

@@ -87,7 +87,7 @@ def read_texts(
     if not len(texts):
         raise ValueError("texts must contain at least one text, got none")
     if not model.config.has_latent:
-        raise ValueError('model must have a latent variable, got one with prior="none"')
+        raise ValueError(f"model must have a latent variable, got one with prior={model.config.prior!r}")
     generator = torch.Generator(model.device).manual_seed(seed)
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
@@ -161,7 +161,7 @@ def reading_scores(
         seed (`int`, *optional*, defaults to 0): Seed of the posterior samples, of K-means and of the chance levels.
         show_progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
     """
-    held_out, classes = corpus.splits[split], classes_of(corpus, split)
+    held_out, classes = corpus.splits[split], classes_by_attribute(corpus, split)
     options = {"seed": seed, "show_progress": show_progress}
     reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
@@ -181,7 +181,7 @@ def reading_scores(
     return scores | {f"kmeans_{name}": value for name, value in cluster_scores.items()}
 
 
-def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:
+def classes_by_attribute(corpus: Corpus, split: str) -> dict[str, list[int]]:
     """The class ids of a split's texts, by attribute; and as `label`, unless an attribute has the same ids."""
     held_out = corpus.splits[split]
     repeated = any(list(ids) == list(held_out.labels) for ids in held_out.attributes.values())
@@ -271,12 +271,12 @@ def naming_scores(
     Args:
         probabilities (`np.ndarray` of shape `(n, num_symbols)`): p(y|x) of the texts of `held_out`.
         names (`Mapping[int, str]`): The symbols' names, by id.
-        corpus (`Corpus`): The corpus, which knows the names of its labels.
+        corpus (`Corpus`): The corpus, for the names of its labels.
         held_out (`Split`): The texts with their labels.
 
     Returns:
         `dict[str, float]`: `label_accuracy` and the expected `calibration_error`; empty if no text has a label, or if
-        there is a label after which no symbol is named.
+        no symbol has the name of one of the labels.
     """
     symbols = {name: symbol for symbol, name in names.items()}
     if not held_out.num_labelled or not set(corpus.label_names) <= symbols.keys():

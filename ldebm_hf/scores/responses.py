@@ -77,9 +77,10 @@ def write_responses(
     if not 1 <= num_candidates <= batch_size:
         allowed = f"at least 1 and at most batch_size={batch_size}"
         raise ValueError(f"num_candidates must be {allowed}, got {num_candidates}")
-    if split.contexts is None or not model.config.context_size:
-        what = "split" if split.contexts is None else "model"
-        raise ValueError(f"{what} must have contexts, got one without")
+    if split.contexts is None:
+        raise ValueError("split must have contexts, got one without")
+    if not model.config.context_size:
+        raise ValueError("model must have contexts, got one without")
     generator = torch.Generator(model.device).manual_seed(seed)
     has_latent = model.config.has_latent
     number = len(split)

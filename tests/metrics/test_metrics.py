@@ -79,7 +79,7 @@ def new_metric(tmp_path):
 
 @pytest.fixture(scope="module")
 def modules_of_evaluate(tmp_path_factory):
-    """A folder of this test's own where `evaluate.load` puts its copies of files."""
+    """A temporary folder where `evaluate.load` puts its copies of files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path])
         patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))

@@ -9,7 +9,7 @@ from transformers import AutoModel
 from ldebm_hf import LDEBMConfig, LDEBMModel
 
 
-def test_a_name_wins_over_an_id_that_is_spelt_alike():
+def test_a_name_wins_over_an_id_with_the_same_spelling():
     model = tiny_model()
     model.config.id2label, model.config.label2id = {0: "2", 1: "b", 2: "c"}, {"2": 0, "b": 1, "c": 2}
     assert model.symbol_ids(["2", 2, "1"]).tolist() == [0, 2, 1]
