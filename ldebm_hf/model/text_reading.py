@@ -79,7 +79,7 @@ class TextReader:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config):
         self.tokenizer = tokenizer
         self.unknown_id = config.unk_token_id
-        self.counts_unknown = config.modality != "document"
+        self.counts_unknown = not config.modality_class.is_bag_of_words
         self.unread = Unread(max_length=tokenizer.model_max_length)
 
     def __call__(self, texts: Sequence[str]) -> BatchEncoding:
