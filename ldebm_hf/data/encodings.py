@@ -45,7 +45,7 @@ class FoundBytes:
     bad_sample: bytearray = field(default_factory=bytearray)
 
     @classmethod
-    def of(cls, path: Path) -> FoundBytes:
+    def read_from(cls, path: Path) -> FoundBytes:
         """Read a file. Raises ValueError if it is compressed and damaged."""
         found = cls()
         try:
@@ -105,7 +105,7 @@ def recognise_encoding(path: Path, notes: list[str], encoding: str | None = None
             raise ValueError(f"encoding={encoding!r} is unknown; examples are utf-8, cp1252 and gb18030") from error
         if name not in ("utf-8", "utf-8-sig"):
             return name
-    found = FoundBytes.of(path)
+    found = FoundBytes.read_from(path)
     utf16 = _utf16(found.start)
     if encoding is not None and utf16 is not None:
         raise ValueError(f"{path} is {utf16}, not UTF-8: save it as UTF-8")

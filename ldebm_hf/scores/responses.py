@@ -154,7 +154,7 @@ def response_scores(
         "words_per_text": float(np.mean([len(text.split()) for text in responses])),
     }
     if vectors is not None and any(
-        len(vectors.of(content_words(text))) and len(vectors.of(content_words(reference)))
+        len(vectors.look_up(content_words(text))) and len(vectors.look_up(content_words(reference)))
         for text, reference in zip(responses, references, strict=True)
     ):
         similarity = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)

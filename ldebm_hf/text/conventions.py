@@ -57,7 +57,7 @@ class Conventions:
     number_word: str | None
 
     @classmethod
-    def of(cls, counts: Mapping[str, int]) -> "Conventions | None":
+    def found_in(cls, counts: Mapping[str, int]) -> "Conventions | None":
         """
         The conventions of a corpus with these words.
 

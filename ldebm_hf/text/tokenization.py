@@ -84,7 +84,7 @@ def build_tokenizer(
     kept = [*SPECIAL_TOKENS, *markers, *words][:vocab_size]
 
     decoder = None
-    conventions = Conventions.of(counts) if raw_text else None
+    conventions = Conventions.found_in(counts) if raw_text else None
     if conventions is not None:
         decoder = text_decoder(conventions, markers)
         if not split_punctuation:
@@ -112,7 +112,7 @@ def read_raw_text(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> P
         ValueError: If the texts are not tokenised.
     """
     counts = count_words(text.split() for text in texts)
-    conventions = Conventions.of(counts)
+    conventions = Conventions.found_in(counts)
     if conventions is None:
         raise ValueError("texts must be tokenised, with spaces around marks or without marks; many of theirs are not")
     vocabulary = tokenizer.get_vocab()

@@ -30,7 +30,7 @@ class WordVectors:
             expected = f"({len(self.words)}, size), a row per word"
             raise ValueError(f"vectors must have shape {expected}, got {self.vectors.shape}")
 
-    def of(self, words: Iterable[str]) -> np.ndarray:
+    def look_up(self, words: Iterable[str]) -> np.ndarray:
         """The vectors of the words that have one, `(n, size)`."""
         rows = [row for row in map(self.words.get, words) if row is not None]
         return self.vectors[rows]
@@ -39,7 +39,7 @@ class WordVectors:
         """Mean vector of each text's known words, `(len(texts), size)`; 0 for a text without any."""
         means = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            known = self.of(split_words(text.lower()))
+            known = self.look_up(split_words(text.lower()))
             if len(known):
                 means[row] = known.mean(0)
         return means

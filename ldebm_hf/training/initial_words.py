@@ -47,7 +47,7 @@ def set_words_by_cooccurrence(
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     known = [token for token, word in enumerate(words) if word in found.words]
     vectors = torch.zeros(len(words), size)
-    vectors[known] = torch.from_numpy(found.of(words))
+    vectors[known] = torch.from_numpy(found.look_up(words))
     frequency = model.decoder.background.cpu().softmax(-1)
     vectors[known] -= frequency[known] @ vectors[known] / frequency[known].sum()
     random_weight, random_bias = layer.weight.clone(), layer.bias.clone()

@@ -13,7 +13,7 @@ ROOT = 2**-0.5
 
 
 def of(*words):
-    return VECTORS.of(words)
+    return VECTORS.look_up(words)
 
 
 def test_similarities_by_hand():

@@ -21,7 +21,7 @@ NEWS = ["mr. smith of <unk> inc. sold N shares", "u.s. output rose N N", "he doe
 
 
 def conventions_of(texts):
-    return Conventions.of(count_words(text.split() for text in texts))
+    return Conventions.found_in(count_words(text.split() for text in texts))
 
 
 @pytest.fixture
