@@ -22,6 +22,8 @@ def argument_groups(documented: type) -> list[dict[str, str]]:
     return groups
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence of a description, without the marks of code."""
-    return END_OF_SENTENCE.split(text, maxsplit=1)[0].replace("`", "")
+def summary(text: str) -> str:
+    """The first sentence of a description and the one that says the default, if any, without the marks of code."""
+    first, *others = END_OF_SENTENCE.split(text)
+    defaults = [sentence for sentence in others if sentence.startswith("Default:")]
+    return " ".join([first, *defaults]).replace("`", "")

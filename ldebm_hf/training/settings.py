@@ -28,7 +28,7 @@ from ..pseudo_labels.geometric_clustering import ClusteringSettings
 from ..text.document_tokenization import build_document_tokenizer
 from ..text.subword_tokenization import build_subword_tokenizer
 from ..text.tokenization import build_tokenizer
-from .config_help import argument_groups, first_sentence
+from .config_help import argument_groups, summary
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
 from .training_settings import TrainingSettings
 from .typed_values import check_limits, convert, setting, show
@@ -339,9 +339,10 @@ class KnownSetting:
     Args:
         type: Its declared type.
         default: Its default value.
-        help (`str`): What it does, in a sentence; empty for the few fields of transformers' own configuration.
+        help (`str`): What it does, in a sentence.
         heading (`str`, *optional*): The title above it in `--help`; empty for a gap without a title.
         limits (`dict`): `at_least` or `above`, for numbers.
+        details (`str`): A longer description for the reference; empty if `help` says all.
     """
 
     type: Any
@@ -349,6 +350,16 @@ class KnownSetting:
     help: str = ""
     heading: str | None = None
     limits: dict[str, float] = field(default_factory=dict)
+    details: str = ""
+
+
+UNITS_OF_POINTS = {
+    "point_size": "Number of coordinates of a point. Default: that of the training points.",
+    "point_center": "Subtracted from every point inside the model. Default: the mean of the training points.",
+    "point_scale": "Divides every point after that. Default: the standard deviation of the training points, "
+    "divided by 8.5.",
+}
+"""Fields of the model whose default follows from the training points, and what `--help` says of them."""
 
 
 REMOVED_SETTINGS = {
@@ -402,11 +413,15 @@ def _model_settings() -> dict[str, KnownSetting]:
     for group in argument_groups(LDEBMConfig):
         heading = ""
         for name, description in group.items():
-            if name in declared:
-                kind = declared.pop(name)
-                help_text = first_sentence(description)
-                known[f"model.{name}"] = KnownSetting(kind, getattr(config, name), help_text, heading)
-                heading = None
+            if name not in declared:
+                continue
+            kind = declared.pop(name)
+            if name in UNITS_OF_POINTS:
+                item = KnownSetting(kind, None, UNITS_OF_POINTS[name], heading)
+            else:
+                item = KnownSetting(kind, getattr(config, name), summary(description), heading, details=description)
+            known[f"model.{name}"] = item
+            heading = None
     for name, kind in declared.items():
         known[f"model.{name}"] = KnownSetting(kind, getattr(config, name))
     return known

@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 
 from ..files.atomic import write_text
-from ..model.configuration_ldebm import LDEBMConfig
 from .settings import SECTIONS, KnownSetting, known_settings
 from .typed_values import describe, show
 
@@ -28,7 +27,6 @@ that is given explicitly takes precedence over the preset's."""
 
 def settings_reference() -> str:
     """All settings by section, each with its type, default, limits and meaning, as a page of Markdown."""
-    explanations = documented_arguments(LDEBMConfig)
     known = known_settings()
     paragraphs = ["# Settings", INTRODUCTION]
     for section, declared in SECTIONS.items():
@@ -40,37 +38,19 @@ def settings_reference() -> str:
         names = [name for name in known if name.startswith(f"{section}.")]
         entries = []
         for full_name in names:
-            name = full_name.partition(".")[2]
-            explanation = known[full_name].help or explanations[name]
-            entries.append(_entry(name, known[full_name], explanation))
+            entries.append(_entry(full_name.partition(".")[2], known[full_name]))
         paragraphs.append("\n".join(entries))
     return "\n\n".join(paragraphs) + "\n"
 
 
-def documented_arguments(documented: type) -> dict[str, str]:
-    """
-    What the `Args:` block of a class's docstring says of each argument.
-
-    Args:
-        documented (`type`): A class whose docstring has lines ``name (`type`, ...): explanation``, where further lines
-            of an explanation are indented more than its first.
-
-    Returns:
-        `dict[str, str]`: The explanations, each on a single line, by the argument's name.
-    """
-    block = inspect.getdoc(documented).partition("Args:\n")[2]
-    entries = re.findall(r"^    (\w+) \(.*?\): (.*?)(?=^ {0,4}\w|\Z)", block, re.MULTILINE | re.DOTALL)
-    return {name: " ".join(explanation.split()) for name, explanation in entries}
-
-
-def _entry(name: str, setting: KnownSetting, explanation: str) -> str:
+def _entry(name: str, setting: KnownSetting) -> str:
     """One setting as an item of a list, wrapped to the width of a line."""
     facts = [_allowed(setting), f"default `{show(setting.default)}`"]
     if "at_least" in setting.limits:
         facts.append(f"at least {setting.limits['at_least']}")
     if "above" in setting.limits:
         facts.append(f"above {setting.limits['above']}")
-    sentence = re.sub(r"\[(`[^`]+`)\]", r"\1", explanation)
+    sentence = re.sub(r"\[(`[^`]+`)\]", r"\1", setting.details or setting.help)
     if re.match("[a-z]+[' ,-]", sentence):  # a word, and no symbol of a formula
         sentence = sentence[:1].upper() + sentence[1:]
     if not sentence.endswith((".", ")")):

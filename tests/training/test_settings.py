@@ -7,7 +7,7 @@ from ldebm_hf import build_tokenizer
 from ldebm_hf.model.configuration_ldebm import PRESETS, LDEBMConfig
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings
 from ldebm_hf.training import Settings, load_settings
-from ldebm_hf.training.config_help import argument_groups, first_sentence
+from ldebm_hf.training.config_help import argument_groups, summary
 from ldebm_hf.training.settings import REMOVED_SETTINGS, SETTINGS_FOR_SOME_MODALITIES, known_settings
 
 
@@ -261,7 +261,7 @@ class Documented:
 
     Args:
         size (`int`, *optional*, defaults to 3): Its size, e.g. `3`. More
-            about it. And more.
+            about it. Default: 3. And more.
         name (`str`): Its name (a `str`).
 
         other (`dict[str, int]`, *optional*): The last one.
@@ -270,8 +270,8 @@ class Documented:
 
 def test_help_of_the_model_is_its_docstrings():
     first, second = argument_groups(Documented)
-    assert first == {"size": "Its size, e.g. `3`. More about it. And more.", "name": "Its name (a `str`)."}
+    assert first == {"size": "Its size, e.g. `3`. More about it. Default: 3. And more.", "name": "Its name (a `str`)."}
     assert second == {"other": "The last one."}
-    assert first_sentence(first["size"]) == "Its size, e.g. 3."
+    assert summary(first["size"]) == "Its size, e.g. 3. Default: 3."
     described = argument_names()
     assert {"latent_size", "prior", "langevin_steps", "kl_weight"} <= described <= set(LDEBMConfig.__annotations__)
