@@ -35,7 +35,7 @@ from ldebm_hf.commands.options import (
     symbol_options,
 )
 from ldebm_hf.files.writing import write_samples
-from ldebm_hf.model.text_reading import decode_words
+from ldebm_hf.model.text_reading import TextReader, decode_words
 from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, shipped_checkpoint
 
@@ -183,7 +183,9 @@ def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[int]:
 
 
 def print_reconstructions(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
-    batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
+    reader = TextReader(tokenizer, model.config)
+    batch = reader(texts).to(model.device)
+    reader.warn()
     copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
     notes = [""] * len(texts)
     if model.has_symbols:

@@ -41,12 +41,6 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
-    if tokenizer is not None:
-        max_length = settings.data.max_length
-        cut = float((trainer.train_set.lengths >= max_length).mean())
-        if cut > 0.01:
-            trainer.say(f"  note: {cut:.0%} of the training {unit}s fill data.max_length={max_length} tokens, "
-                        "and what they have beyond is cut off")
     if config.has_symbols:
         labelled = corpus.train.num_labelled
         source = SOURCES[settings.clustering.features]

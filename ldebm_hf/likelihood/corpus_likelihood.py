@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ..files.atomic import write_text
 from ..files.resumable import ResumableFile, chunk_generator, model_digest
 from ..model import langevin
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import TextReader
 from . import annealed_importance, bounds, latent_density
 from .bounds import LikelihoodSettings, estimate_log_likelihood
 from .latent_density import Annealing, prepare_annealing
@@ -100,6 +102,9 @@ def write_likelihood(
     If the process is interrupted, the same call resumes where it stopped. The finished file has the same bytes as that
     of an uninterrupted run with the same number of threads on the same machine.
 
+    Before it starts, a warning counts the texts that are truncated and the words that the tokenizer does not know,
+    which are scored as `<unk>`.
+
     Args:
         model ([`LDEBMModel`]): The model, in evaluation mode as `from_pretrained` returns it.
         data (`Sequence[str]` of texts, or `np.ndarray` of points of shape `(n, point_size)`): The data set.
@@ -130,6 +135,8 @@ def write_likelihood(
     _check_data(model, data, tokenizer, max_length)
     if published:
         require_published(model.config)
+    if model.modality.reads_texts:
+        _warn_of_unread(model, data, tokenizer, max_length)
     request = {
         **asdict(settings),
         "max_length": max_length,
@@ -184,6 +191,13 @@ def _check_data(model: LDEBMModel, data, tokenizer: PreTrainedTokenizerBase | No
         raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
 
 
+def _warn_of_unread(model: LDEBMModel, texts: Sequence[str], tokenizer, max_length: int | None) -> None:
+    """Count what is not read of all texts, those of an earlier run too, which takes no time beside the estimates."""
+    reader = TextReader(tokenizer, model.config, max_length)
+    reader.count(texts, tokenizer(list(texts), verbose=False, **_truncation(max_length)))
+    reader.warn()
+
+
 def _prepared_annealing(
     model: LDEBMModel, settings: LikelihoodSettings, file: ResumableFile, seed: int
 ) -> Annealing | None:
@@ -201,8 +215,14 @@ def _prepared_annealing(
 def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[str, torch.Tensor]:
     if not model.modality.reads_texts:
         return {model.modality.input_name: torch.as_tensor(data, device=model.device)}
-    truncation = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **truncation).to(model.device))
+    options = {"return_tensors": "pt", "padding": True, "verbose": False, **_truncation(max_length)}
+    return dict(tokenizer(list(data), **options).to(model.device))
+
+
+def _truncation(max_length: int | None) -> dict[str, Any]:
+    if max_length is None:
+        return {}
+    return {"truncation": True, "max_length": max_length}
 
 
 def _single_examples(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:

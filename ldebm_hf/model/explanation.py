@@ -298,7 +298,7 @@ def _read_symbols(
         batch = reader([texts[i] for i in indices]).to(model.device)
         context = {}
         if contexts is not None:
-            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
         posterior = model.encode(batch["input_ids"], batch["attention_mask"], **context)
         logits = posterior.symbol_logits.double().cpu()
         best_logits, symbols = logits.max(-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .text_reading import SPACE, UNSPACED, Unread, is_byte, is_word_level, word_groups
+from .text_reading import SPACE, UNSPACED, Unread, is_byte, is_word_level, join_words, word_groups
 
 MASKS = re.compile(r"(<mask>|<unk>|<span>|<extra_id_\d+>)", re.IGNORECASE)
 WORD_MASKS = ("<mask>", "<unk>")
@@ -17,8 +17,9 @@ WORD_MASKS = ("<mask>", "<unk>")
 class Completion:
     """
     Args:
-        text (`str`): The completed text.
-        words (`list[str]`): Its words; observed words that the tokenizer does not know are kept as they were written.
+        text (`str`): The completed text, as `tokenizer.decode` writes texts.
+        words (`list[str]`): Its words as the tokenizer has them. Here and in `text`, observed words that it does not
+            know are kept as they were written.
         is_filled (`list[bool]`): For each word, whether it was missing.
         score (`float`), log_likelihood (`float`): As in [`CompletionOutput`].
         symbol (`str`, *optional*): Name of the likeliest symbol that the model reads in the text, if it has symbols.
@@ -116,7 +117,7 @@ class MaskedTexts:
             if has_subwords:
                 text, words, is_filled = _text_of_subwords(tokenizer, words, is_filled)
             else:
-                text = " ".join(words)
+                text = join_words(tokenizer, words)
             completions[number // per_text].append(
                 Completion(text, words, is_filled, score, log_likelihood, symbol)
             )

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .rejection import require_one_text_per_row
 from .sampling import expand_to_samples
-from .text_reading import decode_words
+from .text_reading import TextReader, decode_words
 
 MAX_NGRAM_ORDER = 4
 """The longest n-grams that `consensus` compares."""
@@ -47,7 +47,8 @@ def respond(
             `{"role": "user", "content": "…"}` whose content is a string or a list of text parts. The model reads the
             last `config.context_turns` of them, where the beginning of the dialogue counts as a turn. Without any
             turn the response opens the dialogue.
-        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer. Each turn is truncated to its maximum length.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer. Each turn is truncated to its maximum length. A
+            warning counts truncated turns and words that the tokenizer does not know.
         class_labels (*optional*): Symbol of each response, by id or name, as in [`generate`].
         one_per_symbol (`bool`, *optional*, defaults to `False`): Write one response for each symbol instead.
         num_samples (`int`, *optional*): Number of responses; defaults to the number of `class_labels`, else to 1.
@@ -89,7 +90,9 @@ def respond(
         texts = [text for _, text in read_turns]
     else:
         texts = [marked(text, speaker) for speaker, text in read_turns]
-    context = encode_contexts([context_of(texts, config.context_turns)], tokenizer, model.device)
+    reader = TextReader(tokenizer, config)
+    context = encode_contexts([context_of(texts, config.context_turns)], tokenizer, model.device, reader=reader)
+    reader.warn()
     if config.speaker_markers == "all":
         if role is None:
             role = "assistant" if last_role == "user" else "user"

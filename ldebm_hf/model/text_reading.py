@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import regex
 import torch
+from tokenizers import Encoding
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import logging
+
+from .dialogue_turns import BEGIN, MARKERS
 
 logger = logging.get_logger(__name__)
 
@@ -34,6 +37,7 @@ class Unread:
         num_wordless_texts (`int`): Texts without any known word.
         num_cut_texts (`int`): Texts that are longer than the tokenizer's `model_max_length`.
         max_length (`int`): That length in tokens.
+        unit (`str`): What a text is called in the message.
     """
 
     num_texts: int = 0
@@ -43,21 +47,23 @@ class Unread:
     num_wordless_texts: int = 0
     num_cut_texts: int = 0
     max_length: int = 0
+    unit: str = "text"
 
     @property
     def message(self) -> str:
         """What is missing, with its counts, as one sentence; empty if nothing is."""
         parts = []
+        total = f"{self.num_texts:,} {self.unit}s"
         if self.num_unknown_words:
             share = 100 * self.num_unknown_words / self.num_words
             parts.append(
                 f"{self.num_unknown_words:,} of {self.num_words:,} words ({share:.2g} %) are unknown to the model, in "
-                f"{self.num_unknown_texts:,} of {self.num_texts:,} texts"
+                f"{self.num_unknown_texts:,} of {total}"
             )
         if self.num_wordless_texts:
-            parts.append(f"{self.num_wordless_texts:,} of {self.num_texts:,} texts have no word that the model knows")
+            parts.append(f"{self.num_wordless_texts:,} of {total} have no word that the model knows")
         if self.num_cut_texts:
-            parts.append(f"{self.num_cut_texts:,} of {self.num_texts:,} texts are cut to {self.max_length} tokens")
+            parts.append(f"{self.num_cut_texts:,} of {total} are cut to {self.max_length} tokens")
         return "; ".join(parts)
 
 
@@ -74,39 +80,65 @@ class TextReader:
     Args:
         tokenizer (`PreTrainedTokenizerBase`): The model's.
         config ([`LDEBMConfig`]): The model's.
+        max_length (`int`, *optional*): Texts are cut to this number of tokens; defaults to the tokenizer's
+            `model_max_length`.
+
+    Attributes:
+        unread ([`Unread`]): What is not seen of the texts.
+        unread_turns ([`Unread`]): What is not seen of the turns in the contexts of texts.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, config):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config, max_length: int | None = None):
         self.tokenizer = tokenizer
+        self.max_length = tokenizer.model_max_length if max_length is None else max_length
         self.unknown_id = config.unk_token_id
         self.counts_unknown = not config.modality_class.is_bag_of_words
-        self.unread = Unread(max_length=tokenizer.model_max_length)
+        vocabulary = tokenizer.get_vocab()
+        self.marks = {*tokenizer.all_special_ids, *(vocabulary[mark] for mark in MARKERS if mark in vocabulary)}
+        self.unread = Unread(max_length=self.max_length)
+        self.unread_turns = Unread(max_length=self.max_length, unit="turn")
+        self.counted_turns = {BEGIN}  # which is not a turn that somebody wrote
 
     def __call__(self, texts: Sequence[str]) -> BatchEncoding:
         """`input_ids` and `attention_mask` of some of the texts, `(len(texts), longest)`, padded on the right."""
-        batch = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True)
+        options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
+        batch = self.tokenizer(list(texts), **options)
         self.count(texts, batch)
         return batch
 
     def count(self, texts: Sequence[str], batch: BatchEncoding) -> None:
-        """Add what is not seen of texts that the tokenizer has read already, with `truncation=True`."""
-        marks = set(self.tokenizer.all_special_ids)
+        """Add what is not seen of texts that the tokenizer has read already, cut to `max_length` tokens or whole."""
         for text, encoding in zip(texts, batch.encodings, strict=True):
-            words = [token for token in encoding.ids if token not in marks]
-            unknown = words.count(self.unknown_id)
-            self.unread.num_texts += 1
-            self.unread.num_words += len(words)
-            self.unread.num_wordless_texts += unknown == len(words)
-            self.unread.num_cut_texts += bool(encoding.overflowing)
-            missed = max(0, unknown - text.count(UNKNOWN_WORD))
-            if self.counts_unknown and missed:
-                self.unread.num_unknown_words += missed
-                self.unread.num_unknown_texts += 1
+            self._add(self.unread, text, encoding)
+
+    def count_turns(self, turns: Sequence[str], batch: BatchEncoding) -> None:
+        """The same for turns in contexts. A turn that is in the contexts of several texts is counted once."""
+        for turn, encoding in zip(turns, batch.encodings, strict=True):
+            if turn not in self.counted_turns:
+                self.counted_turns.add(turn)
+                self._add(self.unread_turns, turn, encoding)
+
+    def _add(self, unread: Unread, text: str, encoding: Encoding) -> None:
+        words = [token for token in encoding.ids if token not in self.marks]
+        unknown = words.count(self.unknown_id)
+        unread.num_texts += 1
+        unread.num_words += len(words)
+        unread.num_wordless_texts += unknown == len(words)
+        unread.num_cut_texts += bool(encoding.overflowing)
+        missed = max(0, unknown - text.count(UNKNOWN_WORD))
+        if self.counts_unknown and missed:
+            unread.num_unknown_words += missed
+            unread.num_unknown_texts += 1
+
+    @property
+    def message(self) -> str:
+        """What was not seen of texts and turns, with its counts, as one sentence; empty if all was seen."""
+        return "; ".join(filter(None, [self.unread.message, self.unread_turns.message]))
 
     def warn(self) -> None:
         """Log one warning if anything was not seen."""
-        if self.unread.message:
-            logger.warning(self.unread.message)
+        if self.message:
+            logger.warning(self.message)
 
 
 def decode_words(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[Sequence[int]] | torch.Tensor) -> list[str]:
@@ -124,6 +156,12 @@ def decode_words(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[Sequenc
     if is_word_level(tokenizer):
         return [" ".join(tokenizer.convert_ids_to_tokens(ids, skip_special_tokens=True)) for ids in rows]
     return [" ".join(words_of(tokenizer, text)) for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+
+def join_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> str:
+    """The text that a word-level tokenizer decodes from words, of which some need not be in its vocabulary."""
+    decoder = tokenizer.backend_tokenizer.decoder
+    return " ".join(words) if decoder is None else decoder.decode(list(words))
 
 
 def is_word_level(tokenizer: PreTrainedTokenizerBase) -> bool:

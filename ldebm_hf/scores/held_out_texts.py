@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ..data.schema import NO_LABEL
 from ..model.dialogue_turns import encode_contexts
-from ..model.text_reading import decode_words
+from ..model.text_reading import TextReader, decode_words
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .classification import classification_scores
 from .generated_texts import corpus_bleu
@@ -68,7 +68,8 @@ def read_texts(
     show_progress: bool = False,
 ) -> Reading:
     """
-    Infer the posterior and the symbols of texts, and reconstruct the texts.
+    Infer the posterior and the symbols of texts, and reconstruct the texts. A warning counts truncated texts and words
+    that the tokenizer does not know.
 
     Args:
         model ([`LDEBMModel`]): A model with a latent variable, in evaluation mode.
@@ -89,6 +90,7 @@ def read_texts(
     if not model.config.has_latent:
         raise ValueError(f"model must have a latent variable, got one with prior={model.config.prior!r}")
     generator = torch.Generator(model.device).manual_seed(seed)
+    reader = TextReader(tokenizer, model.config)
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
     references, reconstructions = [""] * len(texts), [""] * len(texts)
@@ -96,15 +98,9 @@ def read_texts(
     with tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            batch = tokenizer(
-                [texts[i] for i in indices],
-                return_tensors="pt",
-                padding=True,
-                truncation=True,
-                max_length=tokenizer.model_max_length,
-            ).to(model.device)
+            batch = reader([texts[i] for i in indices]).to(model.device)
             if contexts is not None:
-                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
             posterior = model.posterior(**batch)
             means.append(posterior.expectation.float().cpu().numpy())
             drawn = posterior.sample(generator, relaxed=False)
@@ -122,6 +118,7 @@ def read_texts(
                 if copies is not None:
                     reconstructions[i] = decode_words(tokenizer, copies[row, None])[0]
             bar.update(len(indices))
+    reader.warn()
     back = np.argsort(order)
     return Reading(
         references,

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.dialogue_turns import encode_contexts, without_marker
 from ..model.responding import consensus
-from ..model.text_reading import decode_words
+from ..model.text_reading import TextReader, decode_words
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .generated_texts import corpus_bleu, distinct_n, distinct_share, empty_share
@@ -57,7 +57,8 @@ def write_responses(
     **decoding: Any,
 ) -> WrittenResponses:
     """
-    Generate a response to every context of a split.
+    Generate a response to every context of a split. A warning counts truncated texts and turns, and words that the
+    tokenizer does not know.
 
     Args:
         model ([`LDEBMModel`]): A model with contexts, in evaluation mode.
@@ -89,13 +90,12 @@ def write_responses(
     # Batches of texts of similar length need the least padding.
     order = np.argsort([len(text) for text in split.texts], kind="stable")
     decoded = partial(decode_words, tokenizer)
+    reader = TextReader(tokenizer, model.config)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
         for start in range(0, number, step):
             indices = order[start : start + step].tolist()
-            context = encode_contexts([split.contexts[i] for i in indices], tokenizer, model.device)
-            texts = tokenizer(
-                [split.texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True
-            ).to(model.device)
+            context = encode_contexts([split.contexts[i] for i in indices], tokenizer, model.device, reader=reader)
+            texts = reader([split.texts[i] for i in indices]).to(model.device)
             options: dict[str, Any] = {"generator": generator}
             if not has_latent:
                 options["do_sample"] = False  # sampled tokens would be a different protocol
@@ -110,6 +110,7 @@ def write_responses(
                 for i, text in zip(indices, texts_of_batch, strict=True):
                     getattr(written, name)[i] = text
             bar.update(len(indices))
+    reader.warn()
     return written
 
 

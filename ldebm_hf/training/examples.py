@@ -4,6 +4,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data import PointSplit, Split, StreamedExamples
 from ..model.configuration_ldebm import LDEBMConfig
+from ..model.text_reading import TextReader
 from .batches import Examples, PointExamples, TokenizedSplit
 from .dialogue_batches import DialogueExamples
 from .settings import DataSettings
@@ -23,9 +24,10 @@ def prepare_split(
     """
     if not config.modality_class.reads_texts:
         return PointExamples.from_split(split)
+    reader = TextReader(tokenizer, config, max_length)
     if config.context_size:
-        return DialogueExamples.from_split(split, tokenizer, max_length)
-    return TokenizedSplit.from_split(split, tokenizer, max_length)
+        return DialogueExamples.from_split(split, tokenizer, max_length, reader)
+    return TokenizedSplit.from_split(split, tokenizer, max_length, reader)
 
 
 def prepare_training_split(
@@ -42,6 +44,11 @@ def prepare_training_split(
     """
     if isinstance(split, StreamedExamples):
         return StreamedTexts(
-            split, tokenizer, max_length=data.max_length, step_size=step_size, shard_size=data.shuffle_buffer_size
+            split,
+            tokenizer,
+            max_length=data.max_length,
+            step_size=step_size,
+            shard_size=data.shuffle_buffer_size,
+            reader=TextReader(tokenizer, config, data.max_length),
         )
     return InMemoryExamples(prepare_split(split, config, tokenizer, data.max_length))

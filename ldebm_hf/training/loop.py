@@ -186,6 +186,18 @@ class Trainer:
         self.accelerator.on_main_process(publish)(self.training, self.say)
         return values
 
+    @property
+    def notes(self) -> list[str]:
+        """What the model does not see of the training and validation texts, with counts; said when training starts."""
+        kinds = {"training": self.train_set, "validation": self.evaluator.split}
+        if len(self.train_set) < len(self.examples):
+            kinds = {"sampled training": self.train_set, "validation": self.evaluator.split}
+        return [
+            f"{kind} texts: {split.unread} (data.vocab_size, data.max_length)"
+            for kind, split in kinds.items()
+            if split.unread
+        ]
+
     def leave(self) -> None:
         """End the group of processes; every process must call this."""
         self.accelerator.wait_for_everyone()
@@ -201,7 +213,9 @@ class Trainer:
             tqdm.write(text)
 
     def _start(self) -> None:
-        """Prepare the output folder, load the checkpoint to resume from, and start the logs."""
+        """Say what is not read, prepare the output folder, load the checkpoint to resume from, and start the logs."""
+        for note in self.notes:
+            self.say(f"note: {note}")
         resume = self.training.resume
         if self.accelerator.is_main_process:
             if resume is None:
