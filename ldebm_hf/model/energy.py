@@ -15,6 +15,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 from transformers import initialization as init
 
+from .computed_buffers import ComputedBuffers
+
 logger = logging.getLogger(__name__)
 
 SLOPE = 0.2  # negative slope of every LeakyReLU here
@@ -45,7 +47,7 @@ def restart_power_iteration(layer: nn.Module) -> None:
         norm._power_method(weight, 15)  # starts from v
 
 
-class LevelEmbedding(nn.Module):
+class LevelEmbedding(ComputedBuffers):
     """
     Sinusoidal embedding of the level, followed by two linear maps.
 
@@ -58,17 +60,13 @@ class LevelEmbedding(nn.Module):
     def __init__(self, num_levels: int, size: int, linear):
         super().__init__()
         self.num_levels, self.size = num_levels, size
-        self.register_buffer("table", self.compute(), persistent=False)
+        self.register_computed()
         self.hidden = linear(size, size)
         self.output = linear(size, size)
 
-    def init_tensors(self) -> None:
-        """Fill the table, which is not saved."""
-        init.copy_(self.table, self.compute())
-
-    def compute(self) -> torch.Tensor:
-        """The table, `(num_levels, size)`."""
-        return sinusoidal_embedding(self.num_levels, self.size)
+    def compute(self) -> dict[str, torch.Tensor]:
+        """The sinusoidal embeddings `table`, `(num_levels, size)`."""
+        return {"table": sinusoidal_embedding(self.num_levels, self.size)}
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
         """Embeddings, `(batch_size, size)`, of levels `(batch_size,)`."""

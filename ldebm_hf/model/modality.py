@@ -77,6 +77,10 @@ class Modality(Generic[Inputs]):
     def add_parts(cls, model: nn.Module) -> None:
         """Give a new model what it needs besides encoder, decoder and prior."""
 
+    @classmethod
+    def init_tensors(cls, model: nn.Module) -> None:
+        """Initialise the tensors, if any, that [`add_parts`] gave the model itself."""
+
     def read(self, **arguments: Any) -> Inputs:
         """
         Check a model's arguments `input_ids`, `attention_mask`, `lengths`, `points` and those of contexts, and turn

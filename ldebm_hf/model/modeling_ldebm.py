@@ -52,12 +52,15 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         """
         A module of this package that has tensors of its own says by a method `init_tensors` how they start. Linear
-        maps, embeddings and recurrent layers start as `uniform_init_range` says.
+        maps, embeddings and recurrent layers start as `uniform_init_range` says, and torch's batch normalisation as
+        in transformers. There are no other modules with tensors.
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
         elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU, WordSum)):
             self._init_layer(module)
+        elif isinstance(module, nn.BatchNorm1d):
+            super()._init_weights(module)
 
     def _init_layer(self, layer: nn.Module):
         bound, is_normalized = self.config.uniform_init_range, parametrize.is_parametrized(layer)
@@ -103,6 +106,10 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         self.generation_config.max_new_tokens = 40
         if not config.has_latent:
             self.generation_config.do_sample = True  # greedy search would always write the same text
+
+    def init_tensors(self) -> None:
+        """Initialise the tensors of the model itself; `_init_weights` calls this method of every module."""
+        self.config.modality_class.init_tensors(self)
 
     @property
     def modality(self) -> Modality:
