@@ -38,6 +38,29 @@ class SpectralNorm(_SpectralNorm):
             super()._power_method(weight_mat, n_power_iterations)
 
 
+class NormalizedLinear(nn.Linear):
+    """
+    A linear map whose weight is divided by its largest singular value.
+
+    torch replaces the class of a module with a parametrization by one that cannot be pickled. Pickling names this
+    class instead, so that a whole model can be pickled: by `torch.save`, for spawned workers, and to be hashed by
+    `datasets.map`.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features)
+        parametrize.register_parametrization(self, "weight", SpectralNorm(self.weight))
+
+    def __reduce_ex__(self, protocol):
+        return _blank_normalized_linear, (), self.__dict__.copy()
+
+
+def _blank_normalized_linear() -> NormalizedLinear:
+    """A [`NormalizedLinear`] whose attributes are to be replaced; on the meta device no random numbers are drawn."""
+    with torch.device("meta"):
+        return NormalizedLinear(1, 1)
+
+
 def restart_power_iteration(layer: nn.Module) -> None:
     """Estimate the spectral norm of a normalised linear map anew, after its weight was drawn."""
     weight, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
@@ -103,12 +126,7 @@ class EnergyNetwork(nn.Module):
     ):
         super().__init__()
 
-        def linear(inputs: int, outputs: int) -> nn.Linear:
-            layer = nn.Linear(inputs, outputs)
-            if normalize:
-                parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
-            return layer
-
+        linear = NormalizedLinear if normalize else nn.Linear
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)
         self.level = LevelEmbedding(num_levels, hidden_size, linear)

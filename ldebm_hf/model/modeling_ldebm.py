@@ -135,6 +135,48 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
+        return self._token_embeddings()[0]
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
+        current = self.get_input_embeddings()
+        owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
+        owner.embedding = value
+
+    def _token_embeddings(self) -> list[nn.Embedding]:
+        embeddings = self.modality.token_embeddings()
+        if not embeddings:
+            raise NotImplementedError(f"a model of {self.config.modality}s has no token embeddings")
+        return embeddings
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """
+        As in transformers. The embeddings of encoder, decoder and context encoder are resized alike, and with the
+        decoder's its output projection, which is tied to them.
+
+        Raises:
+            NotImplementedError: For a model of documents or points, which has no token embeddings.
+            ValueError: If a special token of the configuration would be removed.
+        """
+        self._token_embeddings()
+        names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
+        special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
+        smallest = 1 + max(token for token in special if token is not None)
+        if new_num_tokens is not None and new_num_tokens < smallest:
+            raise ValueError(
+                f"new_num_tokens must be at least {smallest}, to keep the special tokens, got {new_num_tokens}"
+            )
+        return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+
+    def _resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of=None, mean_resizing=True) -> nn.Embedding:
+        for embedding in self._token_embeddings():  # each keeps its identity
+            self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
+        return self.get_input_embeddings()
+
     def encode(
         self,
         input_ids: torch.Tensor | None = None,
