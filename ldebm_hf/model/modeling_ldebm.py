@@ -8,6 +8,7 @@ from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import can_return_tuple
 
 from .classification import classify
 from .completion import complete, complete_texts
@@ -17,12 +18,14 @@ from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
+from .noise import at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
 from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
+from .trainer_signature import LossWithoutLabels
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -99,7 +102,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         config.validate()  # again, because `from_pretrained(path, name=value)` assigns to a finished configuration
         self.encoder = config.modality_class.build_encoder(config)
         self.decoder = config.modality_class.build_decoder(config)
-        self.prior = config.prior_class(config)
+        with at_least_float32_by_default():
+            self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
         self.main_input_name = config.modality_class.input_name
         self.post_init()
@@ -131,9 +135,6 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     respond = respond
     complete = complete
     complete_texts = complete_texts
-
-    def get_encoder(self, modality: str | None = None) -> nn.Module:
-        return self.encoder
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
@@ -248,6 +249,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             return output.symbol_logits
         return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
+    @LossWithoutLabels
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -267,7 +270,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         context_input_ids: torch.Tensor | None = None,
         context_attention_mask: torch.Tensor | None = None,
         context_lengths: Sequence[Sequence[int]] | None = None,
-        return_dict: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_loss: bool | None = True,
     ) -> LDEBMOutput:
         """
         The objective on a batch of texts, documents or points; or, with `encoder_outputs`, one decoding step of
@@ -302,8 +307,14 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding.
             context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn, with the effect of
                 `lengths`.
-            return_dict (`bool`, *optional*): Ignored; the output is always an [`LDEBMOutput`].
+            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, because the model is
+                recurrent; as in transformers, the configuration has their defaults.
+            return_loss (`bool`, *optional*, defaults to `True`): Not used, because the loss costs nothing more; its
+                default tells transformers' `Trainer` that the loss needs no labels.
+            return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
+                defaults to `config.return_dict`.
         """
+        self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
         modality = self.modality
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
@@ -332,6 +343,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             output = self._objective(posterior, latents, reconstruction, class_labels, kl_scale, generator)
             output.logits = logits
             return output
+
+    def _refuse_outputs(self, **requested: bool | None) -> None:
+        """Raise ValueError if `output_attentions` or `output_hidden_states` is asked for, here or by the settings."""
+        for name, value in requested.items():
+            if getattr(self.config, name) if value is None else value:
+                raise ValueError(f"{name} must be False: the model is recurrent and has no layers that return them")
 
     def _objective(
         self,
