@@ -7,7 +7,7 @@ import inspect
 import unittest
 
 import torch
-from conftest import import_suite
+from suites import import_suite
 from tiny_models import TINY_SIZES
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
@@ -16,7 +16,7 @@ common = import_suite("test_modeling_common")
 configuration = import_suite("test_configuration_common")
 
 
-class Tester:
+class Inputs:
     """What the suites ask for a small configuration and inputs."""
 
     batch_size = 3
@@ -66,7 +66,7 @@ class Suite(common.ModelTesterMixin):
     test_can_init_all_missing_weights_before_2023 = True  # the file has no year of copyright; run the test
 
     def setUp(self):
-        self.model_tester = Tester(self, self.preset, **self.settings)
+        self.model_tester = Inputs(self, self.preset, **self.settings)
 
 
 class DiffusionTest(Suite, unittest.TestCase):
