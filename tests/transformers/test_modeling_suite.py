@@ -68,6 +68,29 @@ class Suite(common.ModelTesterMixin):
     def setUp(self):
         self.model_tester = Inputs(self, self.preset, **self.settings)
 
+    def test_batching_equivalence(self, *args, **kwargs):
+        self.skipTest("the noise of a text depends on the size of its batch")
+
+    def test_generation_tester_mixin_inheritance(self):
+        self.skipTest("the suite of generation is not part of the source distribution")
+
+    def test_hidden_states_output(self):
+        self.skipTest("a recurrent network has no layers that return hidden states: output_hidden_states is refused")
+
+    def test_model_outputs_equivalence(self):
+        self.skipTest("it asks for output_hidden_states, which is refused; for tuples see test_conventions.py")
+
+    def test_retain_grad_hidden_states_attentions(self):
+        self.skipTest("output_hidden_states is refused")
+
+    def test_model_base_model_prefix(self):
+        self.skipTest("there is one class of models, which is not a head on another one")
+
+    def test_init_weights_can_init_buffers(self):
+        if self.model_tester.get_config().energy_spectral_norm and self.model_tester.get_config().prior == "diffusion":
+            self.skipTest("the buffers of a spectral norm are random: the power iteration starts from them")
+        super().test_init_weights_can_init_buffers()
+
 
 class DiffusionTest(Suite, unittest.TestCase):
     pass
