@@ -123,15 +123,24 @@ class SemiTest(Suite, unittest.TestCase):
 class NoLatentTest(Suite, unittest.TestCase):
     preset = "rnn_lm"
 
+    def test_torch_save_load(self):
+        self.skipTest("it takes the maximum of every tensor, and a prior without a latent has an empty one")
+
 
 class DocumentTest(Suite, unittest.TestCase):
     settings = {"modality": "document"}
     test_resize_embeddings = False  # there are no token embeddings
 
+    def test_model_get_set_embeddings(self):
+        self.skipTest("there are no token embeddings")
+
 
 class PointTest(Suite, unittest.TestCase):
     settings = {"modality": "point"}
     test_resize_embeddings = False  # there are no tokens
+
+    def test_model_get_set_embeddings(self):
+        self.skipTest("there are no token embeddings")
 
 
 class ConfigurationTest(unittest.TestCase):
