@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from transformers import initialization as init
 
 from .codes import CodeDistribution, joint_logits
 from .gaussian_priors import GaussianPrior
@@ -31,8 +32,15 @@ class CodePrior(PriorWithCodes):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         self.codes = CodeDistribution(config)
-        log_probability = -config.num_code_variables * math.log(config.code_categories)
-        self.register_buffer("log_probability", torch.tensor(log_probability))
+        self.register_buffer("log_probability", self.uniform_log_probability())
+
+    def init_tensors(self) -> None:
+        """Fill in log p(c) of uniform codes."""
+        init.copy_(self.log_probability, self.uniform_log_probability())
+
+    def uniform_log_probability(self) -> torch.Tensor:
+        """log p(c) of every joint value c if all are equally likely, a scalar."""
+        return torch.tensor(-self.config.num_code_variables * math.log(self.config.code_categories))
 
     def loss(
         self,

@@ -15,6 +15,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 from transformers import initialization as init
 
+from .computed_buffers import ComputedBuffers
+
 logger = logging.getLogger(__name__)
 
 SLOPE = 0.2  # negative slope of every LeakyReLU here
@@ -36,6 +38,29 @@ class SpectralNorm(_SpectralNorm):
             super()._power_method(weight_mat, n_power_iterations)
 
 
+class NormalizedLinear(nn.Linear):
+    """
+    A linear map whose weight is divided by its largest singular value.
+
+    torch replaces the class of a module with a parametrization by one that cannot be pickled. Pickling names this
+    class instead, so that a whole model can be pickled: by `torch.save`, for spawned workers, and to be hashed by
+    `datasets.map`.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features)
+        parametrize.register_parametrization(self, "weight", SpectralNorm(self.weight))
+
+    def __reduce_ex__(self, protocol):
+        return _blank_normalized_linear, (), self.__dict__.copy()
+
+
+def _blank_normalized_linear() -> NormalizedLinear:
+    """A [`NormalizedLinear`] whose attributes are to be replaced; on the meta device no random numbers are drawn."""
+    with torch.device("meta"):
+        return NormalizedLinear(1, 1)
+
+
 def restart_power_iteration(layer: nn.Module) -> None:
     """Estimate the spectral norm of a normalised linear map again, after its weight was drawn."""
     weight, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
@@ -45,7 +70,7 @@ def restart_power_iteration(layer: nn.Module) -> None:
         norm._power_method(weight, 15)  # starts from v
 
 
-class LevelEmbedding(nn.Module):
+class LevelEmbedding(ComputedBuffers):
     """
     Sinusoidal embedding of the level, followed by two linear maps.
 
@@ -58,17 +83,13 @@ class LevelEmbedding(nn.Module):
     def __init__(self, num_levels: int, size: int, linear):
         super().__init__()
         self.num_levels, self.size = num_levels, size
-        self.register_buffer("table", self.compute(), persistent=False)
+        self.register_computed()
         self.hidden = linear(size, size)
         self.output = linear(size, size)
 
-    def init_tensors(self) -> None:
-        """Fill the table, which is not saved."""
-        init.copy_(self.table, self.compute())
-
-    def compute(self) -> torch.Tensor:
-        """The table, `(num_levels, size)`."""
-        return sinusoidal_embedding(self.num_levels, self.size)
+    def compute(self) -> dict[str, torch.Tensor]:
+        """The sinusoidal embeddings `table`, `(num_levels, size)`."""
+        return {"table": sinusoidal_embedding(self.num_levels, self.size)}
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
         """Embeddings, `(batch_size, size)`, of levels `(batch_size,)`."""
@@ -105,12 +126,7 @@ class EnergyNetwork(nn.Module):
     ):
         super().__init__()
 
-        def linear(inputs: int, outputs: int) -> nn.Linear:
-            layer = nn.Linear(inputs, outputs)
-            if normalize:
-                parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
-            return layer
-
+        linear = NormalizedLinear if normalize else nn.Linear
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)
         self.level = LevelEmbedding(num_levels, hidden_size, linear)

@@ -39,6 +39,10 @@ class GaussianPrior(Prior):
         self.register_buffer("location", torch.zeros(size))  # the mean; also gives the prior's device and precision
         self.of_context = nn.Linear(config.context_size, 2 * size) if config.context_size and size else None
 
+    def init_tensors(self) -> None:
+        """Fill the buffer of zeros."""
+        init.zeros_(self.location)
+
     def loss(
         self,
         latents: torch.Tensor,

@@ -1,5 +1,6 @@
 """Texts, documents and points from latents: texts by transformers' own decoding methods."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from transformers import (
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     SequenceBiasLogitsProcessor,
+    StopStringCriteria,
     SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -113,6 +115,7 @@ class LDEBMGenerationMixin(GenerationMixin):
                 [`sample_latents`].
         """
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
+        self._refuse_before_sampling(generation_config, generation_kwargs)
         if "max_length" in generation_kwargs:
             generation_kwargs.setdefault("max_new_tokens", None)  # its default would overrule max_length
         prior_arguments = {
@@ -151,11 +154,30 @@ class LDEBMGenerationMixin(GenerationMixin):
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None and len(prompts) != len(latents):
             raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+        if generation_config is not None and "max_new_tokens" not in generation_kwargs:
+            generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
         with _seeded_by(generator, self.device):
             return super().generate(
                 generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
             )
+
+    def _refuse_before_sampling(self, generation_config, options: dict) -> None:
+        """Raise ValueError for options that cannot be had, before the chains of the prior take their time."""
+        for name in ("output_attentions", "output_hidden_states"):
+            self._refuse_outputs(**{name: options.get(name, getattr(generation_config, name, None))})
+        stop_strings = options.get("stop_strings", getattr(generation_config, "stop_strings", None))
+        if stop_strings is None:
+            return
+        if options.get("tokenizer") is None:
+            raise ValueError(f"stop_strings need the argument tokenizer as well, got {stop_strings} without it")
+        try:
+            StopStringCriteria(options["tokenizer"], stop_strings)
+        except ValueError as error:  # transformers looks for a part of a word that the tokenizer does not have
+            raise ValueError(
+                f"stop_strings must be used with a tokenizer of subwords, got {stop_strings} with one of whole words: "
+                "give the ids of the words as eos_token_id"
+            ) from error
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
@@ -184,6 +206,19 @@ class LDEBMGenerationMixin(GenerationMixin):
                 rows, conditions = rows[is_unfinished], conditions[is_unfinished]
                 state, unread = state[is_unfinished], unread[is_unfinished]
         return input_ids
+
+
+def _in_new_tokens(generation_config, prompt_length: int):
+    """
+    The configuration, with its `max_length`, if that is all it says of lengths, as a number of new tokens. Otherwise
+    the model's own default of `max_new_tokens` would overrule it.
+    """
+    if generation_config.max_length is None or generation_config.max_new_tokens is not None:
+        return generation_config
+    generation_config = copy.deepcopy(generation_config)
+    generation_config.max_new_tokens = generation_config.max_length - prompt_length
+    generation_config.max_length = None
+    return generation_config
 
 
 def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | None) -> None:

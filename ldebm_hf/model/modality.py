@@ -81,6 +81,14 @@ class Modality(Generic[Inputs]):
     def add_parts(cls, model: nn.Module) -> None:
         """Add the modules and buffers that a new model needs besides encoder, decoder and prior."""
 
+    @classmethod
+    def init_tensors(cls, model: nn.Module) -> None:
+        """Initialise the tensors, if any, that [`add_parts`] gave the model itself."""
+
+    def token_embeddings(self) -> list[nn.Embedding]:
+        """The embeddings of tokens, the encoder's first; none in a model that embeds no tokens."""
+        return []
+
     def read(self, **arguments: Any) -> Inputs:
         """
         Check a model's arguments `input_ids`, `attention_mask`, `lengths`, `points` and those of contexts, and turn

@@ -8,6 +8,7 @@ from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import can_return_tuple
 
 from .classification import classify
 from .completion import complete, complete_texts
@@ -16,12 +17,14 @@ from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
+from .noise import at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
 from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
+from .trainer_signature import LossWithoutLabels
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -51,12 +54,15 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         """
         Initialise a module. A class of this package with tensors of its own has a method `init_tensors` for it; linear
-        maps, embeddings and recurrent layers are initialised according to `config.uniform_init_range`.
+        maps, embeddings and recurrent layers are initialised according to `config.uniform_init_range`, and torch's
+        batch normalisation as in transformers. There are no other modules with tensors.
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
         elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
             self._init_layer(module)
+        elif isinstance(module, nn.BatchNorm1d):
+            super()._init_weights(module)
 
     def _init_layer(self, layer: nn.Module):
         bound, is_normalized = self.config.uniform_init_range, parametrize.is_parametrized(layer)
@@ -95,13 +101,18 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         config.validate()  # again, because `from_pretrained(path, name=value)` assigns to a finished configuration
         self.encoder = config.modality_class.build_encoder(config)
         self.decoder = config.modality_class.build_decoder(config)
-        self.prior = config.prior_class(config)
+        with at_least_float32_by_default():
+            self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
         self.main_input_name = config.modality_class.input_name
         self.post_init()
         self.generation_config.max_new_tokens = 40
         if not config.has_latent:
             self.generation_config.do_sample = True  # greedy search would always write the same text
+
+    def init_tensors(self) -> None:
+        """Initialise the tensors of the model itself; `_init_weights` calls this method of every module."""
+        self.config.modality_class.init_tensors(self)
 
     @property
     def modality(self) -> Modality:
@@ -124,8 +135,47 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     complete = complete
     complete_texts = complete_texts
 
-    def get_encoder(self, modality: str | None = None) -> nn.Module:
-        return self.encoder
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
+        return self._token_embeddings()[0]
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
+        current = self.get_input_embeddings()
+        owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
+        owner.embedding = value
+
+    def _token_embeddings(self) -> list[nn.Embedding]:
+        embeddings = self.modality.token_embeddings()
+        if not embeddings:
+            raise NotImplementedError(f"a model of {self.config.modality}s has no token embeddings")
+        return embeddings
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """
+        As in transformers. The embeddings of encoder, decoder and context encoder are resized alike, and with the
+        decoder's its output projection, which is tied to them.
+
+        Raises:
+            NotImplementedError: For a model of documents or points, which has no token embeddings.
+            ValueError: If a special token of the configuration would be removed.
+        """
+        self._token_embeddings()
+        names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
+        special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
+        smallest = 1 + max(token for token in special if token is not None)
+        if new_num_tokens is not None and new_num_tokens < smallest:
+            raise ValueError(
+                f"new_num_tokens must be at least {smallest}, to keep the special tokens, got {new_num_tokens}"
+            )
+        return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+
+    def _resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of=None, mean_resizing=True) -> nn.Embedding:
+        for embedding in self._token_embeddings():  # each keeps its identity
+            self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
+        return self.get_input_embeddings()
 
     def encode(
         self,
@@ -198,6 +248,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             return output.symbol_logits
         return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
+    @LossWithoutLabels
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -217,7 +269,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         context_input_ids: torch.Tensor | None = None,
         context_attention_mask: torch.Tensor | None = None,
         context_lengths: Sequence[Sequence[int]] | None = None,
-        return_dict: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_loss: bool | None = True,
     ) -> LDEBMOutput:
         """
         The objective on a batch of texts, documents or points; or, with `encoder_outputs`, one decoding step of
@@ -252,8 +306,14 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding.
             context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn, with the effect of
                 `lengths`.
-            return_dict (`bool`, *optional*): Ignored; the output is always an [`LDEBMOutput`].
+            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, because the model is
+                recurrent; as in transformers, the configuration has their defaults.
+            return_loss (`bool`, *optional*, defaults to `True`): Not used, because the loss costs nothing more; its
+                default tells transformers' `Trainer` that the loss needs no labels.
+            return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
+                defaults to `config.return_dict`.
         """
+        self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
         modality = self.modality
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
@@ -282,6 +342,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             output = self._objective(posterior, latents, reconstruction, class_labels, kl_scale, generator)
             output.logits = logits
             return output
+
+    def _refuse_outputs(self, **requested: bool | None) -> None:
+        """Raise ValueError if `output_attentions` or `output_hidden_states` is asked for, here or by the settings."""
+        for name, value in requested.items():
+            if getattr(self.config, name) if value is None else value:
+                raise ValueError(f"{name} must be False: the model is recurrent and has no layers that return them")
 
     def _objective(
         self,

@@ -1,6 +1,7 @@
 """Random draws with an optional generator, and the precision that sensitive computations keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -34,6 +35,20 @@ def gumbel_like(tensor: torch.Tensor, generator: torch.Generator | None = None) 
     tiny = torch.finfo(tensor.dtype).tiny
     uniform = draw(torch.rand, tensor.shape, tensor, generator).clamp(min=tiny)
     return -(-uniform.log()).clamp(min=tiny).log()
+
+
+@contextmanager
+def at_least_float32_by_default() -> Iterator[None]:
+    """Let new tensors be of float32 at least, also where torch's default dtype is half precision."""
+    default = torch.get_default_dtype()
+    if default.itemsize >= 4:
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -98,3 +98,11 @@ class LDEBMOutput(ModelOutput):
     posterior_log_variance: torch.FloatTensor | None = None
     context: torch.FloatTensor | None = None
     past_key_values: RecurrentState | None = None
+
+    def __getitem__(self, key):
+        if key == "logits" and self.logits is None:
+            raise KeyError(
+                "the output has no logits, which are left out in training and for points: pass skip_logits=False. "
+                "Label smoothing of transformers' Trainer is not supported, because it would replace the objective"
+            )
+        return super().__getitem__(key)

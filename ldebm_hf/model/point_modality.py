@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from transformers import initialization as init
 
 from .modality import Modality
 from .noise import at_least_float32, gaussian_like
@@ -75,6 +76,13 @@ class PointDecoder(nn.Module):
         return mean + self.std * gaussian_like(mean, generator)
 
 
+def _center(config: LDEBMConfig) -> torch.Tensor:
+    """The point that becomes the origin of the model's units, `(point_size,)`."""
+    if config.point_center is None:
+        return torch.zeros(config.point_size)
+    return torch.tensor(config.point_center, dtype=torch.float32)
+
+
 class PointModality(Modality[torch.Tensor]):
     """Vectors of real numbers. Inputs are points in the model's units, centred and scaled."""
 
@@ -104,10 +112,12 @@ class PointModality(Modality[torch.Tensor]):
     @classmethod
     def add_parts(cls, model: nn.Module) -> None:
         """The point that becomes the origin of the model's units."""
-        center = model.config.point_center
-        if center is None:
-            center = torch.zeros(model.config.point_size)
-        model.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
+        model.register_buffer("point_center", _center(model.config))
+
+    @classmethod
+    def init_tensors(cls, model: nn.Module) -> None:
+        """Fill in the origin that the configuration names."""
+        init.copy_(model.point_center, _center(model.config))
 
     def _make_inputs(self, points, **others) -> torch.Tensor:
         points = torch.as_tensor(points, device=self.model.device)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
@@ -21,6 +21,18 @@ def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
     """
     is_ordered = all(first >= second for first, second in zip(lengths, lengths[1:], strict=False))
     return pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=is_ordered)
+
+
+@torch.compiler.disable  # which would rebuild the named tuple wrongly
+def unpack(packed: PackedSequence, data: torch.Tensor) -> torch.Tensor:
+    """
+    Undo [`pack`]: rows `(batch_size, length, ...)`, 0 at padding.
+
+    Args:
+        packed (`PackedSequence`): Sequence that says where each row's entries are.
+        data (`torch.Tensor` of shape `(sum of lengths, ...)`): Entries, in the order of `packed.data`.
+    """
+    return pad_packed_sequence(packed._replace(data=data), batch_first=True)[0]
 
 
 def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, pad_token_id: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from .context import ContextEncoder
 from .modality import Modality
@@ -16,7 +16,7 @@ from .noise import draw
 from .objective import IGNORE_INDEX, reconstruction_loss
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior, PosteriorHeads
-from .recurrent import GRU, pack, text_lengths
+from .recurrent import GRU, pack, text_lengths, unpack
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -232,6 +232,11 @@ class TextModality(Modality[Texts]):
         if model.config.context_size:
             model.context_encoder = ContextEncoder(model.config)
 
+    def token_embeddings(self) -> list[nn.Embedding]:
+        """Those of encoder, decoder (whose weight is also the output projection) and context encoder."""
+        readers = (self.model.encoder, self.model.decoder, getattr(self.model, "context_encoder", None))
+        return [reader.embedding for reader in readers if hasattr(reader, "embedding")]
+
     def _make_inputs(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
@@ -250,15 +255,14 @@ class TextModality(Modality[Texts]):
         loss = reconstruction_loss(hidden.data, self.model.decoder.embedding.weight, targets, len(latents))
         logits = None
         if with_logits:
-            packed = hidden._replace(data=self.model.decoder.logits(hidden.data))
-            logits, _ = pad_packed_sequence(packed, batch_first=True)
+            logits = unpack(hidden, self.model.decoder.logits(hidden.data))
         return loss, logits
 
     def log_likelihood(self, latents: torch.Tensor, inputs) -> torch.Tensor:
         hidden, targets = self._predict(latents, inputs)
         logits = self.model.decoder.logits(hidden.data).float()
         losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
-        return -pad_packed_sequence(hidden._replace(data=losses), batch_first=True)[0].sum(-1)
+        return -unpack(hidden, losses).sum(-1)
 
     def decode_step(
         self,
