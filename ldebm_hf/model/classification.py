@@ -7,6 +7,8 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .weight_files import refuse_unreadable_files
+
 
 def classify(
     model,
@@ -59,6 +61,7 @@ def classify(
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+        refuse_unreadable_files(model.name_or_path)
         tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
     found = []
     with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:

@@ -7,7 +7,7 @@ import numpy as np
 from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Corpus, StreamedSplit, check_corpus
+from ..data import Corpus, Split, StreamedSplit, check_corpus
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from .initial_words import set_words_by_cooccurrence
@@ -31,6 +31,8 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
     names = [name if label in labelled_classes else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
     config = settings.model_config(tokenizer, names, None if modality.reads_texts else corpus.train.points)
     check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
+    if isinstance(corpus.train, Split) and len(set(corpus.train.texts)) == 1:
+        corpus.notes.append(f"train: all {len(corpus.train):,} texts are the same: there is nothing to tell apart")
     set_seed(settings.training.seed)
     model = LDEBMModel(config)
     if modality.is_autoregressive:
@@ -39,7 +41,9 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
         model.decoder.set_background(count_tokens(tokenizer, corpus.train.texts))
         if settings.training.initial_words == "cooccurrence":
             texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedSplit) else corpus.train.texts
-            set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            reason = set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            if reason is not None:
+                corpus.notes.append(f"train: the encoder's words start at random: {reason}")
     return model, tokenizer, corpus
 
 

@@ -16,7 +16,7 @@ NUM_SCALING_TEXTS = 2000
 @torch.no_grad()
 def set_words_by_cooccurrence(
     model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, seed: int = 0
-) -> None:
+) -> str | None:
     """
     Initialise the encoder of a model of documents so that it maps texts on similar topics to nearby points.
 
@@ -34,12 +34,17 @@ def set_words_by_cooccurrence(
             component keep their weights.
         seed (`int`, *optional*, defaults to 0): Seed of the randomised decomposition.
 
-    Raises:
-        ValueError: The texts have too few words.
+    Returns:
+        `str`, *optional*: Why the encoder keeps its random weights, if the texts do not tell words apart: where every
+        text is a single word, or all texts are the same.
     """
     layer = model.encoder.words
+    random_weights = layer.weight.clone(), layer.bias.clone()
     size = max(1, min(layer.weight.shape[1] // 2, len(texts) // 10))
-    found = train_vectors_by_texts(texts, size, min_count=2, max_words=len(layer.weight), seed=seed)
+    try:
+        found = train_vectors_by_texts(texts, size, min_count=2, max_words=len(layer.weight), seed=seed)
+    except ValueError as error:
+        return str(error)
     size = found.vectors.shape[1]
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     known = [token for token, word in enumerate(words) if word in found.words]
@@ -52,7 +57,12 @@ def set_words_by_cooccurrence(
     sample = np.linspace(0, len(texts) - 1, min(len(texts), NUM_SCALING_TEXTS)).astype(int)
     batch = tokenizer([texts[i] for i in sample], return_tensors="pt", padding=True, truncation=True).to(model.device)
     counts = word_counts(batch["input_ids"], batch["attention_mask"], model.config)
-    layer.weight[:, : 2 * size] /= layer(batch["input_ids"], counts)[:, :size].std()
+    scale = layer(batch["input_ids"], counts)[:, :size].std()
+    if not scale > 0:  # dividing by it would make all weights infinite or nan
+        layer.weight.copy_(random_weights[0])
+        layer.bias.copy_(random_weights[1])
+        return "words do not stand together in some texts more than in others"
+    layer.weight[:, : 2 * size] /= scale
     head = model.encoder.heads.mean
     if head is None or model.config.document_encoder_layers > 1:
         return
