@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..experiments.experiment_runs import Failures
+from ..files.printing import print_with_replacement
 from ..training import DivergenceError, LostProcessError
 
 ERRORS = (DivergenceError, LostProcessError, ValueError, OSError, ImportError)
@@ -61,13 +61,6 @@ def run_script(main: Callable[[], None], continues: str | None = None) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted" if continues is None else f"interrupted; {continues}")
-
-
-def print_with_replacement() -> None:
-    """Print characters that the terminal or file behind standard output cannot encode as question marks."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 # 1. Types of options.

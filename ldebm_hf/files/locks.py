@@ -74,5 +74,5 @@ class WriteLock:
         try:
             owner = json.loads(self.owner.read_text(encoding="utf-8"))
             return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"
-        except (OSError, ValueError, KeyError):  # it has the lock and has not said yet who it is
+        except (OSError, ValueError, KeyError, TypeError):  # it has the lock and has not said yet who it is
             return "another process"

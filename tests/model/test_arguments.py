@@ -37,7 +37,9 @@ READERS = {
     "generate": lambda ids, mask: tiny_model().generate(ids, attention_mask=mask),
     "forward": lambda ids, mask: tiny_model()(ids, mask, class_labels=[0, -100], generator=0).loss,
     "labels": lambda ids, mask: tiny_model()(IDS, MASK, labels=ids, generator=0).loss,
-    "decoder_input_ids": lambda ids, mask: tiny_model()(IDS, MASK, labels=IDS, decoder_input_ids=ids, generator=0).loss,
+    "decoder_input_ids": lambda ids, mask: tiny_model()(
+        IDS, MASK, labels=IDS, decoder_input_ids=ids, generator=0
+    ).loss,
     "bound": lambda ids, mask: importance_weighted_bound(
         tiny_model(prior="gaussian", id2label=None), num_samples=2, input_ids=ids, attention_mask=mask, generator=0
     ),
