@@ -16,6 +16,7 @@ import gradio as gr
 import torch
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 from ldebm_hf.web.explorer import Explorer
 from ldebm_hf.web.prior_comparison import PriorComparison
@@ -126,4 +127,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

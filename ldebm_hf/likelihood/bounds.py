@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.noise import as_generator
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
 from .importance_weights import LikelihoodEstimate, temper
@@ -64,7 +65,7 @@ def estimate_log_likelihood(
     *,
     class_labels: torch.Tensor | None = None,
     annealing: Annealing | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     **inputs: torch.Tensor,
 ) -> LikelihoodEstimate:
     r"""
@@ -81,11 +82,11 @@ def estimate_log_likelihood(
     Args:
         model ([`LDEBMModel`]): In evaluation mode.
         settings ([`LikelihoodSettings`], *optional*): Numbers of samples.
-        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y. If given, the bound is on
-            log p(x, y) = log E[p(x|z) p(y|z)].
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y, by id or name. If given, the
+            bound is on log p(x, y) = log E[p(x|z) p(y|z)].
         annealing ([`Annealing`], *optional*): How to anneal the diffusion prior's levels, with its own
             `num_temperatures`; default: what `prepare_annealing` finds.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them. With contexts c, for a
             model with contexts, the estimate is of log p(x|c).
 
@@ -96,11 +97,12 @@ def estimate_log_likelihood(
     Raises:
         ValueError: If the model is in training mode, or does not have a symbol of `class_labels`.
     """
-    settings = settings or LikelihoodSettings()
+    settings, generator = settings or LikelihoodSettings(), as_generator(generator)
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     if class_labels is not None:
         class_labels = model.symbol_ids(class_labels)
+    inputs = model.modality.as_tensors(inputs)
     proposal = model.posterior(**inputs)
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
@@ -129,7 +131,7 @@ def estimate_log_likelihood(
 
 
 def importance_weighted_bound(
-    model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | None = None, **inputs
+    model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | int | None = None, **inputs
 ) -> torch.Tensor:
     """
     The importance-weighted bound on log p(x) in nats, `(batch_size,)`, with `num_samples` samples of the encoder's

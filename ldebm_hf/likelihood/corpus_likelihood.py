@@ -124,7 +124,8 @@ def write_likelihood(
         ValueError: If an argument is out of its range or does not go with the model, or if an unfinished run with
             other settings is at the same path.
         FileExistsError: If the file exists and `overwrite` is `False`.
-        OSError: If the disk is full or the path cannot be written. Finished chunks are kept for the next call.
+        OSError: If the disk is full or the path cannot be written, or if another process is writing to it. Finished
+            chunks are kept for the next call.
     """
     path, settings = Path(path), settings or LikelihoodSettings()
     if path.suffix != ".json":
@@ -150,33 +151,34 @@ def write_likelihood(
     }
     chunks = [range(first, min(first + chunk_size, len(data))) for first in range(0, len(data), chunk_size)]
     file = ResumableFile(path, len(chunks), ".json")
-    file.begin(request, overwrite)
-    annealing = _prepared_annealing(model, settings, file, seed)
-    missing = file.missing
-    done = len(data) - sum(len(chunks[chunk]) for chunk in missing)
-    with tqdm(total=len(data), initial=done, unit=" examples", smoothing=0.05, disable=not show_progress) as bar:
-        for chunk in missing:
-            generator, rows = chunk_generator(seed, chunk), chunks[chunk]
-            inputs = _inputs(model, data[rows.start : rows.stop], tokenizer, max_length)
-            file.add(chunk, json.dumps(_figures(model, inputs, settings, annealing, published, generator)))
-            bar.update(len(rows))
-    examples: dict[str, list] = {}
-    for chunk in range(len(chunks)):
-        for name, values in json.loads(file[chunk].read_text(encoding="utf-8")).items():
-            examples.setdefault(name, []).extend(values)
-    summary = summarize(examples, annealing)
+    with file.lock:
+        file.begin(request, overwrite)
+        annealing = _prepared_annealing(model, settings, file, seed)
+        missing = file.missing
+        done = len(data) - sum(len(chunks[chunk]) for chunk in missing)
+        with tqdm(total=len(data), initial=done, unit=" examples", smoothing=0.05, disable=not show_progress) as bar:
+            for chunk in missing:
+                generator, rows = chunk_generator(seed, chunk), chunks[chunk]
+                inputs = _inputs(model, data[rows.start : rows.stop], tokenizer, max_length)
+                file.add(chunk, json.dumps(_figures(model, inputs, settings, annealing, published, generator)))
+                bar.update(len(rows))
+        examples: dict[str, list] = {}
+        for chunk in range(len(chunks)):
+            for name, values in json.loads(file[chunk].read_text(encoding="utf-8")).items():
+                examples.setdefault(name, []).extend(values)
+        summary = summarize(examples, annealing)
 
-    def join() -> Path:
-        result = {
-            "summary": asdict(summary),
-            "request": request,
-            "annealing": None if annealing is None else asdict(annealing),
-            "examples": examples,
-        }
-        write_text(file.folder / "joined", json.dumps(result, ensure_ascii=False, indent=1))
-        return file.folder / "joined"
+        def join() -> Path:
+            result = {
+                "summary": asdict(summary),
+                "request": request,
+                "annealing": None if annealing is None else asdict(annealing),
+                "examples": examples,
+            }
+            write_text(file.folder / "joined", json.dumps(result, ensure_ascii=False, indent=1))
+            return file.folder / "joined"
 
-    file.finish(join)
+        file.finish(join)
     return summary
 
 

@@ -43,7 +43,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from ..model.diffusion_prior import DiffusionPrior
-from ..model.noise import gaussian_like
+from ..model.noise import as_generator, gaussian_like
 from .annealed_importance import TiltedGaussian, anneal_down, anneal_up, tune_step
 from .importance_weights import (
     LikelihoodEstimate,
@@ -87,7 +87,7 @@ def prepare_annealing(
     *,
     num_chains: int = 1024,
     context: torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> Annealing:
     """
     Tune the chains of every level on samples of the prior, and anneal the last level.
@@ -99,9 +99,10 @@ def prepare_annealing(
         num_chains (`int`, *optional*, defaults to 1024): Number of chains of the last level.
         context (`torch.Tensor` of shape `(n, context_size)`, *optional*): Context vectors to tune with, for a prior
             with contexts.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
+    generator = as_generator(generator)
     for name, value in (("num_temperatures", num_temperatures), ("num_chains", num_chains)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -257,7 +258,7 @@ def estimate_log_prior(
     num_annealed_samples: int = 32,
     annealing: Annealing | None = None,
     context: torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> LikelihoodEstimate:
     """
     Estimate log p(z_0) of given latents; with contexts log p(z_0|c).
@@ -271,9 +272,10 @@ def estimate_log_prior(
         annealing ([`Annealing`], *optional*): How to anneal the levels; defaults to what [`prepare_annealing`] finds.
         context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a prior with
             contexts.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
+    generator = as_generator(generator)
     for name, value in (("num_paths", num_paths), ("num_annealed_samples", num_annealed_samples)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")

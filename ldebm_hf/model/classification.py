@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from .text_reading import TextReader
+from .weight_files import refuse_unreadable_files
 
 
 def classify(
@@ -62,6 +63,7 @@ def classify(
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+        refuse_unreadable_files(model.name_or_path)
         tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
     reader = TextReader(tokenizer, model.config)
     found = []

@@ -8,9 +8,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import ModelOutput, logging
 
+from .arguments import as_ids, as_mask
 from .constrained_search import FREE, FittingTexts, Templates, read_templates, search_templates
 from .latent_chains import LatentChains
 from .masked_texts import Completion, pieces_of_words, read_masked_texts
+from .noise import as_generator
 from .recurrent import text_lengths
 
 logger = logging.get_logger(__name__)
@@ -64,7 +66,7 @@ def complete(
     num_beams: int = 10,
     suppress_tokens: Sequence[int] = (),
     allow_fewer: bool = False,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> CompletionOutput:
     """
     Fill in the missing words of texts. All observed words are kept, in their order.
@@ -92,8 +94,8 @@ def complete(
         span_token_id (`int`, *optional*): Token that stands for one to `max_span_length` missing words. It and
             `mask_token_id` may lie beyond the vocabulary.
         max_span_length (`int`, *optional*, defaults to 10): The most words that a span may stand for.
-        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or name;
-            a single symbol is used for all texts.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or name
+            as in [`symbol_ids`]; a single symbol is used for all texts.
         guidance_scale (`float`, *optional*): γ, as in [`sample_latents`].
         num_return_sequences (`int`, *optional*, defaults to 1): Number of different completions of each text, at most
             `num_beams`.
@@ -106,7 +108,7 @@ def complete(
             `<unk>`, `<s>` and `</s>`.
         allow_fewer (`bool`, *optional*, defaults to `False`): If a text has fewer different completions than
             requested, return that number for each text instead of raising an error.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
 
     Returns:
         [`CompletionOutput`]
@@ -130,7 +132,10 @@ def complete(
         raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
     if guidance_scale is not None:
         _check_guidance(model, guidance_scale, class_labels)
-    input_ids = torch.as_tensor(input_ids, device=model.device)
+    generator = as_generator(generator)
+    input_ids = as_ids("input_ids", input_ids, model.device).to(model.device)
+    if attention_mask is not None:
+        attention_mask = as_mask("attention_mask", attention_mask)
     lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
     symbols = None if class_labels is None else _symbols_of_texts(model, class_labels, len(input_ids))
     if mask_token_id is None:
@@ -210,6 +215,7 @@ def complete_texts(
     pieces = pieces_of_words(texts, tokenizer)
     if pieces:
         options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *pieces]
+    options["generator"] = as_generator(options.get("generator"))  # once for all batches
     labels = options.pop("class_labels", None)
     if labels is not None:
         labels = _symbols_of_texts(model, labels, len(texts))

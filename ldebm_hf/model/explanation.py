@@ -19,6 +19,7 @@ from .distinctive_words import (
     short_names,
     top_words,
 )
+from .noise import as_generator
 from .text_reading import TextReader, WholeWordCounts, is_word_level
 
 NUM_NAMING_WORDS = 50
@@ -120,7 +121,7 @@ def explain(
     num_samples: int | None = None,
     word_score: WordScore = "log_odds",
     batch_size: int = 256,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     show_progress: bool = False,
     **generation_kwargs,
 ) -> Explanation:
@@ -142,7 +143,8 @@ def explain(
         word_score (`str`, *optional*, defaults to `"log_odds"`): `"log_odds"` (z-scores against the other symbols;
             Monroe et al., 2008) or `"ctfidf"` (c-TF-IDF, without stop words; Grootendorst, 2022).
         batch_size (`int`, *optional*, defaults to 256): Number of texts to read or to write at a time.
-        generator (`torch.Generator`, *optional*): Source of the noise of the written texts.
+        generator (`torch.Generator` or `int`, *optional*): Source of the noise of the written texts; an integer is a
+            seed.
         show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
         generation_kwargs: As in [`generate`], such as `guidance_scale` and decoding options. The unknown word is not
             written unless `suppress_tokens` is given. For a model of documents as in
@@ -155,7 +157,7 @@ def explain(
         ValueError: If the prior has no symbols; for a model of points or in training mode; without texts; and for a
             number or a `word_score` that is not allowed.
     """
-    config = model.config
+    config, generator = model.config, as_generator(generator)
     _check_model_and_texts(model, texts, contexts)
     if word_score not in WORD_SCORES:
         raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
@@ -224,7 +226,7 @@ def symbol_topics(
     relevance: float = 0.6,
     num_samples: int = 500,
     guidance_scale: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> list[list[str]]:
     """
     The words that the decoder of a model of documents generates for each symbol y, the most relevant first.
@@ -240,7 +242,8 @@ def symbol_topics(
         relevance (`float`, *optional*, defaults to 0.6): λ, from 0 (words that are specific to a symbol, which may be
             rare) to 1 (its most frequent words).
         num_samples (`int`, *optional*, defaults to 500): Number of latents per symbol.
-        guidance_scale (`float`, *optional*), generator (`torch.Generator`, *optional*): As in `model.sample_latents`.
+        guidance_scale (`float`, *optional*), generator (`torch.Generator` or `int`, *optional*): As in
+            `model.sample_latents`.
 
     Returns:
         `list[list[str]]`: the words of each symbol.
@@ -255,6 +258,7 @@ def symbol_topics(
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     check_relevance(relevance)
+    generator = as_generator(generator)
     no_words = torch.tensor(marks(model.config), device=model.device)
     most = model.config.vocab_size - len(no_words)
     if not 1 <= num_words <= most:
@@ -263,7 +267,7 @@ def symbol_topics(
     topics = []
     for symbol in range(model.config.num_labels):
         latents = model.sample_latents(
-            num_samples, class_labels=symbol, guidance_scale=guidance_scale, generator=generator
+            num_samples, class_labels=torch.tensor(symbol), guidance_scale=guidance_scale, generator=generator
         )
         total = sum(model.decoder(part).softmax(-1).sum(0) for part in latents.split(100))
         scores = relevances((total / num_samples).log(), log_frequency, relevance)
@@ -339,7 +343,7 @@ def _write_symbols(
         context = {}
         if contexts is not None:
             context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
-        token_ids = model.generate(class_labels=[requested[i] for i in indices], **context, **options)
+        token_ids = model.generate(class_labels=torch.tensor([requested[i] for i in indices]), **context, **options)
         written += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
     return [written[symbol * num_samples : (symbol + 1) * num_samples] for symbol in range(num_symbols)]
 

@@ -25,6 +25,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from .arguments import as_ids
+from .noise import as_generator
 from .rejection import generate_accepted
 from .sampling import context_vectors, expand_to_samples
 
@@ -70,7 +72,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         points: torch.Tensor | None = None,
         context_input_ids: torch.Tensor | None = None,
         context_attention_mask: torch.Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
         **generation_kwargs,
     ):
         """
@@ -97,7 +99,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             context_input_ids, context_attention_mask (*optional*): For a model with contexts, the turns before each
                 text, as in [`forward`]; a single context is used for all samples or latents.
-            generator (`torch.Generator`, *optional*): Source of all noise, including the sampling of tokens.
+            generator (`torch.Generator` or `int`, *optional*): Source of all noise, including the sampling of
+                tokens; an integer is a seed.
             generation_kwargs: For a model of texts, every argument of transformers' `generate`, including streamers
                 and beam search. For a model of points only `do_sample` (default `False`: the mean of p(x|z); `True`: a
                 draw from it); for a model of documents `do_sample` (default `False`: the likeliest words; `True`:
@@ -114,6 +117,7 @@ class LDEBMGenerationMixin(GenerationMixin):
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
+        generator = as_generator(generator)
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         self._refuse_before_sampling(generation_config, generation_kwargs)
         if "max_length" in generation_kwargs:
@@ -152,8 +156,11 @@ class LDEBMGenerationMixin(GenerationMixin):
                 options["attention_mask"] = attention_mask
             return _decode_at_once(self, latents, generator, options)
         prompts = generation_kwargs.get("decoder_input_ids")
-        if prompts is not None and len(prompts) != len(latents):
-            raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+        if prompts is not None:
+            prompts = as_ids("decoder_input_ids", prompts, self.device)
+            generation_kwargs["decoder_input_ids"] = prompts
+            if len(prompts) != len(latents):
+                raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
         if generation_config is not None and "max_new_tokens" not in generation_kwargs:
             generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])

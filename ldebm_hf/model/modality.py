@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import torch
 from torch import nn
 
+from .arguments import as_ids, as_mask
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior
 
@@ -24,6 +25,14 @@ CONTEXT_ARGUMENTS = ("context_input_ids", "context_attention_mask", "context_len
 ARGUMENTS = {
     "input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", *CONTEXT_ARGUMENTS
 }  # fmt: skip
+CONVERSIONS = {
+    "input_ids": as_ids,
+    "attention_mask": as_mask,
+    "labels": as_ids,
+    "decoder_input_ids": as_ids,
+    "context_input_ids": as_ids,
+    "context_attention_mask": as_mask,
+}
 
 
 class Modality(Generic[Inputs]):
@@ -106,8 +115,17 @@ class Modality(Generic[Inputs]):
         for name in self.unused_arguments:
             if arguments.get(name) is not None:
                 raise ValueError(f"{name} is about texts and cannot be given to a model of {self.config.modality}s")
+        arguments = self.as_tensors(arguments)
         context_arguments = {name: arguments.pop(name, None) for name in CONTEXT_ARGUMENTS}
         return self._make_inputs(context=self.context(**context_arguments), **arguments)
+
+    def as_tensors(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A model's arguments, with token ids and masks that are lists or NumPy arrays as tensors on its device."""
+        tensors = dict(arguments)
+        for name, convert in CONVERSIONS.items():
+            if arguments.get(name) is not None:
+                tensors[name] = convert(name, arguments[name], self.model.device)
+        return tensors
 
     def context(self, context_input_ids: torch.Tensor | None = None, **others: Any) -> torch.Tensor | None:
         """

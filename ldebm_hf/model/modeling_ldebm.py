@@ -1,6 +1,7 @@
 """The latent diffusion energy-based model, of texts, documents or points, and the models it is compared with."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
+from .arguments import as_ids
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
@@ -17,7 +19,7 @@ from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
-from .noise import at_least_float32_by_default
+from .noise import as_generator, at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
@@ -25,6 +27,7 @@ from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
 from .trainer_signature import LossWithoutLabels
+from .weight_files import refuse_unreadable_files
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -34,9 +37,13 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = ["prior"]
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs):
-        """As in transformers. The loaded model computes exactly the same as the saved one."""
-        loaded = super().from_pretrained(*args, **kwargs)
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """
+        As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
+        pointer, empty or truncated is an OSError that says so.
+        """
+        refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
         for tensor in (*model.parameters(), *model.buffers()):
@@ -260,7 +267,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         encoder_outputs: BaseModelOutput | None = None,
         past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
         lengths: Sequence[int] | None = None,
         skip_logits: bool | None = None,
         points: torch.Tensor | None = None,
@@ -282,7 +289,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 documents as the tokenizer gives them, `<s> … </s>`, padded on the right.
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
                 defaults to 0 at `config.pad_token_id`.
-            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols; -100 where unknown.
+            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols; -100 where unknown. Names
+                and arrays are taken as in [`symbol_ids`].
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Target tokens, -100 at
                 padding; defaults to `input_ids` without the begin mark.
             decoder_input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Previous tokens;
@@ -291,7 +299,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 contexts, as `last_hidden_state` `(batch_size, 1, total_latent_size + context_size)`.
             past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return the new decoder state.
-            generator (`torch.Generator`, *optional*): Source of posterior, diffusion and Langevin noise.
+            generator (`torch.Generator` or `int`, *optional*): Source of posterior, diffusion and Langevin noise; an
+                integer is a seed.
             lengths (`Sequence[int]`, *optional*): Number of tokens of each text. If given, the mask is not validated,
                 which avoids a GPU synchronisation.
             skip_logits (`bool`, *optional*): Whether to leave out `logits`, which are large; defaults to `True` in
@@ -314,7 +323,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 defaults to `config.return_dict`.
         """
         self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
-        modality = self.modality
+        modality, generator = self.modality, as_generator(generator)
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
             return modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
@@ -332,7 +341,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             )
             posterior = modality.posterior(inputs)
             latents = posterior.sample(generator, relaxed=self.training)
-            self._check_class_labels(class_labels, len(latents))
+            class_labels = self._checked_class_labels(class_labels, len(latents))
             if classification_only:
                 return self._classification_objective(posterior, latents, class_labels, generator)
             skip_logits = self.training if skip_logits is None else skip_logits
@@ -421,12 +430,18 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             posterior_log_variance=posterior.log_variance if self.config.gaussian_size else None,
         )
 
-    def _check_class_labels(self, class_labels: torch.Tensor | None, batch_size: int) -> None:
+    def _checked_class_labels(self, class_labels: Any, batch_size: int) -> torch.Tensor | None:
+        """Ids `(batch_size,)`, -100 where unknown. Those of a tensor are not read, which would synchronise a GPU."""
         if class_labels is None:
-            return
+            return None
         self.require_symbols()
+        if isinstance(class_labels, torch.Tensor):
+            class_labels = as_ids("class_labels", class_labels)
+        else:
+            class_labels = self.symbol_ids(class_labels, allow_unknown=True)
         if class_labels.shape != (batch_size,):
             raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+        return class_labels
 
     def symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
         """

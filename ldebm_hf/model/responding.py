@@ -28,7 +28,7 @@ def respond(
     role: str | None = None,
     guidance_scale: float | None = None,
     num_langevin_steps: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     **generation_kwargs: Any,
 ) -> list[str] | dict[str, str]:
     """
@@ -75,7 +75,7 @@ def respond(
     if one_per_symbol:
         if class_labels is not None or num_samples is not None:
             raise ValueError("one_per_symbol=True takes neither class_labels nor num_samples")
-        class_labels = list(range(config.num_labels))
+        class_labels = torch.arange(config.num_labels)
     if num_candidates < 1:
         raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
     require_one_text_per_row("respond", generation_kwargs.get("generation_config"), generation_kwargs)

@@ -39,7 +39,9 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
         model.decoder.set_background(count_tokens(tokenizer, corpus.train.texts))
         if settings.training.initial_words == "cooccurrence":
             texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedExamples) else corpus.train.texts
-            set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            reason = set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            if reason is not None:
+                corpus.notes.append(f"train: the encoder's words start at random: {reason}")
     return model, tokenizer, corpus
 
 

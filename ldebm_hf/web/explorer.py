@@ -179,11 +179,11 @@ class Explorer:
             options |= {"do_sample": True, "temperature": temperature}
         with ONE_AT_A_TIME:
             if requested and least > 0:
-                accepted = generate_accepted(self.model, least, requested, **options)
+                accepted = generate_accepted(self.model, least, torch.tensor(requested), **options)
                 texts = self._strings(accepted.token_ids)
                 read = self._likeliest(accepted.probabilities)
             else:
-                asked = {"class_labels": requested} if requested else {"num_samples": count}
+                asked = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
                 texts = self._strings(self.model.generate(**asked, **options))
                 read = self._symbols_of(texts)
         names = [self.names[symbol] for symbol in requested] or [None] * len(texts)
@@ -251,7 +251,7 @@ class Explorer:
         count = whole_number("number of latents", num_latents, 1, self.limits.latents)
         generator = self._generator(seed)
         requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
-        options = {"class_labels": requested} if requested else {"num_samples": count}
+        options = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
         options |= self._guidance(guidance_scale, bool(requested))
         with ONE_AT_A_TIME:
             states = self.model.sample_latents(generator=generator, return_trajectory=True, **options).trajectory
@@ -281,7 +281,7 @@ class Explorer:
             raise BadRequest(f"{wanted}; this text has {masks or 'none'}.")
         count = whole_number("number of completions", num_completions, 1, self.limits.completions)
         ids = self._symbol_ids([symbol] if symbol else [])
-        options = {"class_labels": ids} if ids else {}
+        options = {"class_labels": torch.tensor(ids)} if ids else {}
         options |= self._guidance(guidance_scale, bool(ids))
         generator = self._generator(seed)
         with ONE_AT_A_TIME:

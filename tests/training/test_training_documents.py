@@ -1,5 +1,7 @@
 """Documents through the same loop as texts: background, trained, clustered, scored, saved and read from raw text."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import yaml
@@ -48,6 +50,27 @@ def test_a_table_with_few_labels_becomes_a_classifier_of_raw_text(tmp_path):
     found = loaded.classify(["A STORM: cold & wet", "The team scores a goal"], tokenizer)
     assert [result["label"] for result in found] == ["b", "a"]
     assert isinstance(AutoModel.from_pretrained(tmp_path / "run"), LDEBMModel)
+
+
+@pytest.mark.parametrize(
+    ("texts", "note"),
+    [
+        (["goal", "storm", "salty"], "no two words occur in the same text"),
+        (["good food"], "all 54 texts are the same"),
+        (["good"], "got one"),
+    ],
+)
+def test_texts_of_one_word_and_texts_that_are_all_the_same_train(tmp_path, texts, note):
+    settings = settings_of(tmp_path, initial_words="cooccurrence", num_train_epochs=2, labelled_batch_size=0)
+    rows = [f"{texts[i % len(texts)]},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "mine.csv").write_text("text,kind\n" + "\n".join(rows) + "\n")
+    model, tokenizer, corpus = assemble(settings)
+    assert any(note in line for line in corpus.notes), corpus.notes
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    at_random = assemble(replace(settings, training=replace(settings.training, initial_words="random")))
+    assert torch.equal(model.encoder.words.weight, at_random[0].encoder.words.weight)
+    Trainer(model, tokenizer, corpus, settings).train()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 def test_words_start_near_those_that_they_share_texts_with(tmp_path):
