@@ -18,12 +18,6 @@ from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import Trainer, assemble, load_settings
 
-NEXT = {
-    "text": ("generate.py", " --num_samples 5"),
-    "document": ("classify.py", ' --text "a text of your own"'),
-    "point": ("synthetic.py", ""),
-}
-
 
 def main(arguments: list[str] | None = None) -> None:
     # 1. The settings: a recipe, and the command line over it.
@@ -54,9 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 4. Where the results are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
-    script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
-    trainer.say(f"  python examples/{script} {folder}{options}")
+    if config.context_size:
+        trainer.say(f"  python examples/respond.py {folder}")
+    elif config.modality_class.is_autoregressive:
+        trainer.say(f"  python examples/generate.py {folder} --num_samples 5")
+    elif config.modality_class.reads_texts:
+        trainer.say(f'  python examples/classify.py {folder} --text "a text of your own"')
+    else:
+        trainer.say(f"  python examples/synthetic.py {folder}")
     if config.has_symbols and config.modality_class.reads_texts:
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
