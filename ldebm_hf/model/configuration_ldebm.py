@@ -284,11 +284,14 @@ class LDEBMConfig(PreTrainedConfig):
 
     def __setattr__(self, name, value):
         """As in transformers. New names of the symbols, `id2label`, also renew `label2id`."""
-        is_renaming = name == "id2label" and value is not None and "label2id" in vars(self)
+        # Names that contradict each other, as they may be until the configuration is complete, are left to the check.
+        is_renaming = False
+        if name == "id2label" and value and vars(self).get("id2label"):
+            is_renaming = vars(self).get("label2id") == self._inverse_names()
         if is_renaming:
             value = {int(symbol): label for symbol, label in value.items()}
         super().__setattr__(name, value)
-        if is_renaming and self.label2id is not None:
+        if is_renaming:
             super().__setattr__("label2id", self._inverse_names())
 
     @classmethod
