@@ -19,6 +19,7 @@ from presets import RECIPE, judge, table, train
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.model.noise_schedule import LevelConstants
@@ -177,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

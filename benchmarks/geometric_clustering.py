@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from pairs import Comparison, compare, comparison_table
 
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, matching_names
 
 NUM_TEXTS, LATENT_SIZE, NUM_SYMBOLS = 500_000, 40, 125
@@ -85,4 +86,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

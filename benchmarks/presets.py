@@ -16,6 +16,7 @@ import torch
 from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import markdown_table
@@ -107,4 +108,4 @@ def _spread(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

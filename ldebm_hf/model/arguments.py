@@ -59,7 +59,7 @@ def _as_array(name: str, values: Any) -> np.ndarray:
 def _kind(array: np.ndarray) -> str:
     """What the entries of an array are, for error messages."""
     if array.dtype.kind in "US":
-        return f"strings such as {array.flat[0]!r:.40}"
+        return f"strings such as {str(array.flat[0])!r:.40}"
     if array.dtype == object:
         return f"entries such as {array.flat[0]!r:.40}"
     return str(array.dtype)

@@ -28,8 +28,6 @@ ARGUMENTS = {
 CONVERSIONS = {
     "input_ids": as_ids,
     "attention_mask": as_mask,
-    "labels": as_ids,
-    "decoder_input_ids": as_ids,
     "context_input_ids": as_ids,
     "context_attention_mask": as_mask,
 }

@@ -327,6 +327,10 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
             return modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
+        if labels is not None:
+            labels = as_ids("labels", labels, self.device)
+        if decoder_input_ids is not None:
+            decoder_input_ids = as_ids("decoder_input_ids", decoder_input_ids, self.device)
         with parametrize.cached():  # each spectral norm is estimated once
             inputs = modality.read(
                 input_ids=input_ids,

@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 from transformers.utils import logging
 
+from .arguments import as_ids
 from .noise import as_generator
 from .sampling import expand_to_samples
 
@@ -68,12 +69,10 @@ def generate_accepted(
         raise ValueError(f"min_label_probability is for models of text, got one of {model.config.modality}s")
     require_one_text_per_row("min_label_probability", generation_config, generation_kwargs)
     generation_kwargs["generator"] = as_generator(generation_kwargs.get("generator"))
-    given = {
-        "decoder_input_ids": decoder_input_ids,
-        "context_input_ids": context_input_ids,
-        "context_attention_mask": context_attention_mask,
-    }
-    given = model.modality.as_tensors(given)
+    if decoder_input_ids is not None:
+        decoder_input_ids = as_ids("decoder_input_ids", decoder_input_ids, model.device)
+    given = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
+    given = model.modality.as_tensors(given) | {"decoder_input_ids": decoder_input_ids}
     _, rows = expand_to_samples(num_samples, class_labels=model.symbol_ids(class_labels), **given)
     if not 0 <= min_label_probability <= 1:
         raise ValueError(f"min_label_probability must be between 0 and 1, got {min_label_probability}")

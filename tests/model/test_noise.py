@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tiny_models import seeded, tiny_model
+from tiny_models import TINY_SIZES, seeded, tiny_model
 
+from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.likelihood.bounds import importance_weighted_bound
 from ldebm_hf.likelihood.latent_density import prepare_annealing
 from ldebm_hf.likelihood.published_estimator import published_log_likelihood
@@ -15,17 +16,18 @@ from ldebm_hf.scores.distances import sliced_wasserstein
 IDS = torch.tensor([[2, 4, 1, 3]])
 
 
-def documents(generator):
-    model = tiny_model(modality="document", document_hidden_size=8)
-    return model.generate(num_samples=2, do_sample=True, max_new_tokens=3, generator=generator)
+def of_modality(modality):
+    torch.manual_seed(0)
+    sizes = TINY_SIZES | {"modality": modality, "document_hidden_size": 8, "point_hidden_size": 8}
+    return LDEBMModel(LDEBMConfig.from_preset("consistent", **sizes)).eval()
 
 
 DRAWERS = {
     "generate": lambda g: tiny_model().generate(num_samples=3, do_sample=True, generator=g),
-    "documents": documents,
-    "points": lambda g: tiny_model(modality="point", point_hidden_size=8).generate(
-        num_samples=2, do_sample=True, generator=g
+    "documents": lambda g: of_modality("document").generate(
+        num_samples=2, do_sample=True, max_new_tokens=3, generator=g
     ),
+    "points": lambda g: of_modality("point").generate(num_samples=2, do_sample=True, generator=g),
     "sample_latents": lambda g: tiny_model().sample_latents(5, batch_size=2, generator=g),
     "forward": lambda g: tiny_model()(IDS, generator=g).loss,
     "posterior": lambda g: tiny_model().posterior(IDS).sample(g),
@@ -35,7 +37,7 @@ DRAWERS = {
         tiny_model(prior="gaussian", id2label=None), num_samples=3, input_ids=IDS, generator=g
     ),
     "annealing": lambda g: torch.tensor(
-        prepare_annealing(tiny_model().prior, num_temperatures=2, num_chains=4, generator=g).log_last_tilt
+        prepare_annealing(tiny_model().prior, num_temperatures=2, num_chains=4, generator=g).log_last_tilt_lower
     ),
     "published": lambda g: published_log_likelihood(tiny_model(preset="published"), input_ids=IDS, generator=g),
     "sliced_wasserstein": lambda g: torch.tensor(
