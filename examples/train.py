@@ -12,17 +12,10 @@
 
 import shlex
 
-from transformers.utils.logging import disable_progress_bar
-
+from ldebm_hf import LDEBMConfig
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import Trainer, assemble, load_settings
-
-NEXT = {
-    "text": ("generate.py", " --num_samples 5"),
-    "document": ("classify.py", ' --text "a text of your own"'),
-    "point": ("synthetic.py", ""),
-}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,7 +24,6 @@ def main(arguments: list[str] | None = None) -> None:
     training = settings.training
 
     # 2. The corpus, the tokenizer of its words, and an untrained model.
-    disable_progress_bar()  # of saving; training has its own
     model, tokenizer, corpus = assemble(settings)
     config = model.config
 
@@ -54,18 +46,28 @@ def main(arguments: list[str] | None = None) -> None:
         trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
     symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
     for name, value, of_preset in settings.differences_to_preset():
-        trainer.say(f"  note: {name} is {value}, which the preset {settings.model['preset']} has at {of_preset}")
+        trainer.say(f"  note: {name} is {value} instead of {of_preset}, as in the preset {settings.model['preset']}")
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 
     # 4. Where the results are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
-    script, options = ("respond.py", "") if config.context_size else NEXT[settings.modality]
     folder = shlex.quote(training.output_dir)
-    trainer.say(f"  python examples/{script} {folder}{options}")
+    trainer.say(f"  python examples/{command_to_use(config, folder)}")
     if config.has_symbols and config.modality_class.reads_texts:
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
+
+
+def command_to_use(config: LDEBMConfig, folder: str) -> str:
+    """The script that uses a model of this kind, with its arguments."""
+    if config.context_size:
+        return f"respond.py {folder}"
+    if config.modality_class.is_autoregressive:
+        return f"generate.py {folder} --num_samples 5"
+    if config.modality_class.reads_texts:
+        return f'classify.py {folder} --text "a text of your own"'
+    return f"synthetic.py {folder}"
 
 
 if __name__ == "__main__":
