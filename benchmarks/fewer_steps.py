@@ -22,6 +22,7 @@ from ldebm_hf import LDEBMModel
 from ldebm_hf.data import load_corpus
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.model.noise_schedule import LevelConstants
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.scores import energy_distance
 from ldebm_hf.training import DivergenceError
@@ -94,7 +95,7 @@ def compare_samplers(model: LDEBMModel, tokenizer, corpus, num_samples: int) -> 
 
 
 def write(model: LDEBMModel, tokenizer, latents: torch.Tensor) -> list[str]:
-    return tokenizer.batch_decode(model.generate(latents=latents), skip_special_tokens=True)
+    return decode_words(tokenizer, model.generate(latents=latents))
 
 
 def plot(results: dict[tuple[str, int], dict[str, float]], path: Path) -> None:

@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data.synthetic import parse_intents
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.training import DivergenceError, Trainer, load_settings
 
@@ -52,12 +53,12 @@ def judge(model, tokenizer, corpus, scores: dict[str, float]) -> dict[str, float
     num_symbols = model.config.num_labels
     read = corpus.validation.texts[:400]
     batch = tokenizer(read, return_tensors="pt", padding=True)
-    rebuilt = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
+    rebuilt = decode_words(tokenizer, model.generate(**batch))
     free_ids = model.generate(num_samples=SAMPLES_PER_SYMBOL * num_symbols, generator=generator)
-    free = tokenizer.batch_decode(free_ids, skip_special_tokens=True)
+    free = decode_words(tokenizer, free_ids)
     asked = [symbol for symbol in range(num_symbols) for _ in range(SAMPLES_PER_SYMBOL)]
     steered_ids = model.generate(class_labels=asked, generator=generator)
-    steered = [parse_intents(text) for text in tokenizer.batch_decode(steered_ids, skip_special_tokens=True)]
+    steered = [parse_intents(text) for text in decode_words(tokenizer, steered_ids)]
     return {
         "rebuilt exactly": 100 * np.mean([text == copy for text, copy in zip(read, rebuilt, strict=True)]),
         "symbol accuracy": 100 * scores["symbol_accuracy"],

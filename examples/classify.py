@@ -20,16 +20,14 @@ from transformers import AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.commands.classification import (
     OUTPUT_FORMATS,
-    count_unknown,
     describe_held_out_scores,
     train_classifier,
     write_table,
 )
 from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
-from ldebm_hf.data import Corpus
-from ldebm_hf.data.files import read_table
+from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of, require_text
-from ldebm_hf.training import load_settings
+from ldebm_hf.training import Settings, load_settings
 
 RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
 
@@ -44,6 +42,8 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     add("--text_column", default="text", metavar="NAME", help="column of the texts (default text)")
     add("--label_column", metavar="NAME", help="column of the labels to train on, empty where unknown")
     add("--output_file", type=Path, metavar="FILE", help="the table with predictions: .csv, .tsv or .jsonl")
+    add("--encoding", help="encoding of the table, e.g. cp1252 (default: recognised)")
+    add("--sheet", metavar="NAME", help="sheet of an Excel file (default: the first)")
     add("--config", default=str(RECIPE), metavar="RECIPE", help="recipe to train by (default recipes/documents.yaml)")
     add("--batch_size", type=int, default=256, metavar="N", help="number of texts read at a time (default 256)")
     options, training_options = parser.parse_known_args(arguments)
@@ -63,18 +63,19 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
 
 def main(arguments: list[str] | None = None) -> None:
     options, training_options = parse_arguments(arguments)
-    # 1. The table.
+    # 1. The table, read as training reads it.
+    settings = None if is_model(options.checkpoint) else settings_of_training(options, training_options)
     columns = {}
     if options.input_file:
         notes: list[str] = []
-        columns = read_table(options.input_file, options.text_column, notes)
-        for note in notes:
+        data = options if settings is None else settings.data  # a recipe may name the encoding, too
+        given = {"encoding": data.encoding, "sheet": data.sheet}
+        columns = read_table(options.input_file, options.text_column, notes, **given)
+        for note in notes if settings is None else []:  # training says its own
             print(f"note: {note}")
 
     # 2. A model, trained if need be.
-    corpus = None
-    if not is_model(options.checkpoint):
-        corpus = train(options, training_options)
+    corpus = None if settings is None else train_classifier(settings)
     model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     if corpus is not None and (described := describe_held_out_scores(model, tokenizer, corpus)):
@@ -93,13 +94,10 @@ def main(arguments: list[str] | None = None) -> None:
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
     print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")
-    unknown = count_unknown(model, tokenizer, texts)
-    if unknown:
-        print(f"note: {unknown:,} of these have no word that the model knows, so their label is a guess")
 
 
-def train(options: argparse.Namespace, training_options: list[str]) -> Corpus:
-    """Train a model on the table, in the folder of the checkpoint."""
+def settings_of_training(options: argparse.Namespace, training_options: list[str]) -> Settings:
+    """The settings of a model that is trained on the table, in the folder of the checkpoint."""
     if options.input_file is None or options.label_column is None:
         raise FileNotFoundError(
             f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and "
@@ -107,7 +105,10 @@ def train(options: argparse.Namespace, training_options: list[str]) -> Corpus:
         )
     table_options = ["--data", str(options.input_file), "--text_column", options.text_column]
     table_options += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]
-    return train_classifier(load_settings(["--config", options.config, *table_options, *training_options]))
+    for name in ("encoding", "sheet"):
+        if getattr(options, name) is not None:
+            table_options += [f"--{name}", getattr(options, name)]
+    return load_settings(["--config", options.config, *table_options, *training_options])
 
 
 def is_model(checkpoint: str) -> bool:

@@ -35,6 +35,7 @@ from ldebm_hf.commands.options import (
     symbol_options,
 )
 from ldebm_hf.files.writing import write_samples
+from ldebm_hf.model.text_reading import TextReader, decode_words
 from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, shipped_checkpoint
 
@@ -115,10 +116,12 @@ def main(arguments: list[str] | None = None) -> None:
         **decoding,
     )
     sentences = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    words = decode_words(tokenizer, token_ids)  # as the corpus has them, for the held-out check
 
     # 4. How the model and the held-out check read them.
     corpus = load_training_corpus(options.checkpoint)
-    print_readings(model, tokenizer, sentences, None if symbols is None else symbols.tolist(), corpus)
+    requested = None if symbols is None else symbols.tolist()
+    print_readings(model, tokenizer, sentences, words, requested, corpus)
 
     # 5. Some reconstructions, and what to try next.
     has_latent = model.config.has_latent
@@ -157,8 +160,18 @@ def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str
     return decoding
 
 
-def print_readings(model: LDEBMModel, tokenizer, sentences: list[str], symbols: list[int] | None, corpus: Any) -> None:
-    """Print the sentences with the symbols asked for and read, and how often these are the same."""
+def print_readings(
+    model: LDEBMModel,
+    tokenizer,
+    sentences: list[str],
+    words: list[str],
+    symbols: list[int] | None,
+    corpus: Any,
+) -> None:
+    """
+    Print the sentences with the symbols asked for and read, and how often these are the same. `words` are the
+    sentences as the corpus has them, which the held-out check reads.
+    """
     id2label = model.config.id2label
     asked: Sequence[int | None] = [None] * len(sentences) if symbols is None else symbols
     columns = {"asked for": ["-" if symbol is None else id2label[symbol] for symbol in asked]}
@@ -170,7 +183,7 @@ def print_readings(model: LDEBMModel, tokenizer, sentences: list[str], symbols: 
         check = HeldOutCheck(corpus)
         if check.describe():
             print(f"{check.describe()}\n")
-        labels = check.predict(sentences)
+        labels = check.predict(words)
         columns["held-out check"] = ["?" if label is None else corpus.label_names[label] for label in labels]
         verdicts["held-out check"] = symbols_of_labels(labels, corpus, model.config.label2id)
     print(text_table(columns | {"sentence": sentences}))
@@ -187,7 +200,9 @@ def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[int]:
 
 
 def print_reconstructions(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
-    batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
+    reader = TextReader(tokenizer, model.config)
+    batch = reader(texts).to(model.device)
+    reader.warn()
     copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
     notes = [""] * len(texts)
     if model.has_symbols:

@@ -11,6 +11,7 @@ The user and the assistant speak alternately, the user first, unless a turn begi
 """
 
 import argparse
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,10 +73,15 @@ def main(arguments: list[str] | None = None) -> None:
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
 
     # 2. Which symbols to answer for, and how words are chosen.
-    known = model.config.label2id
-    names = options.class_labels or (sorted(known, key=known.get) if model.has_symbols else [])
-    names = [] if options.no_symbols else [name for name in names for _ in range(options.num_samples)]
-    asked = {"class_labels": names} if names else {"num_samples": options.num_samples}
+    symbols = None
+    if options.class_labels:
+        symbols = model.symbol_ids(options.class_labels)
+    elif model.has_symbols and not options.no_symbols:
+        symbols = torch.arange(model.config.num_labels)
+    asked: dict[str, Any] = {"num_samples": options.num_samples}
+    if symbols is not None:
+        symbols = symbols.repeat_interleave(options.num_samples)
+        asked = {"class_labels": symbols}
     decoding = {"num_candidates": options.num_candidates}
     if options.do_sample:
         decoding["do_sample"] = True
@@ -90,8 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
         generator = torch.Generator().manual_seed(options.seed)
         responses = model.respond(turns, tokenizer, **asked, generator=generator, **decoding)
         columns = {"response": responses}
-        if names:
-            columns = {"symbol": [str(name) for name in names]} | columns
+        if symbols is not None:
+            columns = {"symbol": [model.config.id2label[symbol] for symbol in symbols.tolist()]} | columns
         print(text_table(columns))
         print(f"{len(set(responses))} of {len(responses)} responses are distinct")
         print(f"what was said: {said_next}\n" if said_next else "")

@@ -12,7 +12,6 @@
 
 import shlex
 
-from ldebm_hf import LDEBMConfig
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import Trainer, assemble, load_settings
@@ -33,12 +32,6 @@ def main(arguments: list[str] | None = None) -> None:
     trainer.say(f"{corpus.name}: {len(corpus.train):,} training and {len(corpus.validation):,} validation {unit}s")
     for note in corpus.notes:
         trainer.say(f"  note: {note}")
-    if tokenizer is not None:
-        max_length = settings.data.max_length
-        cut = float((trainer.train_set.lengths >= max_length).mean())
-        if cut > 0.01:
-            trainer.say(f"  note: {cut:.0%} of the training {unit}s fill data.max_length={max_length} tokens, "
-                        "and what they have beyond is cut off")
     if config.has_symbols:
         labelled = corpus.train.num_labelled
         source = SOURCES[settings.clustering.features]
@@ -46,28 +39,24 @@ def main(arguments: list[str] | None = None) -> None:
         trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
     symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
     for name, value, of_preset in settings.differences_to_preset():
-        trainer.say(f"  note: {name} is {value} instead of {of_preset}, as in the preset {settings.model['preset']}")
+        trainer.say(f"  note: {name} is {value}; the preset {settings.model['preset']} has {of_preset}")
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 
     # 4. Where the results are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
     folder = shlex.quote(training.output_dir)
-    trainer.say(f"  python examples/{command_to_use(config, folder)}")
+    if config.context_size:
+        trainer.say(f"  python examples/respond.py {folder}")
+    elif config.modality_class.is_autoregressive:
+        trainer.say(f"  python examples/generate.py {folder} --num_samples 5")
+    elif config.modality_class.reads_texts:
+        trainer.say(f'  python examples/classify.py {folder} --text "a text of your own"')
+    else:
+        trainer.say(f"  python examples/synthetic.py {folder}")
     if config.has_symbols and config.modality_class.reads_texts:
         trainer.say(f"  python examples/explain.py {folder}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
-
-
-def command_to_use(config: LDEBMConfig, folder: str) -> str:
-    """The script that uses a model of this kind, with its arguments."""
-    if config.context_size:
-        return f"respond.py {folder}"
-    if config.modality_class.is_autoregressive:
-        return f"generate.py {folder} --num_samples 5"
-    if config.modality_class.reads_texts:
-        return f'classify.py {folder} --text "a text of your own"'
-    return f"synthetic.py {folder}"
 
 
 if __name__ == "__main__":

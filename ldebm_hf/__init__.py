@@ -8,6 +8,7 @@ from .model.outputs import LDEBMOutput
 from .model.presets import PRESETS
 from .model.text_classifier import TextClassifier, TextClassifierConfig
 from .text.document_tokenization import build_document_tokenizer
+from .text.subword_tokenization import build_subword_tokenizer
 from .text.tokenization import build_tokenizer
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "TextClassifier",
     "TextClassifierConfig",
     "build_document_tokenizer",
+    "build_subword_tokenizer",
     "build_tokenizer",
 ]
 

@@ -8,7 +8,6 @@ Every answer is computed from its request alone, and nothing that a visitor ente
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -17,6 +16,7 @@ import gradio as gr
 import torch
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
+from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 from ldebm_hf.web.explorer import Explorer
 from ldebm_hf.web.prior_comparison import PriorComparison
@@ -127,7 +127,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -109,6 +109,10 @@ def map_tab(explorer: Explorer) -> None:
         rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in steps]
         return rows, draw_map(explorer.map, explorer.names, path=[step.place for step in steps])
 
+    def notes_of_ends(first, second):
+        named = {"Text A": explorer.notes(first), "Text B": explorer.notes(second)}
+        return " ".join(f"{name}: {note}" for name, notes in named.items() for note in notes)
+
     with gr.Row():
         with gr.Column(min_width=320):
             base = draw_map(explorer.map, explorer.names)
@@ -128,6 +132,7 @@ def map_tab(explorer: Explorer) -> None:
         second = text_box(explorer, "Text B", explorer.examples[-1])
     steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
     interpolation = gr.Button("Interpolate", variant="primary")
+    notes = gr.Markdown()
     table = table_of(["sentence", "symbol", "position"], "Sentences from A to B")
     outputs = [decoded, neighbours, picture]
     on_request(decode.click, decode_at, [x, y], outputs, "decode_at",
@@ -135,6 +140,7 @@ def map_tab(explorer: Explorer) -> None:
     on_request(picture.select, decode_click, None, [x, y, *outputs])
     on_request(interpolation.click, interpolate, [first, second, steps], [table, picture], "interpolate",
                "Texts on the straight line between the latents of two texts.")  # fmt: skip
+    on_submission(interpolation.click, notes_of_ends, [first, second], notes)
 
 
 def diffusion_tab(explorer: Explorer) -> None:
@@ -177,6 +183,9 @@ def completion_tab(explorer: Explorer) -> None:
         found = explorer.complete(text, symbol, num_completions, guidance_scale, seed)
         return [[shown(one), one.symbol or "–", f"{one.score:.2f}"] for one in found]
 
+    def notes_of(text):
+        return " ".join(explorer.notes(text, with_masks=True))
+
     examples = with_gaps([*explorer.examples, *(explorer.map.texts if explorer.map else [])])
     with gr.Row():
         with gr.Column(min_width=280):
@@ -190,11 +199,13 @@ def completion_tab(explorer: Explorer) -> None:
             seed = seed_number()
             button = gr.Button("Complete", variant="primary")
         with gr.Column(scale=2, min_width=320):
+            notes = gr.Markdown()
             table = table_of(["completion (*filled in*)", "model reads", "log probability"], "Completions")
     gr.Examples([[example] for example in examples], [text], cache_examples=False)
     inputs = [text, symbol, number, guidance, seed]
     on_request([button.click, text.submit], complete, inputs, [table], "complete",
                "Completions of a text with <mask> (one word) and <span> (several words).")  # fmt: skip
+    on_submission([button.click, text.submit], notes_of, [text], notes)
 
 
 def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
@@ -259,6 +270,14 @@ def on_request(event, function: Callable, inputs, outputs, name: str | None = No
         concurrency_limit=1,
         concurrency_id="model",
     )
+
+
+def on_submission(event, function: Callable, inputs, output) -> None:
+    """
+    Call a function that computes nothing with the model, such as one that says what is not read of a text, beside the
+    request of the same event.
+    """
+    gr.on(event if isinstance(event, list) else [event], function, inputs, output, api_visibility="private")
 
 
 def symbol_choice(explorer: Explorer, label: str, info: str, value: list[str] | None = None) -> gr.Dropdown:

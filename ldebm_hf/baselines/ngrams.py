@@ -58,8 +58,9 @@ class NgramModel:
                 numbers = np.fromiter(following.values(), dtype=np.float64)
                 total = numbers.sum()
                 self._tables[context] = words, (numbers - discount) / total, discount * len(words) / total
-                for word in following if context else ():
-                    shorter[context[1:]][word] += 1
+                if context:
+                    for word in following:
+                        shorter[context[1:]][word] += 1
             counts = shorter
 
     def probabilities(self, context: Sequence[int]) -> np.ndarray:

@@ -200,8 +200,8 @@ def _merged(clusters: np.ndarray, vectors: np.ndarray, num_clusters: int) -> np.
     from sklearn.cluster import AgglomerativeClustering
 
     means = np.stack([vectors[clusters == cluster].mean(0) for cluster in range(clusters.max() + 1)])
-    names = AgglomerativeClustering(num_clusters, metric="cosine", linkage="average").fit_predict(means)
-    return np.where(clusters >= 0, names[clusters], -1)
+    merged = AgglomerativeClustering(num_clusters, metric="cosine", linkage="average").fit_predict(means)
+    return np.where(clusters >= 0, merged[clusters], -1)
 
 
 def _import_umap(required: bool):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from transformers import PreTrainedTokenizerBase
 
 from ..data import NO_LABEL, Corpus
 from ..files.atomic import write_text
-from ..model.bag_of_words import marks
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores.held_out_texts import naming_scores, read_texts
 from ..training import Settings, Trainer, assemble
@@ -59,12 +57,6 @@ def describe_held_out_scores(model: LDEBMModel, tokenizer: PreTrainedTokenizerBa
         f"{len(held_out):,} held-out texts with a label, by which the model was selected: "
         f"{scores['label_accuracy']:.1%} right, probabilities off by {scores['calibration_error']:.1%} (ECE)"
     )
-
-
-def count_unknown(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
-    """Count the texts that have no word which the model knows."""
-    no_words = frozenset(marks(model.config))
-    return sum(no_words.issuperset(ids) for ids in tokenizer(list(texts), truncation=True)["input_ids"])
 
 
 def write_table(path: Path, columns: dict[str, list[Any]]) -> None:

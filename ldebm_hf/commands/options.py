@@ -13,6 +13,7 @@ from typing import Any
 from transformers.utils.logging import disable_progress_bar
 
 from ..experiments.experiment_runs import Failures
+from ..files.printing import print_with_replacement
 from ..training import DivergenceError, LostProcessError
 
 ERRORS = (DivergenceError, LostProcessError, ValueError, OSError, ImportError)
@@ -41,6 +42,7 @@ def make_parser(description: str | None, usage: str, *parents: ArgumentParser, *
 def run_script(main: Callable[[], None], continues: str | None = None) -> None:
     """
     Run a script's `main`, and end with one line and exit code 1 if it fails, is interrupted or is terminated.
+    Characters that standard output cannot encode are printed as question marks.
 
     Args:
         main (callable): What the script does.
@@ -53,6 +55,7 @@ def run_script(main: Callable[[], None], continues: str | None = None) -> None:
         sys.exit(f"terminated; {continues}")
 
     disable_progress_bar()  # of loading and saving models; the scripts have bars of their own
+    print_with_replacement()
     if continues is not None:
         signal.signal(signal.SIGTERM, terminate)
     try:
@@ -109,7 +112,10 @@ def symbol_options(default: str) -> ArgumentParser:
     """
     parser = ArgumentParser(add_help=False)
     parser.add_argument(
-        "--class_labels", nargs="+", metavar="SYMBOL", help=f"names or ids of symbols (default: {default})"
+        "--class_labels",
+        nargs="+",
+        metavar="SYMBOL",
+        help=f"names of symbols, or ids where no name is a number (default: {default})",
     )
     parser.add_argument("--guidance_scale", type=float, metavar="SCALE", help=GUIDANCE_HELP)
     return parser

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from .encodings import read_decoded_lines, recognise_encoding
 from .schema import NO_LABEL, Split
 
 LONG_TEXT_WORDS = 1000
@@ -20,22 +20,14 @@ _RESERVED = re.compile(r"<s>|</s>|<pad>", re.IGNORECASE)
 
 
 def read_text(path: Path, notes: list[str]) -> str:
-    """The file's text, with its line ends as they are. Lines that are not UTF-8 are repaired with U+FFFD and counted.
+    """The text of a release file, which is UTF-8, with its line ends as they are.
+
+    Lines that are not valid UTF-8 are repaired with U+FFFD and counted in `notes`.
 
     Raises:
-        FileNotFoundError: naming the path that was looked for.
-        ValueError: the file is UTF-16.
+        FileNotFoundError: there is no such file; the message names its path.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: looked for {path.absolute()}")
-    data = path.read_bytes()
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError(f"{path} is UTF-16: save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    num_bad_lines = sum(not _is_utf8(line) for line in data.split(b"\n"))
-    if num_bad_lines:
-        notes.append(f"{path.name}: {num_bad_lines:,} lines with bytes that are not UTF-8 (they became U+FFFD)")
-    return data.decode("utf-8", errors="replace")
+    return "".join(read_decoded_lines(path, recognise_encoding(path, notes, "utf-8"), newline=""))
 
 
 def read_lines(path: Path, notes: list[str]) -> list[str]:
@@ -110,11 +102,3 @@ class Cleaner:
     def notes(self, origin: str) -> list[str]:
         """What was done, counted, as far as anything was."""
         return [f"{origin}: {count:,} {what}" for what, count in self.counts.items() if count]
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from ..model.dialogue_turns import context_of, marked
 from .cleaning import clean_texts
 from .schema import NO_LABEL, Corpus, Split
+from .sources import ReleaseSource
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,57 @@ class ContextOptions:
     context_turns: int
     speaker_markers: str
     roles: dict[str, str]
+
+
+@dataclass(kw_only=True)
+class DialogueSource(ReleaseSource):
+    """A published data set of dialogues, in which every turn is a text.
+
+    Args:
+        label_column (`str`, *optional*): the attribute of the turns that is taken as their label; without it they have
+            no labels.
+        keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that are also
+            training dialogues.
+        context_turns (`int`, *optional*, defaults to 0): the number of turns before a text that make up its context,
+            `Split.contexts`, the begin marker counted as one (published: 5). With 0 texts have no context.
+        speaker_markers (`str`, *optional*): the turns that start with their speaker's marker, `<usr>` or `<sys>`:
+            `"none"`, those of a `"context"`, or `"all"`, texts included. Defaults to `published_markers` if there are
+            contexts.
+
+    Class attributes:
+        attribute_names (`dict[str, list[str]]`): by attribute of the turns, the names of its classes.
+        roles (`dict[str, str]`): by speaker, `user` or `assistant`, whose marker that is.
+    """
+
+    attribute_names: ClassVar[dict[str, list[str]]]
+    roles: ClassVar[dict[str, str]]
+
+    label_column: str | None = None
+    keep_repeated: bool = True
+    context_turns: int = 0
+    speaker_markers: Literal["none", "context", "all"] | None = None
+
+    @abstractmethod
+    def read_dialogues(self, notes: list[str]) -> dict[str, list[Dialogue]]:
+        """The dialogues of each split: train, validation and, if it is there, test. `notes` gets what was repaired."""
+
+    def read(self) -> Corpus:
+        markers = self.speaker_markers
+        if markers is None:
+            markers = self.published_markers if self.context_turns else "none"
+        notes: list[str] = []
+        corpus = dialogue_corpus(
+            self.name,
+            self.read_dialogues(notes),
+            self.attribute_names,
+            self.origin.license,
+            notes,
+            keep_repeated=self.keep_repeated,
+            context_turns=self.context_turns,
+            speaker_markers=markers,
+            roles=self.roles,
+        )
+        return corpus if self.label_column is None else corpus.labelled_by(self.label_column)
 
 
 def dialogue_corpus(

@@ -8,21 +8,32 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import datasets
-
-    from .streaming import StreamedSplit
 
 NO_LABEL = -100
 """The label of an example whose class is not known (the index that torch's cross-entropy ignores)."""
 
 
-class LabelledExamples:
-    """What the splits share: all that can be told from `labels` alone."""
+class Examples:
+    """A split of a corpus, in memory or not.
+
+    Attributes:
+        unit (`str`): what one example is called in messages.
+        classes (`set[int]`): the class ids that occur, without `NO_LABEL`.
+        num_labelled (`int`): how many examples have a label.
+    """
 
     unit: ClassVar[str]
-    """What one example is called in messages."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class InMemoryExamples(Examples):
+    """Examples with all of their `labels` in memory."""
+
     labels: list[int] | np.ndarray
 
     def __len__(self) -> int:
@@ -44,8 +55,8 @@ class LabelledExamples:
 
 
 @dataclass
-class Split(LabelledExamples):
-    """Texts, their labels and attributes, in step.
+class Split(InMemoryExamples):
+    """Texts with their labels and attributes, position by position.
 
     Args:
         texts (`list[str]`): one text per example, on one line, never empty.
@@ -80,8 +91,8 @@ class Split(LabelledExamples):
 
 
 @dataclass(eq=False)
-class PointSplit(LabelledExamples):
-    """Points of the plane and their labels, in step.
+class PointSplit(InMemoryExamples):
+    """Points of the plane with their labels, position by position.
 
     Args:
         points (`np.ndarray` of shape `(n, 2)`): all finite; converted to float32.
@@ -115,15 +126,39 @@ class PointSplit(LabelledExamples):
         return PointSplit(self.points[indices], self.labels[indices])
 
 
+class StreamedExamples(Examples):
+    """Training texts that do not fit into memory: they are read window by window, anew in every epoch.
+
+    Attributes:
+        sample (`Split`): a random sample of the texts, in memory.
+        window_sizes (`list[int]`): the number of texts in each window.
+        digest (`str`): a hash that changes if any text or label does.
+    """
+
+    unit: ClassVar[str] = "text"
+    sample: Split
+    window_sizes: list[int]
+    digest: str
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """All texts, read once more."""
+        return (text for window in self.windows() for text in window.texts)
+
+    def windows(self, first: int = 0) -> Iterator[Split]:
+        """The texts window by window, starting at window `first`."""
+        raise NotImplementedError
+
+
 @dataclass
 class Corpus:
     """A data set ready for training.
 
     Args:
-        name (`str`): how the data set is called in logs and model cards.
-        train (`Split` of texts, `StreamedSplit` of a streamed corpus, or `PointSplit`): never empty in what
-            `load_corpus` and `load_points` return.
-        validation (`Split` or `PointSplit`): never empty either.
+        name (`str`): what the data set is called in logs and model cards.
+        train (`Split` of texts, `StreamedExamples` or `PointSplit`): not empty if it comes from `load_corpus` or
+            `load_points`.
+        validation (`Split` or `PointSplit`): likewise not empty.
         test (`Split` or `PointSplit`, *optional*): `None` where the source has no test split.
         label_names (`list[str]`): name of each class id; empty if the source has no labels at all.
         license (`str`): the terms of the data, for the model card.
@@ -133,7 +168,7 @@ class Corpus:
     """
 
     name: str
-    train: Split | StreamedSplit | PointSplit
+    train: Split | StreamedExamples | PointSplit
     validation: Split | PointSplit
     test: Split | PointSplit | None = None
     label_names: list[str] = field(default_factory=list)
@@ -142,7 +177,7 @@ class Corpus:
     attribute_names: dict[str, list[str]] = field(default_factory=dict)
 
     @property
-    def splits(self) -> dict[str, Split | StreamedSplit | PointSplit]:
+    def splits(self) -> dict[str, Split | StreamedExamples | PointSplit]:
         """The splits that exist, by name: train, validation and perhaps test."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
@@ -169,7 +204,7 @@ class Corpus:
         """
         import datasets
 
-        if not isinstance(self.train, Split | PointSplit):
+        if isinstance(self.train, StreamedExamples):
             raise ValueError(f"corpus {self.name!r} is streamed: to_dataset_dict() needs load_corpus(streaming=False)")
         if isinstance(self.train, PointSplit):
             features = {"x": datasets.Value("float32"), "y": datasets.Value("float32")}
@@ -206,7 +241,7 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
     Raises:
         ValueError: an empty split, fewer training examples (or texts in the sample of a stream) than symbols, more
             classes than symbols, a label or a value of an attribute without a name, splits that differ in their
-            attributes, or labels that are all of one class.
+            attributes, labels that are all of one class, or texts that are all the same.
     """
     unit = corpus.validation.unit
     for name in ("train", "validation"):
@@ -217,11 +252,12 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
             f"corpus {corpus.name!r} has {len(corpus.train)} training {unit}s, fewer than "
             f"num_symbols={num_symbols}: lower num_symbols or add {unit}s"
         )
-    if not isinstance(corpus.train, Split | PointSplit) and len(corpus.train.sample) < num_symbols:
+    if isinstance(corpus.train, StreamedExamples) and len(corpus.train.sample) < num_symbols:
         raise ValueError(
             f"reservoir_size={len(corpus.train.sample)} keeps fewer texts for clustering than "
             f"num_symbols={num_symbols}: raise reservoir_size to at least {num_symbols}"
         )
+    _check_variety(corpus)
     if len(corpus.label_names) > num_symbols:
         raise ValueError(
             f"corpus {corpus.name!r} has {len(corpus.label_names)} classes, more than num_symbols={num_symbols}: "
@@ -237,6 +273,18 @@ def check_corpus(corpus: Corpus, num_symbols: int) -> None:
         raise ValueError(
             f"every labelled training {unit} of corpus {corpus.name!r} is of the one class {only!r}: "
             "labels must show at least two classes, or be left out (label_column=None)"
+        )
+
+
+def _check_variety(corpus: Corpus) -> None:
+    """Refuse training texts that are all the same, of which there is nothing to learn."""
+    texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedExamples) else None
+    if isinstance(corpus.train, Split):
+        texts = corpus.train.texts
+    if texts and len(texts) > 1 and all(text == texts[0] for text in texts):
+        raise ValueError(
+            f"all {len(texts):,} training texts of corpus {corpus.name!r} are the same, {texts[0][:60]!r}: there is "
+            "nothing to learn from them (is text_column the right one?)"
         )
 
 

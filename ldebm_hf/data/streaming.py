@@ -2,104 +2,135 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import glob
 import hashlib
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .cleaning import Cleaner
-from .files import FILE_TYPES, columns_of, parse_json, read_table
-from .hub import VALIDATION_NAMES
-from .schema import NO_LABEL, Corpus, Split
-from .tables import Table, column_of, label_name, require_text, sorted_names
+from .data_files import DataFile, Row, corpus_name, open_data_file, require_columns
+from .files import USERS_LICENSE
+from .hub import VALIDATION_NAMES, load_from_disk, terms_on_card
+from .labels import LabelReader, sorted_names
+from .schema import NO_LABEL, Corpus, Split, StreamedExamples
+from .sources import Source
+from .tables import column_of, require_text
+
+if TYPE_CHECKING:
+    import datasets
 
 WINDOW_SIZE = 10_000
-BUILDERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "text", ".txt": "text", ".parquet": "parquet"}
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+Window = tuple[list[str], list[str | None]]
+"""Texts and the names of their labels."""
 
 
 @dataclass
-class TextStream:
-    """Texts of a `datasets.IterableDataset`, cleaned as all texts are, in windows of up to 10,000 rows.
+class HubRows:
+    """The rows of a streamed data set of the Hub, as `DataFile` has those of a file.
 
     Args:
-        dataset (`datasets.IterableDataset`): where the rows come from, in the same order at every reading.
-        name (`str`): for messages.
-        text_column (`str`), label_column (`str`, *optional*): as in `load_corpus`.
-        skipped (`int`, *optional*, defaults to 0): rows at the beginning that are left out.
-        json_lines (`bool`, *optional*, defaults to `False`): each row is a line with a JSON object.
-
-    Attributes:
-        num_rows (`int`): rows that the last reading has passed.
-        repaired (`int`): texts with U+FFFD in all readings.
+        dataset (`datasets.IterableDataset`): it gives its rows in the same order at every reading.
+        origin (`str`): for messages.
+        label_column (`str`, *optional*): if this is a `ClassLabel` column, its ids are replaced by their names.
     """
 
-    dataset: object
-    name: str
-    text_column: str
+    dataset: datasets.IterableDataset
+    origin: str
     label_column: str | None = None
-    skipped: int = 0
-    json_lines: bool = False
-    cleaner: Cleaner = field(default_factory=Cleaner)
-    num_rows: int = 0
-    repaired: int = 0
+
+    @property
+    def columns(self) -> list[str] | None:
+        return None if self.dataset.features is None else list(self.dataset.features)
+
+    def require_columns(self, **wanted: str | None) -> None:
+        """As `DataFile.require_columns`."""
+        require_columns(self.columns, self.origin, **wanted)
 
     @property
     def class_names(self) -> list[str]:
         """The names of a `ClassLabel` column, in its order; empty for other columns."""
         return getattr((self.dataset.features or {}).get(self.label_column), "names", None) or []
 
-    def windows(self, first: int = 0) -> Iterator[tuple[list[str], list[str | None]]]:
-        """Texts and names of labels of each window from `first` on; those before are read past."""
-        names = self.class_names
-        tables = self.dataset.with_format("arrow").iter(batch_size=WINDOW_SIZE)
-        for number, table in enumerate(tables):
-            start = number * WINDOW_SIZE
-            self.num_rows = start + len(table)
-            if number < first:
-                continue
-            columns = self._columns(table, start)
-            texts = column_of(columns, self.text_column, "text_column", self.name)
-            texts = [require_text(text, self.text_column, self.name) for text in texts]
-            labels = [None] * len(texts)
-            if self.label_column is not None:
-                labels = column_of(columns, self.label_column, "label_column", self.name)
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Row]]:
+        names, number = self.class_names, 0
+        for table in self.dataset.with_format("arrow").iter(batch_size=1000):
+            if columns is not None:
+                table = table.select([name for name in columns if name in table.column_names])
+            for row in table.to_pylist():
                 if names:
-                    labels = [None if label in (None, -1) else names[label] for label in labels]
-                labels = [label_name(label, self.name) for label in labels]
-            texts, labels = self.cleaner.clean(texts, labels)
-            self.repaired += sum("\ufffd" in text for text in texts)
-            yield texts, labels
+                    label = row[self.label_column]
+                    row[self.label_column] = None if label in (None, -1) else names[label]
+                number += 1
+                yield number, row
 
-    def _columns(self, table, start: int) -> Table:
-        """The columns of the window that begins with row `start`, without the rows that are left out."""
-        left_out = max(0, self.skipped - start)
-        columns = {name: table[name][left_out:] for name in table.column_names}
-        if not self.json_lines:
-            wanted = (self.text_column, self.label_column)
-            return {name: c.to_pylist() if name in wanted else c for name, c in columns.items()}
-        unknown = {} if self.label_column is None else {self.label_column: None}
-        rows = [
-            unknown | parse_json(line, f"{self.name}, line {number} of all files")
-            for number, line in enumerate(columns["text"].to_pylist(), start=start + left_out + 1)
-            if line.strip()
-        ]
-        return columns_of(rows) or dict.fromkeys((self.text_column, self.label_column), [])
+
+@dataclass
+class TextStream:
+    """Texts of files or of a data set of the Hub, cleaned as all texts are, in windows of up to 10,000 rows.
+
+    Args:
+        tables (`list[DataFile | HubRows]`): where the rows come from, one after the other.
+        name (`str`): for messages.
+        text_column (`str`), label_column (`str`, *optional*): as in `StreamSource`.
+        label_reader (`LabelReader`): reads the labels.
+        class_names (`list[str]`, *optional*): the order of the classes, if the source defines one.
+        skipped (`int`, *optional*, defaults to 0): rows at the beginning that are left out.
+
+    Attributes:
+        num_rows (`int`): the number of rows in the last reading.
+        columns (`dict[str, None]`): the names of the columns that some row had.
+    """
+
+    tables: list[DataFile | HubRows]
+    name: str
+    text_column: str
+    label_column: str | None = None
+    label_reader: LabelReader = field(default_factory=LabelReader)
+    class_names: list[str] = field(default_factory=list)
+    skipped: int = 0
+    cleaner: Cleaner = field(default_factory=Cleaner)
+    num_rows: int = 0
+    columns: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for table in self.tables:
+            table.require_columns(text_column=self.text_column, label_column=self.label_column)
+
+    def windows(self, first: int = 0) -> Iterator[Window]:
+        """Texts and names of labels of each window from `first` on; those before are read past."""
+        rows, self.num_rows = self._rows(), 0
+        number = 0
+        while window := list(islice(rows, WINDOW_SIZE)):
+            left_out = max(0, self.skipped - self.num_rows)
+            self.num_rows += len(window)
+            if number >= first:
+                yield self._cleaned(window[left_out:])
+            number += 1
+
+    def head(self, size: int) -> Window:
+        """The texts and the names of the labels of the first `size` rows."""
+        window = list(islice(self._rows(), size))
+        self.num_rows = len(window)
+        return self._cleaned(window)
+
+    def require_columns(self) -> None:
+        """Raise ValueError if no row of the readings so far had a column that is needed."""
+        column_of(dict.fromkeys(self.columns, ()), self.text_column, "text_column", self.name)
+        if self.label_column is not None:
+            column_of(dict.fromkeys(self.columns, ()), self.label_column, "label_column", self.name)
 
     def notes(self) -> list[str]:
-        """What was done to the texts, counted."""
-        notes = self.cleaner.notes(self.name)
-        if self.repaired:
-            notes.append(f"{self.name}: {self.repaired:,} texts with U+FFFD, which bytes that are not UTF-8 become")
-        return notes
+        """What was done to the texts, with counts."""
+        return self.cleaner.notes(self.name)
 
     def no_text(self) -> ValueError:
-        """What to say when the rows have no text."""
+        """The error if the rows have no text."""
         if self.skipped:
             return ValueError(
                 f"validation_size={self.skipped} leaves no training text of {self.name}, which has "
@@ -107,21 +138,38 @@ class TextStream:
             )
         return ValueError(f"{self.name} holds no text: it is empty, or all of its {self.num_rows:,} rows are")
 
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        """Each row with the name of where it is from."""
+        wanted = [column for column in (self.text_column, self.label_column) if column is not None]
+        for table in self.tables:
+            self.columns.update(dict.fromkeys(table.columns or ()))
+            for _, row in table.rows(wanted):
+                if table.columns is None:
+                    self.columns.update(dict.fromkeys(row))
+                yield table.origin, row
 
-class StreamedSplit:
+    def _cleaned(self, rows: list[tuple[str, Row]]) -> Window:
+        texts = [require_text(row.get(self.text_column), self.text_column, origin) for origin, row in rows]
+        labels: list[str | None] = [None] * len(rows)
+        if self.label_column is not None:
+            labels = [self.label_reader.read(row.get(self.label_column), origin) for origin, row in rows]
+        return self.cleaner.clean(texts, labels)
+
+
+class StreamedSplit(StreamedExamples):
     """The training split of a corpus that does not fit into memory. One pass counts it and draws a sample.
 
     Args:
         stream (`TextStream`): the texts.
-        reservoir_size (`int`): how many texts the sample has; every text is in it with the same probability.
+        reservoir_size (`int`): the size of the sample; every text is in it with the same probability.
         seed (`int`): decides the sample.
         label_names (`set[str]`): names of classes that are known already, from the validation split.
 
     Attributes:
-        sample (`Split`): the reservoir sample, in memory.
-        window_sizes (`list[int]`): texts of each window.
-        label_names (`list[str]`), classes (`set[int]`), num_labelled (`int`): as in `Corpus` and `Split`.
-        digest (`str`): changes if any text or label does.
+        label_names (`list[str]`): as in `Corpus`. The other attributes are those of `StreamedExamples`.
+
+    Raises:
+        ValueError: there is no text, no label, or no column of the name.
     """
 
     def __init__(self, stream: TextStream, reservoir_size: int, seed: int, label_names: set[str]):
@@ -143,174 +191,221 @@ class StreamedSplit:
             known = [label for label in window[1] if label is not None]
             self.num_labelled += len(known)
             found.update(known)
+        stream.require_columns()
         if not seen:
             raise stream.no_text()
-        if stream.label_column is not None and not found | label_names:
-            raise ValueError(f"column {stream.label_column!r} of {stream.name} holds no label: use label_column=None")
-        self.notes = stream.notes()
-        ordered = stream.class_names
-        self.label_names = [*ordered, *sorted_names((found | label_names).difference(ordered))]
+        if stream.label_column is not None:
+            stream.label_reader.check(stream.label_column, stream.name, "label_column")
+        self.label_names = [*stream.class_names, *sorted_names((found | label_names).difference(stream.class_names))]
         self._ids = {name: i for i, name in enumerate(self.label_names)} | {None: NO_LABEL}
         self.classes = {self._ids[name] for name in found}
-        self.sample = Split(texts, [self._ids[name] for name in labels])
+        self.sample = Split(texts, self.ids_of(labels))
         self.digest = content.hexdigest()[:16]
 
     def __len__(self) -> int:
         return sum(self.window_sizes)
 
-    @property
-    def texts(self) -> Iterator[str]:
-        """All texts, read once more."""
-        return (text for window in self.windows() for text in window.texts)
+    def ids_of(self, labels: list[str | None]) -> list[int]:
+        """The class ids of labels, `NO_LABEL` where there is none."""
+        return [self._ids[name] for name in labels]
 
     def windows(self, first: int = 0) -> Iterator[Split]:
-        """The texts window by window, from window `first` on."""
+        """The texts window by window, starting at window `first`."""
         for texts, labels in self.stream.windows(first):
-            yield Split(texts, [self._ids[name] for name in labels])
+            yield Split(texts, self.ids_of(labels))
 
 
-def load_stream(
-    source: str,
-    *,
-    data_dir: str | Path | None = None,
-    text_column: str = "text",
-    label_column: str | None = None,
-    validation_file: str | Path | None = None,
-    validation_size: int = 2000,
-    reservoir_size: int = 100_000,
-    seed: int = 0,
-) -> Corpus:
+@dataclass(kw_only=True)
+class StreamSource(Source):
     """A corpus whose training texts are streamed; its `train` is a `StreamedSplit`.
 
     Args:
-        source (`str`): a file, a glob pattern of files of one type, or a Hub id; in a .txt file a line is a text.
-        validation_file (`str` or `Path`, *optional*): else the first `validation_size` texts of a Hub data set's
-            validation split, or where there is none of the training texts, are held out.
-        validation_size (`int`, *optional*, defaults to 2000), reservoir_size (`int`, *optional*, defaults to 100000).
-
-    Raises:
-        ImportError: `datasets` is not installed.
-        FileNotFoundError: no file matches.
-        ConnectionError: the data set cannot be loaded.
-        ValueError: a column is not there, there is no text or no label, or validation_file is a training file.
+        data_dir (`str` or `Path`, *optional*): as for the same source in memory.
+        text_column (`str`, *optional*, defaults to `"text"`): the column of texts.
+        label_column (`str`, *optional*): the column of labels, empty where unknown.
+        validation_file (`str` or `Path`, *optional*): a file with the validation texts, which are read into memory.
+        validation_size (`int`, *optional*, defaults to 2000): without `validation_file`, the first `validation_size`
+            rows of a Hub data set's validation split or, where there is none, of the training rows are held out.
+        reservoir_size (`int`, *optional*, defaults to 100000): the number of training texts in the sample that is
+            kept in memory for clustering.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
     """
-    suffix = Path(source).suffix.lower()
-    is_file = suffix in FILE_TYPES
-    if suffix == ".txt":
-        text_column = "text"
-    if is_file:
-        paths = _training_files(source, data_dir, validation_file)
-        splits = {"train": _open_files(paths, suffix, text_column, label_column)}
-    else:
-        splits = _open_hub(source, data_dir)
-    json_lines = suffix == ".jsonl"
-    name = Path(source).name if is_file else source  # notes are published with a model, and tell nobody's folders
-    train = TextStream(splits["train"], name, text_column, label_column, json_lines=json_lines)
-    held_out = next((splits[name] for name in VALIDATION_NAMES if name in splits), None)
-    if validation_file is not None:
+
+    data_dir: str | Path | None = None
+    text_column: str = "text"
+    label_column: str | None = None
+    validation_file: str | Path | None = None
+    validation_size: int = 2000
+    reservoir_size: int = 100_000
+    missing_labels: Sequence[str] | str | None = None
+
+    @classmethod
+    def title(cls) -> str:
+        return "streams (streaming=True)"
+
+    @abstractmethod
+    def open(self, notes: list[str]) -> tuple[TextStream, TextStream | None]:
+        """The training texts, and those of a validation split if there is one."""
+
+    @abstractmethod
+    def describe(self) -> tuple[str, str]:
+        """The name and the licence of the corpus."""
+
+    def load(self) -> Corpus:
         notes: list[str] = []
-        table = read_table(Path(data_dir or "", validation_file), text_column, notes)
-        texts = column_of(table, text_column, "text_column", str(validation_file))
-        texts = [require_text(text, text_column, str(validation_file)) for text in texts]
-        labels = [label_name(value, str(validation_file)) for value in table.get(label_column, [None] * len(texts))]
+        stream, held_out = self.open(notes)
+        if self.validation_file is not None:
+            texts, labels = self._read_validation_file(stream.label_reader, notes)
+        else:
+            if held_out is None:
+                place = "the training texts, which are not trained on"
+                held_out = TextStream(
+                    stream.tables,
+                    f"{stream.name} (validation)",
+                    self.text_column,
+                    self.label_column,
+                    stream.label_reader,
+                    stream.class_names,
+                )
+                stream.skipped = self.validation_size
+            else:
+                place = "the validation split"
+            notes.append(f"validation: the first {self.validation_size:,} of {place}")
+            texts, labels = held_out.head(self.validation_size)
+            if not texts:
+                held_out.require_columns()
+                raise held_out.no_text()
+            notes += held_out.notes()
+        train = StreamedSplit(stream, self.reservoir_size, self.seed, {name for name in labels if name is not None})
+        notes += stream.notes() + self._unseen_in_validation(train, labels)
+        if self.label_column is not None:
+            notes += stream.label_reader.notes(self.label_column)
+        notes.append(
+            f"{len(train):,} texts are streamed, {len(train.sample):,} of them make up the sample for clustering"
+        )
+        validation = Split(texts, train.ids_of(labels))
+        name, terms = self.describe()
+        return Corpus(name, train, validation, label_names=train.label_names, license=terms, notes=notes)
+
+    def read_file(self, path: Path, notes: list[str]) -> DataFile:
+        """The reader of a file, with the options that the source has for it."""
+        return open_data_file(path, self.text_column, notes)
+
+    def _read_validation_file(self, label_reader: LabelReader, notes: list[str]) -> Window:
+        path = Path(self.data_dir or "", self.validation_file)
+        file = self.read_file(path, notes)
+        file.require_columns(text_column=self.text_column)
+        table = file.read()
+        texts = column_of(table, self.text_column, "text_column", path.name)
+        texts = [require_text(text, self.text_column, path.name) for text in texts]
+        labels: list[str | None] = [None] * len(texts)
+        if self.label_column in table:
+            labels = [label_reader.read(value, path.name) for value in table[self.label_column]]
+        elif self.label_column is not None:
+            notes.append(f"{path.name}: no column {self.label_column!r}, so its {len(texts):,} texts are unlabelled")
         cleaner = Cleaner()
         texts, labels = cleaner.clean(texts, labels)
         if not texts:
-            raise ValueError(f"validation_file {validation_file} holds no text")
-        notes += cleaner.notes(Path(validation_file).name)
-        notes.append(f"validation: all texts of {Path(validation_file).name}")
-    else:
-        if held_out is None:
-            held_out, train.skipped = train.dataset, validation_size
-        place = "the training texts, which are not trained on" if train.skipped else "the validation split"
-        notes = [f"validation: the first {validation_size:,} of {place}"]
-        held_out = held_out.take(validation_size)
-        first = TextStream(held_out, f"{name} (validation)", text_column, label_column, json_lines=json_lines)
-        texts, labels = [], []
-        for window_texts, window_labels in first.windows():
-            texts += window_texts
-            labels += window_labels
-        if not texts:
-            raise first.no_text()
-        notes += first.notes()
-    split = StreamedSplit(train, reservoir_size, seed, {name for name in labels if name is not None})
-    ids = {name: i for i, name in enumerate(split.label_names)} | {None: NO_LABEL}
-    notes += split.notes
-    missing = [name for name in split.label_names if ids[name] in split.classes and name not in labels]
-    if missing:
-        notes.append(
-            f"validation: no text of {len(missing)} of {len(split.classes)} training classes "
+            raise ValueError(f"validation_file {path} holds no text")
+        notes += cleaner.notes(path.name)
+        notes.append(f"validation: all texts of {path.name}")
+        return texts, labels
+
+    def _unseen_in_validation(self, train: StreamedSplit, labels: list[str | None]) -> list[str]:
+        """A note on the classes of the training texts that the validation texts do not show."""
+        shown = set(train.ids_of(labels))
+        missing = [name for i, name in enumerate(train.label_names) if i in train.classes - shown]
+        if not missing:
+            return []
+        return [
+            f"validation: no text of {len(missing)} of {len(train.classes)} training classes "
             f"({', '.join(map(repr, missing))}); give a validation_file that has all of them"
-        )
-    notes.append(f"{len(split):,} texts are streamed, {len(split.sample):,} of them make up the sample for clustering")
-    return Corpus(
-        Path(source).stem if is_file else source,
-        split,
-        Split(texts, [ids[name] for name in labels]),
-        label_names=split.label_names,
-        license="the user's own data" if is_file else f"see the card of the data set {source}",
-        notes=notes,
-    )
+        ]
 
 
-def _training_files(source: str, data_dir: str | Path | None, validation_file: str | Path | None) -> list[str]:
-    pattern = str(Path(data_dir or "", source))
-    paths = sorted(glob.glob(pattern))
-    if not paths:
-        raise FileNotFoundError(f"no such file: looked for {Path(pattern).absolute()}")
-    if validation_file is not None:
-        held_out = Path(data_dir or "", validation_file)
-        if held_out.resolve() in (Path(path).resolve() for path in paths):
-            raise ValueError(f"validation_file is itself a training file of {source}: {held_out}")
-    return paths
+@dataclass
+class FileStream(StreamSource):
+    """Files whose texts are streamed.
+
+    Args:
+        path (`str` or `Path`): a file, or a glob pattern of files of one type, which are read in alphabetical order.
+        encoding (`str`, *optional*): how the characters of text files are encoded; recognised if it is not given.
+        sheet (`str`, *optional*): the sheet of Excel files; by default the first.
+    """
+
+    path: str | Path
+    encoding: str | None = None
+    sheet: str | None = None
+
+    def open(self, notes: list[str]) -> tuple[TextStream, None]:
+        files = [self.read_file(path, notes) for path in self._paths()]
+        # Notes are published with a model, and must not tell the folders of the machine.
+        name, label_reader = Path(self.path).name, LabelReader(self.missing_labels)
+        return TextStream(files, name, self.text_column, self.label_column, label_reader), None
+
+    def read_file(self, path: Path, notes: list[str]) -> DataFile:
+        return open_data_file(path, self.text_column, notes, encoding=self.encoding, sheet=self.sheet)
+
+    def describe(self) -> tuple[str, str]:
+        return corpus_name(Path(self.path)), USERS_LICENSE
+
+    def _paths(self) -> list[Path]:
+        pattern = str(Path(self.data_dir or "", self.path))
+        paths = [Path(path) for path in sorted(glob.glob(pattern))]
+        if not paths:
+            raise FileNotFoundError(f"no such file: looked for {Path(pattern).absolute()}")
+        if self.validation_file is not None:
+            held_out = Path(self.data_dir or "", self.validation_file)
+            if held_out.resolve() in (path.resolve() for path in paths):
+                raise ValueError(f"validation_file is itself a training file of {self.path}: {held_out}")
+        return paths
 
 
-def _open_files(paths: list[str], suffix: str, text_column: str, label_column: str | None):
-    options = {}
-    if suffix != ".parquet":
-        options = {"encoding": "utf-8-sig", "encoding_errors": "replace"}
-        for path in paths:
-            with open(path, "rb") as file:
-                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                    raise ValueError(f"{path} is UTF-16: save it as UTF-8")
-    if suffix in DELIMITERS:
-        chosen = {"text_column": text_column, "label_column": label_column}
-        chosen = {argument: column for argument, column in chosen.items() if column is not None}
-        for path in paths:
-            with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-                reader = csv.reader(file, delimiter=DELIMITERS[suffix])
-                header, first = next(reader, []), next(filter(None, reader), [])
-            for argument, column in chosen.items():
-                column_of(dict.fromkeys(header, ()), column, argument, path)
-            if len(first) > len(header):  # pandas would take the first cells for an index, in all rows
-                raise ValueError(f"{path}: the first row has {len(first)} cells where the header has {len(header)}")
-        # Strings, else the type of a column would be guessed anew in every block, and "NA" or "null" would be missing.
-        strings = _datasets().Features(dict.fromkeys(chosen.values(), _datasets().Value("string")))
-        options |= {"sep": DELIMITERS[suffix], "features": strings, "keep_default_na": False}
-    return _load(BUILDERS[suffix], data_files=paths, split="train", **options)
+@dataclass
+class HubStream(StreamSource):
+    """A data set of the Hub whose training texts are streamed.
+
+    Args:
+        id (`str`): `"owner/name"`, or a local folder in the layout of a data set.
+    """
+
+    id: str
+
+    def open(self, notes: list[str]) -> tuple[TextStream, TextStream | None]:
+        splits = fetch_streamed(self.id, self.data_dir)
+        held_out = next((splits[name] for name in VALIDATION_NAMES if name in splits), None)
+        has_names = HubRows(splits["train"], self.id, self.label_column).class_names
+        label_reader = LabelReader([] if has_names else self.missing_labels)
+        if held_out is not None:
+            held_out = self._stream(held_out, f"{self.id} (validation)", label_reader)
+        return self._stream(splits["train"], self.id, label_reader), held_out
+
+    def describe(self) -> tuple[str, str]:
+        return self.id, terms_on_card(self.id)
+
+    def _stream(self, dataset: datasets.IterableDataset, name: str, label_reader: LabelReader) -> TextStream:
+        rows = HubRows(dataset, name, self.label_column)
+        return TextStream([rows], name, self.text_column, self.label_column, label_reader, rows.class_names)
 
 
-def _open_hub(source: str, data_dir: str | Path | None) -> dict:
-    splits = _load(source, data_dir=None if data_dir is None else str(data_dir))
+def fetch_streamed(source: str, data_dir: str | Path | None) -> dict[str, datasets.IterableDataset]:
+    """`datasets.load_dataset(source, streaming=True)`, all splits.
+
+    Raises:
+        ConnectionError: the data set cannot be loaded; the message says what `datasets` said.
+        ValueError: no train split.
+    """
+    import datasets
+
+    saved = load_from_disk(source)
+    if saved is not None:
+        return {name: split.to_iterable_dataset() for name, split in saved.items()}
+    try:
+        splits = datasets.load_dataset(source, data_dir=None if data_dir is None else str(data_dir), streaming=True)
+    except Exception as error:  # many kinds, from several libraries, with one remedy
+        raise ConnectionError(
+            f"cannot stream {source!r} ({type(error).__name__}: {error}). Check the id, the files and the network"
+        ) from error
     if "train" not in splits:
         raise ValueError(f"data set {source!r} has no train split; splits there are: {', '.join(map(repr, splits))}")
     return splits
-
-
-def _load(name: str, **options):
-    datasets = _datasets()
-    try:
-        return datasets.load_dataset(name, streaming=True, **options)
-    except Exception as error:  # many kinds, from several libraries, with one remedy
-        raise ConnectionError(
-            f"cannot stream {options.get('data_files', name)!r} ({type(error).__name__}: {error}). "
-            "Check the id, the files and the network"
-        ) from error
-
-
-def _datasets():
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError("streaming (data.streaming=true) needs datasets: pip install datasets") from error
-    return datasets

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from .cleaning import clean_split
+from .labels import LabelReader, sorted_names
 from .schema import NO_LABEL, Split
 
 Table = Mapping[str, Sequence]
@@ -20,6 +20,7 @@ def build_splits(
     *,
     attribute_columns: str | Sequence[str] | None = None,
     class_names: Mapping[str, list[str]] | None = None,
+    missing_labels: Sequence[str] | str | None = None,
 ) -> tuple[list[Split], list[str], dict[str, list[str]]]:
     """One clean split per table, the names of the classes, and those of each attribute.
 
@@ -27,27 +28,36 @@ def build_splits(
         tables (`list[tuple[str, Table]]`): each with its name for messages. The first is the training table; the
             others may lack the label and attribute columns.
         text_column (`str`): column of strings; `None` counts as an empty text.
-        label_column (`str`, *optional*): column of strings or integers; empty, `None`, NaN and `NO_LABEL` mean
-            unknown.
+        label_column (`str`, *optional*): column of strings or integers, read by a `LabelReader`.
         notes (`list[str]`): gets the counts of what was cleaned.
         attribute_columns (`str` or `Sequence[str]`, *optional*): columns like the label's, `"a,b"` or a sequence of
             names, that become attributes.
         class_names (`Mapping[str, list[str]]`, *optional*): by column the order of its classes, where the source
             defines one; otherwise they are sorted, as numbers if all are integers.
+        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
 
     Raises:
-        ValueError: a column is not there, a text is not a string, a label neither string nor integer, there is no
-            label at all, or attribute_columns has a name twice or that of the text column.
+        ValueError: a column is not there, a text is not a string, a label neither string nor integer or it may mean
+            that there is none, there is no label at all, or attribute_columns has a name twice or that of the text
+            column.
     """
     class_names = class_names or {}
     for origin, table in tables:
         column_of(table, text_column, "text_column", origin)
-    labels, label_names = read_labels(tables, label_column, Split.unit, notes, class_names.get(label_column))
+    labels, label_names = read_labels(
+        tables, label_column, Split.unit, notes, class_names.get(label_column), missing_labels=missing_labels
+    )
     attributes: list[dict[str, list[int]]] = [{} for _ in tables]
     attribute_names = {}
     for column in names_of_attributes(attribute_columns, text_column):
         ids_of_tables, attribute_names[column] = read_labels(
-            tables, column, Split.unit, notes, class_names.get(column), argument="attribute_columns"
+            tables,
+            column,
+            Split.unit,
+            notes,
+            class_names.get(column),
+            argument="attribute_columns",
+            missing_labels=missing_labels,
         )
         for of_table, ids in zip(attributes, ids_of_tables, strict=True):
             of_table[column] = ids
@@ -79,12 +89,15 @@ def read_labels(
     notes: list[str],
     label_names: list[str] | None = None,
     argument: str = "label_column",
+    missing_labels: Sequence[str] | str | None = None,
 ) -> tuple[list[list[int]], list[str]]:
     """The class ids of every table's rows and the names of the classes.
 
     `unit` is what a row is called in notes, `argument` the setting that names the column; `label_names` is the order
-    of the classes, if the source defines one. The other arguments and the errors are those of `build_splits`.
+    of the classes, if the source defines them: then every name is one. The other arguments and the errors are those of
+    `build_splits`.
     """
+    reader = LabelReader(missing_labels if label_names is None else [])
     values = []
     for origin, table in tables:
         size = len(next(iter(table.values()), ()))
@@ -94,22 +107,14 @@ def read_labels(
             notes.append(f"{origin}: no column {label_column!r}, so its {size:,} {unit}s are unlabelled")
             values.append([None] * size)
         else:
-            values.append([label_name(v, origin) for v in column_of(table, label_column, argument, origin)])
-    found = {name for names in values for name in names if name is not None}
-    if label_column is not None and not found:
-        raise ValueError(
-            f"column {label_column!r} of {tables[0][0]} holds no label at all: leave it out ({argument})"
-        )
+            values.append([reader.read(v, origin) for v in column_of(table, label_column, argument, origin)])
+    if label_column is not None:
+        reader.check(label_column, tables[0][0], argument)
+        notes += reader.notes(label_column)
     if label_names is None:
-        label_names = sorted_names(found)
-
+        label_names = sorted_names(set(reader.names))
     ids = {name: i for i, name in enumerate(label_names)} | {None: NO_LABEL}
     return [[ids[name] for name in names] for names in values], label_names
-
-
-def sorted_names(names: set[str]) -> list[str]:
-    """The order of classes where no other is defined: by number if all are integers."""
-    return sorted(names, key=int if all(map(_is_integer, names)) else str)
 
 
 def column_of(table: Table, column: str, argument: str, origin: str) -> Sequence:
@@ -125,23 +130,3 @@ def require_text(value: object, column: str, origin: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"column {column!r} of {origin} must hold strings, found {value!r} ({type(value).__name__})")
     return value
-
-
-MISSING = {"", str(NO_LABEL), "nan", "NaN", "NA", "N/A", "null", "NULL"}
-"""How tables write that a label is not known."""
-
-
-def label_name(value: object, origin: str) -> str | None:
-    """A label as text; `None` where it is unknown."""
-    if value is None or value != value:  # NaN is how pandas writes a missing label
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, str | int):
-        raise ValueError(f"labels of {origin} must be strings or integers, found {value!r} ({type(value).__name__})")
-    name = str(value).strip()
-    return None if name in MISSING else name
-
-
-def _is_integer(name: str) -> bool:
-    return re.fullmatch(r"-?\d+", name, re.ASCII) is not None

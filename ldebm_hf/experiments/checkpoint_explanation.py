@@ -137,7 +137,7 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
         raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     if settings.names:
-        model.name_symbols(read_names(settings.names, model.config.label2id))
+        model.name_symbols(read_names(settings.names))
     corpus = load_corpus(checkpoint, settings)
     split = draw_texts(texts_of(corpus, settings.chosen_split), settings.max_texts, settings.seed)
 
@@ -169,14 +169,13 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     return CheckpointExplanation(explanation, report, files, bool(model.config.context_size))
 
 
-def read_names(given: list[str], known: dict[str, int]) -> dict[int | str, str] | list[str]:
+def read_names(given: list[str]) -> dict[str, str] | list[str]:
     """
     Read new names of symbols.
 
     Args:
         given (`list[str]`): The path of a JSON file with an object or a list of names, or texts `SYMBOL=NAME`, where
-            SYMBOL is an id or the present name.
-        known (`dict[str, int]`): The present names, with their ids.
+            SYMBOL is an id or the present name, read as in [`~LDEBMModel.symbol_ids`].
 
     Raises:
         ValueError: If the texts or the file have another form.
@@ -187,13 +186,15 @@ def read_names(given: list[str], known: dict[str, int]) -> dict[int | str, str] 
             return names
         if not isinstance(names, dict):
             raise ValueError(f"{given[0]} must hold an object or a list of names, got {type(names).__name__}")
-        pairs = list(names.items())
-    else:
-        unreadable = [text for text in given if "=" not in text]
-        if unreadable:
-            raise ValueError(f"--names must be one .json file or SYMBOL=NAME, got {unreadable[0]!r}")
-        pairs = [text.split("=", 1) for text in given]
-    return {int(symbol) if symbol not in known and symbol.isdecimal() else symbol: name for symbol, name in pairs}
+        return names
+    unreadable = [text for text in given if "=" not in text]
+    if unreadable:
+        raise ValueError(f"--names must be one .json file or SYMBOL=NAME, got {unreadable[0]!r}")
+    pairs = [text.split("=", 1) for text in given]
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError(f"--names must name each symbol once, got {' '.join(given)}")
+    return names
 
 
 def load_corpus(checkpoint: str, settings: ExplanationSettings) -> Corpus:
@@ -273,11 +274,11 @@ def compare_topics(
     return compare_with_lda(topics, train.texts, both.texts, tokenizer, seed=settings.seed)
 
 
-def suggested_names(explanation: Explanation) -> dict[int, str]:
-    """Return the suggested names of those symbols that have texts and no name of their own yet."""
+def suggested_names(explanation: Explanation) -> dict[str, str]:
+    """Return the suggested names, by present name, of those symbols that have texts and no name of their own yet."""
     taken = {symbol.name for symbol in explanation.symbols}
     return {
-        symbol.id: symbol.suggested_name
+        symbol.name: symbol.suggested_name
         for symbol in explanation.symbols
         if symbol.num_texts and symbol.name == f"LABEL_{symbol.id}" and symbol.suggested_name not in taken
     }

@@ -15,7 +15,7 @@ from ..model.modeling_ldebm import LDEBMModel
 from ..reports.plots import plot_guidance
 from ..reports.run_record import EVALUATION, scores_file
 from ..scores.conditional_generation import control_scores
-from ..scores.held_out_texts import classes_of, reading_scores
+from ..scores.held_out_texts import classes_by_attribute, reading_scores
 from ..training import Settings
 from ..training.saved_runs import find_checkpoint, settings_of
 from .experiment_runs import Changes, Scores, merge_changes
@@ -120,7 +120,7 @@ def load_corpus(checkpoint: str, scoring: CheckpointScoring) -> Corpus:
 def score_text_clusters(corpus: Corpus, num_symbols: int, scoring: CheckpointScoring) -> dict[str, dict[str, Scores]]:
     """Score ways of clustering the texts without a model, as rows of a table."""
     split = scoring.options.split
-    if scoring.text_clusters and not classes_of(corpus, split):
+    if scoring.text_clusters and not classes_by_attribute(corpus, split):
         raise ValueError(
             f"text_clusters are compared with classes, and no {split} text of {corpus.name} has any: "
             "--set data.attribute_columns=COLUMN names a column of them"

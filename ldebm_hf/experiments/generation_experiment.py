@@ -22,12 +22,13 @@ from ..data import Corpus
 from ..files.resumable import model_digest
 from ..files.writing import NOT_ALLOWED, write_samples
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import decode_words
 from ..reports.run_record import LIKELIHOOD, scores_file
-from ..scores.conditional_generation import as_known, text_scores
+from ..scores.conditional_generation import in_vocabulary, text_scores
 from ..scores.generated_texts import corpus_bleu, empty_share
 from ..scores.held_out_texts import information_scores, read_texts, reconstruction_scores
-from ..scores.lstm_language_model import LanguageModelSettings, LSTMLanguageModel, words_of
-from ..scores.sample_perplexity import VALIDATION_SHARE, language_model_of, reverse_perplexity, stream_perplexity
+from ..scores.lstm_language_model import LanguageModelSettings, LSTMLanguageModel, distinct_words
+from ..scores.sample_perplexity import VALIDATION_SHARE, fit_language_model, reverse_perplexity, stream_perplexity
 from ..scores.word_frequencies import word_divergence
 from .experiment_runs import Scores
 
@@ -100,8 +101,8 @@ class RealTexts:
         """Take the texts of a corpus that is not streamed, as a tokenizer reads them."""
         pair = corpus.train.texts, corpus.splits[split].texts
         token_ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in pair]
-        whole = [tokenizer.batch_decode(of_texts, skip_special_tokens=True) for of_texts in token_ids]
-        return cls(*whole, *(as_known(tokenizer, texts) for texts in pair))
+        whole = [decode_words(tokenizer, rows) for rows in token_ids]
+        return cls(*whole, *(in_vocabulary(tokenizer, texts) for texts in pair))
 
     def language_models(
         self, settings: GenerationSettings, folder: Path, show_progress: bool = False
@@ -110,11 +111,11 @@ class RealTexts:
         Return language models of all training texts, and of a sample of them that is as large as the models' samples.
         They are trained unless they are in `folder`.
         """
-        options = {"vocabulary": words_of(self.training), "folder": folder, "show_progress": show_progress}
+        options = {"vocabulary": distinct_words(self.training), "folder": folder, "show_progress": show_progress}
         # Samples do not follow one another as the sentences of a corpus do.
         in_no_order = [self.training[i] for i in np.random.default_rng(0).permutation(len(self.training))]
         texts = self.training, in_no_order[: settings.num_drawn]
-        first, second = (language_model_of(part, settings.language_model, **options) for part in texts)
+        first, second = (fit_language_model(part, settings.language_model, **options) for part in texts)
         return first, second
 
 
@@ -159,7 +160,7 @@ def generation_scores(
     of_all, of_as_many = real.language_models(settings, shared_folder, show_progress)
     size = min(settings.num_samples, len(real.held_out))
     common = {"seed": seed, "show_progress": show_progress}
-    judging = {"vocabulary": words_of(real.training), "folder": folder, "show_progress": show_progress}
+    judging = {"vocabulary": distinct_words(real.training), "folder": folder, "show_progress": show_progress}
     samples = {}
     for way, options in ({"": {}} | (settings.ways if model.config.has_latent else {})).items():
         decoding = {name: value for name, value in options.items() if name != "latents"}

@@ -18,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ..data import Corpus, Split, check_corpus
 from ..files.atomic import replace_folder, restore_folder, write_text
+from ..files.locks import WriteLock
 from ..model.text_classifier import TextClassifier, TextClassifierConfig
 from ..scores.attributes import attribute_accuracy
 from ..scores.judging import Judge
@@ -106,7 +107,14 @@ def train_judge(settings: JudgeSettings, output_dir: Path, overwrite: bool = Fal
 
     Raises:
         ValueError: If the corpus has too few labels, or `output_dir` holds something else.
+        InUseError: If another process trains a judge there.
     """
+    with WriteLock(output_dir.with_name(f".{output_dir.name}.lock"), output_dir):
+        return _train_judge(settings, output_dir, overwrite)
+
+
+def _train_judge(settings: JudgeSettings, output_dir: Path, overwrite: bool) -> dict[str, Any]:
+    """Train a judge as [`train_judge`] says, in a folder that no other process writes to."""
     # 1. The labelled texts, and the words that the judge will know.
     data = settings.data_settings
     corpus = load_labelled_texts(data)

@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from tqdm.auto import tqdm
 from transformers.utils.logging import disable_progress_bar
 
+from ..files.printing import print_with_replacement
 from .experiment_runs import ExperimentRun, Failures, Scores, finish_one_by_one
 
 LOG_FILE = "run.log"
@@ -112,6 +113,7 @@ def call_in_process(function: Callable[..., object], *arguments: object) -> None
 
 def _call(function: Callable[..., object], arguments: tuple) -> None:
     signal.signal(signal.SIGTERM, _exit_when_terminated)
+    print_with_replacement()
     try:
         function(*arguments)
     except (ValueError, OSError, ImportError) as error:
@@ -126,6 +128,8 @@ def _finish_with_log(run: ExperimentRun, train_and_score: Callable[[ExperimentRu
     with (run.folder / LOG_FILE).open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8")  # as the log is, whatever the terminal's encoding
     disable_progress_bar()  # of loading and saving models
     try:
         failures = finish_one_by_one([run], train_and_score, title)

@@ -15,8 +15,8 @@ from ..baselines import text_clusters
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
-from ..scores.conditional_generation import ControlSettings, as_known, control_scores
-from ..scores.held_out_texts import agreement_scores, classes_of, reading_scores
+from ..scores.conditional_generation import ControlSettings, control_scores, in_vocabulary
+from ..scores.held_out_texts import agreement_scores, classes_by_attribute, reading_scores
 from ..scores.judging import load_judge
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
@@ -252,7 +252,7 @@ def score_responses(
         ValueError: If the file has no vectors, or none for the model's words.
     """
     if word_vectors is None:
-        vectors = train_vectors_by_neighbours(as_known(tokenizer, corpus.train.texts), seed=seed)
+        vectors = train_vectors_by_neighbours(in_vocabulary(tokenizer, corpus.train.texts), seed=seed)
     else:
         vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
     scores, shown = {}, {}
@@ -292,4 +292,4 @@ def text_cluster_scores(
         raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
     cluster = getattr(text_clusters, name)
     symbols = cluster(corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=seed)
-    return agreement_scores(symbols, classes_of(corpus, split), seed=seed)
+    return agreement_scores(symbols, classes_by_attribute(corpus, split), seed=seed)

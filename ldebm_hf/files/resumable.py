@@ -7,7 +7,6 @@ not matter which run makes it.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from .atomic import flush, write_text
+from .atomic import flush, replace, write_text
+from .locks import WriteLock
 
 
 class ResumableFile:
     """
-    A file that is written chunk by chunk. `file[chunk]` is the path of the file of one chunk.
+    A file that is written chunk by chunk. `file[chunk]` is the path of the file of one chunk. From [`begin`] to
+    [`finish`] its writer holds `file.lock`.
 
     Args:
         path (`Path`): The file.
@@ -34,6 +35,7 @@ class ResumableFile:
         self.path, self.num_chunks, self.suffix = path, num_chunks, suffix
         self.folder = path.with_name(f".{path.name}.parts")
         self.request = self.folder / "request.json"
+        self.lock = WriteLock(path.with_name(f".{path.name}.lock"), path)
 
     def __getitem__(self, chunk: int) -> Path:
         return self.folder / f"part-{chunk:08d}{self.suffix}"
@@ -92,14 +94,15 @@ class ResumableFile:
             write()
         except OSError as error:
             finished = self.num_chunks - len(self.missing)
+            reason = error.strerror or error
             raise OSError(
-                f"{self.path} could not be written: {error.strerror}. {finished} of {self.num_chunks} chunks are "
+                f"{self.path} could not be written: {reason}. {finished} of {self.num_chunks} chunks are "
                 f"finished and stay in {self.folder}; the same request continues from there"
             ) from error
 
     def _put_in_place(self, joined: Path) -> None:
         flush(joined)
-        os.replace(joined, self.path)
+        replace(joined, self.path)
         flush(self.path.parent)
 
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import decode_words
 from .resumable import ResumableFile, chunk_generator, model_digest
 
 COLUMNS = ("index", "symbol", "text")
@@ -39,15 +40,15 @@ def write_samples(
 
     If the process is killed, the same call continues where it stopped. The finished file has the same bytes as that of
     an uninterrupted run on the same machine with the same number of threads. Each record has an `index`, counted from
-    0, the name of the `symbol` asked for (null if none), and the `text`. Only one process at a time may write a file.
+    0, the name of the `symbol` asked for (null if none), and the `text`. Only one process at a time can write a file.
 
     Args:
         model ([`LDEBMModel`]): In evaluation mode, as `from_pretrained` returns it.
         tokenizer (`PreTrainedTokenizerBase`): The model's.
         path (`str` or `Path`): The file, `.jsonl` or `.parquet` (which needs pyarrow). It appears when it is complete.
         num_samples (`int`): Number of texts; with `class_labels`, of each symbol.
-        class_labels (`int`, `str` or a sequence of them, *optional*): Symbols by id or name. Their texts are written
-            one symbol after the other.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbols by id or name, as in
+            [`~LDEBMModel.symbol_ids`]. Their texts are written one symbol after the other.
         latents (`torch.Tensor` of shape `(num_samples, total_latent_size)`, *optional*): Latents to generate from
             instead of samples of the prior. Cannot be used with `class_labels`.
         batch_size (`int`, *optional*, defaults to 1024): Number of texts generated at a time. Another size gives other
@@ -64,7 +65,8 @@ def write_samples(
             in the same place.
         FileExistsError: The file exists, and `overwrite` is false.
         ImportError: The file is to be parquet, and pyarrow is not installed.
-        OSError: The disk is full or the file cannot be written. The same call can continue from the finished chunks.
+        OSError: The disk is full or the file cannot be written, or another process is writing it. The same call can
+            continue from the finished chunks.
     """
     path = Path(path)
     _check_arguments(path, num_samples, batch_size, seed, generation_kwargs)
@@ -97,7 +99,7 @@ def write_samples(
         if latents is not None:
             source = {"latents": latents[rows.start : rows.stop]}
         else:
-            source = {"num_samples": len(rows), "class_labels": None if class_labels is None else asked}
+            source = {"num_samples": len(rows), "class_labels": None if class_labels is None else torch.tensor(asked)}
         token_ids = model.generate(
             **source,
             generator=chunk_generator(seed, chunk),
@@ -105,7 +107,7 @@ def write_samples(
             return_dict_in_generate=False,
             **generation_kwargs,
         )
-        texts = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+        texts = decode_words(tokenizer, token_ids)
         names = [None if symbol is None else model.config.id2label[symbol] for symbol in asked]
         records = [dict(zip(COLUMNS, values, strict=True)) for values in zip(rows, names, texts, strict=True)]
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
@@ -113,14 +115,15 @@ def write_samples(
     total = num_samples * len(symbols)
     chunks = [range(first, min(first + batch_size, total)) for first in range(0, total, batch_size)]
     file = ResumableFile(path, len(chunks))
-    file.begin(request, overwrite)
-    missing = file.missing
-    done = total - sum(len(chunks[chunk]) for chunk in missing)
-    with tqdm(total=total, initial=done, unit=" texts", smoothing=0.05, disable=not show_progress) as bar:
-        for chunk in missing:
-            file.add(chunk, generate_chunk(chunk, chunks[chunk]))
-            bar.update(len(chunks[chunk]))
-    file.finish(lambda: _join(file))
+    with file.lock:
+        file.begin(request, overwrite)
+        missing = file.missing
+        done = total - sum(len(chunks[chunk]) for chunk in missing)
+        with tqdm(total=total, initial=done, unit=" texts", smoothing=0.05, disable=not show_progress) as bar:
+            for chunk in missing:
+                file.add(chunk, generate_chunk(chunk, chunks[chunk]))
+                bar.update(len(chunks[chunk]))
+        file.finish(lambda: _join(file))
 
 
 def _join(file: ResumableFile) -> Path:

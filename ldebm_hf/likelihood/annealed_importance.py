@@ -25,9 +25,9 @@ from ..model.energy import FrozenEnergy
 from ..model.langevin import MetropolisChains
 from ..model.noise import draw, gaussian_like
 
-LARGEST_STEP = 0.9  # fraction of the Gaussian's variance that one Langevin step draws anew; 1 would forget the state
+LARGEST_STEP = 0.9  # fraction of the Gaussian's variance that one Langevin step redraws; 1 would forget the state
 SMALLEST_STEP = 1e-4
-SOUGHT_ACCEPTANCE = 0.7
+SOUGHT_ACCEPTANCE = 0.7  # acceptance rate to which steps are tuned
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def anneal_down(
     path = list(temperature_path(step, num_temperatures))
     chains = AnnealedChains(target, states, generator)
     log_weight = torch.zeros_like(chains.value)
-    for (inverse_temperature, relative_step), (next_one, _) in zip(path[:0:-1], path[-2::-1], strict=True):
+    for (inverse_temperature, relative_step), (following, _) in zip(path[:0:-1], path[-2::-1], strict=True):
         chains.step(inverse_temperature, relative_step)
-        log_weight = log_weight + (inverse_temperature - next_one)[:, 0] * chains.value
+        log_weight = log_weight + (inverse_temperature - following)[:, 0] * chains.value
     return log_weight
 
 

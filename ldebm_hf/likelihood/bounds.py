@@ -8,29 +8,30 @@ from functools import partial
 import torch
 
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.noise import as_generator
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
 
 FIRST_WIDENING = 1.3  # factor of the encoder's standard deviations in the first proposal
-WIDENING = 1.1  # factor of a fitted proposal's standard deviations, as a proposal should be wider than the posterior
+WIDENING = 1.1  # factor of a fitted proposal's standard deviations; it should be wider than the posterior
 LEAST_FITTED = 25  # smallest number of samples that a proposal is fitted to
 FITTED_SHARE = 0.2  # effective fraction of these samples, to which their weights are tempered
-UNFITTED_SHARE = 0.1  # fraction of samples from the first proposal, for tails that a fitted one does not reach
+UNFITTED_SHARE = 0.1  # fraction of samples from the first proposal, for tails beyond the fitted one
 
 
 @dataclass(frozen=True)
 class LikelihoodSettings:
     """
-    How many samples an estimate takes, and of what.
+    Numbers of samples of an estimate.
 
     Args:
         num_posterior_samples (`int`, *optional*, defaults to 500): Number S of latents per example.
         num_fitting_rounds (`int`, *optional*, defaults to 2): How often the Gaussian from which these latents are
-            drawn is first fitted to the true posterior, with half as many samples each time. 0 draws from the
-            encoder's q(z|x), as is usual, which is too narrow for a tight bound if the model was trained with a small
-            `kl_weight`.
+            drawn is first fitted to the true posterior, with half of S samples each time. With 0 they are drawn from
+            the encoder's q(z|x), as is usual, which is too narrow for a tight bound if the model was trained with a
+            small `kl_weight`.
         num_annealed_samples (`int`, *optional*, defaults to 32): Samples per example whose normalisers are annealed
             (diffusion prior with several levels).
         num_temperatures (`int`, *optional*, defaults to 200): Temperatures of that annealing.
@@ -64,7 +65,7 @@ def estimate_log_likelihood(
     *,
     class_labels: torch.Tensor | None = None,
     annealing: Annealing | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     **inputs: torch.Tensor,
 ) -> LikelihoodEstimate:
     r"""
@@ -81,11 +82,11 @@ def estimate_log_likelihood(
     Args:
         model ([`LDEBMModel`]): In evaluation mode.
         settings ([`LikelihoodSettings`], *optional*): Numbers of samples.
-        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y. If given, the bound is on
-            log p(x, y) = log E[p(x|z) p(y|z)].
+        class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols y, by id or name. If given, the
+            bound is on log p(x, y) = log E[p(x|z) p(y|z)].
         annealing ([`Annealing`], *optional*): How to anneal the diffusion prior's levels, with its own
             `num_temperatures`; default: what `prepare_annealing` finds.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         inputs: Texts (`input_ids`, `attention_mask`) or `points`, as `model.encode` takes them. With contexts c, for a
             model with contexts, the estimate is of log p(x|c).
 
@@ -96,11 +97,12 @@ def estimate_log_likelihood(
     Raises:
         ValueError: If the model is in training mode, or does not have a symbol of `class_labels`.
     """
-    settings = settings or LikelihoodSettings()
+    settings, generator = settings or LikelihoodSettings(), as_generator(generator)
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     if class_labels is not None:
         class_labels = model.symbol_ids(class_labels)
+    inputs = model.modality.as_tensors(inputs)
     proposal = model.posterior(**inputs)
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
@@ -111,9 +113,10 @@ def estimate_log_likelihood(
     if inputs.get("input_ids") is not None:
         mask = inputs.get("attention_mask")
         inputs = {**inputs, "lengths": text_lengths(inputs["input_ids"], mask, model.config.pad_token_id)}
-    draw = partial(_draw, model, settings, class_labels, annealing, generator, inputs)
+    draw = partial(_draw_samples, model, settings, class_labels, annealing, generator, inputs)
 
-    num_samples, proposals = settings.num_posterior_samples if model.config.has_latent else 1, [proposal]
+    num_samples = settings.num_posterior_samples if model.config.has_latent else 1
+    proposals = [proposal]
     if model.config.gaussian_size and settings.num_fitting_rounds:
         wide = _widen(proposal, FIRST_WIDENING)
         proposals = [wide]
@@ -128,7 +131,7 @@ def estimate_log_likelihood(
 
 
 def importance_weighted_bound(
-    model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | None = None, **inputs
+    model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | int | None = None, **inputs
 ) -> torch.Tensor:
     """
     The importance-weighted bound on log p(x) in nats, `(batch_size,)`, with `num_samples` samples of the encoder's
@@ -159,10 +162,17 @@ class _Samples:
     paths: DiffusionPaths | None = None
 
 
-def _draw(
-    model, settings, class_labels, annealing, generator, inputs, proposals: list[Posterior], num_samples: int
+def _draw_samples(
+    model: LDEBMModel,
+    settings: LikelihoodSettings,
+    class_labels: torch.Tensor | None,
+    annealing: Annealing | None,
+    generator: torch.Generator | None,
+    inputs: dict,
+    proposals: list[Posterior],
+    num_samples: int,
 ) -> _Samples:
-    """Weighted samples of a proposal, or of a mixture in which a second proposal has `UNFITTED_SHARE` of them."""
+    """Weighted samples of a proposal, or of a mixture in which a second proposal has weight `UNFITTED_SHARE`."""
     counts = [num_samples]
     if len(proposals) > 1:
         num_unfitted = max(1, round(UNFITTED_SHARE * num_samples))
@@ -207,7 +217,7 @@ def _widen(posterior: Posterior, factor: float) -> Posterior:
 def _fit(proposal: Posterior, samples: _Samples) -> Posterior:
     """
     The proposal with its Gaussian part fitted to the moments of its weighted samples. Weights are tempered first, so
-    that no few samples dominate.
+    that they are not dominated by a few samples.
     """
     log_weights = samples.log_factors + samples.log_prior
     weights = temper(log_weights, FITTED_SHARE * log_weights.shape[1]).softmax(-1)[..., None].to(proposal.mean.dtype)
@@ -234,6 +244,7 @@ def _conditional_log_likelihood(
 
 def _row_ranges(model: LDEBMModel, num_rows: int, memory_budget: int, inputs: dict) -> Iterator[range]:
     """Ranges of rows that the decoder can score at once within the memory budget."""
-    numbers_per_row = model.modality.numbers_per_row(inputs.get("lengths"))
-    size = max(1, memory_budget * 2**20 // (4 * numbers_per_row))
-    yield from (range(start, min(start + size, num_rows)) for start in range(0, num_rows, size))
+    bytes_per_row = 4 * model.modality.floats_per_example(inputs.get("lengths"))
+    size = max(1, memory_budget * 2**20 // bytes_per_row)
+    for start in range(0, num_rows, size):
+        yield range(start, min(start + size, num_rows))

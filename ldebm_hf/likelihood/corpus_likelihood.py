@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from ..files.atomic import write_text
 from ..files.resumable import ResumableFile, chunk_generator, model_digest
 from ..model import langevin
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.text_reading import TextReader
 from . import annealed_importance, bounds, latent_density
 from .bounds import LikelihoodSettings, estimate_log_likelihood
-from .importance_weights import LikelihoodEstimate
 from .latent_density import Annealing, prepare_annealing
 from .published_estimator import published_log_likelihood, require_published
 
@@ -98,13 +99,16 @@ def write_likelihood(
     Estimate the log-likelihood of every example, and write a JSON file with `summary`, the [`CorpusLikelihood`];
     `request`, all settings; `annealing`, the [`Annealing`] of the prior; and `examples`, the values of every example.
 
-    If the process is interrupted, the same call resumes where it stopped, and the finished file has the same bytes as
-    that of an uninterrupted run on the same machine with as many threads.
+    If the process is interrupted, the same call resumes where it stopped. The finished file has the same bytes as that
+    of an uninterrupted run with the same number of threads on the same machine.
+
+    Before it starts, a warning counts the texts that are truncated and the words that the tokenizer does not know,
+    which are scored as `<unk>`.
 
     Args:
         model ([`LDEBMModel`]): The model, in evaluation mode as `from_pretrained` returns it.
         data (`Sequence[str]` of texts, or `np.ndarray` of points of shape `(n, point_size)`): The data set.
-        path (`str` or `Path`): The `.json` file, which appears when it is finished.
+        path (`str` or `Path`): The `.json` file, which is created when all examples are done.
         settings ([`LikelihoodSettings`], *optional*): Numbers of samples.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer; required for texts.
         max_length (`int`, *optional*): Truncate texts to this number of tokens, including begin and end marks, at
@@ -120,24 +124,20 @@ def write_likelihood(
         ValueError: If an argument is out of its range or does not go with the model, or if an unfinished run with
             other settings is at the same path.
         FileExistsError: If the file exists and `overwrite` is `False`.
-        OSError: If the disk is full or the path cannot be written. Finished chunks are kept for the next call.
+        OSError: If the disk is full or the path cannot be written, or if another process is writing to it. Finished
+            chunks are kept for the next call.
     """
     path, settings = Path(path), settings or LikelihoodSettings()
     if path.suffix != ".json":
-        raise ValueError(f"the file must end in .json, got {str(path)!r}")
+        raise ValueError(f"path must end in .json, got {str(path)!r}")
     for name, value, least in (("chunk_size", chunk_size, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    if isinstance(data, str) or len(data) == 0:
-        raise ValueError(f"data must be texts or points, at least one, got {data!r}")
-    if max_length is not None and max_length < SHORTEST_TEXT:
-        raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
-    if model.modality.reads_texts and tokenizer is None:
-        raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
-    if model.config.context_size:
-        raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
+    _check_data(model, data, tokenizer, max_length)
     if published:
         require_published(model.config)
+    if model.modality.reads_texts:
+        _warn_of_unread(model, data, tokenizer, max_length)
     request = {
         **asdict(settings),
         "max_length": max_length,
@@ -151,39 +151,53 @@ def write_likelihood(
     }
     chunks = [range(first, min(first + chunk_size, len(data))) for first in range(0, len(data), chunk_size)]
     file = ResumableFile(path, len(chunks), ".json")
-    file.begin(request, overwrite)
-    annealing = _prepared_annealing(model, settings, file, seed)
-    missing = file.missing
-    done = len(data) - sum(len(chunks[chunk]) for chunk in missing)
-    with tqdm(total=len(data), initial=done, unit=" examples", smoothing=0.05, disable=not show_progress) as bar:
-        for chunk in missing:
-            generator, rows = chunk_generator(seed, chunk), chunks[chunk]
-            inputs = _inputs(model, data[rows.start : rows.stop], tokenizer, max_length)
-            estimate = estimate_log_likelihood(model, settings, annealing=annealing, generator=generator, **inputs)
-            figures = _figures(estimate)
-            if "input_ids" in inputs:
-                figures["num_tokens"] = inputs["attention_mask"][:, 1:].sum(-1).tolist()
-            if published:
-                figures["published"] = [
-                    published_log_likelihood(model, generator=generator, **example).item()
-                    for example in _single_examples(inputs)
-                ]
-            file.add(chunk, json.dumps(figures))
-            bar.update(len(rows))
-    examples: dict[str, list] = {}
-    for chunk in range(len(chunks)):
-        for name, values in json.loads(file[chunk].read_text(encoding="utf-8")).items():
-            examples.setdefault(name, []).extend(values)
-    summary = _summarize(examples, annealing)
+    with file.lock:
+        file.begin(request, overwrite)
+        annealing = _prepared_annealing(model, settings, file, seed)
+        missing = file.missing
+        done = len(data) - sum(len(chunks[chunk]) for chunk in missing)
+        with tqdm(total=len(data), initial=done, unit=" examples", smoothing=0.05, disable=not show_progress) as bar:
+            for chunk in missing:
+                generator, rows = chunk_generator(seed, chunk), chunks[chunk]
+                inputs = _inputs(model, data[rows.start : rows.stop], tokenizer, max_length)
+                file.add(chunk, json.dumps(_figures(model, inputs, settings, annealing, published, generator)))
+                bar.update(len(rows))
+        examples: dict[str, list] = {}
+        for chunk in range(len(chunks)):
+            for name, values in json.loads(file[chunk].read_text(encoding="utf-8")).items():
+                examples.setdefault(name, []).extend(values)
+        summary = summarize(examples, annealing)
 
-    def join() -> Path:
-        result = {"summary": asdict(summary), "request": request}
-        result |= {"annealing": annealing and asdict(annealing), "examples": examples}
-        write_text(file.folder / "joined", json.dumps(result, ensure_ascii=False, indent=1))
-        return file.folder / "joined"
+        def join() -> Path:
+            result = {
+                "summary": asdict(summary),
+                "request": request,
+                "annealing": None if annealing is None else asdict(annealing),
+                "examples": examples,
+            }
+            write_text(file.folder / "joined", json.dumps(result, ensure_ascii=False, indent=1))
+            return file.folder / "joined"
 
-    file.finish(join)
+        file.finish(join)
     return summary
+
+
+def _check_data(model: LDEBMModel, data, tokenizer: PreTrainedTokenizerBase | None, max_length: int | None) -> None:
+    if isinstance(data, str) or len(data) == 0:
+        raise ValueError(f"data must be texts or points, at least one, got {data!r}")
+    if max_length is not None and max_length < SHORTEST_TEXT:
+        raise ValueError(f"max_length must be at least {SHORTEST_TEXT}, got {max_length}")
+    if model.modality.reads_texts and tokenizer is None:
+        raise ValueError(f"tokenizer must be given for a model of {model.config.modality}s")
+    if model.config.context_size:
+        raise ValueError("model must be without contexts, which data do not have: see estimate_log_likelihood")
+
+
+def _warn_of_unread(model: LDEBMModel, texts: Sequence[str], tokenizer, max_length: int | None) -> None:
+    """Count what is not read of all texts, those of an earlier run too, which takes no time beside the estimates."""
+    reader = TextReader(tokenizer, model.config, max_length)
+    reader.count(texts, tokenizer(list(texts), verbose=False, **_truncation(max_length)))
+    reader.warn()
 
 
 def _prepared_annealing(
@@ -203,8 +217,14 @@ def _prepared_annealing(
 def _inputs(model: LDEBMModel, data, tokenizer, max_length: int | None) -> dict[str, torch.Tensor]:
     if not model.modality.reads_texts:
         return {model.modality.input_name: torch.as_tensor(data, device=model.device)}
-    truncation = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    return dict(tokenizer(list(data), return_tensors="pt", padding=True, verbose=False, **truncation).to(model.device))
+    options = {"return_tensors": "pt", "padding": True, "verbose": False, **_truncation(max_length)}
+    return dict(tokenizer(list(data), **options).to(model.device))
+
+
+def _truncation(max_length: int | None) -> dict[str, Any]:
+    if max_length is None:
+        return {}
+    return {"truncation": True, "max_length": max_length}
 
 
 def _single_examples(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
@@ -214,8 +234,25 @@ def _single_examples(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torc
         yield {name: value[i : i + 1, :length] for name, value in inputs.items()}
 
 
-def _figures(estimate: LikelihoodEstimate) -> dict[str, list[float]]:
-    return {name: values.tolist() for name, values in vars(estimate).items() if values is not None}
+def _figures(
+    model: LDEBMModel,
+    inputs: dict[str, torch.Tensor],
+    settings: LikelihoodSettings,
+    annealing: Annealing | None,
+    published: bool,
+    generator: torch.Generator,
+) -> dict[str, list[float]]:
+    """The fields of [`LikelihoodEstimate`] for each example, and its `num_tokens` and `published` value if any."""
+    estimate = estimate_log_likelihood(model, settings, annealing=annealing, generator=generator, **inputs)
+    figures = {name: values.tolist() for name, values in vars(estimate).items() if values is not None}
+    if "input_ids" in inputs:
+        figures["num_tokens"] = inputs["attention_mask"][:, 1:].sum(-1).tolist()
+    if published:
+        figures["published"] = [
+            published_log_likelihood(model, generator=generator, **example).item()
+            for example in _single_examples(inputs)
+        ]
+    return figures
 
 
 def _data_digest(data, tokenizer) -> str:
@@ -225,7 +262,15 @@ def _data_digest(data, tokenizer) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _summarize(examples: dict[str, list], annealing: Annealing | None) -> CorpusLikelihood:
+def summarize(examples: dict[str, list], annealing: Annealing | None) -> CorpusLikelihood:
+    """
+    Summarise the estimates of all examples.
+
+    Args:
+        examples (`dict[str, list]`): By name, a value for each example: the fields of [`LikelihoodEstimate`] that the
+            model has, and `num_tokens` and `published` where they exist.
+        annealing ([`Annealing`], *optional*): How the prior was annealed; `None` if it was not.
+    """
     columns = {name: np.asarray(values, dtype=float) for name, values in examples.items()}
     size, shared = len(columns["lower"]), annealing.log_last_tilt_error if annealing else 0.0
     means = {name: float(columns[name].mean()) for name in ("lower", "upper")}

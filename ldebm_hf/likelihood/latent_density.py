@@ -31,8 +31,9 @@ itself generated; here chains go down from the path's own z̃_t. What the estima
 With contexts the last level's R depends on the context as well. It is then annealed with all others, down from the
 path's own z̃, and the lower estimate needs no such assumption.
 
-Chains are spent where the weights are large: a guess of every R, from six energies, decides which samples are drawn
-again for annealing, in proportion to their weights, and the annealed R corrects the guess. The mean remains exact.
+Chains are run where the weights are large: samples are chosen for annealing with probabilities proportional to their
+weights under a guess of every R, which takes six evaluations of the energy. The annealed R then corrects the guess,
+and the mean remains exact.
 """
 
 import math
@@ -42,7 +43,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from ..model.diffusion_prior import DiffusionPrior
-from ..model.noise import gaussian_like
+from ..model.noise import as_generator, gaussian_like
 from .annealed_importance import TiltedGaussian, anneal_down, anneal_up, tune_step
 from .importance_weights import (
     LikelihoodEstimate,
@@ -53,7 +54,9 @@ from .importance_weights import (
 )
 
 PILOT_CHAINS = 64
+"""Number of samples of the prior on which the steps of each level are tuned."""
 GUESS_DRAWS = 4
+"""Number of draws for the guess of a normaliser."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def prepare_annealing(
     *,
     num_chains: int = 1024,
     context: torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> Annealing:
     """
     Tune the chains of every level on samples of the prior, and anneal the last level.
@@ -96,9 +99,10 @@ def prepare_annealing(
         num_chains (`int`, *optional*, defaults to 1024): Number of chains of the last level.
         context (`torch.Tensor` of shape `(n, context_size)`, *optional*): Context vectors to tune with, for a prior
             with contexts.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
+    generator = as_generator(generator)
     for name, value in (("num_temperatures", num_temperatures), ("num_chains", num_chains)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -174,7 +178,7 @@ def draw_paths(
     with parametrize.cached():
         for t in range(num_levels):
             level = torch.full((len(latents),), t, device=latents.device)
-            z_next = torch.zeros_like(state)  # which the last level does not read
+            z_next = torch.zeros_like(state)  # not used by the last level
             if t < num_levels - 1:
                 noise = gaussian_like(state, generator)
                 z_next = levels.step_scale[t] * state + levels.step_std[t] * noise
@@ -207,7 +211,7 @@ def anneal_paths(
         prior ([`DiffusionPrior`]), annealing ([`Annealing`]): The prior, and how to anneal its levels.
         paths ([`DiffusionPaths`]): Paths from batch_size * S latents, those of an example side by side.
         log_factors (`torch.Tensor` of shape `(batch_size, S)`): Logarithms of the factors of p(z_s).
-        num_annealed_samples (`int`): Number of samples that are drawn again for annealing, for each example.
+        num_annealed_samples (`int`): Number of samples of each example that are chosen for annealing.
         generator (`torch.Generator`, *optional*): Source of all noise.
     """
     batch_size, num_samples = log_factors.shape
@@ -222,7 +226,7 @@ def anneal_paths(
     states, size = paths.states[rows], paths.states.shape[-1]
     level = torch.arange(num_annealed_levels, device=rows.device).repeat(len(rows))
     # z_{t+1} and z̃_t of every row and level, (num_rows * num_levels, size), for all chains at once. The last level
-    # does not read z_T.
+    # does not depend on z_T.
     z_next = torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], 1)[:, :num_annealed_levels].reshape(-1, size)
     scaled = prior.levels.latent_scale[level][:, None] * states[:, :num_annealed_levels].reshape(-1, size)
     context = None if paths.context is None else paths.context[rows].repeat_interleave(num_annealed_levels, 0)
@@ -233,7 +237,7 @@ def anneal_paths(
     down = anneal_down(target, scaled, step, annealing.num_temperatures, generator)
 
     def corrections(log_normalizer: torch.Tensor) -> torch.Tensor:
-        """Logarithm of each sample's weight over its guessed weight, `(batch_size, num_annealed_samples)`."""
+        """Log ratio of each sample's weight to its guessed weight, `(batch_size, num_annealed_samples)`."""
         excess = paths.guessed_log_normalizers[rows] - log_normalizer.double().view(len(rows), num_annealed_levels)
         return excess.sum(-1).view(batch_size, num_annealed_samples)
 
@@ -254,7 +258,7 @@ def estimate_log_prior(
     num_annealed_samples: int = 32,
     annealing: Annealing | None = None,
     context: torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> LikelihoodEstimate:
     """
     Estimate log p(z_0) of given latents; with contexts log p(z_0|c).
@@ -268,9 +272,10 @@ def estimate_log_prior(
         annealing ([`Annealing`], *optional*): How to anneal the levels; defaults to what [`prepare_annealing`] finds.
         context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a prior with
             contexts.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
     """
     _check_context(prior, context)
+    generator = as_generator(generator)
     for name, value in (("num_paths", num_paths), ("num_annealed_samples", num_annealed_samples)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")

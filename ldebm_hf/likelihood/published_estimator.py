@@ -1,6 +1,6 @@
 r"""
-The likelihood estimator of the published system, which does not estimate a likelihood. It is kept so that its number
-can be computed beside a valid one.
+The likelihood estimator of the published system, which does not estimate a likelihood. It is kept so that its value
+can be compared with a valid estimate.
 
 Given a latent z, it draws x^(0), …, x^(T), each from the forward process given z but independently of the others, and
 u^(t+1) = a_{t+1} x^(t) + σ_{t+1} ε. With y_t the z̃_t of x^(t) and g_t(y; c) = F(y, t) - ‖y - r_t c‖² / (2σ²_{t+1}), it
@@ -24,7 +24,7 @@ from torch.nn.utils import parametrize
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.diffusion_prior import DiffusionPrior
 from ..model.modeling_ldebm import LDEBMModel
-from ..model.noise import gaussian_like
+from ..model.noise import as_generator, gaussian_like
 from .importance_weights import log_mean
 
 PUBLISHED_SAMPLES, PUBLISHED_BATCH = 500, 100
@@ -47,7 +47,7 @@ def require_published(config: LDEBMConfig) -> None:
 
 @torch.no_grad()
 def published_log_prior(
-    prior: DiffusionPrior, latents: torch.Tensor, generator: torch.Generator | None = None
+    prior: DiffusionPrior, latents: torch.Tensor, generator: torch.Generator | int | None = None
 ) -> torch.Tensor:
     """
     The published system's substitute for log p(z), with the flaws that the module's docstring lists.
@@ -56,12 +56,13 @@ def published_log_prior(
         prior ([`DiffusionPrior`]): A prior that [`require_published`] accepts.
         latents (`torch.Tensor` of shape `(num_samples, latent_size)`): z, posterior samples of one example
             (published: 100).
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
 
     Returns:
         `torch.Tensor` of shape `(num_samples,)`, float64.
     """
     require_published(prior.config)
+    generator = as_generator(generator)
     levels, num_levels = prior.levels, prior.config.num_levels
     mean_scale, mean_std = levels.marginal_scale.tolist(), levels.marginal_std.tolist()
     mean_scale.append(mean_scale[-1] * levels.step_scale[-1].item())
@@ -89,7 +90,7 @@ def published_log_prior(
 
 @torch.no_grad()
 def published_log_likelihood(
-    model: LDEBMModel, *, generator: torch.Generator | None = None, **inputs: torch.Tensor
+    model: LDEBMModel, *, generator: torch.Generator | int | None = None, **inputs: torch.Tensor
 ) -> torch.Tensor:
     """
     What the published system would report as log p(x) of one example, `()`: the log of the mean of
@@ -97,10 +98,12 @@ def published_log_likelihood(
 
     Args:
         model ([`LDEBMModel`]): A model that [`require_published`] accepts, in evaluation mode.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise.
         inputs: One text or point, as `model.encode` takes it.
     """
     require_published(model.config)
+    generator = as_generator(generator)
+    inputs = model.modality.as_tensors(inputs)
     posterior = model.posterior(**inputs)
     if len(posterior.mean) != 1:
         raise ValueError(f"inputs must hold one example, got {len(posterior.mean)}")

@@ -4,6 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from itertools import product
 from typing import Any
 
 import datasets
@@ -18,10 +19,17 @@ from ldebm_hf.scores import (
 )
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
+LABELS = (datasets.Value("string"), datasets.Value("int64"))
+"""A label is a name or an id. Names come first: evaluate would read the name "1" as the id 1."""
+PAIRS_OF_LABELS = [
+    datasets.Features({"predictions": prediction, "references": reference})
+    for prediction, reference in product(LABELS, LABELS)
+]
 SYMBOL_USAGE = """\
 Args:
-    predictions (`list[int]`): The symbol of each example.
-    references (`list[int]`): The true class of each example; examples with a negative one are ignored.
+    predictions (`list[int]` or `list[str]`): The symbol of each example, by id or by name.
+    references (`list[int]` or `list[str]`): The true class of each example, by id or by name; examples with a negative
+        id are ignored.
     num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
     seed (`int`, *optional*, defaults to 0): Seed of the permutations.
 
@@ -50,11 +58,11 @@ class ScoreMetric(evaluate.Metric, ABC):
     The class is abstract because `evaluate.load` takes the first class of a file that is not.
 
     Attributes:
-        inputs (`datasets.Features`): What `add_batch` and `compute` take for each example.
+        inputs (`datasets.Features` or a list of them): What `add_batch` and `compute` take for each example.
         source (`str`): The publication of the score.
     """
 
-    inputs: datasets.Features
+    inputs: datasets.Features | list[datasets.Features]
     source: str
 
     def _info(self) -> evaluate.MetricInfo:
@@ -77,7 +85,7 @@ class ScoreMetric(evaluate.Metric, ABC):
 class SymbolMetric(ScoreMetric):
     """One field of [`ldebm_hf.scores.SymbolScores`], named `score_name`, with its chance level."""
 
-    inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+    inputs = PAIRS_OF_LABELS
 
     @property
     @abstractmethod

@@ -1,8 +1,6 @@
 from dataclasses import asdict
 
-import datasets
-
-from ldebm_hf.metrics.base import ScoreMetric
+from ldebm_hf.metrics.base import PAIRS_OF_LABELS, ScoreMetric
 from ldebm_hf.scores import batched_homogeneity
 
 
@@ -10,8 +8,10 @@ class BatchedHomogeneity(ScoreMetric):
     """Mean homogeneity within consecutive batches, as in published figures; read it next to its chance level.
 
     Args:
-        predictions (`list[int]`): The symbol of each example, in the order that makes the batches.
-        references (`list[int]`): The true class of each example; examples with a negative one are ignored.
+        predictions (`list[int]` or `list[str]`): The symbol of each example, by id or by name, in the order that makes
+            the batches.
+        references (`list[int]` or `list[str]`): The true class of each example, by id or by name; examples with a
+            negative id are ignored.
         batch_size (`int`, *optional*, defaults to 128): Examples per batch.
         drop_last (`bool`, *optional*, defaults to `True`): Whether to ignore a smaller last batch, as published.
         num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
@@ -22,7 +22,7 @@ class BatchedHomogeneity(ScoreMetric):
         `batched_homogeneity_chance_std` over random permutations of the symbols.
     """
 
-    inputs = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+    inputs = PAIRS_OF_LABELS
     source = "Yu et al., Latent Diffusion Energy-Based Model for Interpretable Text Modeling, ICML 2022, Table 3"
 
     def _compute(

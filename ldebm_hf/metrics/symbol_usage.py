@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import datasets
 
-from ldebm_hf.metrics.base import ScoreMetric
+from ldebm_hf.metrics.base import LABELS, ScoreMetric
 from ldebm_hf.scores import symbol_usage
 
 
@@ -10,14 +10,14 @@ class SymbolUsage(ScoreMetric):
     """How evenly texts are distributed over the symbols of a model.
 
     Args:
-        predictions (`list[int]`): The symbol of each text.
+        predictions (`list[int]` or `list[str]`): The symbol of each text, by id or by name.
         num_symbols (`int`): Number of symbols that the model has.
 
     Returns:
         `dict[str, float]`: `usage_entropy` in nats, `usage_perplexity`, `symbols_used`, `dead_symbols`.
     """
 
-    inputs = datasets.Features({"predictions": datasets.Value("int64")})
+    inputs = [datasets.Features({"predictions": label}) for label in LABELS]
     source = "Shannon, A Mathematical Theory of Communication, Bell System Technical Journal 27, 1948"
 
     def _compute(self, predictions, num_symbols: int) -> dict[str, float]:

@@ -7,6 +7,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .text_reading import TextReader
+from .weight_files import refuse_unreadable_files
+
 
 def classify(
     model,
@@ -29,7 +32,8 @@ def classify(
     Args:
         texts (`str` or `Sequence[str]`): One text or several.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer; defaults to the one saved with the
-            checkpoint that the model was loaded from. Texts are truncated to its maximum length.
+            checkpoint that the model was loaded from. Texts are truncated to its maximum length. A warning counts
+            truncated texts and words that the tokenizer does not know.
         top_k (`int`, *optional*, defaults to 1): Number of symbols per text, the likeliest first; `None` for all.
         batch_size (`int`, *optional*, defaults to 256): Number of texts encoded at a time.
         show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
@@ -59,16 +63,19 @@ def classify(
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+        refuse_unreadable_files(model.name_or_path)
         tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
+    reader = TextReader(tokenizer, model.config)
     found = []
     with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(texts), batch_size):
             part = texts[start : start + batch_size]
-            batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(model.device)
+            batch = reader(part).to(model.device)
             probabilities = model.infer_symbols(batch["input_ids"], batch["attention_mask"])
             scores, symbols = probabilities.topk(num_best)
             found += _labels_and_scores(scores, symbols, model.config.id2label)
             bar.update(len(part))
+    reader.warn()
     return [best[0] for best in found] if top_k == 1 else found
 
 

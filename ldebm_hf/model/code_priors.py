@@ -1,4 +1,4 @@
-"""Priors with discrete latents: codes alone (DI-VAE), and a Gaussian vector beside a code (SEMI-VAE)."""
+"""Priors with discrete latents: codes alone (DI-VAE), and a Gaussian vector followed by a code (SEMI-VAE)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from transformers import initialization as init
 
 from .codes import CodeDistribution, joint_logits
 from .gaussian_priors import GaussianPrior
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 class CodePrior(PriorWithCodes):
     """
-    M independent categorical variables, uniform over C categories each, or distributed as a linear map of the context
-    says. A latent vector is their one-hot vectors side by side. Symbols are joint codes (Zhao et al., ACL 2018).
+    M independent categorical variables of C categories each: uniform or, with a context, with the softmax of a linear
+    map of the context as probabilities. A latent vector is their one-hot vectors, concatenated. Symbols are joint
+    codes (Zhao et al., ACL 2018).
     """
 
     card_description = "model with a latent variable (prior: discrete)"
@@ -30,8 +32,15 @@ class CodePrior(PriorWithCodes):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         self.codes = CodeDistribution(config)
-        log_probability = -config.num_code_variables * math.log(config.code_categories)
-        self.register_buffer("log_probability", torch.tensor(log_probability))
+        self.register_buffer("log_probability", self.uniform_log_probability())
+
+    def init_tensors(self) -> None:
+        """Fill in log p(c) of uniform codes."""
+        init.copy_(self.log_probability, self.uniform_log_probability())
+
+    def uniform_log_probability(self) -> torch.Tensor:
+        """log p(c) of every joint value c if all are equally likely, a scalar."""
+        return torch.tensor(-self.config.num_code_variables * math.log(self.config.code_categories))
 
     def loss(
         self,
@@ -40,7 +49,7 @@ class CodePrior(PriorWithCodes):
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
     ) -> PriorLoss:
-        """-E_q[log p(c)]; without a context this is M log C, whatever the posterior. Arguments as in [`Prior`]."""
+        """-E_q[log p(c)]; without a context this is M log C for every posterior. Arguments as in [`Prior`]."""
         if context is None:
             return PriorLoss(-self.log_probability)
         probability = posterior.code_logits.softmax(-1)

@@ -54,7 +54,7 @@ class CodeDistribution(nn.Module):
     def log_probability(self, context: torch.Tensor | None) -> torch.Tensor | float:
         """
         Log probability of every category of every variable, `(batch_size, num_variables, num_categories)`; without a
-        context one number, which holds for all.
+        context a single number, because the distribution is uniform.
         """
         if self.of_context is None:
             return -math.log(self.shape[1])

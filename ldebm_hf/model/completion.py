@@ -8,10 +8,14 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import ModelOutput, logging
 
+from .arguments import as_ids, as_mask
 from .constrained_search import FREE, FittingTexts, Templates, read_templates, search_templates
 from .latent_chains import LatentChains
-from .masked_texts import Completion, read_masked_texts
+from .masked_texts import Completion, pieces_of_words, read_masked_texts
+from .noise import as_generator
 from .recurrent import text_lengths
+
+logger = logging.get_logger(__name__)
 
 MAX_LOGITS = 2**25
 """The most next-word logits that are held in memory at a time when completions are scored."""
@@ -62,13 +66,13 @@ def complete(
     num_beams: int = 10,
     suppress_tokens: Sequence[int] = (),
     allow_fewer: bool = False,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> CompletionOutput:
     """
     Fill in the missing words of texts. All observed words are kept, in their order.
 
     Chains of latents z start from the posterior q(z|x) of the text with its masks (from the prior if no word is
-    observed or a symbol is asked for), and sample p(z, missing words | observed words) in rounds. Each round first
+    observed or a symbol is requested), and sample p(z, missing words | observed words) in rounds. Each round first
     draws a filling from the likeliest texts that fit, which a beam search finds under p(x|z). It then draws z given
     the filled text: in the first rounds from the encoder's q(z|x), which is fast and makes large moves; in the later
     rounds by Langevin steps with Metropolis correction on log p(z) + log p(x|z) + γ log p(y|z) (for the diffusion
@@ -90,8 +94,8 @@ def complete(
         span_token_id (`int`, *optional*): Token that stands for one to `max_span_length` missing words. It and
             `mask_token_id` may lie beyond the vocabulary.
         max_span_length (`int`, *optional*, defaults to 10): The most words that a span may stand for.
-        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or name;
-            a single symbol is used for all texts.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol to complete each text for, by id or name
+            as in [`symbol_ids`]; a single symbol is used for all texts.
         guidance_scale (`float`, *optional*): γ, as in [`sample_latents`].
         num_return_sequences (`int`, *optional*, defaults to 1): Number of different completions of each text, at most
             `num_beams`.
@@ -102,9 +106,9 @@ def complete(
         num_beams (`int`, *optional*, defaults to 10): Number of texts that each search keeps.
         suppress_tokens (`Sequence[int]`, *optional*): Tokens that must not fill a gap, in addition to `<pad>`,
             `<unk>`, `<s>` and `</s>`.
-        allow_fewer (`bool`, *optional*, defaults to `False`): If a text has fewer different completions than asked
-            for, return that many for each text instead of raising an error.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        allow_fewer (`bool`, *optional*, defaults to `False`): If a text has fewer different completions than
+            requested, return that number for each text instead of raising an error.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
 
     Returns:
         [`CompletionOutput`]
@@ -112,7 +116,7 @@ def complete(
     Raises:
         ValueError: For a model of documents or points, with contexts or in training mode; for a text without a mask;
             for an unknown symbol, or neither one symbol nor one per text; for a number below its minimum; if no word
-            is left that may fill gaps; and, without `allow_fewer`, for fewer different completions than asked for.
+            is left that may fill gaps; and, without `allow_fewer`, for fewer different completions than requested.
     """
     config = model.config
     _check_model(model)
@@ -126,11 +130,12 @@ def complete(
     _check_numbers(0, num_encoder_rounds=num_encoder_rounds, num_rounds=num_rounds, num_steps=num_steps)
     if num_return_sequences > num_beams:
         raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
-    takes_guidance = "guidance_scale" in model.prior.sampling_options
-    if guidance_scale is not None and (not takes_guidance or class_labels is None):
-        missing = "class_labels" if class_labels is None else 'prior="diffusion"'
-        raise ValueError(f"guidance_scale needs {missing}, got {guidance_scale} without")
-    input_ids = torch.as_tensor(input_ids, device=model.device)
+    if guidance_scale is not None:
+        _check_guidance(model, guidance_scale, class_labels)
+    generator = as_generator(generator)
+    input_ids = as_ids("input_ids", input_ids, model.device).to(model.device)
+    if attention_mask is not None:
+        attention_mask = as_mask("attention_mask", attention_mask)
     lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
     symbols = None if class_labels is None else _symbols_of_texts(model, class_labels, len(input_ids))
     if mask_token_id is None:
@@ -151,9 +156,8 @@ def complete(
     if symbols is not None:
         symbols = symbols.repeat_interleave(num_chains)
 
-    is_missing = (input_ids >= config.vocab_size) | (input_ids == mask_token_id)
-    if span_token_id is not None:
-        is_missing |= input_ids == span_token_id
+    masks = [mask_token_id] if span_token_id is None else [mask_token_id, span_token_id]
+    is_missing = torch.isin(input_ids, torch.tensor(masks, device=model.device))
     readable = input_ids.masked_fill(is_missing, config.unk_token_id)
     chains = _start_chains(model, readable, lengths, templates, num_chains, symbols, guidance_scale, generator)
     chain_templates = templates.repeat_interleave(num_chains)
@@ -186,6 +190,9 @@ def complete_texts(
     Complete strings in which `<mask>` (or `<unk>`) stands for one missing word and `<span>` (or T5's `<extra_id_0>`)
     for one or more. Observed words that the tokenizer does not know are kept as they are written.
 
+    With a tokenizer of subwords `<mask>` is filled by a word that is one token, and `<span>` by one token or more. If
+    a text has a `<span>`, or a mask without a space before it, pieces of words may fill its masks too.
+
     Args:
         texts (`Sequence[str]`): Texts with at least one mask each.
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
@@ -203,6 +210,12 @@ def complete_texts(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     masked = read_masked_texts(texts, tokenizer, model.config.vocab_size)
+    if masked.unread.message:
+        logger.warning(masked.unread.message)
+    pieces = pieces_of_words(texts, tokenizer)
+    if pieces:
+        options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *pieces]
+    options["generator"] = as_generator(options.get("generator"))  # once for all batches
     labels = options.pop("class_labels", None)
     if labels is not None:
         labels = _symbols_of_texts(model, labels, len(texts))
@@ -226,6 +239,8 @@ def _check_model(model) -> None:
         raise ValueError(f"complete fills in words and cannot be used with a model of {model.config.modality}s")
     if model.config.context_size:
         raise ValueError("complete reads no contexts and cannot be used with a model that has them: see respond")
+    if not model.config.eos_token_ids:
+        raise ValueError("complete needs a model with an end mark, got one with eos_token_id=None")
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
 
@@ -234,6 +249,13 @@ def _check_numbers(least: int, **numbers: int) -> None:
     for name, value in numbers.items():
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _check_guidance(model, guidance_scale: float, class_labels) -> None:
+    if class_labels is None:
+        raise ValueError(f"guidance_scale needs class_labels, got {guidance_scale} without them")
+    if "guidance_scale" not in model.prior.sampling_options:
+        raise ValueError(f"prior={model.config.prior!r} takes no guidance_scale, got guidance_scale={guidance_scale}")
 
 
 def _symbols_of_texts(model, class_labels, num_texts: int) -> torch.Tensor:
@@ -260,8 +282,8 @@ def _start_chains(
 ) -> LatentChains:
     """
     Chains that start at draws of q(z|x) of each text. Where no word is observed they start at draws of the prior
-    instead, and where a symbol is asked for at draws of the prior for that symbol, because a chain would need long to
-    get there from the latents of a text with another symbol.
+    instead, and where a symbol is requested at draws of the prior for that symbol, because a chain that starts at the
+    latents of a text with another symbol takes long to get there.
     """
     repeated = input_ids.repeat_interleave(num_chains, 0)
     posterior = model.posterior(repeated, lengths=[length for length in lengths for _ in range(num_chains)])

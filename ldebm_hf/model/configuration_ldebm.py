@@ -270,6 +270,8 @@ class LDEBMConfig(PreTrainedConfig):
             require(type(count) is int and count >= 1, name, count, "an int of at least 1")
         if self.normalize_posterior is None:
             self.normalize_posterior = self.prior_class.normalizes_posterior
+        if self.label2id is not None:
+            self.label2id = {name: int(symbol) for name, symbol in self.label2id.items()}  # JSON also has strings
         if self.id2label is None and self.label2id is not None:
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:
@@ -279,6 +281,24 @@ class LDEBMConfig(PreTrainedConfig):
             require(count == self.num_labels, name, count, f"{self.num_labels}, the number of symbols named")
         if self.label2id is None:
             self.label2id = self._inverse_names()
+
+    def __setattr__(self, name, value):
+        """As in transformers. New names of the symbols, `id2label`, also renew `label2id`."""
+        is_renaming = name == "id2label" and value is not None and "label2id" in vars(self)
+        if is_renaming:
+            value = {int(symbol): label for symbol, label in value.items()}
+        super().__setattr__(name, value)
+        if is_renaming and self.label2id is not None:
+            super().__setattr__("label2id", self._inverse_names())
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs):
+        """As in transformers. Names of symbols among the arguments replace all that the dictionary says of them."""
+        if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
+            of_names = ("id2label", "label2id", "num_labels", "num_symbols")
+            given = {name: kwargs.pop(name) for name in of_names if name in kwargs}
+            config_dict = {name: value for name, value in config_dict.items() if name not in of_names} | given
+        return super().from_dict(config_dict, **kwargs)
 
     @classmethod
     def from_preset(cls, preset: str, **settings) -> "LDEBMConfig":
@@ -418,28 +438,6 @@ class LDEBMConfig(PreTrainedConfig):
                 value = getattr(self, setting)
                 require(name == self.prior or not value, setting, value, f'used with prior="{name}" only')
 
-    def validate_energy_network(self):
-        if self.energy_network == "mlp":
-            require(self.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
-            require(not self.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')
-
-    def validate_points(self):
-        if self.point_center is not None:
-            allowed = f"point_size={self.point_size} finite numbers"
-            fits = len(self.point_center) == self.point_size and all(map(math.isfinite, self.point_center))
-            require(fits, "point_center", self.point_center, allowed)
-
-    def validate_combinations(self):
-        if self.langevin_step_rule == "published":
-            require(self.base_level_noise, "langevin_step_rule", "published", "used with base_level_noise=True only")
-        if self.langevin_step_rule == "relative" and self.langevin_integrator == "exponential":
-            allowed = "at most 1 with relative steps of the exponential integrator"
-            require(self.langevin_step_size <= 1, "langevin_step_size", self.langevin_step_size, allowed)
-        if self.noise_schedule == "linear_variance":
-            require(not self.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
-        if self.base_measure == "gaussian":
-            require(not self.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
-        if self.num_levels == 1:
-            require(not self.scale_last_level, "scale_last_level", True, "False for a single level")
-            rule = self.langevin_step_rule
-            require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
+    def validate_settings_of_components(self):
+        for component in (*MODALITIES.values(), *PRIORS.values()):
+            component.validate_settings(self)

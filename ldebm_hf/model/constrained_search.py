@@ -197,7 +197,7 @@ class FittingTexts:
         return self.select(self.order(number))
 
     def draw(self, generator: torch.Generator | None = None) -> "FittingTexts":
-        """One text of each template, drawn with probabilities in proportion to the likelihoods."""
+        """One text of each template, drawn with probabilities proportional to the likelihoods."""
         return self.select(_best_of_each(self.rows, self.scores + gumbel_like(self.scores, generator), 1))
 
     def merged(self, num_chains: int) -> "FittingTexts":
@@ -283,8 +283,10 @@ def _next_words(
     may_fill: torch.Tensor,
     num_beams: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The continuations to consider, as hypotheses and words: every observed word that fits, and the likeliest free
-    words."""
+    """
+    The continuations to consider, as indices of hypotheses and words: every observed word that fits, and the likeliest
+    words for free slots.
+    """
     slots, is_open = templates.words[rows], positions[:, :-1]
     is_due = is_open & (slots >= 0)
     hypotheses, at = is_due.nonzero(as_tuple=True)

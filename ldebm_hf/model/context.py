@@ -71,19 +71,19 @@ class ContextEncoder(nn.Module):
         """
         Args:
             context_input_ids (`torch.LongTensor` of shape `(batch_size, num_turns, turn_length)`): Turns, the oldest
-                first, with their tokens padded on the right. Turns without tokens are padding, at any place. Of the
-                others, the last `config.context_turns` are read.
+                first, with their tokens padded on the right. Turns without tokens are padding and may be anywhere. Of
+                the others, the last `config.context_turns` are read.
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding; defaults to 0 at
                 `pad_token_id`.
             context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn of each context,
-                where turns of padding at the end may be left out. If given, the mask is not read, which avoids a GPU
+                where padding turns at the end may be left out. If given, the mask is not read, which avoids a GPU
                 synchronisation.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, context_size)`.
 
         Raises:
-            ValueError: If a shape is wrong, tokens are padded elsewhere, or a context has no token.
+            ValueError: If a shape is wrong, a turn is padded anywhere but on the right, or a context has no token.
         """
         if context_lengths is None:
             context_lengths = turn_lengths(context_input_ids, context_attention_mask, self.config.pad_token_id)
@@ -122,7 +122,7 @@ def turn_lengths(
     empty = (~is_token.flatten(1).any(1)).nonzero().flatten().tolist()
     if empty:
         raise ValueError(
-            f"context_input_ids must hold at least one token for every text, got none in row {empty[0]}: the first "
-            "turn of a dialogue has the begin marker as its context"
+            f"context_input_ids must hold at least one token for every text, got none in row {empty[0]}: the context "
+            "of the first turn of a dialogue is the begin marker"
         )
     return is_token.sum(-1).tolist()

@@ -1,13 +1,19 @@
 """How the turns of a dialogue are marked, which data and models must agree on, and how they become tensors."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+if TYPE_CHECKING:
+    from .text_reading import TextReader
+
 BEGIN = "<d>"
-"""The begin marker: stands in a context before the first turn of the dialogue, as a turn of its own."""
+"""The begin marker, a turn of its own that precedes the first turn of a dialogue in its context."""
 ROLE_MARKERS = {"user": "<usr>", "assistant": "<sys>"}
 """The marker that a turn starts with, by the speaker's role, which is named as in transformers' chat messages."""
 MARKERS = (BEGIN, *ROLE_MARKERS.values())
@@ -40,22 +46,30 @@ def without_marker(text: str) -> str:
 
 
 def encode_contexts(
-    contexts: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, device: torch.device | str = "cpu"
+    contexts: Sequence[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device | str = "cpu",
+    *,
+    reader: TextReader | None = None,
 ) -> dict[str, torch.Tensor]:
     """
-    The contexts of texts as a model takes them.
+    Tokenize the contexts of texts and turn them into a model's arguments.
 
     Args:
         contexts (`Sequence[Sequence[str]]`): The turns before each text, at least one, the oldest first, marked as
             `config.speaker_markers` says. Each turn is truncated to the tokenizer's maximum length.
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
         device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): Device of the tensors.
+        reader ([`TextReader`], *optional*): Counts what the model does not see of the turns.
 
     Returns:
         `dict[str, torch.Tensor]`: `context_input_ids` and `context_attention_mask`, as in [`pad_turns`].
     """
     turns = [turn for context in contexts for turn in context]
-    token_ids = iter(tokenizer(turns, truncation=True)["input_ids"])
+    batch = tokenizer(turns, truncation=True)
+    if reader is not None:
+        reader.count_turns(turns, batch)
+    token_ids = iter(batch["input_ids"])
     padded = pad_turns([[next(token_ids) for _ in context] for context in contexts], tokenizer.pad_token_id)
     return {name: tensor.to(device) for name, tensor in padded.items()}
 

@@ -14,6 +14,7 @@ from .noise import draw, gaussian_like
 from .noise_schedule import LevelConstants
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -69,6 +70,26 @@ class DiffusionPrior(Prior):
     def clusters_by_default(cls, num_levels: int) -> bool:
         """With several levels; the single-level model was published without clustering."""
         return num_levels > 1
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Energy network, noise schedule and Langevin sampler fit each other."""
+        if config.energy_network == "mlp":
+            require(config.num_levels == 1, "energy_network", "mlp", "residual for more than one level")
+            require(not config.energy_spectral_norm, "energy_spectral_norm", True, 'False for energy_network="mlp"')
+        rule, size = config.langevin_step_rule, config.langevin_step_size
+        if rule == "published":
+            require(config.base_level_noise, "langevin_step_rule", rule, "used with base_level_noise=True only")
+        if rule == "relative" and config.langevin_integrator == "exponential":
+            allowed = "at most 1 with relative steps of the exponential integrator"
+            require(size <= 1, "langevin_step_size", size, allowed)
+        if config.noise_schedule == "linear_variance":
+            require(not config.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
+        if config.base_measure == "gaussian":
+            require(not config.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
+        if config.num_levels == 1:
+            require(not config.scale_last_level, "scale_last_level", True, "False for a single level")
+            require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """
@@ -151,7 +172,7 @@ class DiffusionPrior(Prior):
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Reparameterised posterior samples z.
-            posterior ([`Posterior`], *optional*): Not used, as the samples are all that is needed.
+            posterior ([`Posterior`], *optional*): Not used, because the loss only needs the samples.
             generator (`torch.Generator`, *optional*): Source of levels, diffusion noise and Langevin noise.
             context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors.
         """
@@ -179,11 +200,11 @@ class DiffusionPrior(Prior):
 
     def _quadratic_terms(self, positive, negative, z_next, level) -> torch.Tensor:
         """
-        The terms of -log p(z_{0:T}) that depend on the encoder otherwise than through F, per pair, `(num_pairs,)`.
+        The terms of -log p(z_{0:T}), other than F, that depend on the encoder, per pair, `(num_pairs,)`.
 
-        Where r_t = 1, ‖z̃_t - z_{t+1}‖² = σ²‖ε‖² does not depend on the encoder. That leaves the base measure and the
-        last level's quadratic; then ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ², as a term whose value is zero; and
-        log p(z_T).
+        Where r_t = 1, ‖z̃_t - z_{t+1}‖² = σ²‖ε‖² does not depend on the encoder. The remaining terms are the base
+        measure and the last level's quadratic; ∇ log Z_t(z_{t+1}) = E[z̃⁻ - r z_{t+1}] r/σ², as a term whose value is
+        zero; and log p(z_T).
         """
         levels, t = self.levels, level[:, None]
         variance = levels.step_std[t].square()
@@ -270,6 +291,9 @@ class DiffusionPrior(Prior):
 
         Returns:
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
+
+        Raises:
+            ValueError: If `num_langevin_steps` is negative.
         """
         config, levels = self.config, self.levels
         num_steps = config.langevin_steps if num_langevin_steps is None else num_langevin_steps
@@ -337,8 +361,8 @@ class DiffusionPrior(Prior):
         generator: torch.Generator | None = None,
     ) -> LogDensity:
         """
-        log p(z_0|z_1) + γ log p(y|z̃_0), up to a constant, with z_1 drawn from q(z_1|z_0) at the present states
-        `latents`, because p(z_0) itself is intractable. `latent_chains` says why such chains sample the posterior.
+        log p(z_0|z_1) + γ log p(y|z̃_0), up to a constant, with z_1 drawn from q(z_1|z_0) at the current states
+        `latents`, because p(z_0) itself is intractable. `latent_chains` explains why such chains sample the posterior.
         Arguments as in [`Prior`].
         """
         levels = self.levels

@@ -33,7 +33,7 @@ def log_odds(counts: np.ndarray, prior_strength: float | None = None) -> np.ndar
     Args:
         counts (`np.ndarray` of shape `(num_symbols, num_words)`): How often each word occurs in each symbol's texts.
         prior_strength (`float`, *optional*): α_0, in words; α is α_0 times the word's relative frequency in all texts.
-            Defaults to the mean number of words per symbol.
+            Defaults to the mean number of words of the symbols that have any.
 
     Returns:
         `np.ndarray` of shape `(num_symbols, num_words)`: 0 for words and symbols without counts.
@@ -112,20 +112,22 @@ def informative_words(words: Sequence[str]) -> list[str]:
     spellings = {}
     for word in words:
         spellings.setdefault(word.lower(), word)
-    informative = [word for lowered, word in spellings.items() if lowered not in STOP_WORDS and _has_sense(lowered)]
+    informative = [word for lowered, word in spellings.items() if _is_informative(lowered)]
     return informative or list(spellings.values())
 
 
-def _has_sense(word: str) -> bool:
+def _is_informative(word: str) -> bool:
+    """Whether a lower-case word is no stop word, no marker, has a letter, and is not a single Latin letter."""
     is_marker = word.startswith("<") and word.endswith(">")
+    is_latin_letter = len(word) == 1 and word.isascii()
     has_letter = any(character.isalpha() for character in word)
-    return has_letter and not is_marker and not (len(word) == 1 and word.isascii())
+    return has_letter and not is_marker and not is_latin_letter and word not in STOP_WORDS
 
 
 def short_names(words: Sequence[Sequence[str]], is_used: Sequence[bool], num_words: int = 3) -> list[str]:
     """
-    A name for each symbol, made of its first informative words: `"refund, money, back"`. Names are unique: equal names
-    are extended by further words, and by the symbol's id where there are no more words.
+    A unique name for each symbol, made of its first informative words: `"refund, money, back"`. Equal names are
+    extended by further words, and by the symbol's id if there are no more words.
 
     Args:
         words (`Sequence[Sequence[str]]`): The words of each symbol, the most distinctive first.
@@ -171,7 +173,7 @@ def relevances(log_probability: torch.Tensor, log_frequency: torch.Tensor, relev
 
 
 def check_relevance(relevance: float) -> None:
-    """Raise ValueError for a λ that is not between 0 and 1."""
+    """Raise ValueError if λ is not between 0 and 1."""
     if not 0 <= relevance <= 1:
         raise ValueError(f"relevance must be between 0 and 1, got {relevance}")
 

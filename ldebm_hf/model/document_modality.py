@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SLOPE = 0.2  # negative slope of the decoder's LeakyReLUs
 BATCH_NORM_EPS = 1e-3
 LOG_NOTHING = math.log(1e-12)
-"""Log frequency of words that the corpus does not have."""
+"""Log frequency given to words that do not occur in the corpus."""
 
 
 class WordSum(nn.Module):
@@ -31,17 +31,20 @@ class WordSum(nn.Module):
     Args:
         vocab_size (`int`): Number of words.
         size (`int`): Number of outputs.
+        init_range (`float`, *optional*): Draw weight and bias from U(-r, r). Default: as `torch.nn.Linear` of the
+            counts does.
     """
 
-    def __init__(self, vocab_size: int, size: int):
+    def __init__(self, vocab_size: int, size: int, init_range: float | None = None):
         super().__init__()
+        self.init_range = init_range
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
         self.bias = nn.Parameter(torch.empty(size))
-        self.reset_parameters()
+        self.init_tensors()
 
-    def reset_parameters(self) -> None:
-        """Draw weight and bias as `torch.nn.Linear` of the counts does."""
-        bound = len(self.weight) ** -0.5
+    def init_tensors(self) -> None:
+        """Draw weight and bias."""
+        bound = len(self.weight) ** -0.5 if self.init_range is None else self.init_range
         init.uniform_(self.weight, -bound, bound)
         init.uniform_(self.bias, -bound, bound)
 
@@ -60,7 +63,7 @@ class DocumentEncoder(nn.Module):
         super().__init__()
         self.config = config
         size, dropout = config.document_hidden_size, config.document_dropout
-        self.words = WordSum(config.vocab_size, size)
+        self.words = WordSum(config.vocab_size, size, config.uniform_init_range)
         layers: list[nn.Module] = [nn.ReLU(), nn.Dropout(dropout)]
         for _ in range(config.document_encoder_layers - 1):
             layers += [nn.Linear(size, size), nn.ReLU(), nn.Dropout(dropout)]
@@ -205,7 +208,7 @@ class DocumentModality(Modality[tuple[torch.Tensor, torch.Tensor]]):
         """A neural document model."""
         return DocumentDecoder(config)
 
-    def _checked(self, input_ids, attention_mask=None, **others) -> tuple[torch.Tensor, torch.Tensor]:
+    def _make_inputs(self, input_ids, attention_mask=None, **others) -> tuple[torch.Tensor, torch.Tensor]:
         return input_ids, word_counts(input_ids, attention_mask, self.config)
 
     def posterior(self, inputs) -> Posterior:

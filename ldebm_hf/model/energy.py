@@ -1,7 +1,7 @@
 """The energy network f_α(z̃, t) ∈ R^K, with the free energy F = logsumexp_K f, and its gradient in closed form.
 
 [`EnergyNetwork`] is the residual network of the diffusion prior, [`EnergyMLP`] the plain one of SVEBM. For sampling,
-`frozen_copy` of either gives a [`FrozenEnergy`]: the energy with its present weights and its gradient in closed form.
+`frozen_copy` of either gives a [`FrozenEnergy`]: the energy with its current weights and its gradient in closed form.
 """
 
 import functools
@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 from transformers import initialization as init
+
+from .computed_buffers import ComputedBuffers
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,31 @@ class SpectralNorm(_SpectralNorm):
             super()._power_method(weight_mat, n_power_iterations)
 
 
+class NormalizedLinear(nn.Linear):
+    """
+    A linear map whose weight is divided by its largest singular value.
+
+    torch replaces the class of a module with a parametrization by one that cannot be pickled. Pickling names this
+    class instead, so that a whole model can be pickled: by `torch.save`, for spawned workers, and to be hashed by
+    `datasets.map`.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features)
+        parametrize.register_parametrization(self, "weight", SpectralNorm(self.weight))
+
+    def __reduce_ex__(self, protocol):
+        return _blank_normalized_linear, (), self.__dict__.copy()
+
+
+def _blank_normalized_linear() -> NormalizedLinear:
+    """A [`NormalizedLinear`] whose attributes are to be replaced; on the meta device no random numbers are drawn."""
+    with torch.device("meta"):
+        return NormalizedLinear(1, 1)
+
+
 def restart_power_iteration(layer: nn.Module) -> None:
-    """Estimate the spectral norm of a normalised linear map anew, after its weight was drawn."""
+    """Estimate the spectral norm of a normalised linear map again, after its weight was drawn."""
     weight, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
     tensors = (weight, norm._u, norm._v)
     if not all(getattr(tensor, "_is_hf_initialized", False) for tensor in tensors):  # else loaded from a checkpoint
@@ -45,7 +70,7 @@ def restart_power_iteration(layer: nn.Module) -> None:
         norm._power_method(weight, 15)  # starts from v
 
 
-class LevelEmbedding(nn.Module):
+class LevelEmbedding(ComputedBuffers):
     """
     Sinusoidal embedding of the level, followed by two linear maps.
 
@@ -58,17 +83,13 @@ class LevelEmbedding(nn.Module):
     def __init__(self, num_levels: int, size: int, linear):
         super().__init__()
         self.num_levels, self.size = num_levels, size
-        self.register_buffer("table", self.compute(), persistent=False)
+        self.register_computed()
         self.hidden = linear(size, size)
         self.output = linear(size, size)
 
-    def init_tensors(self) -> None:
-        """Fill the table, which is not saved."""
-        init.copy_(self.table, self.compute())
-
-    def compute(self) -> torch.Tensor:
-        """The table, `(num_levels, size)`."""
-        return sinusoidal_embedding(self.num_levels, self.size)
+    def compute(self) -> dict[str, torch.Tensor]:
+        """The sinusoidal embeddings `table`, `(num_levels, size)`."""
+        return {"table": sinusoidal_embedding(self.num_levels, self.size)}
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
         """Embeddings, `(batch_size, size)`, of levels `(batch_size,)`."""
@@ -105,12 +126,7 @@ class EnergyNetwork(nn.Module):
     ):
         super().__init__()
 
-        def linear(inputs: int, outputs: int) -> nn.Linear:
-            layer = nn.Linear(inputs, outputs)
-            if normalize:
-                parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
-            return layer
-
+        linear = NormalizedLinear if normalize else nn.Linear
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)
         self.level = LevelEmbedding(num_levels, hidden_size, linear)
@@ -149,7 +165,7 @@ class EnergyNetwork(nn.Module):
         return [self.context_output(F.leaky_relu(self.context_hidden(context), SLOPE))]
 
     def frozen_copy(self, level, free_energy_weight, logit_weight=None, **options) -> "FrozenNetwork":
-        """A [`FrozenNetwork`] with the present effective weights of this network; arguments as there."""
+        """A [`FrozenNetwork`] with the current effective weights of this network, whose arguments these are."""
         return FrozenNetwork(self, level, free_energy_weight, logit_weight, **options)
 
 
@@ -162,7 +178,7 @@ class EnergyMLP(nn.Module):
         num_symbols (`int`): Number K of symbols, one output each.
         hidden_size (`int`, *optional*, defaults to 200): Width.
         num_layers (`int`, *optional*, defaults to 2): Number of hidden layers (published: 2 for text, 1 for points).
-        context_size (`int`, *optional*, defaults to 0): Size of the context vector that is read beside the latent; 0
+        context_size (`int`, *optional*, defaults to 0): Size of the context vector, which is appended to the latent; 0
             without contexts.
     """
 
@@ -190,7 +206,7 @@ class EnergyMLP(nn.Module):
     def frozen_copy(
         self, level, free_energy_weight, logit_weight=None, context=None, dtype=None, compile=False
     ) -> "FrozenMLP":
-        """A [`FrozenMLP`] with the present weights of this network; arguments as in [`FrozenNetwork`]."""
+        """A [`FrozenMLP`] with the current weights of this network; arguments as in [`FrozenNetwork`]."""
         return FrozenMLP(self, free_energy_weight, logit_weight, context, dtype or self.head.bias.dtype, compile)
 
 
@@ -230,14 +246,14 @@ class FrozenEnergy:
 
 class FrozenNetwork(FrozenEnergy):
     """
-    [`FrozenEnergy`] of an [`EnergyNetwork`] with its present effective weights.
+    [`FrozenEnergy`] of an [`EnergyNetwork`] with its current effective weights.
 
     Everything that does not change along a chain is computed once: weights are divided by their spectral norms, and
     level and context, which enter through the merge layer alone, become a bias of each row. Activations are kept in
     buffers that every call reuses.
 
     Args:
-        energy ([`EnergyNetwork`]): Network to freeze.
+        energy ([`EnergyNetwork`]): Network whose weights are taken.
         level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
         free_energy_weight, logit_weight, compile: As in [`FrozenEnergy`].
         context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a network with

@@ -19,6 +19,8 @@ from .distinctive_words import (
     short_names,
     top_words,
 )
+from .noise import as_generator
+from .text_reading import TextReader, WholeWordCounts, is_word_level
 
 NUM_NAMING_WORDS = 50
 """Number of words that a name is chosen from; most of the first ones may be stop words."""
@@ -119,7 +121,7 @@ def explain(
     num_samples: int | None = None,
     word_score: WordScore = "log_odds",
     batch_size: int = 256,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     show_progress: bool = False,
     **generation_kwargs,
 ) -> Explanation:
@@ -133,7 +135,7 @@ def explain(
         texts (`Sequence[str]`): Real texts, at least one; more texts give better words.
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
         contexts (`Sequence[Sequence[str]]`, *optional*): For a model with contexts, the turns before each text, marked
-            as `ldebm_hf.data` marks them. Texts are written in contexts that are evenly spaced among these.
+            as `config.speaker_markers` says. Texts are written in contexts that are evenly spaced among these.
         num_words (`int`, *optional*, defaults to 10): At most this many words per symbol, of positive score.
         num_texts (`int`, *optional*, defaults to 5): At most this many real texts per symbol.
         num_samples (`int`, *optional*): Number of texts to write per symbol, by default 5; for a model of documents
@@ -141,7 +143,8 @@ def explain(
         word_score (`str`, *optional*, defaults to `"log_odds"`): `"log_odds"` (z-scores against the other symbols;
             Monroe et al., 2008) or `"ctfidf"` (c-TF-IDF, without stop words; Grootendorst, 2022).
         batch_size (`int`, *optional*, defaults to 256): Number of texts to read or to write at a time.
-        generator (`torch.Generator`, *optional*): Source of the noise of the written texts.
+        generator (`torch.Generator` or `int`, *optional*): Source of the noise of the written texts; an integer is a
+            seed.
         show_progress (`bool`, *optional*, defaults to `False`): Show progress bars.
         generation_kwargs: As in [`generate`], such as `guidance_scale` and decoding options. The unknown word is not
             written unless `suppress_tokens` is given. For a model of documents as in
@@ -154,14 +157,8 @@ def explain(
         ValueError: If the prior has no symbols; for a model of points or in training mode; without texts; and for a
             number or a `word_score` that is not allowed.
     """
-    model.require_symbols()
-    config = model.config
-    if not model.modality.reads_texts:
-        raise ValueError("explain reads texts and cannot be used with a model of points")
-    if model.training:
-        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
+    config, generator = model.config, as_generator(generator)
+    _check_model_and_texts(model, texts, contexts)
     if word_score not in WORD_SCORES:
         raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
     if num_samples is None:
@@ -172,14 +169,11 @@ def explain(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     texts = list(texts)
-    if contexts is not None and len(contexts) != len(texts):
-        raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
-
-    counts, assignments, log_odds, latents = _read_symbols(
+    counts, counted_words, assignments, log_odds, latents = _read_symbols(
         model, texts, tokenizer, batch_size, show_progress, contexts
     )
     members = [np.flatnonzero(assignments == symbol) for symbol in range(config.num_labels)]
-    words = _words_of_symbols(counts, word_score, tokenizer, max(num_words, NUM_NAMING_WORDS))
+    words = _words_of_symbols(counts, word_score, counted_words, max(num_words, NUM_NAMING_WORDS))
     suggested_names = short_names(
         [[item.word for item in symbol_words] for symbol_words in words], [len(indices) > 0 for indices in members]
     )
@@ -189,7 +183,9 @@ def explain(
         options = {"num_words": num_samples, "generator": generator, **generation_kwargs}
         generated = symbol_topics(model, tokenizer, **options)
     else:
-        options = {"generator": generator, "suppress_tokens": [config.unk_token_id], **generation_kwargs}
+        options = {"generator": generator, **generation_kwargs}
+        if model.modality.is_autoregressive:
+            options.setdefault("suppress_tokens", [config.unk_token_id])
         generated = _write_symbols(model, tokenizer, num_samples, batch_size, show_progress, contexts, options)
     symbols = [
         SymbolExplanation(
@@ -208,6 +204,19 @@ def explain(
     return Explanation(symbols, word_score, texts, assignments, log_odds, latents, config.modality)
 
 
+def _check_model_and_texts(model, texts: Sequence[str], contexts: Sequence[Sequence[str]] | None) -> None:
+    """Raise ValueError for a model that cannot explain its symbols, and for texts that it cannot read."""
+    model.require_symbols()
+    if not model.modality.reads_texts:
+        raise ValueError("explain reads texts and cannot be used with a model of points")
+    if model.training:
+        raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
+    if contexts is not None and len(contexts) != len(texts):
+        raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
+
+
 @torch.no_grad()
 def symbol_topics(
     model,
@@ -217,7 +226,7 @@ def symbol_topics(
     relevance: float = 0.6,
     num_samples: int = 500,
     guidance_scale: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> list[list[str]]:
     """
     The words that the decoder of a model of documents generates for each symbol y, the most relevant first.
@@ -233,7 +242,8 @@ def symbol_topics(
         relevance (`float`, *optional*, defaults to 0.6): λ, from 0 (words that are specific to a symbol, which may be
             rare) to 1 (its most frequent words).
         num_samples (`int`, *optional*, defaults to 500): Number of latents per symbol.
-        guidance_scale (`float`, *optional*), generator (`torch.Generator`, *optional*): As in `model.sample_latents`.
+        guidance_scale (`float`, *optional*), generator (`torch.Generator` or `int`, *optional*): As in
+            `model.sample_latents`.
 
     Returns:
         `list[list[str]]`: the words of each symbol.
@@ -248,6 +258,7 @@ def symbol_topics(
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     check_relevance(relevance)
+    generator = as_generator(generator)
     no_words = torch.tensor(marks(model.config), device=model.device)
     most = model.config.vocab_size - len(no_words)
     if not 1 <= num_words <= most:
@@ -256,7 +267,7 @@ def symbol_topics(
     topics = []
     for symbol in range(model.config.num_labels):
         latents = model.sample_latents(
-            num_samples, class_labels=symbol, guidance_scale=guidance_scale, generator=generator
+            num_samples, class_labels=torch.tensor(symbol), guidance_scale=guidance_scale, generator=generator
         )
         total = sum(model.decoder(part).softmax(-1).sum(0) for part in latents.split(100))
         scores = relevances((total / num_samples).log(), log_frequency, relevance)
@@ -273,23 +284,25 @@ def _read_symbols(
     batch_size: int,
     show_progress: bool,
     contexts: Sequence[Sequence[str]] | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray, np.ndarray]:
     """
     What the model reads in the texts.
 
     Returns:
-        How often the texts of each symbol contain each word, `(num_symbols, vocab_size)`; then for each text its
-        symbol and the symbol's log-odds, `(num_texts,)` both, and its posterior mean `(num_texts, total_latent_size)`.
+        How often the texts of each symbol contain each word, `(num_symbols, num_words)`; the words; then for each
+        text its symbol and the symbol's log-odds, `(num_texts,)` both, and its posterior mean
+        `(num_texts, total_latent_size)`.
     """
     shape = (model.config.num_labels, model.config.vocab_size)
     counts = np.zeros(shape)
+    whole_words = None if is_word_level(tokenizer) else WholeWordCounts(tokenizer)
+    reader = TextReader(tokenizer, model.config)
     assignments, log_odds, latents = [], [], []
     for indices in _batches(len(texts), batch_size, "reading", show_progress):
-        batch = tokenizer([texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True)
-        batch = batch.to(model.device)
+        batch = reader([texts[i] for i in indices]).to(model.device)
         context = {}
         if contexts is not None:
-            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+            context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
         posterior = model.encode(batch["input_ids"], batch["attention_mask"], **context)
         logits = posterior.symbol_logits.double().cpu()
         best_logits, symbols = logits.max(-1)
@@ -297,11 +310,17 @@ def _read_symbols(
         is_token = batch["attention_mask"].cpu().bool()
         cells = (symbols[:, None] * shape[1] + batch["input_ids"].cpu())[is_token]
         counts += np.bincount(cells.numpy(), minlength=counts.size).reshape(shape)
+        if whole_words is not None:
+            whole_words.add(batch["input_ids"], symbols.tolist())
         assignments.append(symbols.numpy())
         log_odds.append((best_logits - other_logits).numpy())
         latents.append(posterior.posterior_mean.float().cpu().numpy())
+    reader.warn()
     counts[:, [*tokenizer.all_special_ids, model.config.unk_token_id]] = 0
-    return counts, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
+    words = tokenizer.convert_ids_to_tokens(range(shape[1]))
+    if whole_words is not None:
+        counts, words = whole_words.table(shape[0])
+    return counts, words, np.concatenate(assignments), np.concatenate(log_odds), np.concatenate(latents)
 
 
 def _write_symbols(
@@ -324,7 +343,7 @@ def _write_symbols(
         context = {}
         if contexts is not None:
             context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
-        token_ids = model.generate(class_labels=[requested[i] for i in indices], **context, **options)
+        token_ids = model.generate(class_labels=torch.tensor([requested[i] for i in indices]), **context, **options)
         written += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
     return [written[symbol * num_samples : (symbol + 1) * num_samples] for symbol in range(num_symbols)]
 
@@ -339,14 +358,14 @@ def _batches(number: int, batch_size: int, verb: str, show_progress: bool) -> It
 
 
 def _words_of_symbols(
-    counts: np.ndarray, word_score: WordScore, tokenizer: PreTrainedTokenizerBase, number: int
+    counts: np.ndarray, word_score: WordScore, counted_words: Sequence[str], number: int
 ) -> list[list[DistinctiveWord]]:
     """At most `number` words of each symbol, those of the highest scores first."""
     scores = WORD_SCORES[word_score](counts)
     words = []
     for row, count, columns in zip(scores, counts, top_words(scores, counts, number), strict=True):
         symbol_words = [
-            DistinctiveWord(tokenizer.decode([column]).strip(), float(row[column]), int(count[column]))
+            DistinctiveWord(counted_words[column], float(row[column]), int(count[column]))
             for column in columns.tolist()
         ]
         if word_score == "ctfidf":  # c-TF-IDF ranks frequent words high even if they are not informative

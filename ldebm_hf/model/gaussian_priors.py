@@ -36,8 +36,12 @@ class GaussianPrior(Prior):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         size = config.gaussian_size
-        self.register_buffer("location", torch.zeros(size))  # zeros, which have the prior's device and precision
+        self.register_buffer("location", torch.zeros(size))  # the mean; also gives the prior's device and precision
         self.of_context = nn.Linear(config.context_size, 2 * size) if config.context_size and size else None
+
+    def init_tensors(self) -> None:
+        """Fill the buffer of zeros."""
+        init.zeros_(self.location)
 
     def loss(
         self,
@@ -66,7 +70,7 @@ class GaussianPrior(Prior):
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`(1, num_samples, size)`; there are no symbols to sample for."""
+        """`(1, num_samples, size)`; `symbols` are not used, because there are none."""
         mean, log_variance = self._moments(context)
         noise = draw(torch.randn, (1, num_samples, len(self.location)), self.location, generator)
         return mean + (0.5 * log_variance).exp() * noise
@@ -79,7 +83,7 @@ class GaussianPrior(Prior):
 
 
 class NoLatentPrior(GaussianPrior):
-    """The prior of a model without a latent, a recurrent language model: over vectors of size 0."""
+    """The prior of a model without a latent (a recurrent language model): a distribution over vectors of size 0."""
 
     card_description = "recurrent language model"
     has_latent = False

@@ -1,5 +1,6 @@
 """Texts, documents and points from latents: texts by transformers' own decoding methods."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from transformers import (
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     SequenceBiasLogitsProcessor,
+    StopStringCriteria,
     SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -23,8 +25,10 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from .arguments import as_ids
+from .noise import as_generator
 from .rejection import generate_accepted
-from .sampling import context_vectors, rows_of_samples
+from .sampling import context_vectors, expand_to_samples
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -46,7 +50,7 @@ ROW_BY_ROW = {
 
 
 class LDEBMGenerationMixin(GenerationMixin):
-    """transformers' `generate` for a model that decodes latents; the only methods here are those that it overrides."""
+    """transformers' `generate` for a model that decodes latents, and the methods that must be overridden for it."""
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
@@ -68,11 +72,11 @@ class LDEBMGenerationMixin(GenerationMixin):
         points: torch.Tensor | None = None,
         context_input_ids: torch.Tensor | None = None,
         context_attention_mask: torch.Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
         **generation_kwargs,
     ):
         """
-        Write texts or documents, or draw points, in one of three ways: reconstruct the given ones, decode the given
+        Generate texts, documents or points, in one of three ways: reconstruct the given ones, decode the given
         `latents`, or decode samples of the prior.
 
         All rows are decoded at once, which takes memory in proportion to their number times the vocabulary;
@@ -95,7 +99,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             context_input_ids, context_attention_mask (*optional*): For a model with contexts, the turns before each
                 text, as in [`forward`]; a single context is used for all samples or latents.
-            generator (`torch.Generator`, *optional*): Source of all noise, including the sampling of tokens.
+            generator (`torch.Generator` or `int`, *optional*): Source of all noise, including the sampling of
+                tokens; an integer is a seed.
             generation_kwargs: For a model of texts, every argument of transformers' `generate`, including streamers
                 and beam search. For a model of points only `do_sample` (default `False`: the mean of p(x|z); `True`: a
                 draw from it); for a model of documents `do_sample` (default `False`: the likeliest words; `True`:
@@ -107,14 +112,16 @@ class LDEBMGenerationMixin(GenerationMixin):
             points a `torch.FloatTensor` of shape `(n, point_size)`.
 
         Raises:
-            ValueError: If more than one of inputs, latents and prior samples is asked for; if `min_label_probability`
+            ValueError: If more than one of inputs, latents and prior samples is requested; if `min_label_probability`
                 is not a probability, or is given without `class_labels` or with options that return anything but one
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
+        generator = as_generator(generator)
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
+        self._refuse_before_sampling(generation_config, generation_kwargs)
         if "max_length" in generation_kwargs:
-            generation_kwargs.setdefault("max_new_tokens", None)  # whose default would overrule max_length
+            generation_kwargs.setdefault("max_new_tokens", None)  # its default would overrule max_length
         prior_arguments = {
             "num_samples": num_samples,
             "class_labels": class_labels,
@@ -122,13 +129,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             "num_langevin_steps": num_langevin_steps,
         }
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
-        sources = {"input_ids": input_ids, "points": points, "latents": latents}
-        requested = [name for name, value in sources.items() if value is not None]
-        if any(value is not None for value in prior_arguments.values()):
-            requested.append("prior samples")
-        if len(requested) > 1:
-            expected = f"{self.modality.input_name}, latents and class_labels/num_samples"
-            raise ValueError(f"generate takes one of {expected}, got {requested}")
+        _require_one_source(self, prior_arguments, input_ids=input_ids, points=points, latents=latents)
         if min_label_probability is not None:
             accepted = generate_accepted(
                 self,
@@ -155,13 +156,35 @@ class LDEBMGenerationMixin(GenerationMixin):
                 options["attention_mask"] = attention_mask
             return _decode_at_once(self, latents, generator, options)
         prompts = generation_kwargs.get("decoder_input_ids")
-        if prompts is not None and len(prompts) != len(latents):
-            raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+        if prompts is not None:
+            prompts = as_ids("decoder_input_ids", prompts, self.device)
+            generation_kwargs["decoder_input_ids"] = prompts
+            if len(prompts) != len(latents):
+                raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+        if generation_config is not None and "max_new_tokens" not in generation_kwargs:
+            generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
         with _seeded_by(generator, self.device):
             return super().generate(
                 generation_config=generation_config, encoder_outputs=encoder_outputs, **generation_kwargs
             )
+
+    def _refuse_before_sampling(self, generation_config, options: dict) -> None:
+        """Raise ValueError for options that cannot be had, before the chains of the prior take their time."""
+        for name in ("output_attentions", "output_hidden_states"):
+            self._refuse_outputs(**{name: options.get(name, getattr(generation_config, name, None))})
+        stop_strings = options.get("stop_strings", getattr(generation_config, "stop_strings", None))
+        if stop_strings is None:
+            return
+        if options.get("tokenizer") is None:
+            raise ValueError(f"stop_strings need the argument tokenizer as well, got {stop_strings} without it")
+        try:
+            StopStringCriteria(options["tokenizer"], stop_strings)
+        except ValueError as error:  # transformers looks for a part of a word that the tokenizer does not have
+            raise ValueError(
+                f"stop_strings must be used with a tokenizer of subwords, got {stop_strings} with one of whole words: "
+                "give the ids of the words as eos_token_id"
+            ) from error
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
@@ -192,6 +215,29 @@ class LDEBMGenerationMixin(GenerationMixin):
         return input_ids
 
 
+def _in_new_tokens(generation_config, prompt_length: int):
+    """
+    The configuration, with its `max_length`, if that is all it says of lengths, as a number of new tokens. Otherwise
+    the model's own default of `max_new_tokens` would overrule it.
+    """
+    if generation_config.max_length is None or generation_config.max_new_tokens is not None:
+        return generation_config
+    generation_config = copy.deepcopy(generation_config)
+    generation_config.max_new_tokens = generation_config.max_length - prompt_length
+    generation_config.max_length = None
+    return generation_config
+
+
+def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | None) -> None:
+    """Raise ValueError if more than one of inputs, latents and samples of the prior is requested."""
+    requested = [name for name, value in given.items() if value is not None]
+    if any(value is not None for value in prior_arguments.values()):
+        requested.append("prior samples")
+    if len(requested) > 1:
+        expected = f"{model.modality.input_name}, latents and class_labels/num_samples"
+        raise ValueError(f"generate takes one of {expected}, got {requested}")
+
+
 def _decode_at_once(model, latents: torch.Tensor, generator: torch.Generator | None, options: dict) -> torch.Tensor:
     """Documents or points from latents, which are not decoded token by token."""
     given = {name: value for name, value in options.items() if value is not None}
@@ -203,11 +249,11 @@ def _decode_at_once(model, latents: torch.Tensor, generator: torch.Generator | N
 
 
 def _conditions(model, latents: torch.Tensor, context: dict[str, torch.Tensor | None]) -> torch.Tensor:
-    """What the decoder is conditioned on: latents, and behind them the context vectors of a model with contexts."""
+    """What the decoder is conditioned on: latents, followed by the context vectors in a model with contexts."""
     vectors = context_vectors(model, **context)
     if vectors is None:
         return latents
-    _, rows = rows_of_samples(len(latents), context_input_ids=vectors)
+    _, rows = expand_to_samples(len(latents), context_input_ids=vectors)
     return torch.cat([latents.to(vectors.dtype), rows["context_input_ids"]], -1)
 
 

@@ -29,9 +29,9 @@ class MetropolisChains:
     Chains with Metropolis-corrected steps, one for each row.
 
     Args:
-        states (`torch.Tensor` of shape `(num_chains, size)`): Present states.
+        states (`torch.Tensor` of shape `(num_chains, size)`): Current states.
         value (`torch.Tensor` of shape `(num_chains,)`): Log-density (or energy) at the states.
-        gradient (`torch.Tensor` of shape `(num_chains, size)`): Its gradient there.
+        gradient (`torch.Tensor` of shape `(num_chains, size)`): Its gradient at the states.
     """
 
     states: torch.Tensor
@@ -64,10 +64,11 @@ class MetropolisChains:
         Args:
             proposal, value, gradient: As `states`, `value` and `gradient`, at the proposal.
             log_density_ratio (`torch.Tensor` of shape `(num_chains,)`): Log-density of the proposal minus that of the
-                present state.
+                current state.
             noise (`torch.Tensor` of shape `(num_chains, size)`): Standard normal noise that made the proposal.
-            backward_noise (`torch.Tensor` of the same shape): Noise that would lead from the proposal back.
-            uniform (`torch.Tensor` of shape `(num_chains,)`): Uniform random numbers that decide.
+            backward_noise (`torch.Tensor` of the same shape): Noise that would lead from the proposal back to the
+                current state.
+            uniform (`torch.Tensor` of shape `(num_chains,)`): Uniform random numbers, by which it is decided.
         """
         log_ratio = log_density_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
         accept = uniform.log() < log_ratio
@@ -90,13 +91,14 @@ def langevin(
     generator: torch.Generator | None = None,
 ) -> LangevinOutput:
     r"""
-    Run chains of z ← z + h ∇ log p(z) + s ε, where h = ½ s² unless `drift` says otherwise.
+    Run chains of z ← z + h ∇ log p(z) + s ε, where h = ½ s² unless `drift` is given.
 
     Args:
         score (`Callable`): ∇ log p, from states `(batch_size, size)` to the same shape.
         start (`torch.Tensor` of shape `(batch_size, size)`): Initial states.
-        step_variance (`torch.Tensor` of shape `(num_steps, batch_size, 1)`): s² of every step; a second dimension of 1
-            holds for all chains. Each step evaluates the score once; the Metropolis correction adds one evaluation.
+        step_variance (`torch.Tensor` of shape `(num_steps, batch_size, 1)`): s² of every step; with a second dimension
+            of 1 all chains have the same. Each step evaluates the score once; the Metropolis correction adds one
+            evaluation.
         drift (`torch.Tensor` of the same shape, *optional*, defaults to ½ s²): h.
         final_noise (`bool`, *optional*, defaults to `True`): If `False`, the last step adds no noise.
         log_density_and_score (`Callable`, *optional*): log p up to a constant, `(batch_size,)`, and ∇ log p. If given,
@@ -139,6 +141,6 @@ def langevin(
 
 
 def _noises(sampler, num_steps: int, like: torch.Tensor, generator: torch.Generator | None) -> Iterator[torch.Tensor]:
-    """`num_steps` draws of `like`'s shape, made in blocks: few calls, and few transfers from a CPU generator."""
+    """`num_steps` draws of `like`'s shape, made in blocks to limit calls, and transfers from a CPU generator."""
     for done in range(0, num_steps, NOISE_BLOCK):
         yield from draw(sampler, (min(NOISE_BLOCK, num_steps - done), *like.shape), like, generator)

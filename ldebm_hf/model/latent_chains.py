@@ -1,9 +1,9 @@
 r"""Samples of the posterior p(z|x) ∝ p(z) p(x|z) by Markov chains, beyond the encoder's approximation.
 
-The Gaussian part of z moves by Metropolis-corrected Langevin steps, scaled by the encoder's posterior widths. What
-stands for log p(z), with a symbol that is asked for, is up to the prior (`Prior.log_density_for_chains`): for Gaussian
-priors and mixtures the density itself. Codes are drawn variable by variable from their exact conditionals (Gibbs
-sampling).
+The Gaussian part of z moves by Metropolis-corrected Langevin steps, scaled by the encoder's posterior widths. The
+prior provides the density that stands for log p(z), or log p(z, y) for a requested symbol
+(`Prior.log_density_for_chains`): for Gaussian priors and mixtures this is the density itself. Codes are drawn variable
+by variable from their exact conditionals (Gibbs sampling).
 
 The diffusion prior's marginal p(z_0) is intractable, because each level's normaliser Z_t(z_{t+1}) is. Given z_1,
 however, log p(z_0|z_1) is known up to a constant, F(z̃_0, 0)/τ_0 minus quadratics, and so is, with p(x|z_0) and
@@ -16,8 +16,8 @@ Higher levels need not be visited: given z_0, z_1 is independent of x; given z_1
 Under the joint p(z_0) q(z_1|z_0), both steps leave p(z_0) p(x|z_0) p(y|z̃_0)^γ invariant if p(z_0|z_1) is the reversal
 of the forward step for the marginal p(z_0). For a constant energy on the Gaussian base measure it is; for a trained
 energy it is what training aims at (maximum likelihood of each level's conditional), so that the chain is as exact as
-the prior is. The alternative, the model's own conditional of z_1 given z_0 and z_2, needs ∇ log Z_0(z_1), and for that
-more chains.
+the prior. The alternative, the model's own conditional of z_1 given z_0 and z_2, needs ∇ log Z_0(z_1), which takes
+further chains.
 """
 
 import torch
@@ -61,7 +61,10 @@ class LatentChains:
         self.restart(posterior)
 
     def restart(self, posterior: Posterior) -> None:
-        """Put the chains at a draw of `posterior`, whose widths scale their steps. The codes of given symbols stay."""
+        """
+        Set the chains to a draw of `posterior`, by whose standard deviations their steps are scaled. The codes of
+        given symbols are kept.
+        """
         latents, size = posterior.sample(self.generator, relaxed=False), self.config.gaussian_size
         if self.config.prior_class.decodes_codes and self.class_labels is not None:
             codes = one_hot_codes(self.class_labels, self.config.num_code_variables, self.config.code_categories)
@@ -72,8 +75,8 @@ class LatentChains:
 
     def move(self, log_likelihood: LogDensity, num_steps: int) -> None:
         """
-        One round: draw the codes, then take `num_steps` Langevin steps of the Gaussian part. The size of the next
-        round's steps adapts to how many were accepted.
+        One round: draw the codes, then take `num_steps` Langevin steps of the Gaussian part. The step size of the next
+        round is adapted to the acceptance rate.
 
         Args:
             log_likelihood (`Callable`): log p(x|z) of latents `(num_chains, total_latent_size)`, `(num_chains,)`;

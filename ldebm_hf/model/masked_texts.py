@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .text_reading import SPACE, UNSPACED, Unread, is_byte, is_word_level, join_words, word_groups
+
 MASKS = re.compile(r"(<mask>|<unk>|<span>|<extra_id_\d+>)", re.IGNORECASE)
 WORD_MASKS = ("<mask>", "<unk>")
 
@@ -15,8 +17,9 @@ WORD_MASKS = ("<mask>", "<unk>")
 class Completion:
     """
     Args:
-        text (`str`): The completed text.
-        words (`list[str]`): Its words; observed words that the tokenizer does not know are kept as they were written.
+        text (`str`): The completed text, as `tokenizer.decode` writes texts.
+        words (`list[str]`): Its words as the tokenizer has them. Here and in `text`, observed words that it does not
+            know are kept as they were written.
         is_filled (`list[bool]`): For each word, whether it was missing.
         score (`float`), log_likelihood (`float`): As in [`CompletionOutput`].
         symbol (`str`, *optional*): Name of the likeliest symbol that the model reads in the text, if it has symbols.
@@ -50,8 +53,23 @@ class MaskedTexts:
     def __getitem__(self, part: slice) -> "MaskedTexts":
         return MaskedTexts(self.token_ids[part], self.unknown_words[part], self.vocab_size)
 
+    @property
+    def unread(self) -> Unread:
+        """How many of the observed words the model does not know."""
+        observed = [sum(token < self.vocab_size for token in ids) - 2 for ids in self.token_ids]
+        unknown = [len(words) for words in self.unknown_words]
+        return Unread(
+            num_texts=len(self),
+            num_words=sum(observed),
+            num_unknown_words=sum(unknown),
+            num_unknown_texts=sum(number > 0 for number in unknown),
+        )
+
     def inputs(self, pad_token_id: int) -> dict[str, torch.Tensor | int]:
-        """The arguments of [`complete`] for these texts."""
+        """
+        The arguments of [`complete`] for these texts: `input_ids` and `attention_mask`, int64 of shape
+        `(num_texts, longest)` and padded on the right, and the ids of the two masks.
+        """
         longest = max(map(len, self.token_ids))
         return {
             "input_ids": torch.tensor([ids + [pad_token_id] * (longest - len(ids)) for ids in self.token_ids]),
@@ -61,11 +79,19 @@ class MaskedTexts:
         }
 
     def completions(self, output, tokenizer: PreTrainedTokenizerBase, config) -> list[list[Completion]]:
-        """The completions of each text as strings, from the [`CompletionOutput`] for these texts."""
+        """
+        The completions of each text as strings.
+
+        Args:
+            output ([`CompletionOutput`]): What [`complete`] returned for these texts.
+            tokenizer (`PreTrainedTokenizerBase`): The tokenizer that encoded them.
+            config ([`LDEBMConfig`]): The model's settings.
+        """
         symbols = [None] * len(output.scores)
         if output.symbol_logits is not None:
             symbols = [config.id2label[symbol] for symbol in output.symbol_logits.argmax(-1).tolist()]
         per_text = len(output.scores) // len(self)
+        has_subwords = not is_word_level(tokenizer)
         completions: list[list[Completion]] = [[] for _ in self.token_ids]
         rows = zip(
             output.sequences.tolist(),
@@ -81,10 +107,19 @@ class MaskedTexts:
             for token, was_missing in zip(token_ids, filled, strict=True):
                 if token in tokenizer.all_special_ids:
                     continue
-                words.append(next(unknown) if token == config.unk_token_id else tokenizer.decode([token]).strip())
                 is_filled.append(was_missing)
+                if has_subwords:
+                    words.append(token)
+                elif token == config.unk_token_id:
+                    words.append(next(unknown))
+                else:
+                    words.append(tokenizer.convert_ids_to_tokens(token))
+            if has_subwords:
+                text, words, is_filled = _text_of_subwords(tokenizer, words, is_filled)
+            else:
+                text = join_words(tokenizer, words)
             completions[number // per_text].append(
-                Completion(" ".join(words), words, is_filled, score, log_likelihood, symbol)
+                Completion(text, words, is_filled, score, log_likelihood, symbol)
             )
         return completions
 
@@ -92,7 +127,12 @@ class MaskedTexts:
 def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> MaskedTexts:
     """
     Tokenize texts in which `<mask>` or `<unk>` stands for one missing word, and `<span>` or `<extra_id_0>` (with any
-    number) for one or more.
+    number) for one or more; with a tokenizer of subwords for one token, and for one token or more.
+
+    Args:
+        texts (`Sequence[str]`): The texts, each with at least one mask.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        vocab_size (`int`): Size of the model's vocabulary; the masks get the two ids after it.
 
     Raises:
         ValueError: Without texts, and for a text without a mask or with a begin, end or padding token.
@@ -101,6 +141,7 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
         raise ValueError(f"texts must be a list of at least one string, got {texts!r:.80}")
     unknown_id = tokenizer.convert_tokens_to_ids("<unk>")
     reserved = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    has_subwords = not is_word_level(tokenizer)
     token_ids, unknown_words = [], []
     for text in texts:
         parts = MASKS.split(text)  # masks have the odd indices
@@ -116,9 +157,45 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
             if found:
                 names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(found)))
                 raise ValueError(f"texts must not contain the reserved {names}, got {text!r:.80}")
+            if has_subwords:
+                ids += _subwords_between_masks(tokenizer, part, is_first=not ids)
+                continue
             ids += encoded["input_ids"]
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             unknown += [part[start:end] for token, (start, end) in spans if token == unknown_id]
         token_ids.append([tokenizer.bos_token_id, *ids, tokenizer.eos_token_id])
         unknown_words.append(unknown)
     return MaskedTexts(token_ids, unknown_words, vocab_size)
+
+
+def pieces_of_words(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Tokens of subwords that are no word by themselves, where all masks stand for whole words: no text has a span,
+    and each mask has a space before it. Otherwise none."""
+    if is_word_level(tokenizer) or any(re.search(r"<span>|<extra_id_|\S<(mask|unk)>", t, re.I) for t in texts):
+        return []
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    is_whole = [len(piece) > 1 and piece.startswith(SPACE) or bool(UNSPACED.search(piece)) for piece in pieces]
+    if not any(is_whole):
+        return []
+    return [token for token, whole in enumerate(is_whole) if not whole or is_byte(pieces[token])]
+
+
+def _subwords_between_masks(tokenizer: PreTrainedTokenizerBase, part: str, is_first: bool) -> list[int]:
+    """Token ids of a text's part before, after or between masks; spaces beside a mask belong to the words there."""
+    text = part.strip(" ")
+    if not text:
+        return []
+    if is_first or part.startswith(" "):
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+    # Without a space before it, as "!" in "<mask>!". A line break ends any token, so that what follows is unchanged.
+    breaks, both = (tokenizer(lines, add_special_tokens=False)["input_ids"] for lines in ("\n", "\n" + text))
+    return both[len(breaks) :]
+
+
+def _text_of_subwords(
+    tokenizer: PreTrainedTokenizerBase, token_ids: list[int], is_filled: list[bool]
+) -> tuple[str, list[str], list[bool]]:
+    """The text of tokens, its words, and which of these have a token that was filled in."""
+    groups = word_groups(tokenizer, token_ids)
+    words = [tokenizer.decode([token_ids[place] for place in group]).strip() for group in groups]
+    return tokenizer.decode(token_ids), words, [any(is_filled[place] for place in group) for group in groups]

@@ -1,8 +1,8 @@
 """The contract of a modality: what kind of data a model is of, and everything that depends on it.
 
 A new modality is a subclass of [`Modality`] with its encoder and decoder in a file of its own, and one line in
-`modalities.py`. Everything that depends on which modality a model has is stated here as a class attribute or a method;
-no code asks for a modality by its name.
+`modalities.py`. Everything that depends on which modality a model has is a class attribute or a method here; no code
+asks for a modality by its name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import torch
 from torch import nn
 
+from .arguments import as_ids, as_mask
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior
 
@@ -24,6 +25,14 @@ CONTEXT_ARGUMENTS = ("context_input_ids", "context_attention_mask", "context_len
 ARGUMENTS = {
     "input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", *CONTEXT_ARGUMENTS
 }  # fmt: skip
+CONVERSIONS = {
+    "input_ids": as_ids,
+    "attention_mask": as_mask,
+    "labels": as_ids,
+    "decoder_input_ids": as_ids,
+    "context_input_ids": as_ids,
+    "context_attention_mask": as_mask,
+}
 
 
 class Modality(Generic[Inputs]):
@@ -39,7 +48,7 @@ class Modality(Generic[Inputs]):
     * `reads_contexts`: whether models can have contexts, the turns of a dialogue before a text.
     * `is_autoregressive`: whether the decoder writes token after token, by transformers' `generate`.
     * `is_bag_of_words`: whether the order of words is neither read nor written.
-    * `unused_arguments`: arguments of other modalities that would be ignored, and are therefore refused.
+    * `unused_arguments`: arguments of other modalities, which raise an error instead of being ignored.
     * `generation_options`: what [`generate`] takes, for decoders that are not autoregressive.
     * `default_vocab_size`, `default_max_length`: size of the vocabulary and length of texts in tokens that training
       uses unless settings say otherwise.
@@ -64,6 +73,10 @@ class Modality(Generic[Inputs]):
         self.model, self.config = model, model.config
 
     @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Raise ValueError if a setting of this modality is out of its range, whichever modality the model has."""
+
+    @classmethod
     def build_encoder(cls, config: LDEBMConfig) -> nn.Module:
         """The inference network q(z|x), untrained."""
         raise NotImplementedError
@@ -75,7 +88,15 @@ class Modality(Generic[Inputs]):
 
     @classmethod
     def add_parts(cls, model: nn.Module) -> None:
-        """Give a new model what it needs besides encoder, decoder and prior."""
+        """Add the modules and buffers that a new model needs besides encoder, decoder and prior."""
+
+    @classmethod
+    def init_tensors(cls, model: nn.Module) -> None:
+        """Initialise the tensors, if any, that [`add_parts`] gave the model itself."""
+
+    def token_embeddings(self) -> list[nn.Embedding]:
+        """The embeddings of tokens, the encoder's first; none in a model that embeds no tokens."""
+        return []
 
     def read(self, **arguments: Any) -> Inputs:
         """
@@ -94,8 +115,17 @@ class Modality(Generic[Inputs]):
         for name in self.unused_arguments:
             if arguments.get(name) is not None:
                 raise ValueError(f"{name} is about texts and cannot be given to a model of {self.config.modality}s")
+        arguments = self.as_tensors(arguments)
         context_arguments = {name: arguments.pop(name, None) for name in CONTEXT_ARGUMENTS}
-        return self._checked(context=self.context(**context_arguments), **arguments)
+        return self._make_inputs(context=self.context(**context_arguments), **arguments)
+
+    def as_tensors(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A model's arguments, with token ids and masks that are lists or NumPy arrays as tensors on its device."""
+        tensors = dict(arguments)
+        for name, convert in CONVERSIONS.items():
+            if arguments.get(name) is not None:
+                tensors[name] = convert(name, arguments[name], self.model.device)
+        return tensors
 
     def context(self, context_input_ids: torch.Tensor | None = None, **others: Any) -> torch.Tensor | None:
         """
@@ -144,7 +174,10 @@ class Modality(Generic[Inputs]):
         raise NotImplementedError
 
     def generate(self, latents: torch.Tensor, generator: torch.Generator | None, **options: Any) -> torch.Tensor:
-        """What a decoder that is not autoregressive generates from latents; `options` as `generation_options` says."""
+        """
+        Generate from latents `(n, total_latent_size)` by a decoder that is not autoregressive. `options` are those
+        named in `generation_options`.
+        """
         raise NotImplementedError
 
     def decode_step(
@@ -157,13 +190,13 @@ class Modality(Generic[Inputs]):
         """One step of transformers' `generate`, by an autoregressive decoder."""
         raise NotImplementedError
 
-    def numbers_per_row(self, lengths: Sequence[int] | None) -> int:
+    def floats_per_example(self, lengths: Sequence[int] | None) -> int:
         """
-        How many numbers the decoder holds for one example while it computes [`log_likelihood`]: the logits and a copy
-        or two. `lengths` are the numbers of tokens of the texts.
+        Number of floats that the decoder holds in memory for one example while it computes [`log_likelihood`]: the
+        logits and two copies. `lengths` are the numbers of tokens of the texts.
         """
         return 3 * max(lengths) * self.config.vocab_size
 
-    def _checked(self, **arguments: Any) -> Inputs:
-        """The inputs made of the arguments of this modality and `context`, the context vectors."""
+    def _make_inputs(self, **arguments: Any) -> Inputs:
+        """Check the arguments of [`read`] that this modality uses, and `context`, the context vectors."""
         raise NotImplementedError

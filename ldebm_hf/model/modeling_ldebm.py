@@ -1,6 +1,7 @@
 """The latent diffusion energy-based model, of texts, documents or points, and the models it is compared with."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,21 +9,25 @@ from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import can_return_tuple
 
+from .arguments import as_ids
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
-from .document_modality import WordSum
 from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
+from .noise import as_generator, at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
 from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
+from .trainer_signature import LossWithoutLabels
+from .weight_files import refuse_unreadable_files
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -32,11 +37,15 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = ["prior"]
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs):
-        """As in transformers. The loaded model computes exactly the same as the saved one."""
-        loaded = super().from_pretrained(*args, **kwargs)
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """
+        As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
+        pointer, empty or truncated is an OSError that says so.
+        """
+        refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        # safetensors leaves each tensor at its place in the file, and CPU kernels round by memory alignment.
+        # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         for module in model.modules():
@@ -45,24 +54,27 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         return loaded
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
-        # transformers skips modules of custom code whose own tensors were all loaded, but the weight behind a spectral
+        # transformers skips modules of custom code whose own tensors were all loaded, but a weight with a spectral
         # norm belongs to a submodule. No module needs to be skipped, because loaded tensors are never drawn again.
         super()._initialize_weights(module, is_custom_code=False)
 
     def _init_weights(self, module: nn.Module):
         """
-        A module of this package that has tensors of its own says by a method `init_tensors` how they start. Linear
-        maps, embeddings and recurrent layers start as `uniform_init_range` says.
+        Initialise a module. A class of this package with tensors of its own has a method `init_tensors` for it; linear
+        maps, embeddings and recurrent layers are initialised according to `config.uniform_init_range`, and torch's
+        batch normalisation as in transformers. There are no other modules with tensors.
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU, WordSum)):
+        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
             self._init_layer(module)
+        elif isinstance(module, nn.BatchNorm1d):
+            super()._init_weights(module)
 
     def _init_layer(self, layer: nn.Module):
         bound, is_normalized = self.config.uniform_init_range, parametrize.is_parametrized(layer)
         if bound is None and is_normalized:
-            bound = layer.in_features**-0.5  # as `reset_parameters`, which does not reach behind the spectral norm
+            bound = layer.in_features**-0.5  # as in `reset_parameters`, which does not find a normalised weight
         if bound is not None:
             for parameter in layer.parameters():
                 init.uniform_(parameter, -bound, bound)
@@ -96,13 +108,18 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         config.validate()  # again, because `from_pretrained(path, name=value)` assigns to a finished configuration
         self.encoder = config.modality_class.build_encoder(config)
         self.decoder = config.modality_class.build_decoder(config)
-        self.prior = config.prior_class(config)
+        with at_least_float32_by_default():
+            self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
         self.main_input_name = config.modality_class.input_name
         self.post_init()
         self.generation_config.max_new_tokens = 40
         if not config.has_latent:
             self.generation_config.do_sample = True  # greedy search would always write the same text
+
+    def init_tensors(self) -> None:
+        """Initialise the tensors of the model itself; `_init_weights` calls this method of every module."""
+        self.config.modality_class.init_tensors(self)
 
     @property
     def modality(self) -> Modality:
@@ -125,8 +142,47 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     complete = complete
     complete_texts = complete_texts
 
-    def get_encoder(self, modality: str | None = None) -> nn.Module:
-        return self.encoder
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
+        return self._token_embeddings()[0]
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
+        current = self.get_input_embeddings()
+        owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
+        owner.embedding = value
+
+    def _token_embeddings(self) -> list[nn.Embedding]:
+        embeddings = self.modality.token_embeddings()
+        if not embeddings:
+            raise NotImplementedError(f"a model of {self.config.modality}s has no token embeddings")
+        return embeddings
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """
+        As in transformers. The embeddings of encoder, decoder and context encoder are resized alike, and with the
+        decoder's its output projection, which is tied to them.
+
+        Raises:
+            NotImplementedError: For a model of documents or points, which has no token embeddings.
+            ValueError: If a special token of the configuration would be removed.
+        """
+        self._token_embeddings()
+        names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
+        special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
+        smallest = 1 + max(token for token in special if token is not None)
+        if new_num_tokens is not None and new_num_tokens < smallest:
+            raise ValueError(
+                f"new_num_tokens must be at least {smallest}, to keep the special tokens, got {new_num_tokens}"
+            )
+        return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+
+    def _resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of=None, mean_resizing=True) -> nn.Embedding:
+        for embedding in self._token_embeddings():  # each keeps its identity
+            self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
+        return self.get_input_embeddings()
 
     def encode(
         self,
@@ -199,6 +255,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             return output.symbol_logits
         return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
+    @LossWithoutLabels
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -209,7 +267,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         encoder_outputs: BaseModelOutput | None = None,
         past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
         lengths: Sequence[int] | None = None,
         skip_logits: bool | None = None,
         points: torch.Tensor | None = None,
@@ -218,7 +276,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         context_input_ids: torch.Tensor | None = None,
         context_attention_mask: torch.Tensor | None = None,
         context_lengths: Sequence[Sequence[int]] | None = None,
-        return_dict: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_loss: bool | None = True,
     ) -> LDEBMOutput:
         """
         The objective on a batch of texts, documents or points; or, with `encoder_outputs`, one decoding step of
@@ -229,7 +289,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 documents as the tokenizer gives them, `<s> … </s>`, padded on the right.
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
                 defaults to 0 at `config.pad_token_id`.
-            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols; -100 where unknown.
+            class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols; -100 where unknown. Names
+                and arrays are taken as in [`symbol_ids`].
             labels (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Target tokens, -100 at
                 padding; defaults to `input_ids` without the begin mark.
             decoder_input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`, *optional*): Previous tokens;
@@ -238,7 +299,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 contexts, as `last_hidden_state` `(batch_size, 1, total_latent_size + context_size)`.
             past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return the new decoder state.
-            generator (`torch.Generator`, *optional*): Source of posterior, diffusion and Langevin noise.
+            generator (`torch.Generator` or `int`, *optional*): Source of posterior, diffusion and Langevin noise; an
+                integer is a seed.
             lengths (`Sequence[int]`, *optional*): Number of tokens of each text. If given, the mask is not validated,
                 which avoids a GPU synchronisation.
             skip_logits (`bool`, *optional*): Whether to leave out `logits`, which are large; defaults to `True` in
@@ -253,9 +315,15 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding.
             context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn, with the effect of
                 `lengths`.
-            return_dict (`bool`, *optional*): Ignored; the output is always an [`LDEBMOutput`].
+            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, because the model is
+                recurrent; as in transformers, the configuration has their defaults.
+            return_loss (`bool`, *optional*, defaults to `True`): Not used, because the loss costs nothing more; its
+                default tells transformers' `Trainer` that the loss needs no labels.
+            return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
+                defaults to `config.return_dict`.
         """
-        modality = self.modality
+        self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
+        modality, generator = self.modality, as_generator(generator)
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
             return modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
@@ -273,7 +341,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             )
             posterior = modality.posterior(inputs)
             latents = posterior.sample(generator, relaxed=self.training)
-            self._check_class_labels(class_labels, len(latents))
+            class_labels = self._checked_class_labels(class_labels, len(latents))
             if classification_only:
                 return self._classification_objective(posterior, latents, class_labels, generator)
             skip_logits = self.training if skip_logits is None else skip_logits
@@ -283,6 +351,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             output = self._objective(posterior, latents, reconstruction, class_labels, kl_scale, generator)
             output.logits = logits
             return output
+
+    def _refuse_outputs(self, **requested: bool | None) -> None:
+        """Raise ValueError if `output_attentions` or `output_hidden_states` is asked for, here or by the settings."""
+        for name, value in requested.items():
+            if getattr(self.config, name) if value is None else value:
+                raise ValueError(f"{name} must be False: the model is recurrent and has no layers that return them")
 
     def _objective(
         self,
@@ -356,12 +430,18 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             posterior_log_variance=posterior.log_variance if self.config.gaussian_size else None,
         )
 
-    def _check_class_labels(self, class_labels: torch.Tensor | None, batch_size: int) -> None:
+    def _checked_class_labels(self, class_labels: Any, batch_size: int) -> torch.Tensor | None:
+        """Ids `(batch_size,)`, -100 where unknown. Those of a tensor are not read, which would synchronise a GPU."""
         if class_labels is None:
-            return
+            return None
         self.require_symbols()
+        if isinstance(class_labels, torch.Tensor):
+            class_labels = as_ids("class_labels", class_labels)
+        else:
+            class_labels = self.symbol_ids(class_labels, allow_unknown=True)
         if class_labels.shape != (batch_size,):
             raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+        return class_labels
 
     def symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
         """

@@ -1,6 +1,6 @@
 """Noise schedule and forward process of the latent diffusion. No parameters, no I/O.
 
-Indexing, used in the whole package: levels are t = 0..T-1. Level t is the transition between z_t and the noisier
+Indexing convention of the whole package: levels are t = 0..T-1. Level t is the transition between z_t and the noisier
 z_{t+1},
 
     z_{t+1} = a_{t+1} z_t + σ_{t+1} ε,    a = √(1 - σ²),    ε ~ N(0, I)                                        (Eq. 4)
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
-from transformers import initialization as init
 
+from .computed_buffers import ComputedBuffers
 from .noise import draw, gaussian_like
 
 if TYPE_CHECKING:
@@ -88,12 +87,9 @@ def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.n
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
-class LevelConstants(nn.Module):
+class LevelConstants(ComputedBuffers):
     """
     The constants of every level as float32 buffers of shape `(num_levels,)`, indexed by level.
-
-    The buffers follow the model between devices and are not saved; [`init_tensors`] computes them again from the
-    configuration, also after loading on the meta device.
 
     Args:
         config ([`LDEBMConfig`]): Settings of the model.
@@ -102,13 +98,7 @@ class LevelConstants(nn.Module):
     def __init__(self, config: LDEBMConfig):
         super().__init__()
         self.config = config
-        for name, values in self.compute().items():
-            self.register_buffer(name, values, persistent=False)
-
-    def init_tensors(self) -> None:
-        """Fill the buffers with the values that the configuration gives."""
-        for name, values in self.compute().items():
-            init.copy_(getattr(self, name), values)
+        self.register_computed()
 
     def compute(self) -> dict[str, torch.Tensor]:
         """All constants by name, each of shape `(num_levels,)`."""
@@ -162,7 +152,8 @@ class LevelConstants(nn.Module):
 
         Args:
             latents (`torch.Tensor` of shape `(batch_size, latent_size)`): Clean latents z.
-            level (`torch.LongTensor` of shape `(batch_size,)`): Level t per row.
+            level (`torch.LongTensor` of shape `(batch_size,)`): Level t of each row.
+            generator (`torch.Generator`, *optional*): Source of the noise.
 
         Returns:
             z̃_t and z_{t+1}, both of shape `(batch_size, latent_size)` and differentiable in `latents`.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-IGNORE_INDEX = -100  # stands for padding among tokens, and for "unknown" among symbols
+IGNORE_INDEX = -100  # marks padding among target tokens, and unknown symbols among class labels
 
 # How `F.linear_cross_entropy`, which old versions of torch lack, splits the tokens: the logits of a chunk are as large
 # as the hidden states of all tokens.

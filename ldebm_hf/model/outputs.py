@@ -35,7 +35,7 @@ class LatentTrajectory(ModelOutput):
     Args:
         latents (`torch.FloatTensor` of shape `(num_samples, total_latent_size)`): The samples z_0.
         trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): The states z_T, …,
-            z_0 of the diffusion prior; for priors that are sampled in one go, the samples alone.
+            z_0 of the diffusion prior; for priors that are sampled directly, the samples alone.
     """
 
     latents: torch.FloatTensor | None = None
@@ -98,3 +98,11 @@ class LDEBMOutput(ModelOutput):
     posterior_log_variance: torch.FloatTensor | None = None
     context: torch.FloatTensor | None = None
     past_key_values: RecurrentState | None = None
+
+    def __getitem__(self, key):
+        if key == "logits" and self.logits is None:
+            raise KeyError(
+                "the output has no logits, which are left out in training and for points: pass skip_logits=False. "
+                "Label smoothing of transformers' Trainer is not supported, because it would replace the objective"
+            )
+        return super().__getitem__(key)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from transformers import initialization as init
 
 from .modality import Modality
 from .noise import at_least_float32, gaussian_like
 from .posteriors import Posterior, PosteriorHeads
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -74,6 +76,13 @@ class PointDecoder(nn.Module):
         return mean + self.std * gaussian_like(mean, generator)
 
 
+def _center(config: LDEBMConfig) -> torch.Tensor:
+    """The point that becomes the origin of the model's units, `(point_size,)`."""
+    if config.point_center is None:
+        return torch.zeros(config.point_size)
+    return torch.tensor(config.point_center, dtype=torch.float32)
+
+
 class PointModality(Modality[torch.Tensor]):
     """Vectors of real numbers. Inputs are points in the model's units, centred and scaled."""
 
@@ -81,6 +90,14 @@ class PointModality(Modality[torch.Tensor]):
     reads_texts = False
     unused_arguments = ("attention_mask", "lengths", "labels", "decoder_input_ids")
     hub_task = ("other", "Density of points")
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """The centre has one finite coordinate for each coordinate of a point."""
+        if config.point_center is not None:
+            allowed = f"point_size={config.point_size} finite numbers"
+            fits = len(config.point_center) == config.point_size and all(map(math.isfinite, config.point_center))
+            require(fits, "point_center", config.point_center, allowed)
 
     @classmethod
     def build_encoder(cls, config: LDEBMConfig) -> nn.Module:
@@ -95,12 +112,14 @@ class PointModality(Modality[torch.Tensor]):
     @classmethod
     def add_parts(cls, model: nn.Module) -> None:
         """The point that becomes the origin of the model's units."""
-        center = model.config.point_center
-        if center is None:
-            center = torch.zeros(model.config.point_size)
-        model.register_buffer("point_center", torch.as_tensor(center, dtype=torch.float32))
+        model.register_buffer("point_center", _center(model.config))
 
-    def _checked(self, points, **others) -> torch.Tensor:
+    @classmethod
+    def init_tensors(cls, model: nn.Module) -> None:
+        """Fill in the origin that the configuration names."""
+        init.copy_(model.point_center, _center(model.config))
+
+    def _make_inputs(self, points, **others) -> torch.Tensor:
         points = torch.as_tensor(points, device=self.model.device)
         if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
             expected = f"(n, {self.config.point_size}) with n at least 1"
@@ -124,6 +143,6 @@ class PointModality(Modality[torch.Tensor]):
         points = self.model.decoder.sample(latents, generator) if do_sample else self.model.decoder(latents)
         return self.model.point_center + self.config.point_scale * points
 
-    def numbers_per_row(self, lengths: Sequence[int] | None) -> int:
+    def floats_per_example(self, lengths: Sequence[int] | None) -> int:
         """The decoder's hidden units, and copies of them."""
         return 4 * self.config.point_hidden_size

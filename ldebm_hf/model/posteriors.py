@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .codes import joint_logits
-from .noise import at_least_float32, gaussian_like, gumbel_like
+from .noise import as_generator, at_least_float32, gaussian_like, gumbel_like
 from .objective import negative_code_entropy, negative_entropy
 
 if TYPE_CHECKING:
@@ -53,15 +53,16 @@ class Posterior:
         """The likeliest latent vector, `(batch_size, total_latent_size)`."""
         return self._latent_vector(self.mean, self._likeliest_code)
 
-    def sample(self, generator: torch.Generator | None = None, relaxed: bool = True) -> torch.Tensor:
+    def sample(self, generator: torch.Generator | int | None = None, relaxed: bool = True) -> torch.Tensor:
         """
         A reparameterised draw, `(batch_size, total_latent_size)`.
 
         Args:
-            generator (`torch.Generator`, *optional*): Source of the noise.
+            generator (`torch.Generator` or `int`, *optional*): Source of the noise; an integer is a seed.
             relaxed (`bool`, *optional*, defaults to `True`): Whether codes are drawn from the Gumbel-softmax, which is
                 differentiable; else they are one-hot.
         """
+        generator = as_generator(generator)
         latents = self.mean + (0.5 * self.log_variance).exp() * gaussian_like(self.mean, generator)
         return self._latent_vector(latents, lambda: self._draw_code(generator, relaxed))
 

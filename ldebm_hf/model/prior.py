@@ -1,8 +1,8 @@
 """The contract of a prior p(z): what every prior says about itself, and what the model asks of it.
 
-A new prior is a subclass of [`Prior`] (or of [`PriorWithCodes`]) in a file of its own and one line in `priors.py`.
-Everything that depends on which prior a model has is stated here as a class attribute or a method; no code asks for a
-prior by its name.
+A new prior is a subclass of [`Prior`] (or of [`PriorWithCodes`]) in a file of its own, and one line in `priors.py`.
+Everything that depends on which prior a model has is a class attribute or a method here; no code asks for a prior by
+its name. Settings are fields of [`LDEBMConfig`]; `validate` and `validate_settings` check those of a prior.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Prior(nn.Module):
     * `decodes_codes`: whether the latent vector, as the decoder reads it, holds the codes as one-hot vectors.
     * `can_have_symbols`: whether some configurations with this prior have symbols; see [`has_symbols`].
     * `has_energy`: whether training compares energies of posterior and prior samples.
-    * `has_exact_density`: whether [`log_prob`] is available in closed form. Else the likelihood needs annealed
-      importance sampling.
+    * `has_exact_density`: whether [`log_prob`] is available in closed form. Otherwise the likelihood needs annealed
+      importance sampling, for which a prior must have the levels of [`DiffusionPrior`].
     * `normalizes_posterior`: default of `LDEBMConfig.normalize_posterior`.
     * `sampling_options`: keyword arguments that [`sample`] takes beyond those of the base class.
     * `exclusive_settings`: settings that all other priors refuse unless they are 0.
@@ -78,6 +78,10 @@ class Prior(nn.Module):
     @classmethod
     def validate(cls, config: LDEBMConfig) -> None:
         """Raise ValueError if a model with this prior cannot have these settings."""
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Raise ValueError if settings of this prior do not go together, whichever prior the model has."""
 
     def loss(
         self,
@@ -135,7 +139,7 @@ class Prior(nn.Module):
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """As [`symbol_logits`], with whatever noise the prior adds to latents in training."""
+        """As [`symbol_logits`], with the noise that the prior adds to latents in training, if any."""
         return self.symbol_logits(latents, context=context)
 
     def noisy_symbol_logits(
@@ -158,10 +162,11 @@ class Prior(nn.Module):
         generator: torch.Generator | None = None,
     ) -> LogDensity:
         """
-        What a Markov chain on p(z|x) uses as log p(z), up to a constant; with class labels as log p(z, y).
+        The log-density that stands for log p(z), or with class labels for log p(z, y), in Markov chains on p(z|x); up
+        to a constant.
 
         Args:
-            latents (`torch.Tensor` of shape `(num_chains, total_latent_size)`): Present states of the chains.
+            latents (`torch.Tensor` of shape `(num_chains, total_latent_size)`): Current states of the chains.
             class_labels (`torch.LongTensor` of shape `(num_chains,)`, *optional*): Symbols to steer to.
             guidance_scale (`float`, *optional*): Weight γ of log p(y|z), for priors that take it.
             generator (`torch.Generator`, *optional*): Source of noise.
@@ -169,7 +174,7 @@ class Prior(nn.Module):
         return self.log_prob
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
-        """Choose how an iterative sampler computes; priors that are sampled in one go have no such choice."""
+        """Choose how an iterative sampler computes. No effect on priors that are sampled directly."""
 
     def _apply(self, fn, recurse=True):
         def converted_or_kept(tensor: torch.Tensor) -> torch.Tensor:
@@ -187,7 +192,7 @@ class PriorWithCodes(Prior):
 
     @classmethod
     def has_symbols(cls, config: LDEBMConfig) -> bool:
-        """Whether there are as many joint codes as symbols have names."""
+        """Whether the number of joint codes equals the number of symbol names."""
         return config.num_joint_codes == config.num_labels
 
     @classmethod

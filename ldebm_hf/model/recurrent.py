@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
@@ -21,6 +21,18 @@ def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
     """
     is_ordered = all(first >= second for first, second in zip(lengths, lengths[1:], strict=False))
     return pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=is_ordered)
+
+
+@torch.compiler.disable  # which would rebuild the named tuple wrongly
+def unpack(packed: PackedSequence, data: torch.Tensor) -> torch.Tensor:
+    """
+    Undo [`pack`]: rows `(batch_size, length, ...)`, 0 at padding.
+
+    Args:
+        packed (`PackedSequence`): Sequence that says where each row's entries are.
+        data (`torch.Tensor` of shape `(sum of lengths, ...)`): Entries, in the order of `packed.data`.
+    """
+    return pad_packed_sequence(packed._replace(data=data), batch_first=True)[0]
 
 
 def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, pad_token_id: int) -> list[int]:
@@ -69,7 +81,7 @@ class GRU(nn.GRU):
         return super().forward(input, hx)
 
     def read(self, embedding: nn.Embedding, tokens: PackedSequence, hx: torch.Tensor | None = None):
-        """As `forward` on the embeddings of packed token ids; on the CPU, a repeated word is projected only once."""
+        """As `forward` on the embeddings of packed token ids; on the CPU, each distinct word is projected once."""
         if _is_plain_cpu(embedding.weight, self.weight_hh_l0):
             words, places = tokens.data.unique(return_inverse=True)
             return self._forward_packed(tokens, hx, embedding(words), places)

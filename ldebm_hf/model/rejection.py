@@ -1,4 +1,4 @@
-"""Rejection sampling of texts: a text is written again until the model itself reads the requested symbol in it."""
+"""Rejection sampling of texts: texts are resampled until the model itself reads the requested symbol in them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +8,15 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 from transformers.utils import logging
 
-from .sampling import rows_of_samples
+from .noise import as_generator
+from .sampling import expand_to_samples
 
 logger = logging.get_logger(__name__)
 
 MAX_ATTEMPTS = 20
-"""How often each text is written at most."""
+"""Maximum number of times that each text is sampled."""
 ONE_TEXT_PER_ROW = {"num_return_sequences": 1, "return_dict_in_generate": False, "streamer": None}
-"""The values of `generate`'s options under which it returns the token ids of one text for each row, and no more."""
+"""Values of options with which `generate` returns the token ids of exactly one text for each row."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ def generate_accepted(
     **generation_kwargs: Any,
 ) -> AcceptedTexts:
     """
-    Texts in which the model reads the requested symbol with at least a given probability, by rejection sampling.
+    Sample texts in which the model itself reads the requested symbol with at least a given probability.
 
     Accepted texts follow the model's p(x|y) restricted to texts that are read as y. The decoder may lose part of what
-    the latent says, such as a negation, and encoding the written text again reveals it.
+    the latent encodes, such as a negation, and encoding the generated text reveals this.
 
-    A text that is not accepted in [`MAX_ATTEMPTS`] attempts is returned in its best version, and a warning says how
-    many there are.
+    If no version of a text is accepted in [`MAX_ATTEMPTS`] attempts, the most probable one is returned, and a warning
+    gives the number of such texts.
 
     Args:
         model ([`LDEBMModel`]): A model of texts with symbols.
@@ -59,24 +60,25 @@ def generate_accepted(
 
     Raises:
         ValueError: If `min_label_probability` is not a probability; without `class_labels`; for a model that is not of
-            texts; for options that ask for anything but one text per row; and as in [`~LDEBMModel.generate`].
+            texts; for options that return anything but one text per row; and as in [`~LDEBMModel.generate`].
     """
     if class_labels is None:
-        raise ValueError("min_label_probability needs class_labels, the symbols that the texts are to be read as")
+        raise ValueError("min_label_probability needs class_labels, the symbols to read in the texts")
     if not model.modality.is_autoregressive:
         raise ValueError(f"min_label_probability is for models of text, got one of {model.config.modality}s")
     require_one_text_per_row("min_label_probability", generation_config, generation_kwargs)
-    _, rows = rows_of_samples(
-        num_samples,
-        class_labels=model.symbol_ids(class_labels),
-        decoder_input_ids=decoder_input_ids,
-        context_input_ids=context_input_ids,
-        context_attention_mask=context_attention_mask,
-    )
+    generation_kwargs["generator"] = as_generator(generation_kwargs.get("generator"))
+    given = {
+        "decoder_input_ids": decoder_input_ids,
+        "context_input_ids": context_input_ids,
+        "context_attention_mask": context_attention_mask,
+    }
+    given = model.modality.as_tensors(given)
+    _, rows = expand_to_samples(num_samples, class_labels=model.symbol_ids(class_labels), **given)
     if not 0 <= min_label_probability <= 1:
         raise ValueError(f"min_label_probability must be between 0 and 1, got {min_label_probability}")
     num_rows, device = len(rows["class_labels"]), rows["class_labels"].device
-    end_token_ids = torch.tensor(model.config.eos_token_id, device=device)
+    end_token_ids = torch.tensor(model.config.eos_token_ids, dtype=torch.long, device=device)
     texts: list[torch.Tensor] = [torch.empty(0)] * num_rows
     probabilities: list[torch.Tensor] = [torch.empty(0)] * num_rows
     best = torch.full((num_rows,), -1.0, device=device)
@@ -105,7 +107,7 @@ def generate_accepted(
 
 
 def require_one_text_per_row(caller: str, generation_config: GenerationConfig | None, generation_kwargs: dict) -> None:
-    """Raise ValueError, on behalf of `caller`, for options of `generate` that return more than a text for each row."""
+    """Raise ValueError, which names `caller`, for options of `generate` that return anything but one text per row."""
     for name, expected in ONE_TEXT_PER_ROW.items():
         value = generation_kwargs.get(name, getattr(generation_config, name, None))
         if value is not None and value != expected:
@@ -114,8 +116,12 @@ def require_one_text_per_row(caller: str, generation_config: GenerationConfig | 
 
 def lengths_to_first_end(token_ids: torch.Tensor, end_token_ids: torch.Tensor) -> list[int]:
     """
-    Number of tokens of each row up to and including the first end mark, or of all tokens if there is none. Before the
-    end mark the padding token counts like any other: a model may write it.
+    Number of tokens of each row up to and including the first end mark, or of all tokens if there is none. A padding
+    token before the end mark counts like any other, because the model generated it.
+
+    Args:
+        token_ids (`torch.LongTensor` of shape `(n, length)`): Generated token ids.
+        end_token_ids (`torch.LongTensor` of shape `(num_end_marks,)`): The end marks.
     """
     has_ended = torch.isin(token_ids, end_token_ids).cumsum(1) > 0
     return ((~has_ended).sum(1) + has_ended.any(1)).tolist()

@@ -1,4 +1,4 @@
-"""Responses in a dialogue: `respond` takes the turns as strings and returns the responses as strings."""
+"""Responses in a dialogue, from the turns so far as strings or chat messages."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .rejection import require_one_text_per_row
-from .sampling import rows_of_samples
+from .sampling import expand_to_samples
+from .text_reading import TextReader, decode_words
 
 MAX_NGRAM_ORDER = 4
 """The longest n-grams that `consensus` compares."""
@@ -27,7 +28,7 @@ def respond(
     role: str | None = None,
     guidance_scale: float | None = None,
     num_langevin_steps: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     **generation_kwargs: Any,
 ) -> list[str] | dict[str, str]:
     """
@@ -46,12 +47,13 @@ def respond(
             `{"role": "user", "content": "…"}` whose content is a string or a list of text parts. The model reads the
             last `config.context_turns` of them, where the beginning of the dialogue counts as a turn. Without any
             turn the response opens the dialogue.
-        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer. Each turn is truncated to its maximum length.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer. Each turn is truncated to its maximum length. A
+            warning counts truncated turns and words that the tokenizer does not know.
         class_labels (*optional*): Symbol of each response, by id or name, as in [`generate`].
         one_per_symbol (`bool`, *optional*, defaults to `False`): Write one response for each symbol instead.
         num_samples (`int`, *optional*): Number of responses; defaults to the number of `class_labels`, else to 1.
-        num_candidates (`int`, *optional*, defaults to 1): For each response, write this many candidates from as many
-            latents, and return the one most similar to the others ([`~ldebm_hf.model.responding.consensus`]).
+        num_candidates (`int`, *optional*, defaults to 1): For each response, write this many candidates, each from its
+            own latent, and return the one most similar to the others ([`~ldebm_hf.model.responding.consensus`]).
         role (`str`, *optional*): Role of the responder, `"user"` or `"assistant"`; defaults to the one who did not
             speak last. Only for models with `config.speaker_markers="all"`. Turns without a role, and without the
             marker `<usr>` or `<sys>` at their beginning, are taken to alternate, the first one being the user's.
@@ -73,22 +75,24 @@ def respond(
     if one_per_symbol:
         if class_labels is not None or num_samples is not None:
             raise ValueError("one_per_symbol=True takes neither class_labels nor num_samples")
-        class_labels = list(range(config.num_labels))
+        class_labels = torch.arange(config.num_labels)
     if num_candidates < 1:
         raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
     require_one_text_per_row("respond", generation_kwargs.get("generation_config"), generation_kwargs)
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
-    num_responses, rows = rows_of_samples(num_samples, class_labels=symbols)
+    num_responses, rows = expand_to_samples(num_samples, class_labels=symbols)
     labels = {name: values.repeat_interleave(num_candidates) for name, values in rows.items()}
     num_texts = num_responses * num_candidates
     if role is not None and role not in ROLE_MARKERS:
         raise ValueError(f"role must be one of {', '.join(ROLE_MARKERS)}, got {role!r}")
-    said, last_role = _read_turns(turns)
+    read_turns, last_role = _read_turns(turns)
     if config.speaker_markers == "none":
-        texts = [text for _, text in said]
+        texts = [text for _, text in read_turns]
     else:
-        texts = [marked(text, speaker) for speaker, text in said]
-    context = encode_contexts([context_of(texts, config.context_turns)], tokenizer, model.device)
+        texts = [marked(text, speaker) for speaker, text in read_turns]
+    reader = TextReader(tokenizer, config)
+    context = encode_contexts([context_of(texts, config.context_turns)], tokenizer, model.device, reader=reader)
+    reader.warn()
     if config.speaker_markers == "all":
         if role is None:
             role = "assistant" if last_role == "user" else "user"
@@ -106,7 +110,8 @@ def respond(
         **generation_kwargs,
     )
     candidates = [without_marker(text) for text in tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
-    responses = [candidates[index] for index in consensus(candidates, num_candidates)]
+    words = [without_marker(text) for text in decode_words(tokenizer, token_ids)]
+    responses = [candidates[index] for index in consensus(words, num_candidates)]
     if one_per_symbol:
         return {config.id2label[symbol]: response for symbol, response in enumerate(responses)}
     return responses
@@ -152,8 +157,8 @@ def _f_measure(first: Counter, second: Counter) -> float:
 
 def _read_turns(turns: Sequence[str | Mapping[str, str]]) -> tuple[list[tuple[str, str]], str]:
     """
-    Role and text of every turn, and the role of the last one; without any turn the assistant's, so that the user
-    begins.
+    Role and text of every turn, and the role of the last one. Without any turn the last role is the assistant's, so
+    that the user begins.
     """
     if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
         raise ValueError(f"turns must be a list of strings or messages, got {turns!r}")

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from transformers.utils import logging
 
+from .arguments import as_ids, as_mask
+from .noise import as_generator
 from .outputs import LatentTrajectory
 
 
@@ -16,7 +18,7 @@ def sample_latents(
     class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
     guidance_scale: float | None = None,
     num_langevin_steps: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     return_trajectory: bool = False,
     batch_size: int | None = None,
     show_progress: bool = False,
@@ -29,13 +31,13 @@ def sample_latents(
     Args:
         num_samples (`int`, *optional*): Number of latents. Defaults to the number of `class_labels` or of contexts if
             more than one is given, else to 1.
-        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol of each sample, by id or name; a single
-            symbol is used for all samples.
+        class_labels (`int`, `str` or a sequence of them, *optional*): Symbol of each sample, by id or name as in
+            [`symbol_ids`]; a single symbol is used for all samples.
         guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol, 1 samples the model's joint
             density, and larger values follow the symbol more strictly. Defaults to `config.label_guidance`, or to
             1/τ_t if that is `None`.
         num_langevin_steps (`int`, *optional*): Langevin steps per level; defaults to `config.langevin_steps`.
-        generator (`torch.Generator`, *optional*): Source of all noise.
+        generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
         batch_size (`int`, *optional*): Draw at most this many latents at a time, to bound the memory that sampling
             takes; defaults to all at once. With another batch size the same seed gives other samples.
@@ -49,17 +51,17 @@ def sample_latents(
     Raises:
         ValueError: If a symbol is unknown, the prior has no symbols, or the number of symbols or contexts is neither 1
             nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale` or `num_langevin_steps` with
-            another prior than `"diffusion"`; and for `num_samples` or `batch_size` below 1.
+            a prior that does not take them; and for `num_samples` or `batch_size` below 1.
     """
+    generator = as_generator(generator)
     steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
     for name, value in steering.items():
         if value is not None and name not in model.prior.sampling_options:
-            prior = model.config.prior
-            raise ValueError(f"{name} steers the chains of prior='diffusion', got {value} with {prior!r}")
+            raise ValueError(f"prior={model.config.prior!r} takes no {name}, got {name}={value}")
     steering = {name: value for name, value in steering.items() if name in model.prior.sampling_options}
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
     context = context_vectors(model, context_input_ids, context_attention_mask)
-    num_samples, rows = rows_of_samples(num_samples, class_labels=symbols, context_input_ids=context)
+    num_samples, rows = expand_to_samples(num_samples, class_labels=symbols, context_input_ids=context)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if symbols is None and guidance_scale is not None:
@@ -85,12 +87,15 @@ def context_vectors(
     model, context_input_ids: torch.Tensor | None, context_attention_mask: torch.Tensor | None
 ) -> torch.Tensor | None:
     """The contexts of dialogues as vectors, `(n, context_size)`; `None` for a model without contexts."""
-    given = (context_input_ids, context_attention_mask)
-    ids, mask = (None if tensor is None else torch.as_tensor(tensor, device=model.device) for tensor in given)
+    ids = mask = None
+    if context_input_ids is not None:
+        ids = as_ids("context_input_ids", context_input_ids, model.device).to(model.device)
+    if context_attention_mask is not None:
+        mask = as_mask("context_attention_mask", context_attention_mask, model.device).to(model.device)
     return model.modality.context(context_input_ids=ids, context_attention_mask=mask)
 
 
-def rows_of_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
+def expand_to_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:
     """
     Expand arguments that have one row in all, or one row per sample, to one row per sample.
 

@@ -1,8 +1,13 @@
 """The symbols of a model: ids from names, and new names."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 
+import numpy as np
 import torch
+
+from .arguments import as_ids
+from .objective import IGNORE_INDEX
 
 MAX_NAMES = 20
 """The most symbols that an error message lists."""
@@ -19,32 +24,84 @@ def require_symbols(model) -> None:
     raise ValueError(f"prior={config.prior!r} has no symbols: {reason}")
 
 
-def symbol_ids(model, class_labels: int | str | Sequence[int | str] | torch.Tensor) -> torch.Tensor:
+def symbol_ids(
+    model, class_labels: int | str | Sequence[int | str] | np.ndarray | torch.Tensor, *, allow_unknown: bool = False
+) -> torch.Tensor:
     """
     The ids of symbols, as a `torch.LongTensor` of shape `(n,)` on the model's device.
 
+    A string is a name of `config.label2id` or, unless a symbol has that name, the number of an id, such as `"6"`. An
+    integer is an id. If a symbol has the number of another one as its name (ratings `"1"` to `"5"` have the ids 0 to
+    4), a number could mean either: strings are then names only, and integers are refused. In a `torch.Tensor` integers
+    are ids, whatever the names.
+
     Args:
-        class_labels (`int`, `str`, a sequence of them or `torch.Tensor`): Symbols by id or by a name of
-            `config.label2id`. `"6"` is taken for the id 6 unless a symbol has that name.
+        class_labels (`int`, `str`, a sequence or array of them, or `torch.Tensor`): Symbols by id or name.
+        allow_unknown (`bool`, *optional*, defaults to `False`): Whether -100 stands for an unknown symbol, and stays.
 
     Raises:
-        ValueError: For a name or an id that the model does not have, and if the prior has no symbols.
+        ValueError: For a name or an id that the model does not have, for a number that may be both, for anything but
+            integers and strings, and if the prior has no symbols.
     """
     model.require_symbols()
-    if hasattr(class_labels, "flatten"):  # a tensor, an array or an array's scalar
+    is_tensor = isinstance(class_labels, torch.Tensor)
+    if is_tensor:
+        class_labels = as_ids("class_labels", class_labels).flatten().tolist()
+    elif isinstance(class_labels, np.ndarray):
         class_labels = class_labels.flatten().tolist()
     elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
         class_labels = [class_labels]
-    ids_by_name = model.config.label2id
-    ids_by_number = {str(symbol): symbol for symbol in model.config.id2label}
-    ids = [ids_by_name.get(label, ids_by_number.get(label, label)) for label in class_labels]
-    for label in ids:
-        if label not in model.config.id2label:
-            names = ", ".join(repr(name) for name in sorted(ids_by_name, key=ids_by_name.get)[:MAX_NAMES])
-            more = ", …" if len(ids_by_name) > MAX_NAMES else ""
-            allowed = f"in 0..{len(ids_by_name) - 1} or one of {names}{more}"
-            raise ValueError(f"class_labels must be {allowed}; got {label!r}")
+    ids = []
+    for label in class_labels:
+        if allow_unknown and isinstance(label, Integral) and label == IGNORE_INDEX:
+            ids.append(IGNORE_INDEX)
+        else:
+            ids.append(_symbol_of(model.config, label, "class_labels", is_id=is_tensor))
     return torch.tensor(ids, dtype=torch.long, device=model.device)
+
+
+def _symbol_of(config, label: object, argument: str, is_id: bool = False) -> int:
+    """
+    The id of the symbol that an entry of `argument` stands for; errors as in [`symbol_ids`].
+
+    Args:
+        config ([`LDEBMConfig`]): The model's settings, with the names of its symbols.
+        label (`int`, `str` or `torch.Tensor` of one number): The entry.
+        argument (`str`): Name of the argument.
+        is_id (`bool`, *optional*, defaults to `False`): Whether a number cannot be meant as a name.
+    """
+    if isinstance(label, torch.Tensor) and label.numel() == 1:
+        label, is_id = as_ids(argument, label).item(), True
+    if isinstance(label, str) and label in config.label2id:
+        return config.label2id[label]
+    number = None
+    if isinstance(label, Integral) and not isinstance(label, bool):
+        number = label = int(label)
+    elif isinstance(label, str):
+        number = next((symbol for symbol in config.id2label if str(symbol) == label), None)
+    if number is not None and not is_id and _names_are_numbers(config):
+        readings = []
+        if str(number) in config.label2id:
+            readings.append(f"{str(number)!r} for the symbol of that name")
+        if number in config.id2label:
+            readings.append(f"{config.id2label[number]!r} for the symbol with the id {number}")
+        advice = f": write {' or '.join(readings)}" if readings else ""
+        raise ValueError(
+            f"{argument} must be names as strings, because names of this model's symbols are numbers; got "
+            f"{label!r}{advice} (a torch.Tensor is always read as ids)"
+        )
+    if number not in config.id2label:
+        names = [repr(config.id2label[symbol]) for symbol in range(min(len(config.id2label), MAX_NAMES))]
+        more = ", …" if len(config.id2label) > MAX_NAMES else ""
+        allowed = f"in 0..{len(config.id2label) - 1} or one of {', '.join(names)}{more}"
+        raise ValueError(f"{argument} must be {allowed}; got {label!r}")
+    return number
+
+
+def _names_are_numbers(config) -> bool:
+    """Whether a symbol is called by the number of another one."""
+    ids_by_number = {str(symbol): symbol for symbol in config.id2label}
+    return any(ids_by_number.get(name, symbol) != symbol for symbol, name in config.id2label.items())
 
 
 def name_symbols(model, names: Mapping[int | str, str] | Sequence[str]) -> None:
@@ -54,12 +111,13 @@ def name_symbols(model, names: Mapping[int | str, str] | Sequence[str]) -> None:
     White space around a name is removed. If any name is refused, all names stay as they were.
 
     Args:
-        names (`Mapping[int | str, str]` or `Sequence[str]`): New names by id or by current name, where symbols that
-            are not mentioned keep their names; or a list with a name for every symbol.
+        names (`Mapping[int | str, str]` or `Sequence[str]`): New names by id or by current name, read as in
+            [`symbol_ids`], where symbols that are not mentioned keep their names; or a list with a name for every
+            symbol. A mapping of all ids is read as such a list.
 
     Raises:
-        ValueError: If the prior has no symbols; for a symbol that does not exist or is named twice; for a name that is
-            empty, not unique, or the number of another symbol.
+        ValueError: If the prior has no symbols; for a symbol that does not exist, may be two or is named twice; for a
+            name that is empty, not unique, or the number of another symbol.
     """
     model.require_symbols()
     current = dict(model.config.id2label)
@@ -67,12 +125,10 @@ def name_symbols(model, names: Mapping[int | str, str] | Sequence[str]) -> None:
         if isinstance(names, str) or len(names) != len(current):
             raise ValueError(f"names must be a mapping or a list of {len(current)} strings, got {names!r:.80}")
         names = dict(enumerate(names))
+    names_all_ids = names.keys() == current.keys()  # which leaves no doubt that numbers are ids
     renamed: dict[int, str] = {}
     for key, name in names.items():
-        symbol = model.config.label2id.get(key, key)
-        if symbol not in current:
-            known = ", ".join(map(repr, model.config.label2id))
-            raise ValueError(f"names must be for symbols in 0..{len(current) - 1} or {known}, got {key!r}")
+        symbol = _symbol_of(model.config, key, "names", is_id=names_all_ids)
         if symbol in renamed:
             raise ValueError(f"names must name each symbol once, got two names for symbol {symbol}: {dict(names)!r}")
         if not isinstance(name, str) or not name.strip():

@@ -1,4 +1,4 @@
-"""A text classifier, which judges whether generated texts have the class that was asked for."""
+"""A text classifier, which judges whether generated texts have the requested class."""
 
 from typing import Literal
 
@@ -10,9 +10,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from .arguments import as_ids, as_mask
 from .objective import classification_loss
 from .recurrent import GRU, pack, text_lengths
 from .validation import require
+from .weight_files import refuse_unreadable_files
 
 
 @strict
@@ -97,6 +99,12 @@ class TextClassifier(PreTrainedModel):
         self.classes = nn.Linear(2 * config.hidden_size, config.num_labels)
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        """As in transformers. A file that is a Git LFS pointer, empty or truncated is an OSError that says so."""
+        refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
     def _init_weights(self, module: nn.Module):
         if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=self.config.embedding_std)
@@ -127,6 +135,11 @@ class TextClassifier(PreTrainedModel):
         Raises:
             ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
         """
+        input_ids = as_ids("input_ids", input_ids, self.device)
+        if attention_mask is not None:
+            attention_mask = as_mask("attention_mask", attention_mask, self.device)
+        if labels is not None:
+            labels = as_ids("labels", labels, self.device)
         lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout

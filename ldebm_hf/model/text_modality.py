@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from .context import ContextEncoder
 from .modality import Modality
@@ -16,7 +16,7 @@ from .noise import draw
 from .objective import IGNORE_INDEX, reconstruction_loss
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior, PosteriorHeads
-from .recurrent import GRU, pack, text_lengths
+from .recurrent import GRU, pack, text_lengths, unpack
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -82,7 +82,7 @@ class TextEncoder(nn.Module):
 
 
 class NoEncoder(nn.Module):
-    """The encoder of a model without a latent, whose posteriors are over vectors of size 0."""
+    """The encoder of a model without a latent, whose posteriors are distributions over vectors of size 0."""
 
     main_input_name = "input_ids"
 
@@ -97,7 +97,7 @@ class NoEncoder(nn.Module):
 
 class TextDecoder(nn.Module):
     """
-    Autoregressive GRU that reads z twice: as its initial state and beside every input embedding.
+    Autoregressive GRU that reads z twice: as its initial state, and concatenated to every input embedding.
 
     The output projection is the input embedding (tied), without a bias. In a model with contexts, a linear map of the
     context is added to the GRU's input at every step.
@@ -232,7 +232,12 @@ class TextModality(Modality[Texts]):
         if model.config.context_size:
             model.context_encoder = ContextEncoder(model.config)
 
-    def _checked(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
+    def token_embeddings(self) -> list[nn.Embedding]:
+        """Those of encoder, decoder (whose weight is also the output projection) and context encoder."""
+        readers = (self.model.encoder, self.model.decoder, getattr(self.model, "context_encoder", None))
+        return [reader.embedding for reader in readers if hasattr(reader, "embedding")]
+
+    def _make_inputs(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if context is not None and len(context) != len(input_ids):
@@ -250,15 +255,14 @@ class TextModality(Modality[Texts]):
         loss = reconstruction_loss(hidden.data, self.model.decoder.embedding.weight, targets, len(latents))
         logits = None
         if with_logits:
-            packed = hidden._replace(data=self.model.decoder.logits(hidden.data))
-            logits, _ = pad_packed_sequence(packed, batch_first=True)
+            logits = unpack(hidden, self.model.decoder.logits(hidden.data))
         return loss, logits
 
     def log_likelihood(self, latents: torch.Tensor, inputs) -> torch.Tensor:
         hidden, targets = self._predict(latents, inputs)
         logits = self.model.decoder.logits(hidden.data).float()
         losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
-        return -pad_packed_sequence(hidden._replace(data=losses), batch_first=True)[0].sum(-1)
+        return -unpack(hidden, losses).sum(-1)
 
     def decode_step(
         self,
@@ -294,7 +298,7 @@ class TextModality(Modality[Texts]):
         return conditions.tensor_split([self.config.total_latent_size], dim=-1)
 
     def _predict(self, latents, inputs, labels=None, decoder_input_ids=None) -> tuple[PackedSequence, torch.Tensor]:
-        """The decoder's states after every token, packed, and the next tokens, which they are to predict."""
+        """The decoder's states after every token, packed, and the next tokens, which are to be predicted from them."""
         input_ids, attention_mask, lengths, context = inputs
         if labels is not None and labels.ndim != 2:
             raise ValueError(
@@ -303,7 +307,7 @@ class TextModality(Modality[Texts]):
             )
         if labels is None:
             labels = self._targets(input_ids, attention_mask)
-            # A text of one token has no target; one place of it is computed all the same, and is not counted.
+            # A text of one token has no target, but packing needs one position, which the loss ignores.
             target_lengths = [max(length - 1, 1) for length in lengths]
         else:
             target_lengths = [labels.shape[1]] * len(labels)  # finding the padding would need a GPU synchronisation

@@ -35,7 +35,7 @@ class LatentSemantics:
         from sklearn.pipeline import make_pipeline
 
         self.counts = WordCounts(token_ids, ignored)
-        counts = self.counts.of(token_ids)
+        counts = self.counts.count(token_ids)
         if min(counts.shape) < 3:
             raise ValueError(
                 "token_ids must be at least three texts with three distinct words, got "
@@ -49,7 +49,7 @@ class LatentSemantics:
 
         They have length 1, or 0 for a text without any known word.
         """
-        return self.pipeline.transform(self.counts.of(token_ids)).astype(np.float32)
+        return self.pipeline.transform(self.counts.count(token_ids)).astype(np.float32)
 
 
 def latent_semantic_projection(shape: tuple[int, int], num_directions: int, seed: int):

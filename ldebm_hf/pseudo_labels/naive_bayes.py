@@ -95,7 +95,7 @@ class WordClasses:
             raise ValueError(f"labels must be of at least two classes, got {known}")
         self.num_classes = num_classes
         self.counts = WordCounts(token_ids, ignored)
-        counts = self.counts.of(token_ids)
+        counts = self.counts.count(token_ids)
         # Texts with neither words nor a label would all join the largest class.
         is_informative = (counts.sum(1) > 0) | (labels >= 0)
         rows = np.flatnonzero(is_informative)
@@ -103,4 +103,4 @@ class WordClasses:
 
     def features(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""
-        return class_probabilities(self.model, self.counts.of(token_ids), self.num_classes).astype(np.float32)
+        return class_probabilities(self.model, self.counts.count(token_ids), self.num_classes).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a model card says of the data: its name, description, licence and known bias."""
+"""What a model card says about the data: name, description, licence and known bias."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data import FILE_TYPES, HUB_ID
-from ..data.origins import ORIGINS
+from ..data import known_source
 from .hub_licenses import HUB_LICENSES
 from .run_record import RunRecord
 
 
-def is_on_hub(source: str) -> bool:
-    """Whether a data source that the package does not know is the id of a data set on the Hub, and not a file."""
-    is_file = Path(source).suffix.lower() in FILE_TYPES
-    return HUB_ID.fullmatch(source) is not None and not is_file and not Path(source).exists()
-
-
 def public_name(source: str, hub_id: str | None) -> str:
     """The name of a data source without the folders of the machine; `hub_id` is the data set read from the Hub."""
-    return source if source in ORIGINS or source == hub_id else Path(source).name
+    return source if known_source(source) or source == hub_id else Path(source).name
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,8 @@ class Origin:
         source = record.setting("data.source", "")
         corpus = record.facts.get("corpus", {})
         stated, hub_id = corpus.get("license", "unknown"), corpus.get("hub_id")
-        if known := ORIGINS.get(source):
+        if kind := known_source(source):
+            known = kind.origin
             fields = (known.title, known.description, known.license, known.bias, known.language, known.hub_id)
             return cls(source, *fields, is_known=True)
         if not source:

@@ -49,17 +49,17 @@ def _explanation(error: Exception, repo_id: str) -> OSError:
             f"the connection to {constants.ENDPOINT} failed ({reason}): the same command continues the upload"
         )
     status = error.response.status_code
-    said = (error.server_message or str(error)).strip().splitlines()[0]
+    reason = (error.server_message or str(error)).strip().splitlines()[0]
     if status == 401:
-        return PermissionError(f"the Hub does not accept the token ({said}): `hf auth login` stores another one")
+        return PermissionError(f"the Hub does not accept the token ({reason}): `hf auth login` stores another one")
     if status == 403:
         return PermissionError(
-            f"the token has no permission to write to {repo_id!r} ({said}): it needs the role `write`, and the name "
+            f"the token has no permission to write to {repo_id!r} ({reason}): it needs the role `write`, and the name "
             "must begin with your user name or that of one of your organizations"
         )
     if status == 404:
-        return FileNotFoundError(f"the Hub has no {repo_id!r}, or it is not visible with this token ({said})")
-    return ConnectionError(f"the Hub refused {repo_id!r} with status {status}: {said}")
+        return FileNotFoundError(f"the Hub has no {repo_id!r}, or it is not visible with this token ({reason})")
+    return ConnectionError(f"the Hub refused {repo_id!r} with status {status}: {reason}")
 
 
 def check_token(repo_id: str, token: str | None = None) -> None:
@@ -98,10 +98,10 @@ def open_repository(
     place = hub.create_repo(repo_id, repo_type=repo_type, private=bool(private), exist_ok=True, **options)
     info = hub.repo_info(place.repo_id, repo_type=repo_type)
     if private is not None and bool(info.private) != private:
-        found, asked = ("public", "private") if private else ("private", "public")
+        found, requested = ("public", "private") if private else ("private", "public")
         raise ValueError(
-            f"{info.id!r} exists and is {found}, but a {asked} repository was requested: choose another name, change "
-            f"its visibility on the Hub, or request a {found} repository"
+            f"{info.id!r} exists and is {found}, but a {requested} repository was requested: choose another name, "
+            f"change its visibility on the Hub, or request a {found} repository"
         )
     return info
 
@@ -112,7 +112,7 @@ def names_in(info: ModelInfo | SpaceInfo) -> set[str]:
 
 
 def refuse_other_model(hub: HfApi, info: ModelInfo, model_type: str) -> None:
-    """Raise `ValueError` if the repository holds a model of another type, whose files would remain beside this one."""
+    """Raise `ValueError` if the repository holds a model of another type, whose files would remain in it."""
     if "config.json" not in names_in(info):
         return
     config = json.loads(Path(hub.hf_hub_download(info.id, "config.json")).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What a model card says of limitations and risks."""
+"""What a model card says about limitations and risks."""
 
 from __future__ import annotations
 

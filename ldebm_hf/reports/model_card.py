@@ -71,7 +71,7 @@ def model_card(record: RunRecord, place: str | None = None, pictures: str = "") 
         unit=config.modality,
         modality=config.modality_class,
         splits=corpus.get("splits", {}),
-        teaching=_teaching(record),
+        supervision=_supervision(record),
         notes=corpus.get("notes", []),
         best=record.best,
         best_by=record.setting("training.metric_for_best_model", "reconstruction_loss"),
@@ -180,7 +180,7 @@ def _stored(record: RunRecord) -> str:
     return "" if types == ["float32"] else f"Weights are stored in {' and '.join(types)}: {size:.1f} MB."
 
 
-def _teaching(record: RunRecord) -> str:
+def _supervision(record: RunRecord) -> str:
     """How the symbols of the training examples were determined."""
     train = record.facts.get("corpus", {}).get("splits", {}).get("train")
     if train is None or not record.config.has_symbols:

@@ -15,7 +15,7 @@ GENERATION = {
     "perplexity": ("perplexity", 1),
     "copied": ("copied %", 100),
 }
-"""Scores of texts generated for classes that are shown besides their accuracy: their titles and factors."""
+"""Titles and factors of the scores of texts generated for classes, apart from the accuracy."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluatio
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
 SCORES = ("evaluation*.json", "likelihood*.json", "text_clusters*.json")
 ABOUT_THE_MODEL = (*SCORES, REPORT, "report.html", "guidance.png")
-"""Patterns of the files that scripts write about a finished model, and that are invalid for another model."""
+"""Patterns of the files that scripts write about a finished model; they become invalid if it is trained again."""
 GREATER_IS_BETTER = {
     "mutual_information",
     "symbol_accuracy",
@@ -25,7 +25,7 @@ GREATER_IS_BETTER = {
     "symbol_usage_entropy",
     "symbols_used",
 }
-"""Validation values in `metrics.jsonl` of which a higher one is better; of all others a lower one is."""
+"""Validation values in `metrics.jsonl` for which higher is better; for all others lower is better."""
 
 
 def scores_file(name: str, data: str) -> str:

@@ -121,7 +121,7 @@ def without_texts(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Path]:
     """
-    Write a report as HTML to `path` and as JSON beside it, each file either completely or not at all.
+    Write a report as HTML to `path` and as JSON to the same folder, each file either completely or not at all.
 
     Returns:
         The paths of the two files.

@@ -12,11 +12,11 @@ def attribute_accuracy(
     Agreement of a judge's labels with the requested ones.
 
     Args:
-        predictions (`np.ndarray` of shape `(n,)`): The label that a judge assigns to each text.
-        references (`np.ndarray` of shape `(n,)`): The requested label of each text; texts with a negative one are
-            ignored.
+        predictions (`np.ndarray` of shape `(n,)`): The label that a judge assigns to each text, by id or by name.
+        references (`np.ndarray` of shape `(n,)`): The requested label of each text, by id or by name; texts with a
+            negative id, or `None`, are ignored.
         label_names (`list[str]`, *optional*): Names of the labels, for the keys of the result; by default the labels
-            themselves.
+            themselves. Needed if one argument has ids and the other one names.
 
     Returns:
         `dict[str, float]`:
@@ -28,23 +28,40 @@ def attribute_accuracy(
         - `accuracy_NAME`, `accuracy_NAME_std_error`: the same for the texts of each requested label.
 
     Raises:
-        ValueError: The arrays have different lengths, no reference is known, a label has no name, or two scores would
+        ValueError: The arrays have different lengths, no reference is known, a label has no name, a name is not
+            among `label_names`, ids would be compared with names, or two scores would
             have the same key.
     """
     predictions, references = known_pairs(predictions, references)
-    asked_for = np.unique(references)
-    if label_names is not None and asked_for[-1] >= len(label_names):
-        raise ValueError(f"label_names must name label {asked_for[-1]}, got {len(label_names)} names")
+    if label_names is not None:
+        predictions = _ids_of_names("predictions", predictions, label_names)
+        references = _ids_of_names("references", references, label_names)
+    elif predictions.dtype.kind != references.dtype.kind:
+        raise ValueError("predictions and references must both be ids or both be names unless label_names are given")
+    requested = np.unique(references)
+    if label_names is not None and requested[-1] >= len(label_names):
+        raise ValueError(f"label_names must name label {requested[-1]}, got {len(label_names)} names")
     right = predictions == references
     chance, std = _accuracy_under_permutation(predictions, references)
     scores = _accuracy(right, "accuracy") | {"accuracy_chance": chance, "accuracy_chance_std": std}
-    for label in asked_for:
+    for label in requested:
         name = label if label_names is None else label_names[label]
         label_scores = _accuracy(right[references == label], f"accuracy_{name}")
         if taken := scores.keys() & label_scores.keys():
             raise ValueError(f"label_names must not repeat the key {min(taken)!r}, got {name!r} for label {label}")
         scores |= label_scores
     return scores
+
+
+def _ids_of_names(argument: str, labels: np.ndarray, label_names: list[str]) -> np.ndarray:
+    """The ids of labels that are names; ids as they are."""
+    if labels.dtype.kind == "i":
+        return labels
+    ids = {name: label for label, name in enumerate(label_names)}
+    unknown = sorted(set(labels.tolist()) - ids.keys())
+    if unknown:
+        raise ValueError(f"{argument} must be among label_names={list(label_names)}, got {unknown[0]!r}")
+    return np.array([ids[name] for name in labels.tolist()], dtype=np.int64)
 
 
 def _accuracy(right: np.ndarray, name: str) -> dict[str, float]:
@@ -61,8 +78,9 @@ def _accuracy_under_permutation(predictions: np.ndarray, references: np.ndarray)
     """
     n = len(references)
     labels = np.union1d(predictions, references)
-    predicted, asked = (np.array([(x == label).sum() for label in labels]) for x in (predictions, references))
-    mean = float(predicted @ asked / n**2)
-    centred = np.eye(len(labels)) - predicted[:, None] / n - asked / n + mean
-    variance = asked @ centred**2 @ predicted / max(n - 1, 1)
+    predicted = np.array([(predictions == label).sum() for label in labels])
+    requested = np.array([(references == label).sum() for label in labels])
+    mean = float(predicted @ requested / n**2)
+    centred = np.eye(len(labels)) - predicted[:, None] / n - requested / n + mean
+    variance = requested @ centred**2 @ predicted / max(n - 1, 1)
     return mean, float(np.sqrt(variance) / n)

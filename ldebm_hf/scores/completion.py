@@ -1,4 +1,4 @@
-"""How many of the words that were masked in texts a completion recovers."""
+"""Recovery of masked words: how many of them a completion fills in correctly."""
 
 import random
 from collections import Counter
@@ -15,8 +15,8 @@ class RecoveryScores:
     """
     Args:
         word_accuracy (`float`): Fraction of the masked words that are filled in with exactly the original word.
-        word_accuracy_std_error (`float`): Its standard error, where texts are independent and words are not.
-        text_accuracy (`float`): Fraction of the texts in which every masked word is.
+        word_accuracy_std_error (`float`): Its standard error, for independent texts whose words may be dependent.
+        text_accuracy (`float`): Fraction of the texts in which every masked word is filled in correctly.
         bleu (`float`): BLEU-4, 0 to 100, of the n-grams that contain a masked word.
         num_words (`int`): Number of masked words that were scored.
         num_texts (`int`): Number of texts with masked words.
@@ -69,7 +69,7 @@ def recovery_scores(
 
     Args:
         completions (`Sequence[Sequence[str]]`): The words of each completed text.
-        originals (`Sequence[Sequence[str]]`): The words of each original text, as many as in its completion.
+        originals (`Sequence[Sequence[str]]`): The words of each original text; their number is that of its completion.
         positions (`Sequence[Sequence[int]]`): The masked positions of each text; texts without any are ignored.
 
     Raises:

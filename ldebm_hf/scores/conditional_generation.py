@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..model.text_reading import decode_words
 from .attributes import attribute_accuracy
 from .generated_texts import copied_share, distinct_n, distinct_share, empty_share, self_bleu
 from .judging import Judge
@@ -33,8 +34,8 @@ class ControlSettings:
             perplexities.
         num_samples (`int`, *optional*, defaults to 500): Texts to generate per class.
         guidance_scales (`Sequence[float]`, *optional*): Guidance scales to try besides the model's own.
-        ways (`dict[str, dict]`, *optional*): Other arguments of [`~LDEBMModel.generate`] to try besides greedy
-            search, by a name for them.
+        ways (`dict[str, dict]`, *optional*): Ways of generating to try besides greedy search: arguments of
+            [`~LDEBMModel.generate`], by a name for each way.
     """
 
     judge: Judge
@@ -57,7 +58,7 @@ def control_scores(
     """
     Generate texts for every class, and score whether they have that class, and how varied, new and fluent they are.
 
-    Scores of real texts of the split, as many per class as there are (at most `num_samples`), have the prefix `real_`.
+    Scores of real texts of the split, at most `num_samples` per class, have the prefix `real_`.
     Scores at a guidance scale g have the suffix `@g`, and those of another way of generating the suffix `@way`.
     `read_as_asked` is the fraction of texts that the model itself classifies as the requested class; generation with
     `min_label_probability` resamples texts by that same classification.
@@ -75,35 +76,35 @@ def control_scores(
         The scores, and the texts by class that greedy search generated at the model's own guidance scale.
     """
     classes = corpus.label_names
-    known_training_texts = as_known(tokenizer, corpus.train.texts)
+    known_training_texts = in_vocabulary(tokenizer, corpus.train.texts)
 
-    def scores_of(texts: list[str], asked: np.ndarray) -> dict[str, float]:
+    def scores_of(texts: list[str], requested: np.ndarray) -> dict[str, float]:
         read = [found["label"] for found in model.classify(texts, tokenizer)]
         return {
-            **accuracy_scores(settings.judge, texts, classes, asked),
-            "read_as_asked": float(np.mean(np.asarray(read) == np.asarray(classes)[asked])),
+            **accuracy_scores(settings.judge, texts, classes, requested),
+            "read_as_asked": float(np.mean(np.asarray(read) == np.asarray(classes)[requested])),
             **text_scores(texts, known_training_texts, settings.language_model, seed),
         }
 
     real, real_classes = _real_texts(corpus.splits[split], len(classes), settings.num_samples, seed)
-    scores = {f"real_{name}": value for name, value in scores_of(as_known(tokenizer, real), real_classes).items()}
+    scores = {f"real_{name}": value for name, value in scores_of(in_vocabulary(tokenizer, real), real_classes).items()}
     written: dict[str, list[str]] = {}
     scales = {f"{scale:g}": {"guidance_scale": scale} for scale in settings.guidance_scales}
     for way, options in ({"": {}} | scales | settings.ways).items():
-        texts, asked = write_for_classes(
+        texts, requested = write_for_classes(
             model, tokenizer, classes, settings.num_samples, seed=seed, show_progress=show_progress, **options
         )
         suffix = f"@{way}" if way else ""
-        scores |= {f"{name}{suffix}": value for name, value in scores_of(texts, asked).items()}
+        scores |= {f"{name}{suffix}": value for name, value in scores_of(texts, requested).items()}
         if not way:
-            written = {name: [texts[i] for i in np.flatnonzero(asked == k)] for k, name in enumerate(classes)}
+            written = {name: [texts[i] for i in np.flatnonzero(requested == k)] for k, name in enumerate(classes)}
     return scores, written
 
 
-def as_known(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
+def in_vocabulary(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
     """Texts as a model could generate them: rare words are `<unk>`, and long texts are truncated."""
     token_ids = tokenizer(list(texts), truncation=True, max_length=tokenizer.model_max_length)["input_ids"]
-    return tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+    return decode_words(tokenizer, token_ids)
 
 
 def write_for_classes(
@@ -135,22 +136,22 @@ def write_for_classes(
     Returns:
         The texts, and for each text the index into `classes` of the requested class, `np.ndarray` of shape `(n,)`.
     """
-    asked = np.repeat(np.arange(len(classes)), num_samples)
-    symbols = model.symbol_ids(list(classes)).cpu()[torch.from_numpy(asked)]
+    requested = np.repeat(np.arange(len(classes)), num_samples)
+    symbols = model.symbol_ids(list(classes)).cpu()[torch.from_numpy(requested)]
     generator = torch.Generator(model.device).manual_seed(seed)
     texts: list[str] = []
-    with tqdm(total=len(asked), desc="writing", unit="text", disable=not show_progress) as bar:
+    with tqdm(total=len(requested), desc="writing", unit="text", disable=not show_progress) as bar:
         for batch in symbols.split(batch_size):
             token_ids = model.generate(
                 class_labels=batch, guidance_scale=guidance_scale, generator=generator, **generation_kwargs
             )
-            texts += tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+            texts += decode_words(tokenizer, token_ids)
             bar.update(len(batch))
-    return texts, asked
+    return texts, requested
 
 
 def accuracy_scores(
-    judge: Judge, texts: Sequence[str], classes: Sequence[str], asked: np.ndarray, batch_size: int = 256
+    judge: Judge, texts: Sequence[str], classes: Sequence[str], requested: np.ndarray, batch_size: int = 256
 ) -> dict[str, float]:
     """
     Fraction of texts that a judge assigns to the requested class, in the form of [`attribute_accuracy`].
@@ -159,13 +160,13 @@ def accuracy_scores(
         judge ([`Judge`]): A judge that has classes of these names.
         texts (`Sequence[str]`): The texts to judge.
         classes (`Sequence[str]`): Names of the classes.
-        asked (`np.ndarray` of shape `(n,)`): For each text the index into `classes` of the requested class.
+        requested (`np.ndarray` of shape `(n,)`): For each text the index into `classes` of the requested class.
         batch_size (`int`, *optional*, defaults to 256): Texts per batch.
 
     Raises:
         ValueError: A name that none of the judge's classes has.
     """
-    return attribute_accuracy(judge.predict(texts, batch_size), judge.label_ids(classes)[asked], judge.label_names)
+    return attribute_accuracy(judge.predict(texts, batch_size), judge.label_ids(classes)[requested], judge.label_names)
 
 
 def text_scores(
@@ -179,7 +180,8 @@ def text_scores(
 
     Args:
         texts (`Sequence[str]`): At least two texts.
-        training_texts (`Sequence[str]`): Texts that could have been copied, in the form of `texts` (see [`as_known`]).
+        training_texts (`Sequence[str]`): Texts that could have been copied, in the form of `texts` (see
+            [`in_vocabulary`]).
         language_model (*optional*): A language model (`prior="none"`) trained on real texts, and its tokenizer.
         seed (`int`, *optional*, defaults to 0): Seed of the draw of texts for self-BLEU.
     """

@@ -2,6 +2,8 @@
 
 import torch
 
+from ..model.noise import as_generator
+
 CHUNK_SIZE = 1000
 """Vectors whose distances are computed at a time; 10,000 by 10,000 distances at once would fill 800 MB."""
 
@@ -28,7 +30,7 @@ def sliced_wasserstein(
     second: torch.Tensor,
     num_projections: int = 200,
     order: int = 1,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> float:
     r"""
     Sliced Wasserstein distance, (E_θ W_p(θᵀX, θᵀY)^p)^(1/p), where θ are random directions.
@@ -41,7 +43,7 @@ def sliced_wasserstein(
         second (`torch.Tensor` of shape `(m, d)`): A sample of Y.
         num_projections (`int`, *optional*, defaults to 200): Number of random directions.
         order (`int`, *optional*, defaults to 1): p.
-        generator (`torch.Generator`, *optional*): Generator of the directions, on the CPU.
+        generator (`torch.Generator` or `int`, *optional*): Generator of the directions, on the CPU.
 
     Returns:
         `float`: In the units of the vectors. It is 0 only for equal samples: its bias is as large as its noise.
@@ -52,6 +54,7 @@ def sliced_wasserstein(
     if len(first) == 0 or len(second) == 0 or first.shape[1:] != second.shape[1:]:
         shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
         raise ValueError(f"first and second must have vectors of one size and not be empty, got shapes {shapes}")
+    generator = as_generator(generator)
     directions = torch.randn(first.shape[1], num_projections, generator=generator, dtype=torch.float64)
     directions = (directions / directions.norm(dim=0)).to(first.device)
     costs = _transport_costs(first.double() @ directions, second.double() @ directions, order)

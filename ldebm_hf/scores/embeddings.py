@@ -2,7 +2,7 @@
 
 Word vectors are loaded from a file (`load_word_vectors`) or trained on texts (`train_vectors_by_neighbours`). Compare
 only scores that are based on the same vectors, and check the coverage first. Even unrelated texts of a language have
-high scores, so read them next to their chance level.
+high scores, so compare them with their chance level.
 """
 
 from collections.abc import Callable, Sequence
@@ -101,7 +101,7 @@ def embedding_scores(
     if num_shuffles < 1:
         raise ValueError(f"num_shuffles must be at least 1, got {num_shuffles}")
     words = [content_words(text) for text in (*responses, *references)]
-    known = [vectors.of(own) for own in words]
+    known = [vectors.look_up(own) for own in words]
     pairs = list(zip(known[: len(responses)], known[len(responses) :], strict=True))
     pairs = [(response, reference) for response, reference in pairs if len(response) and len(reference)]
     if not pairs:

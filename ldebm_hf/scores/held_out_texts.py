@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..data.schema import NO_LABEL
 from ..model.dialogue_turns import encode_contexts
+from ..model.text_reading import TextReader, decode_words
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .classification import classification_scores
 from .generated_texts import corpus_bleu
@@ -67,7 +68,8 @@ def read_texts(
     show_progress: bool = False,
 ) -> Reading:
     """
-    Infer the posterior and the symbols of texts, and reconstruct the texts.
+    Infer the posterior and the symbols of texts, and reconstruct the texts. A warning counts truncated texts and words
+    that the tokenizer does not know.
 
     Args:
         model ([`LDEBMModel`]): A model with a latent variable, in evaluation mode.
@@ -86,8 +88,9 @@ def read_texts(
     if not len(texts):
         raise ValueError("texts must contain at least one text, got none")
     if not model.config.has_latent:
-        raise ValueError('model must have a latent variable, got one with prior="none"')
+        raise ValueError(f"model must have a latent variable, got one with prior={model.config.prior!r}")
     generator = torch.Generator(model.device).manual_seed(seed)
+    reader = TextReader(tokenizer, model.config)
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
     references, reconstructions = [""] * len(texts), [""] * len(texts)
@@ -95,15 +98,9 @@ def read_texts(
     with tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            batch = tokenizer(
-                [texts[i] for i in indices],
-                return_tensors="pt",
-                padding=True,
-                truncation=True,
-                max_length=tokenizer.model_max_length,
-            ).to(model.device)
+            batch = reader([texts[i] for i in indices]).to(model.device)
             if contexts is not None:
-                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device)
+                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
             posterior = model.posterior(**batch)
             means.append(posterior.expectation.float().cpu().numpy())
             drawn = posterior.sample(generator, relaxed=False)
@@ -117,10 +114,11 @@ def read_texts(
                 sampled.append(logits.softmax(-1).float().cpu().numpy())
             copies = model.generate(**batch) if reconstruct else None
             for row, i in enumerate(indices):
-                references[i] = tokenizer.decode(batch["input_ids"][row], skip_special_tokens=True)
+                references[i] = decode_words(tokenizer, batch["input_ids"][row, None])[0]
                 if copies is not None:
-                    reconstructions[i] = tokenizer.decode(copies[row], skip_special_tokens=True)
+                    reconstructions[i] = decode_words(tokenizer, copies[row, None])[0]
             bar.update(len(indices))
+    reader.warn()
     back = np.argsort(order)
     return Reading(
         references,
@@ -160,7 +158,7 @@ def reading_scores(
         seed (`int`, *optional*, defaults to 0): Seed of the posterior samples, of K-means and of the chance levels.
         show_progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
     """
-    held_out, classes = corpus.splits[split], classes_of(corpus, split)
+    held_out, classes = corpus.splits[split], classes_by_attribute(corpus, split)
     options = {"seed": seed, "show_progress": show_progress}
     reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
@@ -180,7 +178,7 @@ def reading_scores(
     return scores | {f"kmeans_{name}": value for name, value in cluster_scores.items()}
 
 
-def classes_of(corpus: Corpus, split: str) -> dict[str, list[int]]:
+def classes_by_attribute(corpus: Corpus, split: str) -> dict[str, list[int]]:
     """The class ids of a split's texts, by attribute; and as `label`, unless an attribute has the same ids."""
     held_out = corpus.splits[split]
     repeated = any(list(ids) == list(held_out.labels) for ids in held_out.attributes.values())
@@ -270,12 +268,12 @@ def naming_scores(
     Args:
         probabilities (`np.ndarray` of shape `(n, num_symbols)`): p(y|x) of the texts of `held_out`.
         names (`Mapping[int, str]`): The symbols' names, by id.
-        corpus (`Corpus`): The corpus, which knows the names of its labels.
+        corpus (`Corpus`): The corpus, for the names of its labels.
         held_out (`Split`): The texts with their labels.
 
     Returns:
         `dict[str, float]`: `label_accuracy` and the expected `calibration_error`; empty if no text has a label, or if
-        there is a label after which no symbol is named.
+        no symbol has the name of one of the labels.
     """
     symbols = {name: symbol for symbol, name in names.items()}
     if not held_out.num_labelled or not set(corpus.label_names) <= symbols.keys():

@@ -14,6 +14,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from ..model.weight_files import refuse_unreadable_files
+
 
 class Judge:
     """
@@ -94,9 +96,10 @@ def load_judge(checkpoint: str | Path, device: str | torch.device | None = None)
         device (`str` or `torch.device`, *optional*): Device of the judge; defaults to an accelerator if there is one.
 
     Raises:
-        OSError: There is nothing that can be loaded.
+        OSError: There is nothing that can be loaded, or a file is a Git LFS pointer, empty or truncated.
         ValueError: The model is not a sequence classifier, or weights are missing from the checkpoint.
     """
+    refuse_unreadable_files(checkpoint)
     options = {"trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint, **options)
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:

@@ -224,7 +224,7 @@ def in_columns(stream: torch.Tensor, num_columns: int) -> tuple[torch.Tensor, to
     return inputs.view(num_columns, length).T, targets.view(num_columns, length).T
 
 
-def words_of(*corpora: Sequence[str]) -> set[str]:
+def distinct_words(*corpora: Sequence[str]) -> set[str]:
     """The set of all words in one or more sets of texts."""
     return {word for texts in corpora for text in texts for word in text.split()}
 

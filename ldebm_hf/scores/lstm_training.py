@@ -19,10 +19,10 @@ from .lstm_language_model import (
     IGNORED,
     LanguageModelSettings,
     LSTMLanguageModel,
+    distinct_words,
     in_columns,
     load_tensors,
     save_tensors,
-    words_of,
 )
 
 SEED = 141
@@ -72,7 +72,7 @@ def train_language_model(
     if device is None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     device = torch.device(device)
-    words = words_of(texts, validation_texts) if vocabulary is None else set(vocabulary)
+    words = distinct_words(texts, validation_texts) if vocabulary is None else set(vocabulary)
     call = {"settings": asdict(settings), "vocabulary": sorted(words), "seed": seed}
     digest = hashlib.sha256(json.dumps([call, list(texts), list(validation_texts)]).encode()).hexdigest()
     path = None if folder is None else Path(folder) / f"{digest[:16]}.safetensors"
@@ -159,7 +159,7 @@ class _Training:
         parts = {"model": self.model.state_dict(), "best": self.best or {}}
         if self.average is not None:
             parts["average"] = self.average.state_dict()
-        tensors = {f"{part}/{name}": tensor for part, of_part in parts.items() for name, tensor in of_part.items()}
+        tensors = {f"{part}/{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
         save_tensors(self.checkpoint, tensors, {"losses": json.dumps(self.losses)})
 
     def _restore(self) -> None:

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.dialogue_turns import encode_contexts, without_marker
 from ..model.responding import consensus
+from ..model.text_reading import TextReader, decode_words
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
 from .generated_texts import corpus_bleu, distinct_n, distinct_share, empty_share
@@ -56,7 +57,8 @@ def write_responses(
     **decoding: Any,
 ) -> WrittenResponses:
     """
-    Generate a response to every context of a split.
+    Generate a response to every context of a split. A warning counts truncated texts and turns, and words that the
+    tokenizer does not know.
 
     Args:
         model ([`LDEBMModel`]): A model with contexts, in evaluation mode.
@@ -76,9 +78,10 @@ def write_responses(
     if not 1 <= num_candidates <= batch_size:
         allowed = f"at least 1 and at most batch_size={batch_size}"
         raise ValueError(f"num_candidates must be {allowed}, got {num_candidates}")
-    if split.contexts is None or not model.config.context_size:
-        what = "split" if split.contexts is None else "model"
-        raise ValueError(f"{what} must have contexts, got one without")
+    if split.contexts is None:
+        raise ValueError("split must have contexts, got one without")
+    if not model.config.context_size:
+        raise ValueError("model must have contexts, got one without")
     generator = torch.Generator(model.device).manual_seed(seed)
     has_latent = model.config.has_latent
     number = len(split)
@@ -86,14 +89,13 @@ def write_responses(
     step = batch_size // num_candidates
     # Batches of texts of similar length need the least padding.
     order = np.argsort([len(text) for text in split.texts], kind="stable")
-    decoded = partial(tokenizer.batch_decode, skip_special_tokens=True)
+    decoded = partial(decode_words, tokenizer)
+    reader = TextReader(tokenizer, model.config)
     with tqdm(total=number, desc="responding", unit="text", disable=not show_progress) as bar:
         for start in range(0, number, step):
             indices = order[start : start + step].tolist()
-            context = encode_contexts([split.contexts[i] for i in indices], tokenizer, model.device)
-            texts = tokenizer(
-                [split.texts[i] for i in indices], return_tensors="pt", padding=True, truncation=True
-            ).to(model.device)
+            context = encode_contexts([split.contexts[i] for i in indices], tokenizer, model.device, reader=reader)
+            texts = reader([split.texts[i] for i in indices]).to(model.device)
             options: dict[str, Any] = {"generator": generator}
             if not has_latent:
                 options["do_sample"] = False  # sampled tokens would be a different protocol
@@ -108,6 +110,7 @@ def write_responses(
                 for i, text in zip(indices, texts_of_batch, strict=True):
                     getattr(written, name)[i] = text
             bar.update(len(indices))
+    reader.warn()
     return written
 
 
@@ -152,7 +155,7 @@ def response_scores(
         "words_per_text": float(np.mean([len(text.split()) for text in responses])),
     }
     if vectors is not None and any(
-        len(vectors.of(content_words(text))) and len(vectors.of(content_words(reference)))
+        len(vectors.look_up(content_words(text))) and len(vectors.look_up(content_words(reference)))
         for text, reference in zip(responses, references, strict=True)
     ):
         similarity = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from .lstm_language_model import UNKNOWN, LanguageModelSettings, LSTMLanguageModel, words_of
+from .lstm_language_model import UNKNOWN, LanguageModelSettings, LSTMLanguageModel, distinct_words
 from .lstm_training import train_language_model
 from .perplexity import PerplexityScores
 
@@ -41,8 +41,8 @@ def reverse_perplexity(
         ValueError: There are fewer than two samples, or no real texts.
     """
     _require_texts("real_texts", real_texts)
-    vocabulary = words_of(samples, real_texts) if vocabulary is None else vocabulary
-    return stream_perplexity(language_model_of(samples, settings, vocabulary=vocabulary, **options), real_texts)
+    vocabulary = distinct_words(samples, real_texts) if vocabulary is None else vocabulary
+    return stream_perplexity(fit_language_model(samples, settings, vocabulary=vocabulary, **options), real_texts)
 
 
 def forward_perplexity(
@@ -65,10 +65,10 @@ def forward_perplexity(
         ValueError: There are fewer than two training texts, or no samples.
     """
     _require_texts("samples", samples)
-    return stream_perplexity(language_model_of(training_texts, settings, **options), samples)
+    return stream_perplexity(fit_language_model(training_texts, settings, **options), samples)
 
 
-def language_model_of(texts: Sequence[str], settings: LanguageModelSettings | None = None, **options):
+def fit_language_model(texts: Sequence[str], settings: LanguageModelSettings | None = None, **options):
     """
     Train a language model on all but the last texts, by which its best epoch is selected.
 

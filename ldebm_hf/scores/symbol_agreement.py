@@ -1,7 +1,8 @@
 """Agreement of symbols with true classes, next to the scores of symbols that are independent of the classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -61,9 +62,9 @@ def symbol_scores(symbols: np.ndarray, classes: np.ndarray, num_permutations: in
     Score the symbols of a whole set at once; the mean of these scores over batches would be a different quantity.
 
     Args:
-        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example.
-        classes (`np.ndarray` of shape `(n,)`): The true class of each example; examples with a negative one are
-            ignored.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example, by id or by name.
+        classes (`np.ndarray` of shape `(n,)`): The true class of each example, by id or by name; examples with a
+            negative id, or `None`, are ignored.
         num_permutations (`int`, *optional*, defaults to 20): Random permutations for the chance level.
         seed (`int`, *optional*, defaults to 0): Seed of the permutations.
 
@@ -89,9 +90,10 @@ def batched_homogeneity(
     score about 0.7. Use [`symbol_scores`] to assess symbols.
 
     Args:
-        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example, in the order that makes the batches.
-        classes (`np.ndarray` of shape `(n,)`): The true class of each example; examples with a negative one are
-            ignored.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each example, by id or by name, in the order that makes
+            the batches.
+        classes (`np.ndarray` of shape `(n,)`): The true class of each example, by id or by name; examples with a
+            negative id, or `None`, are ignored.
         batch_size (`int`, *optional*, defaults to 128): Examples per batch; the default is the published one.
         drop_last (`bool`, *optional*, defaults to `True`): Whether to ignore the last batch if it is smaller, as
             published. Otherwise it is weighted by its size.
@@ -122,18 +124,46 @@ def batched_homogeneity(
 
 def known_pairs(symbols: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
-    Symbols and classes, `(m,)` each, of the examples whose class is known (not negative).
+    Symbols and classes, `(m,)` each, of the examples whose class is known: no negative id, and not `None`.
 
     Raises:
-        ValueError: The arrays have different shapes, or no class is known.
+        ValueError: The arrays have different shapes, no class is known, or entries are neither ids nor names.
     """
-    symbols, classes = np.asarray(symbols), np.asarray(classes)
+    symbols, classes = as_labels("symbols", symbols), as_labels("classes", classes)
     if symbols.ndim != 1 or symbols.shape != classes.shape:
         raise ValueError(f"classes must be one per symbol, got shapes {classes.shape} and {symbols.shape}")
-    known = classes >= 0
+    known = classes >= 0 if classes.dtype.kind == "i" else np.array([name is not None for name in classes])
     if not known.any():
         raise ValueError("classes must be known for some examples, got none")
-    return symbols[known], classes[known]
+    return _without_objects(symbols[known]), _without_objects(classes[known])
+
+
+def _without_objects(labels: np.ndarray) -> np.ndarray:
+    """Names as an array of strings, which NumPy can sort; ids as they are."""
+    return labels if labels.dtype.kind == "i" else labels.astype(str)
+
+
+def as_labels(name: str, labels: Sequence[int | str | None] | np.ndarray) -> np.ndarray:
+    """
+    Labels as an array: of ids in int64, or of names as objects. A string is a name even if it looks like a number.
+
+    Args:
+        name (`str`): Name of the argument, for error messages.
+        labels (sequence, array or column of ids or of names): `None` stands for an unknown one among names.
+
+    Raises:
+        ValueError: Ids and names in one argument, or entries that are neither.
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind in "iu" or not array.size:
+        return array.astype(np.int64)
+    entries = array.ravel().tolist()
+    if all(isinstance(label, Integral) and not isinstance(label, bool) for label in entries):
+        return array.astype(np.int64)
+    wrong = [label for label in entries if label is not None and not isinstance(label, str)]
+    if wrong or array.dtype.kind not in "UO":
+        raise ValueError(f"{name} must be ids (integers) or names (strings), all of them alike, got {wrong[0]!r}")
+    return array.astype(object)
 
 
 def with_chance(

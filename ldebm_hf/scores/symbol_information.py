@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .symbol_agreement import as_labels
+
 
 @dataclass(frozen=True)
 class MutualInformation:
@@ -87,13 +89,17 @@ def symbol_usage(symbols: np.ndarray, num_symbols: int) -> SymbolUsage:
     How evenly texts are distributed over the symbols of a model.
 
     Args:
-        symbols (`np.ndarray` of shape `(n,)`): The symbol of each text, 0 to `num_symbols` − 1.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each text, 0 to `num_symbols` − 1, or its name.
         num_symbols (`int`): Number K of symbols that the model has.
 
     Raises:
-        ValueError: There are no symbols, or one is outside that range.
+        ValueError: There are no symbols, one is outside that range, or there are more names than symbols.
     """
-    symbols = np.asarray(symbols)
+    symbols = as_labels("symbols", symbols)
+    if symbols.dtype.kind != "i":
+        names, symbols = np.unique(symbols.astype(str), return_inverse=True)
+        if len(names) > num_symbols:
+            raise ValueError(f"symbols must have at most num_symbols={num_symbols} names, got {len(names)}")
     if not len(symbols) or not 0 <= symbols.min() <= symbols.max() < num_symbols:
         values = f"{symbols.min()} to {symbols.max()}" if len(symbols) else "none"
         raise ValueError(f"symbols must be one or more of 0 to {num_symbols - 1}, got {values}")

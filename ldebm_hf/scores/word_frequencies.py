@@ -34,7 +34,7 @@ def word_divergence(texts: Iterable[str], training_texts: Iterable[str]) -> Word
 
     Args:
         texts (`Iterable[str]`): The texts, with words separated by white space; at least one word.
-        training_texts (`Iterable[str]`): The training texts, likewise.
+        training_texts (`Iterable[str]`): The training texts, in the same form.
 
     Raises:
         ValueError: One of them has no word, or is a single string.

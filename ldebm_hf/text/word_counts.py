@@ -17,7 +17,7 @@ class WordCounts:
         known = {token for ids in token_ids for token in ids}.difference(ignored)
         self.columns = {token: column for column, token in enumerate(sorted(known))}
 
-    def of(self, token_ids: Sequence[Sequence[int]]):
+    def count(self, token_ids: Sequence[Sequence[int]]):
         """How often every text has every known token, sparse `(len(token_ids), len(columns))`."""
         columns = [[self.columns[token] for token in ids if token in self.columns] for ids in token_ids]
         return count_rows(columns, len(self.columns))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-WORDS = re.compile(r"\w+")
+from .words import split_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class WordVectors:
             expected = f"({len(self.words)}, size), a row per word"
             raise ValueError(f"vectors must have shape {expected}, got {self.vectors.shape}")
 
-    def of(self, words: Iterable[str]) -> np.ndarray:
+    def look_up(self, words: Iterable[str]) -> np.ndarray:
         """The vectors of the words that have one, `(n, size)`."""
         rows = [row for row in map(self.words.get, words) if row is not None]
         return self.vectors[rows]
@@ -40,14 +39,14 @@ class WordVectors:
         """Mean vector of each text's known words, `(len(texts), size)`; 0 for a text without any."""
         means = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            known = self.of(WORDS.findall(text.lower()))
+            known = self.look_up(split_words(text.lower()))
             if len(known):
                 means[row] = known.mean(0)
         return means
 
     def coverage(self, texts: Iterable[str]) -> float:
         """Share of the words of the texts that have a vector. State it with any score."""
-        words = [word for text in texts for word in WORDS.findall(text.lower())]
+        words = [word for text in texts for word in split_words(text.lower())]
         return sum(word in self.words for word in words) / max(1, len(words))
 
 
@@ -101,7 +100,13 @@ def load_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
 
 
 def train_vectors_by_texts(
-    texts: Sequence[str], size: int = 300, *, min_count: int = 5, max_words: int = 30_000, seed: int = 0
+    texts: Sequence[str],
+    size: int = 300,
+    *,
+    min_count: int = 5,
+    max_words: int = 30_000,
+    seed: int = 0,
+    split: Callable[[str], list[str]] = split_words,
 ) -> WordVectors:
     """
     Word vectors from which words share texts, whatever their order, for topics of texts: the singular vectors of
@@ -114,6 +119,7 @@ def train_vectors_by_texts(
         min_count (`int`, *optional*, defaults to 5): Texts that must have a word.
         max_words (`int`, *optional*, defaults to 30000): The most frequent ones are kept.
         seed (`int`, *optional*, defaults to 0): Of the randomised decomposition.
+        split (`Callable`, *optional*, defaults to `split_words`): From a text in lower case to its words.
 
     Raises:
         ValueError: Fewer than two words that are frequent enough.
@@ -121,7 +127,7 @@ def train_vectors_by_texts(
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    options = {"token_pattern": WORDS.pattern, "stop_words": "english", "binary": True}
+    options = {"tokenizer": split, "token_pattern": None, "stop_words": "english", "binary": True}
     vectorizer = CountVectorizer(min_df=min_count, max_features=max_words, **options)
     try:
         presence = vectorizer.fit_transform(texts).astype(np.float32)

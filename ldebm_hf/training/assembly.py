@@ -7,7 +7,7 @@ import numpy as np
 from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Corpus, StreamedSplit, check_corpus
+from ..data import Corpus, StreamedExamples, check_corpus
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from .initial_words import set_words_by_cooccurrence
@@ -38,8 +38,10 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
     elif modality.is_bag_of_words:
         model.decoder.set_background(count_tokens(tokenizer, corpus.train.texts))
         if settings.training.initial_words == "cooccurrence":
-            texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedSplit) else corpus.train.texts
-            set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            texts = corpus.train.sample.texts if isinstance(corpus.train, StreamedExamples) else corpus.train.texts
+            reason = set_words_by_cooccurrence(model, tokenizer, texts, seed=settings.training.seed)
+            if reason is not None:
+                corpus.notes.append(f"train: the encoder's words start at random: {reason}")
     return model, tokenizer, corpus
 
 

@@ -3,13 +3,15 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
+
+from ..model.text_reading import TextReader
 
 Batch = dict[str, torch.Tensor | list[int]]
 
@@ -19,9 +21,11 @@ class Examples(Protocol):
 
     Args:
         labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
+        unread (`str`): what the model does not see of the examples, with counts; empty if that is nothing.
     """
 
     labels: np.ndarray
+    unread: str
 
     def __len__(self) -> int: ...
 
@@ -46,17 +50,27 @@ class TokenizedSplit:
         token_ids (`list[list[int]]`): ids of each text, with special tokens and without padding.
         labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
         pad_token_id (`int`): the token that batches are padded with.
+        unread (`str`, *optional*): what the model does not see of the texts, with counts.
     """
 
     token_ids: list[list[int]]
     labels: np.ndarray
     pad_token_id: int
+    unread: str = field(default="", kw_only=True)
 
     @classmethod
-    def from_split(cls, split, tokenizer, max_length: int) -> "TokenizedSplit":
-        """Tokenize the texts of a [`~data.Split`], each cut to `max_length` tokens."""
-        token_ids = tokenizer(split.texts, truncation=True, max_length=max_length)["input_ids"]
-        return cls(token_ids, np.asarray(split.labels, dtype=np.int64), tokenizer.pad_token_id)
+    def from_split(cls, split, tokenizer, max_length: int, reader: TextReader | None = None) -> "TokenizedSplit":
+        """Tokenize the texts of a [`~data.Split`], each cut to `max_length` tokens.
+
+        Args:
+            reader ([`TextReader`], *optional*): counts what the model does not see of them, for `unread`.
+        """
+        batch = tokenizer(split.texts, truncation=True, max_length=max_length)
+        examples = cls(batch["input_ids"], np.asarray(split.labels, dtype=np.int64), tokenizer.pad_token_id)
+        if reader is not None:
+            reader.count(split.texts, batch)
+            examples.unread = reader.message
+        return examples
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -128,6 +142,7 @@ class PointExamples:
 
     points: np.ndarray
     labels: np.ndarray
+    unread: ClassVar[str] = ""
 
     @classmethod
     def from_split(cls, split) -> "PointExamples":

@@ -5,7 +5,6 @@ Each is written to a temporary folder, gets a manifest of its files, and is then
 
 import json
 import logging
-import os
 import shutil
 import zlib
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 
-from ..files.atomic import flush, flush_folder
+from ..files.atomic import flush, flush_folder, replace
 
 logger = logging.getLogger(__name__)
 
@@ -108,13 +107,13 @@ class CheckpointStore:
         flush_folder(temporary)
         if final.exists():  # of a run that was resumed from before this step
             shutil.rmtree(final)
-        os.replace(temporary, final)
+        replace(temporary, final)
         flush(self.folder)
         self.last_good = final  # here already, because another process may be lost before it has answered
         up_to_this = [path for path in self.paths() if path.name <= final.name]
         for path in up_to_this[: -self.limit]:
             removed = self.folder / f".{path.name}.tmp"
-            os.replace(path, removed)
+            replace(path, removed)
             shutil.rmtree(removed, ignore_errors=True)
 
     def _on_main_process(self, action: Callable[[], None]) -> None:

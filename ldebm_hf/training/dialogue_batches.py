@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.dialogue_turns import pad_turns
+from ..model.text_reading import TextReader
 from .batches import Batch, TokenizedSplit
 
 
@@ -22,13 +23,17 @@ class DialogueExamples(TokenizedSplit):
     contexts: list[list[int]]
 
     @classmethod
-    def from_split(cls, split, tokenizer, max_length: int) -> "DialogueExamples":
+    def from_split(cls, split, tokenizer, max_length: int, reader: TextReader | None = None) -> "DialogueExamples":
         """Tokenize the texts and contexts of a [`~data.Split`], each text and turn cut to `max_length` tokens."""
-        texts = TokenizedSplit.from_split(split, tokenizer, max_length)
+        texts = TokenizedSplit.from_split(split, tokenizer, max_length, reader)
         positions: dict[str, int] = {}
         contexts = [[positions.setdefault(turn, len(positions)) for turn in turns] for turns in split.contexts]
-        turn_ids = tokenizer(list(positions), truncation=True, max_length=max_length)["input_ids"]
-        return cls(texts.token_ids, texts.labels, texts.pad_token_id, turn_ids, contexts)
+        turns = tokenizer(list(positions), truncation=True, max_length=max_length)
+        examples = cls(texts.token_ids, texts.labels, texts.pad_token_id, turns["input_ids"], contexts)
+        if reader is not None:
+            reader.count_turns(list(positions), turns)
+            examples.unread = reader.message
+        return examples
 
     @property
     def digest(self) -> str:

@@ -2,8 +2,9 @@
 
 from transformers import PreTrainedTokenizerBase
 
-from ..data import PointSplit, Split, StreamedSplit
+from ..data import PointSplit, Split, StreamedExamples
 from ..model.configuration_ldebm import LDEBMConfig
+from ..model.text_reading import TextReader
 from .batches import Examples, PointExamples, TokenizedSplit
 from .dialogue_batches import DialogueExamples
 from .settings import DataSettings
@@ -23,13 +24,14 @@ def prepare_split(
     """
     if not config.modality_class.reads_texts:
         return PointExamples.from_split(split)
+    reader = TextReader(tokenizer, config, max_length)
     if config.context_size:
-        return DialogueExamples.from_split(split, tokenizer, max_length)
-    return TokenizedSplit.from_split(split, tokenizer, max_length)
+        return DialogueExamples.from_split(split, tokenizer, max_length, reader)
+    return TokenizedSplit.from_split(split, tokenizer, max_length, reader)
 
 
 def prepare_training_split(
-    split: Split | PointSplit | StreamedSplit,
+    split: Split | PointSplit | StreamedExamples,
     config: LDEBMConfig,
     tokenizer: PreTrainedTokenizerBase | None,
     data: DataSettings,
@@ -40,8 +42,13 @@ def prepare_training_split(
     Args:
         step_size (`int`): Number of examples in an optimiser step, over all processes.
     """
-    if isinstance(split, StreamedSplit):
+    if isinstance(split, StreamedExamples):
         return StreamedTexts(
-            split, tokenizer, max_length=data.max_length, step_size=step_size, shard_size=data.shuffle_buffer_size
+            split,
+            tokenizer,
+            max_length=data.max_length,
+            step_size=step_size,
+            shard_size=data.shuffle_buffer_size,
+            reader=TextReader(tokenizer, config, data.max_length),
         )
     return InMemoryExamples(prepare_split(split, config, tokenizer, data.max_length))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data import PUBLISHED_MARKERS
+from ..data import known_source
 from ..text.tokenization import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ def settings_of_contexts(data: "DataSettings") -> dict[str, Any]:
     """How a model has to make contexts so that they are as those of its training; none without contexts."""
     if not data.context_turns:
         return {}
-    markers = data.speaker_markers or PUBLISHED_MARKERS.get(data.source, "none")
+    markers = data.speaker_markers
+    if markers is None:
+        kind = known_source(data.source)
+        markers = "none" if kind is None else kind.published_markers
     return {"context_turns": data.context_turns, "speaker_markers": markers}
 
 

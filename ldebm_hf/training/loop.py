@@ -2,7 +2,8 @@
 
 import logging
 import math
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus
+from ..files.locks import InUseError
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.plots import plot_validation_curves
 from ..reports.run_record import greater_is_better, read_metrics
@@ -64,6 +66,7 @@ class Trainer:
 
     Raises:
         ValueError: settings that do not go together, or an output folder that holds an earlier run.
+        InUseError: another run is writing to the output folder.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class Trainer:
         training = settings.training
         self.model, self.config, self.tokenizer = model, model.config, tokenizer
         self.folder = OutputFolder(training.output_dir)
-        if training.resume is None and not training.overwrite_output_dir:
-            self.folder.refuse_earlier_run()
         check_push(training)
         self.accelerator = build_accelerator(training)
+        with self._folder_locked():  # only for a moment, to find out now whether `train` will be able to lock it
+            if training.resume is None and not training.overwrite_output_dir:
+                self.folder.refuse_earlier_run()
         self._prepare_examples(corpus, settings)
         self._prepare_records()
         self._prepare_model()
@@ -165,8 +169,32 @@ class Trainer:
             DivergenceError: a loss term or gradient is not finite, or an energy is too large.
             LostProcessError: another process has ended, or was silent for `training.ddp_timeout` seconds.
             FileNotFoundError, ValueError: the checkpoint to resume from is damaged, or of another run.
+            InUseError: another run is writing to the output folder.
             OSError: the final model could not be written.
         """
+        with self._folder_locked():
+            return self._train()
+
+    @contextmanager
+    def _folder_locked(self) -> Iterator[None]:
+        """Keep other runs out of the output folder. The main process holds the lock for all processes of this run."""
+        problem = None
+        if self.accelerator.is_main_process:
+            try:
+                self.folder.lock.acquire()
+            except InUseError as error:
+                problem = str(error)
+        try:
+            with lost_process_explained(lambda: None):
+                problem = gather_object([problem])[0]
+            if problem:
+                raise InUseError(problem)
+            yield
+        finally:
+            self.folder.lock.release()
+
+    def _train(self) -> dict[str, float]:
+        """Train as [`train`] says, in an output folder that no other run writes to."""
         progress, values = self.progress, {}
         with lost_process_explained(lambda: self.checkpoints.last_good):
             self._start()
@@ -186,6 +214,18 @@ class Trainer:
         self.accelerator.on_main_process(publish)(self.training, self.say)
         return values
 
+    @property
+    def notes(self) -> list[str]:
+        """What the model does not see of the training and validation texts, with counts; said when training starts."""
+        kinds = {"training": self.train_set, "validation": self.evaluator.split}
+        if len(self.train_set) < len(self.examples):
+            kinds = {"sampled training": self.train_set, "validation": self.evaluator.split}
+        return [
+            f"{kind} texts: {split.unread} (data.vocab_size, data.max_length)"
+            for kind, split in kinds.items()
+            if split.unread
+        ]
+
     def leave(self) -> None:
         """End the group of processes; every process must call this."""
         self.accelerator.wait_for_everyone()
@@ -201,7 +241,9 @@ class Trainer:
             tqdm.write(text)
 
     def _start(self) -> None:
-        """Prepare the output folder, load the checkpoint to resume from, and start the logs."""
+        """Say what is not read, prepare the output folder, load the checkpoint to resume from, and start the logs."""
+        for note in self.notes:
+            self.say(f"note: {note}")
         resume = self.training.resume
         if self.accelerator.is_main_process:
             if resume is None:

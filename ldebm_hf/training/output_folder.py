@@ -8,13 +8,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..files.atomic import copy_file, replace_folder, restore_folder
+from ..files.locks import WriteLock
 from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
 
 
 class OutputFolder:
     """The paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` in a folder.
 
-    At the end of a run the folder also holds the files of the best model.
+    At the end of a run the folder also holds the files of the best model. While a run writes to it, the run's main
+    process holds `lock`.
 
     Args:
         path (`str` or `Path`): the folder.
@@ -28,6 +30,7 @@ class OutputFolder:
         self.curves = self.path / CURVES
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
+        self.lock = WriteLock(self.path / ".lock", self.path)
 
     def refuse_earlier_run(self) -> None:
         """Raise a ValueError if there is a model or checkpoint of an earlier run, which a new run would overwrite."""

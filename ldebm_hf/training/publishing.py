@@ -19,10 +19,10 @@ from huggingface_hub import HfApi
 from huggingface_hub.utils import validate_repo_id
 
 from ..data import Corpus
+from ..data.hub import is_hub_id
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.modeling_ldebm import LDEBMModel
-from ..reports.data_origin import is_on_hub
 from ..reports.hub_upload import (
     check_tag,
     check_token,
@@ -65,7 +65,7 @@ def run_facts(corpus: Corpus, source: str, model: LDEBMModel, accelerator: Accel
         and `splits` with the `size` and number of `labelled` examples of each), `parameters` (their number),
         `environment` (versions by package) and `hardware` (`device`, `processes` and `threads`).
     """
-    facts = {"name": corpus.name, "license": corpus.license, "hub_id": source if is_on_hub(source) else None}
+    facts = {"name": corpus.name, "license": corpus.license, "hub_id": source if is_hub_id(source) else None}
     splits = {name: {"size": len(split), "labelled": split.num_labelled} for name, split in corpus.splits.items()}
     device = accelerator.device
     return {

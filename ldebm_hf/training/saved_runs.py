@@ -4,14 +4,23 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 
+from ..model.weight_files import refuse_unreadable_files
 from .command_line import load_settings
 from .settings import Settings
 
 
 def find_checkpoint(checkpoint: str) -> None:
-    """Raise a FileNotFoundError if there is no such checkpoint; loading it would query the Hub many times first."""
+    """
+    Find out before a checkpoint is loaded whether it is there and whole; loading one that is not there would query the
+    Hub many times first.
+
+    Raises:
+        FileNotFoundError: There is no such folder, and no such repository on the Hub.
+        OSError: A file in the folder is a Git LFS pointer, empty or truncated.
+    """
     path = Path(checkpoint)
     if path.is_dir():
+        refuse_unreadable_files(path)
         return
     if path.is_absolute() or path.parent.is_dir() or checkpoint.startswith((".", "~")) or len(path.parts) > 2:
         raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint)")

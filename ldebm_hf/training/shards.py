@@ -6,7 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data import Split, StreamedSplit
+from ..data import Split, StreamedExamples
+from ..model.text_reading import TextReader
 from .batches import Examples, TokenizedSplit
 
 
@@ -60,26 +61,28 @@ class StreamedTexts:
     To resume, nothing about the reading has to be saved: which shard a step lies in follows from the window sizes.
 
     Args:
-        split (`StreamedSplit`): the texts.
+        split (`StreamedExamples`): the texts.
         tokenizer (`PreTrainedTokenizerBase`): the model's.
         max_length (`int`): longer texts are cut to this number of tokens.
         step_size (`int`): number of texts in an optimiser step.
         shard_size (`int`): number of texts in a shard, rounded down to whole steps, but at least one step.
+        reader ([`TextReader`], *optional*): counts what the model does not see of the sample.
     """
 
     def __init__(
         self,
-        split: StreamedSplit,
+        split: StreamedExamples,
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         step_size: int,
         shard_size: int,
+        reader: TextReader | None = None,
     ):
         self.split, self.tokenizer, self.max_length = split, tokenizer, max_length
         self.steps_per_shard = max(1, shard_size // step_size)
         self.shard_size = self.steps_per_shard * step_size
-        self.sample = self._tokenize(split.sample)
+        self.sample = TokenizedSplit.from_split(split.sample, tokenizer, max_length, reader)
         # Checkpoints keep this text, so its wording decides whether an earlier run can be resumed.
         self.digest = f"{split.digest} {self.sample.digest} in parts of {self.shard_size}"
 
@@ -103,7 +106,5 @@ class StreamedTexts:
             yield self._shard(number, texts, labels)
 
     def _shard(self, number: int, texts: list[str], labels: list[int]) -> Shard:
-        return Shard(number, number * self.steps_per_shard, self._tokenize(Split(texts, labels)))
-
-    def _tokenize(self, split: Split) -> TokenizedSplit:
-        return TokenizedSplit.from_split(split, self.tokenizer, self.max_length)
+        split = TokenizedSplit.from_split(Split(texts, labels), self.tokenizer, self.max_length)
+        return Shard(number, number * self.steps_per_shard, split)

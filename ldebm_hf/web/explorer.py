@@ -13,9 +13,10 @@ from huggingface_hub import snapshot_download
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..model.configuration_ldebm import LDEBMConfig
-from ..model.masked_texts import MASKS, Completion
+from ..model.masked_texts import MASKS, Completion, read_masked_texts
 from ..model.modeling_ldebm import LDEBMModel
 from ..model.rejection import generate_accepted
+from ..model.text_reading import is_word_level
 from ..reports.latent_map import LatentMap
 from ..training.saved_runs import find_checkpoint
 from .answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
@@ -178,11 +179,11 @@ class Explorer:
             options |= {"do_sample": True, "temperature": temperature}
         with ONE_AT_A_TIME:
             if requested and least > 0:
-                accepted = generate_accepted(self.model, least, requested, **options)
+                accepted = generate_accepted(self.model, least, torch.tensor(requested), **options)
                 texts = self._strings(accepted.token_ids)
                 read = self._likeliest(accepted.probabilities)
             else:
-                asked = {"class_labels": requested} if requested else {"num_samples": count}
+                asked = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
                 texts = self._strings(self.model.generate(**asked, **options))
                 read = self._symbols_of(texts)
         names = [self.names[symbol] for symbol in requested] or [None] * len(texts)
@@ -250,7 +251,7 @@ class Explorer:
         count = whole_number("number of latents", num_latents, 1, self.limits.latents)
         generator = self._generator(seed)
         requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
-        options = {"class_labels": requested} if requested else {"num_samples": count}
+        options = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
         options |= self._guidance(guidance_scale, bool(requested))
         with ONE_AT_A_TIME:
             states = self.model.sample_latents(generator=generator, return_trajectory=True, **options).trajectory
@@ -280,7 +281,7 @@ class Explorer:
             raise BadRequest(f"{wanted}; this text has {masks or 'none'}.")
         count = whole_number("number of completions", num_completions, 1, self.limits.completions)
         ids = self._symbol_ids([symbol] if symbol else [])
-        options = {"class_labels": ids} if ids else {}
+        options = {"class_labels": torch.tensor(ids)} if ids else {}
         options |= self._guidance(guidance_scale, bool(ids))
         generator = self._generator(seed)
         with ONE_AT_A_TIME:
@@ -294,6 +295,19 @@ class Explorer:
             )
         return completions
 
+    def notes(self, text: str, with_masks: bool = False) -> list[str]:
+        """
+        Sentences about the parts of a text that the model does not read; none for a text that requests refuse.
+
+        Args:
+            text (`str`): A visitor's text.
+            with_masks (`bool`, *optional*, defaults to `False`): Whether it is one to [`complete`].
+        """
+        try:
+            return self._checked_text("text", text, with_masks)[1]
+        except BadRequest:
+            return []
+
     def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
         """The text on one line, and sentences about the parts of it that the model does not read."""
         if not isinstance(text, str) or not text.strip():
@@ -306,20 +320,30 @@ class Explorer:
         reserved = [token for token in self.tokenizer.all_special_tokens if token not in allowed and token in text]
         if reserved:
             raise BadRequest(f"The {name} must not contain {' or '.join(reserved)}, which the model uses itself.")
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids, spans = encoded["input_ids"], encoded["offset_mapping"]
+        with ONE_AT_A_TIME:
+            length, num_words, unknown = self._words_of(text, with_masks)
+        words = "words" if is_word_level(self.tokenizer) else "pieces of words"
         most = self.tokenizer.model_max_length - 2
-        if with_masks and len(ids) > most:
-            raise BadRequest(f"The {name} may have at most {most} words, but it has {len(ids)}.")
+        if with_masks and length > most:
+            raise BadRequest(f"The {name} may have at most {most} {words}, but it has {length}.")
         notes = []
-        unknown_id = self.model.config.unk_token_id
-        unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True) if token == unknown_id]
         if unknown:
             shown = ", ".join(dict.fromkeys(unknown))
-            notes.append(f"The model does not know {len(unknown)} of the {len(ids)} words: {shown}.")
-        if len(ids) > most:
-            notes.append(f"Only the first {most} of the {len(ids)} words are read.")
+            notes.append(f"The model does not know {len(unknown)} of the {num_words} {words}: {shown}.")
+        if length > most:
+            notes.append(f"Only the first {most} of the {length} {words} are read.")
         return text, notes
+
+    def _words_of(self, text: str, with_masks: bool) -> tuple[int, int, list[str]]:
+        """Number of tokens of a text, and of those but masks, and the words that the model does not know."""
+        if with_masks and MASKS.search(text):
+            masked = read_masked_texts([text], self.tokenizer, self.model.config.vocab_size)
+            return len(masked.token_ids[0]) - 2, masked.unread.num_words, masked.unknown_words[0]
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ids, spans = encoded["input_ids"], encoded["offset_mapping"]
+        unknown_id = self.model.config.unk_token_id
+        unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True) if token == unknown_id]
+        return len(ids), len(ids), unknown
 
     def _symbol_ids(self, symbols: str | Sequence[str] | None) -> list[int]:
         """The ids of symbols that a visitor chose by name, without repetitions."""

@@ -1,4 +1,4 @@
-"""The n-gram model by hand and against its defining properties; its infilling against every filling."""
+"""The n-gram model worked out by hand and against its properties; infilling against all fillings."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ def test_probabilities_add_up_after_any_words(order):
         assert found.sum() == pytest.approx(1, abs=1e-12) and (found > 0).all()
 
 
-def test_unseen_context_leaves_it_to_the_shorter_one():
+def test_unseen_context_backs_off_to_the_shorter_one():
     model = NgramModel(TEXTS, 5, order=3)
     assert np.array_equal(model.probabilities([C, C, A]), NgramModel.probabilities(model, [BEGIN, C, A]))
     assert not np.array_equal(model.probabilities([BEGIN, A]), model.probabilities([B, A]))

@@ -1,4 +1,4 @@
-"""Clusters of raw texts: topics that are found again, the same for the same seed, and bad input."""
+"""Clusters of raw texts: recovery of known topics, seeds, and bad input."""
 
 import random
 import sys
@@ -32,7 +32,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_topics_are_found_again(name):
+def test_topics_are_recovered(name):
     clusters = METHODS[name](TRAIN, TEXTS)
     assert clusters.shape == (200,) and clusters.dtype == np.int64 and clusters.min() >= 0
     assert v_measure_score(TOPICS, clusters) > 0.95
@@ -41,7 +41,7 @@ def test_topics_are_found_again(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_clusters_are_of_the_training_texts(name):
-    """Whatever else is assigned with a text does not change its cluster; texts without a known word get one, too."""
+    """The cluster of a text does not depend on the other texts; texts without a known word get one, too."""
     assert (METHODS[name](TRAIN, TEXTS[:5]) == METHODS[name](TRAIN, TEXTS)[:5]).all()
     assert METHODS[name](TRAIN, ["", "unheard of"]).min() >= 0
     with pytest.raises(ValueError, match="train_texts must contain at least one text"):
@@ -91,7 +91,7 @@ def test_texts_of_one_density_are_one_cluster():
 
 
 def test_umap_reduces_where_it_is_installed(monkeypatch):
-    """UMAP itself stands behind its interface here: a stand-in that keeps the first five coordinates."""
+    """With a substitute for UMAP that keeps the first five coordinates."""
     made = []
 
     class FirstFive:
@@ -132,6 +132,6 @@ def test_few_words_have_fewer_directions():
         (lambda: density_clusters(TRAIN, TEXTS, embeddings=(np.eye(400), np.eye(9))), "two arrays of shapes"),
     ],
 )
-def test_what_cannot_be_is_refused(call, message):
+def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -64,7 +64,7 @@ def test_explanations_of_documents_have_the_words_written(tokenizer, texts):
     assert [symbol.generated for symbol in model.explain(texts, tokenizer, num_samples=0).symbols] == [[], []]
 
 
-def test_relevance_weighs_frequent_words_against_telling_ones(tokenizer):
+def test_relevance_weighs_frequent_words_against_distinctive_ones(tokenizer):
     model = model_that_writes(tokenizer)
     counts = torch.ones(len(tokenizer))
     counts[tokenizer.convert_tokens_to_ids("coach")] = 1000
@@ -85,7 +85,7 @@ def test_lda_finds_plain_topics(texts, tokenizer):
 
 
 def test_lda_is_fitted_by_all_texts_at_once_and_ranked_by_relevance(texts, tokenizer, monkeypatch):
-    """What two topics share comes first for λ = 1, and the words of one topic alone for λ = 0."""
+    """Words of both topics come first for λ = 1, and words of one topic alone for λ = 0."""
     made = []
 
     class Remembered(LatentDirichletAllocation):
@@ -101,7 +101,7 @@ def test_lda_is_fitted_by_all_texts_at_once_and_ranked_by_relevance(texts, token
     assert frequent != telling and [set(topic[:4]) for topic in frequent] == [set(topic[:4]) for topic in telling]
 
 
-def test_topics_beside_those_of_lda(texts, tokenizer):
+def test_comparison_with_lda(texts, tokenizer):
     mixed = [["rain", "goal", "wind", "team"], ["storm", "ball", "cloud", "coach"]]
     held_out, words = texts[200:], [text.split() for text in texts[200:]]
     compared = compare_with_lda(mixed, texts[:200], held_out, tokenizer, seed=1)
@@ -119,7 +119,7 @@ def test_counts_are_those_of_words_alone(tokenizer):
     assert counts.sum() == 3 and counts[0, tokenizer.convert_tokens_to_ids("rain")] == 2
 
 
-def test_what_is_refused(tokenizer, texts):
+def test_bad_arguments(tokenizer, texts):
     model = model_that_writes(tokenizer)
     with pytest.raises(ValueError, match="needs a model of documents, got one of texts"):
         symbol_topics(tiny_model(), tokenizer)

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +88,25 @@ def test_interrupted_and_terminated_scripts_say_how_to_continue(handler_stays):
         run_script(interrupt, continues=SAME_COMMAND)
     with pytest.raises(SystemExit, match=f"^terminated; {SAME_COMMAND}$"):
         run_script(lambda: os.kill(os.getpid(), signal.SIGTERM), continues=SAME_COMMAND)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_scripts_print_what_the_terminal_cannot_encode_with_replacement(encoding, tmp_path):
+    script = """
+from ldebm_hf.commands.options import run_script
+
+def main():
+    print("é 好 ±")
+    raise ValueError("no column 'текст'")
+
+run_script(main)
+"""
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run([sys.executable, tmp_path / "script.py"], env=environment, capture_output=True)
+    expected = "é 好 ±".encode(encoding, "replace")
+    assert run.returncode == 1 and run.stdout.strip() == expected
+    assert run.stderr.strip().endswith(b"error: no column '?????'")
 
 
 def test_failed_runs_are_told_and_end_the_script(capsys):

@@ -50,7 +50,7 @@ def test_only_line_ends_end_a_line(write):
 
 
 def test_utf16_is_refused(write):
-    with pytest.raises(ValueError, match="UTF-16: save it as UTF-8"):
+    with pytest.raises(ValueError, match="is utf-16, not UTF-8: save it as UTF-8"):
         read_lines(write("x.txt", "text".encode("utf-16")), [])
 
 

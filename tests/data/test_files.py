@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 
@@ -72,25 +71,25 @@ def test_line_of_ten_thousand_words(write, name):
     assert f"{name}: 1 texts of more than 1,000 words (cut to the tokenizer's max_length when encoded)" in corpus.notes
 
 
-def test_bytes_that_are_not_utf8_in_a_table(write):
-    corpus = load_corpus(write("a.csv", "text\ncafé\nplain\n".encode("latin-1")))
-    assert ("caf\ufffd", None) in everything(corpus)
+def test_a_few_damaged_lines_of_utf8_are_repaired_and_counted(write):
+    rows = [f"straße {i}" for i in range(20)]
+    corpus = load_corpus(write("a.csv", "\n".join(["text", *rows]).encode() + b"\nstra\xdfe\n"))
+    assert ("stra\ufffde", None) in everything(corpus)
     assert corpus.notes[0] == "a.csv: 1 lines with bytes that are not UTF-8 (they became U+FFFD)"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "body;label\nx;y\n", "a.csv has no column 'text' .*columns there are: 'body;label'"),
-        ("a.csv", "", "a.csv has no column 'text' .*none, it is empty"),
+        ("a.csv", "body;label\nx;y\n", "a.csv .*separated by ';'. has no column 'text' .*: 'body', 'label'"),
+        ("a.csv", "", "a.csv .* has no column 'text' .*none, it is empty"),
         ("a.csv", "text\n", "a.csv holds no text"),
         ("a.csv", "text,n\none, two, three\n", "a.csv, line 2: 3 cells where the header has 2"),
-        ("a.csv", "text;n\na, b, c;1\n", "line 2: 3 cells .*the header has ';', and cells must be separated by ','"),
         ("a.csv", 'text\nfine\n"open\nmore\n', "a.csv, line 4: unexpected end of data"),
         ("a.tsv", 'text\tn\n"so" they say\t1\n', "a.tsv, line 2: .*must be quoted, its quotes doubled"),
         ("a.csv", "text,text\na,b\n", "two columns of the same name"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "a.jsonl, line 2: not valid JSON"),
-        ("a.jsonl", '["a"]\n', "a.jsonl, line 1: expected a JSON object, found list"),
+        ("a.jsonl", '["a"]\n', "a.jsonl, object 1: expected a JSON object, found str"),
         ("a.jsonl", "\n", "a.jsonl has no column 'text' .*none, it is empty"),
         ("a.jsonl", '{"text": 1}\n', "must hold strings, found 1"),
         ("a.parquet", "text\n", "a.parquet is not a readable parquet file"),
@@ -110,12 +109,6 @@ def test_missing_file_is_named(tmp_path, name):
         pytest.importorskip("pyarrow")
     with pytest.raises(FileNotFoundError, match=f"looked for {tmp_path}/{name}"):
         load_corpus(name, data_dir=tmp_path)
-
-
-def test_parquet_without_pyarrow(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match="needs pyarrow: pip install pyarrow"):
-        load_corpus(tmp_path / "a.parquet")
 
 
 def test_validation_file_shares_the_classes_and_counts_duplicates(write, tmp_path):

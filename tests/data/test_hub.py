@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from ldebm_hf.data import NO_LABEL, load_corpus
@@ -88,12 +86,6 @@ def test_unreachable_id_says_why(monkeypatch):
         load_corpus("no/such")
 
 
-def test_without_the_library(monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ImportError, match="'someone/news' from the Hub needs datasets: pip install datasets"):
-        load_corpus("someone/news")
-
-
 def test_local_directory_through_the_real_library(monkeypatch, write, tmp_path):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     write("repo/train.csv", "text,label\nfirst one,x\nsecond one,y\n")
@@ -101,3 +93,36 @@ def test_local_directory_through_the_real_library(monkeypatch, write, tmp_path):
     corpus = load_corpus(tmp_path / "repo", label_column="label")
     assert corpus.train.texts == ["first one", "second one"] and corpus.train.labels == [0, 1]
     assert corpus.validation.texts == ["third one"] and corpus.label_names == ["x", "y"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", ["Dataset", "DatasetDict"])
+def test_folders_of_save_to_disk(tmp_path, kind, streaming):
+    names = ["world", "sports"]
+    train = dataset([0, 1, -1] * 10, names)
+    saved = train if kind == "Dataset" else datasets.DatasetDict(train=train, validation=dataset([1], names, "dev"))
+    saved.save_to_disk(tmp_path / "saved")
+    options = {"streaming": True, "validation_size": 3} if streaming else {}
+    corpus = load_corpus(tmp_path / "saved", text_column="sentence", label_column="topic", **options)
+    assert corpus.label_names == names and len(corpus.train) + len(corpus.validation) == len(train) + (
+        kind == "DatasetDict"
+    )
+    if kind == "DatasetDict":
+        assert corpus.validation.texts == ["dev 0"] and corpus.validation.labels == [1]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_saved_folder_without_train_or_damaged_is_named(tmp_path, streaming):
+    datasets.DatasetDict(test=dataset(["a"])).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match="saved' has no train split; splits there are: 'test'"):
+        load_corpus(tmp_path / "saved", streaming=streaming)
+    (tmp_path / "saved" / "test" / "state.json").write_text("{")
+    with pytest.raises(ValueError, match="cannot read the data set saved in .*saved"):
+        load_corpus(tmp_path / "saved", streaming=streaming)
+
+
+def test_names_of_a_class_label_are_classes_whatever_they_are_called(hub):
+    names = ["none", "NA", "anger"]
+    hub(train=dataset([0, 1, 2, None], names), validation=dataset([0], names, "dev"))
+    corpus = load_corpus("someone/news", text_column="sentence", label_column="topic")
+    assert corpus.label_names == names and corpus.train.labels == [0, 1, 2, NO_LABEL]

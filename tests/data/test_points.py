@@ -318,10 +318,10 @@ def test_bad_parquet_value_is_named_by_its_row(tmp_path):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("circles", {}, "unknown source of points 'circles': use 'gaussians', 'pinwheel', or a path"),
-        ("gaussians", {"validation_file": "a.csv"}, "validation_file goes with a file .*'gaussians'"),
-        ("pinwheel", {"label_column": "k"}, "label_column goes with a file"),
-        ("pinwheel", {"point_columns": "x,y"}, "point_columns goes with a file"),
+        ("circles", {}, "unknown source of points 'circles': use 'gaussians', 'pinwheel', a path"),
+        ("gaussians", {"validation_file": "a.csv"}, "validation_file='a.csv' .*'gaussians': .* of files of points"),
+        ("pinwheel", {"label_column": "k"}, "label_column='k' cannot be used with"),
+        ("pinwheel", {"point_columns": "x,y"}, "point_columns='x,y' cannot be used with"),
         ("gaussians", {"num_points": 0}, "num_points must be at least 1, got 0"),
         ("gaussians", {"validation_fraction": 0}, "validation_fraction must be between 0 and 1 .*got 0"),
         ("gaussians", {"label_fraction": 2}, "label_fraction must be between 0 and 1, got 2"),

@@ -10,7 +10,9 @@ def corpus(labels, label_names=("a", "b"), validation=("x",)):
 
 def with_attribute(train, validation, names=("q", "r")):
     """Unlabelled, with ids of an attribute "kind"; `None` for a validation split without it."""
-    splits = [Split(["x"] * len(ids), [NO_LABEL] * len(ids), {"kind": ids}) for ids in (train, validation or [0])]
+    splits = []
+    for ids in (train, validation or [0]):
+        splits.append(Split([f"text {i}" for i in range(len(ids))], [NO_LABEL] * len(ids), {"kind": ids}))
     if validation is None:
         splits[1].attributes = {}
     return Corpus("mine", *splits, attribute_names={"kind": list(names)})
@@ -37,6 +39,10 @@ def test_select_and_classes():
         (corpus([0, 0, NO_LABEL]), "one class 'a'"),
         (corpus([0, 1, 5]), r"labels \[5\] have no name"),
         (corpus([]), "no train texts"),
+        (
+            Corpus("mine", Split.unlabelled(["x"] * 4), Split.unlabelled(["x"])),
+            "all 4 training texts .* are the same, 'x'",
+        ),
         (corpus([0, 1, 0], validation=[]), "no validation texts"),
         (with_attribute([0, 2, NO_LABEL], [0]), r"train: values \[2\] of attribute 'kind' have no name in \['q'"),
         (with_attribute([0, 1, 1], [-1]), r"validation: values \[-1\] of attribute 'kind'"),

@@ -15,7 +15,9 @@ def build(labels, **kwargs):
     [
         (["pos", "neg", "", None, " pos "], [1, 0, NO_LABEL, NO_LABEL, 1], ["neg", "pos"]),
         ([2, 10, None, 1], [1, 2, NO_LABEL, 0], ["1", "2", "10"]),
-        (["pos", "nan", "NA", "null", "neg"], [1, NO_LABEL, NO_LABEL, NO_LABEL, 0], ["neg", "pos"]),
+        (["pos", "nan", "#N/A", "null", "neg"], [1, NO_LABEL, NO_LABEL, NO_LABEL, 0], ["neg", "pos"]),
+        (["1.0", "", "2.00", "1"], [0, NO_LABEL, 1, 0], ["1", "2"]),
+        (["1.0", "1.5", "v1.0"], [0, 1, 2], ["1", "1.5", "v1.0"]),
         (["2", "10", "", "1"], [1, 2, NO_LABEL, 0], ["1", "2", "10"]),
         ([1.0, float("nan"), 0.0], [1, NO_LABEL, 0], ["0", "1"]),
         ([-1, 0, 1, NO_LABEL], [0, 1, 2, NO_LABEL], ["-1", "0", "1"]),

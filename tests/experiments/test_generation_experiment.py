@@ -18,6 +18,7 @@ from ldebm_hf.experiments.generation_experiment import (
     likelihood_scores,
     training_latents,
 )
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.scores import corpus_bleu, reverse_perplexity
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 from ldebm_hf.scores.word_frequencies import word_divergence
@@ -92,7 +93,7 @@ def test_other_ways_of_writing_are_scored_beside_the_published_one(tokenizer, re
     assert "bleu" in scores and not any(name.startswith(("bleu@", "real_bleu@")) for name in scores)
     latents = training_latents(model, tokenizer, real, settings.num_drawn)
     greedy = model.generate(latents=latents)
-    assert samples["latents of training texts"] == tokenizer.batch_decode(greedy, skip_special_tokens=True)
+    assert samples["latents of training texts"] == decode_words(tokenizer, greedy)
 
 
 def test_latents_of_training_texts_are_draws_of_their_posteriors(tokenizer, real):

@@ -56,6 +56,81 @@ def test_replacement_killed_halfway_can_be_undone(tmp_path, monkeypatch, renames
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
+@pytest.fixture
+def failing_renames(monkeypatch):
+    """Let renames fail as often as the returned function is told; what was waited for is in its list `waits`."""
+    rename, waits = atomic.os.replace, []
+
+    def fail(times, error=PermissionError(13, "Permission denied")):  # noqa: B008
+        left = [error] * times
+
+        def replace(source, target):
+            if left:
+                raise left.pop()
+            rename(source, target)
+
+        monkeypatch.setattr(atomic.os, "replace", replace)
+        return waits
+
+    monkeypatch.setattr(atomic.time, "sleep", waits.append)
+    return fail
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "held"), OSError(16, "busy"), OSError("held")])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_rename_that_fails_for_moments_is_tried_again(tmp_path, failing_renames, error, times):
+    waits = failing_renames(times, error)
+    atomic.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert waits == list(atomic.WAITS[:times])
+
+
+def test_a_rename_that_always_fails_names_both_files_and_keeps_them(tmp_path, failing_renames):
+    path = tmp_path / "a"
+    path.write_text("old")
+    waits = failing_renames(100)
+    with pytest.raises(OSError, match=r"\.a\.tmp could not be renamed to .*/a: Permission denied\. Both are as they"):
+        atomic.write_text(path, "new")
+    assert path.read_text() == "old" and (tmp_path / ".a.tmp").read_text() == "new"
+    assert waits == list(atomic.WAITS) and sum(waits) < 2
+    failing_renames(0)
+    atomic.write_text(path, "newer")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "newer")]
+
+
+def test_waiting_is_of_no_use_on_a_full_disk(tmp_path, failing_renames):
+    waits = failing_renames(1, OSError(28, "No space left on device"))
+    with pytest.raises(OSError, match="No space left on device"):
+        atomic.write_text(tmp_path / "a", "new")
+    assert waits == []
+
+
+@pytest.mark.parametrize("good_renames", [0, 1])
+def test_a_folder_that_cannot_be_exchanged_stays_and_the_new_one_too(
+    tmp_path, monkeypatch, failing_renames, good_renames
+):
+    folder = tmp_path / "best"
+    atomic.replace_folder(folder, lambda new: (new / "weights").write_text("old"))
+    rename, tried = atomic.os.replace, []
+
+    def replace(source, target):
+        tried.append(source)
+        if source.name == ".best.old" or len(tried) <= good_renames:
+            rename(source, target)
+        else:
+            raise PermissionError(13, "Permission denied")
+
+    failing_renames(0)
+    monkeypatch.setattr(atomic.os, "replace", replace)
+    with pytest.raises(atomic.RenameError, match="best could not be renamed|.best.tmp could not be renamed"):
+        atomic.replace_folder(folder, write_one)
+    assert (folder / "weights").read_text() == "old"
+    assert (tmp_path / ".best.tmp" / "weights").read_text() == "new"
+    monkeypatch.setattr(atomic.os, "replace", rename)
+    atomic.replace_folder(folder, write_one)
+    assert (folder / "weights").read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
 def test_failed_copy_leaves_nothing(tmp_path, monkeypatch):
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_text("content")

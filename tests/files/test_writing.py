@@ -22,6 +22,7 @@ from ldebm_hf import build_tokenizer
 from ldebm_hf.files import atomic, resumable, writing
 from ldebm_hf.files.writing import write_samples
 from ldebm_hf.model import generation
+from ldebm_hf.model.text_reading import decode_words
 
 REQUEST = {"num_samples": 90, "batch_size": 8, "max_new_tokens": 12, "show_progress": False}
 
@@ -72,7 +73,7 @@ def test_texts_are_those_of_generate(model, tokenizer, tmp_path, monkeypatch):
     expected = []
     for chunk, size in enumerate((3, 2)):
         ids = model.generate(num_samples=size, do_sample=True, generator=seeded(chunk))
-        expected += tokenizer.batch_decode(ids, skip_special_tokens=True)
+        expected += decode_words(tokenizer, ids)
     assert [record["text"] for record in read_lines(tmp_path / "a.jsonl")] == expected
     assert [record["symbol"] for record in read_lines(tmp_path / "a.jsonl")] == [None] * 5
 
@@ -81,7 +82,7 @@ def test_given_latents_are_written_chunk_by_chunk(model, tokenizer, tmp_path):
     latents = torch.randn(7, model.config.latent_size, generator=seeded(3))
     options = {"latents": latents, "batch_size": 3, "show_progress": False}
     write_samples(model, tokenizer, tmp_path / "samples.jsonl", 7, **options)
-    texts = tokenizer.batch_decode(model.generate(latents=latents), skip_special_tokens=True)
+    texts = decode_words(tokenizer, model.generate(latents=latents))
     assert [record["text"] for record in read_lines(tmp_path / "samples.jsonl")] == texts
     with pytest.raises(ValueError, match="latents cannot be used with class_labels, got class_labels=0"):
         write_samples(model, tokenizer, tmp_path / "other.jsonl", 7, **options, class_labels=0)

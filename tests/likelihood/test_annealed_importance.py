@@ -74,7 +74,7 @@ def test_relative_variance_of_one_and_two_weights():
 
 @pytest.mark.parametrize(("size", "curvature", "slope"), ORACLES)
 def test_log_weights_bound_the_normaliser_from_both_sides(size, curvature, slope):
-    """On average they never pass it, to 4 standard errors; the gap that a single temperature leaves, 60 close."""
+    """On average they stay on their side, to 4 standard errors; 60 temperatures close the gap that one leaves."""
     oracle, gaps = Oracle(size, curvature, slope), []
     for num_temperatures in (1, 60):
         generator = seeded(1)
@@ -110,7 +110,7 @@ def test_chains_leave_the_target_as_it_is(step):
 
 
 class Wells:
-    """Two wells far from the Gaussian's middle, which chains of three temperatures do not reach as they should."""
+    """Two wells far from the Gaussian's mean, between which chains of three temperatures do not equilibrate."""
 
     def value_and_gradient(self, z):
         z = z[:, 0]
@@ -120,7 +120,7 @@ class Wells:
 
 
 def test_going_down_from_any_state_gives_the_density_of_the_chains_that_go_up():
-    """It integrates to 1 over a grid, and its share on the right is that of the chains' ends, which is not exp E's."""
+    """It integrates to 1 over a grid, and its mass on the right is that of the chains' ends, not that of exp E."""
     def target_of(rows):
         mean = torch.zeros(rows, 1, dtype=torch.float64)
         return TiltedGaussian(mean, torch.ones_like(mean), Wells())
@@ -147,14 +147,14 @@ def test_going_down_from_any_state_gives_the_density_of_the_chains_that_go_up():
     assert abs(reached - exact) > 0.05
 
 
-def test_temperatures_go_evenly_for_a_target_as_wide_as_its_gaussian():
+def test_temperatures_are_evenly_spaced_for_a_target_as_wide_as_its_gaussian():
     path = list(temperature_path(torch.tensor([[LARGEST_STEP]]), 4))
     assert [inverse.item() for inverse, _ in path] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
     assert {round(step.item(), 6) for _, step in path} == {LARGEST_STEP}
 
 
 def test_temperatures_of_a_narrow_target_multiply_its_precision_evenly():
-    """A step of 0.9/64 stands for a precision 64 times the Gaussian's: in 3 temperatures 4 times each."""
+    """A step of 0.9/64 means a precision 64 times the Gaussian's: a factor of 4 for each of 3 temperatures."""
     path = list(temperature_path(torch.tensor([[LARGEST_STEP / 64]]), 3))
     assert [1 + 63 * inverse.item() for inverse, _ in path] == pytest.approx([1, 4, 16, 64], rel=1e-5)
     assert [step.item() for _, step in path] == pytest.approx([0.9, 0.9 / 4, 0.9 / 16, 0.9 / 64], rel=1e-5)

@@ -122,7 +122,7 @@ POINTS = 3 * torch.randn(5, 2, generator=seeded(5), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("num_fitting_rounds", [0, 1, 3])
-def test_linear_gaussian_model_is_hit_within_the_reported_error(num_fitting_rounds):
+def test_linear_gaussian_model_within_the_reported_error(num_fitting_rounds):
     model = linear_gaussian_model("vae")
     settings = LikelihoodSettings(num_posterior_samples=1000, num_fitting_rounds=num_fitting_rounds)
     estimate = estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
@@ -132,7 +132,7 @@ def test_linear_gaussian_model_is_hit_within_the_reported_error(num_fitting_roun
     assert ((estimate.lower - exact).abs() < 5 * estimate.lower_error).all()
 
 
-def test_fitted_proposals_make_samples_count_and_leave_a_lower_bound():
+def test_fitted_proposals_raise_the_effective_samples_and_keep_a_lower_bound():
     """Mean over 40 repetitions, with 60 samples each."""
     model, sizes, bounds = linear_gaussian_model("vae"), [], []
     exact = exact_log_likelihood(model, POINTS).mean()
@@ -146,7 +146,7 @@ def test_fitted_proposals_make_samples_count_and_leave_a_lower_bound():
     assert exact - bounds[1].mean() < 0.75 * (exact - bounds[0].mean())
 
 
-def test_a_code_beside_the_gaussian_stays_with_its_encoder():
+def test_codes_keep_the_encoders_proposal():
     model = tiny_model("semi_vae")
     settings = LikelihoodSettings(num_posterior_samples=NUM_SAMPLES, num_fitting_rounds=1)
     fitted = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS)
@@ -172,7 +172,7 @@ def test_symbols_share_the_likelihood_among_them():
 
 @pytest.mark.parametrize("preset", ["consistent", "svebm"])
 def test_linear_gaussian_model_with_an_energy_based_prior(preset):
-    """A quadratic energy makes the prior a Gaussian: log p(x) is known, and both sides are at it."""
+    """A quadratic energy makes the prior a Gaussian: log p(x) is known, and both sides must equal it."""
     model = linear_gaussian_model(preset, num_levels=1 if preset == "svebm" else 3)
     model.prior.energy = QuadraticEnergy(0.3)
     settings = LikelihoodSettings(num_posterior_samples=1000, num_annealed_samples=100, num_temperatures=30)
@@ -188,7 +188,7 @@ def test_linear_gaussian_model_with_an_energy_based_prior(preset):
 
 @pytest.mark.parametrize("preset", ["consistent", "published", "svebm"])
 def test_texts_under_the_diffusion_prior(preset):
-    """Both sides are finite, close by for an untrained energy, and a seed decides them; symbols share them."""
+    """Both sides are finite, close for an untrained energy, and reproducible; symbols add up to them."""
     model = tiny_model(preset, energy_temperature="unit")
     settings = LikelihoodSettings(num_posterior_samples=100, num_annealed_samples=30, num_temperatures=8)
     annealing = prepare_annealing(model.prior, 8, num_chains=100, generator=seeded())
@@ -213,7 +213,7 @@ def test_bound_of_the_diffusion_prior_prepares_its_annealing_itself():
 
 
 def test_memory_budget_does_not_change_the_result():
-    """A vocabulary of 12 needs little: so the pieces are made small by hand."""
+    """A vocabulary of 12 needs little memory, so the pieces are made small by hand."""
     model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=1)
     whole = estimate_log_likelihood(model, settings, generator=seeded(), **TEXTS).lower
     model.config.vocab_size = 2**20 // 4
@@ -242,7 +242,7 @@ def test_settings_out_of_range(values, message):
         LikelihoodSettings(**values)
 
 
-def test_what_the_estimate_refuses():
+def test_bad_arguments():
     model = tiny_model("vae")
     with pytest.raises(ValueError, match="no symbols"):
         estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)

@@ -1,4 +1,4 @@
-"""The likelihood of a data set in a file: what stands in it, and that a kill changes none of it."""
+"""The likelihood of a data set in a file: its content, and that an interrupted run writes the same bytes."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ OPTIONS = {"chunk_size": 2, "show_progress": False}
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(TEXTS)  # 8 words and 4 marks, as many as the tiny models know
+    return build_tokenizer(TEXTS)  # 8 words and 4 special tokens, the vocabulary of the tiny models
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def model():
     return tiny_model("consistent")
 
 
-def test_file_holds_every_figure_and_what_they_come_to(model, tokenizer, tmp_path):
+def test_file_holds_the_values_of_every_example_and_their_summary(model, tokenizer, tmp_path):
     path = tmp_path / "likelihood.json"
     summary = write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
     written = json.loads(path.read_text())
@@ -61,7 +61,7 @@ def test_figures_are_those_of_the_estimate_of_each_chunk(tokenizer, tmp_path):
     assert written["annealing"] is None and "effective_annealed" not in written["examples"]
 
 
-def test_chunk_sizes_draw_other_noise_and_no_other_figures(model, tokenizer, tmp_path):
+def test_chunk_sizes_change_the_noise_only(model, tokenizer, tmp_path):
     settings, columns = replace(SETTINGS, num_posterior_samples=200), []
     for chunk_size in (1, 6):
         path = tmp_path / f"{chunk_size}.json"
@@ -79,7 +79,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("chunks_before", [0, 1, 2])
-def test_a_killed_run_goes_on_to_the_same_bytes(model, tokenizer, tmp_path, monkeypatch, chunks_before):
+def test_a_killed_run_resumes_to_the_same_bytes(model, tokenizer, tmp_path, monkeypatch, chunks_before):
     whole, resumed = tmp_path / "whole.json", tmp_path / "resumed.json"
     estimate, calls = corpus_likelihood.estimate_log_likelihood, []
 
@@ -103,9 +103,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(model, tokenizer, tmp_path, monk
     assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_another_request_does_not_mix_with_one_under_way(model, tokenizer, tmp_path, monkeypatch):
+def test_a_different_request_does_not_continue_an_unfinished_one(model, tokenizer, tmp_path, monkeypatch):
     path = tmp_path / "likelihood.json"
-    monkeypatch.setattr(corpus_likelihood, "_summarize", lambda *columns: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(corpus_likelihood, "summarize", lambda *columns: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
     monkeypatch.undo()
@@ -136,7 +136,7 @@ def test_texts_are_cut_only_on_request(tokenizer, tmp_path):
     assert counts == [[4, 6, 2, 4, 3, 5], [3, 3, 2, 3, 3, 3]]
 
 
-def test_texts_that_are_not_cut_bring_no_warning(tmp_path, caplog, monkeypatch):
+def test_long_texts_give_no_warning(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     short = build_tokenizer(TEXTS, max_length=4)
     write_likelihood(tiny_model("rnn_lm"), TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=short, **OPTIONS)
@@ -153,7 +153,7 @@ def test_points(tmp_path):
     assert 0 <= summary.upper - summary.lower + 0.1 < 0.5
 
 
-def test_published_number_stands_beside_it(tokenizer, tmp_path):
+def test_published_estimate_is_written_too(tokenizer, tmp_path):
     model = tiny_model("published")
     few = LikelihoodSettings(num_posterior_samples=2, num_fitting_rounds=0, num_annealed_samples=1, num_temperatures=1)
     summary = write_likelihood(
@@ -161,14 +161,14 @@ def test_published_number_stands_beside_it(tokenizer, tmp_path):
     )
     published = json.loads((tmp_path / "published.json").read_text())["examples"]["published"]
     assert summary.published == pytest.approx(np.mean(published)) and len(published) == 2
-    assert not summary.is_trusted  # by two samples
+    assert not summary.is_trusted  # two samples are too few
     assert summary.untrusted_share == 1
 
 
 def summary_of(lower, upper, samples, annealed, last_level_error=0.0, error=0.1):
     columns = {"lower": lower, "upper": upper, "effective_samples": samples, "effective_annealed": annealed}
     columns |= {"lower_error": [error] * 20, "upper_error": [error] * 20}
-    return corpus_likelihood._summarize(columns, Annealing(1, [0.9], 0.0, 0.0, last_level_error))
+    return corpus_likelihood.summarize(columns, Annealing(1, [0.9], 0.0, 0.0, last_level_error))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def summary_of(lower, upper, samples, annealed, last_level_error=0.0, error=0.1)
     ],
 )
 def test_figures_are_trusted_by_the_documented_thresholds(changes, share, is_trusted):
-    """Ten effective samples, and 0.5 nats beside the two standard errors of 0.1; of at most 10 % of the examples."""
+    """Ten effective samples, and 0.5 nats plus the two standard errors of 0.1; in at least 90 % of the examples."""
     columns = {"lower": [-5.0] * 20, "upper": [-4.9] * 20, "samples": [50.0] * 20, "annealed": [50.0] * 20}
     summary = summary_of(**{**columns, **changes})
     assert summary.untrusted_share == pytest.approx(share) and summary.is_trusted is is_trusted
@@ -204,14 +204,14 @@ def test_figures_are_trusted_by_the_documented_thresholds(changes, share, is_tru
         (TEXTS, "a.json", {"published": True}, "published estimator needs base_level_noise True, got False"),
     ],
 )
-def test_what_it_refuses(model, tokenizer, tmp_path, data, path, options, message):
+def test_bad_arguments(model, tokenizer, tmp_path, data, path, options, message):
     with pytest.raises(ValueError, match=message):
         write_likelihood(model, data, tmp_path / path, SETTINGS, **{"tokenizer": tokenizer, **options})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_impossible_texts_have_an_infinite_perplexity():
-    """709 nats a token are more than a float64 can be the exponential of."""
+    """More than 709 nats per token, whose exponential overflows in float64."""
     columns = {"lower": [-1500.0], "upper": [-1400.0], "num_tokens": [2.0], "lower_error": [0.1], "upper_error": [0.1]}
-    summary = corpus_likelihood._summarize(columns, None)
+    summary = corpus_likelihood.summarize(columns, None)
     assert summary.perplexity == math.inf and summary.least_perplexity == pytest.approx(math.exp(700))

@@ -1,4 +1,4 @@
-"""Importance weights against the sums that they stand for."""
+"""Importance weights against explicit sums."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_delta_method_gives_the_spread_of_the_estimate():
     assert log_mean(log_weights).std().item() == pytest.approx(reported.item(), rel=0.06)
 
 
-def test_tempered_weights_are_as_even_as_asked_and_no_more():
+def test_tempered_weights_have_exactly_the_effective_size_to_reach():
     tempered = temper(LOG_WEIGHTS, 60)
     assert (effective_sample_size(LOG_WEIGHTS) < 60).all()
     torch.testing.assert_close(effective_sample_size(tempered), torch.full((4,), 60.0, dtype=torch.float64), rtol=1e-4,
@@ -48,7 +48,7 @@ def test_tempered_weights_are_as_even_as_asked_and_no_more():
     assert torch.equal(temper(LOG_WEIGHTS, 2), LOG_WEIGHTS)
 
 
-def test_samples_are_drawn_again_in_proportion_to_their_weights():
+def test_samples_are_resampled_in_proportion_to_their_weights():
     """Systematic resampling: each S' w_s times, rounded up or down, and S' w_s on average over 400 seeds."""
     expected = 30 * LOG_WEIGHTS.softmax(-1)
     counts = torch.zeros(4, 200, dtype=torch.float64)

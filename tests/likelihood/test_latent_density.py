@@ -45,7 +45,7 @@ def test_constant_energy_over_the_gaussian_base_is_exactly_the_standard_normal(p
 
 
 def test_published_settings_and_constant_energy_where_the_published_estimator_is_off_by_100_nats():
-    """Of d = 40 about -101: ours within 4 of its standard errors of about 0.2, theirs -41 ± 26 and -10 to 45."""
+    """About -101 for d = 40. Ours is within 4 of its standard errors of 0.2; theirs gives -41 ± 26 and -10 to 45."""
     prior = quadratic_prior("published", 40, 0.0)
     latents = latents_of(prior, 2, scale=1.0)
     exact = exact_log_prior(prior, latents)
@@ -73,8 +73,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("preset", "size", "curvature", "settings"), CASES)
-def test_quadratic_energies_are_hit_within_the_reported_error(preset, size, curvature, settings):
-    """Both sides, to 5 of their standard errors and, upwards, the bias of a reciprocal, which the gap shows."""
+def test_quadratic_energies_within_the_reported_error(preset, size, curvature, settings):
+    """Both sides, to 5 of their standard errors plus, for the upper one, the bias of a reciprocal: the gap."""
     prior = quadratic_prior(preset, size, curvature, **settings)
     latents = latents_of(prior, 4)
     exact = exact_log_prior(prior, latents)
@@ -90,7 +90,7 @@ def test_quadratic_energies_are_hit_within_the_reported_error(preset, size, curv
 
 
 def test_sides_close_in_on_the_truth_for_latents_of_the_model():
-    """On average over exact samples lower ≤ truth ≤ upper, for 3 temperatures by far, for 30 by little."""
+    """On average over exact samples lower ≤ truth ≤ upper, with a wide gap for 3 temperatures, a small one for 30."""
     prior = quadratic_prior("consistent", 6, 1.0)
     latents = latents_of(prior, 100)
     exact, gaps = exact_log_prior(prior, latents), []
@@ -169,7 +169,7 @@ def test_trained_energy_against_sums_over_a_grid(trained_prior):
     latents = trained_prior.sample(12, generator=seeded(2))[-1]
     exact = log_prior_by_sums(trained_prior, latents)
     normal = -(latents.square() + math.log(2 * math.pi)).sum(-1) / 2
-    assert (exact - normal).std() > 0.5  # the energy says something
+    assert (exact - normal).std() > 0.5  # the energy matters
     annealing = quick_annealing(trained_prior, 60)
     estimate = estimate_log_prior(
         trained_prior, latents, num_paths=1000, num_annealed_samples=200, annealing=annealing, generator=seeded(3)
@@ -183,7 +183,7 @@ def test_trained_energy_against_sums_over_a_grid(trained_prior):
 
 @pytest.mark.parametrize("preset", ["published", "consistent"])
 def test_level_densities_are_those_of_sampler_and_loss(preset):
-    """Tilted Gaussians differ from `log_density` by what only z_{t+1} decides, at every level."""
+    """Tilted Gaussians differ from `log_density` by a function of z_{t+1} alone, at every level."""
     torch.manual_seed(0)
     sizes = {"latent_size": 4, "num_labels": 3, "energy_hidden_size": 16, "energy_num_blocks": 2}
     prior = DiffusionPrior(LDEBMConfig.from_preset(preset, **sizes)).double().eval()
@@ -196,7 +196,7 @@ def test_level_densities_are_those_of_sampler_and_loss(preset):
         torch.testing.assert_close(difference, difference[:1].expand(8), rtol=1e-6, atol=1e-6)
 
 
-def test_guess_is_near_for_linear_energies_and_the_same_for_all_means():
+def test_guess_is_close_for_linear_energies_and_the_same_for_all_means():
     """A step of nearly 1 finds the tilted Gaussian itself, from which the one weight of all draws is R."""
 
     class Linear(QuadraticEnergy):
@@ -212,8 +212,8 @@ def test_guess_is_near_for_linear_energies_and_the_same_for_all_means():
     torch.testing.assert_close(errors, errors[:1].expand(3))
 
 
-def test_guesses_decide_the_error_and_not_the_mean():
-    """Over 200 repetitions, guesses that are off by random nats leave the lower side's mean weight where it is."""
+def test_guesses_change_the_error_and_not_the_mean():
+    """Over 200 repetitions, guesses that are off by random nats do not change the lower side's mean weight."""
     prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
     latents, annealing = latents_of(prior, 1), quick_annealing(prior, 10)
     paths = draw_paths(prior, annealing, latents.expand(200 * 50, 2), seeded(1))
@@ -230,7 +230,7 @@ def test_guesses_decide_the_error_and_not_the_mean():
     assert (means[0].mean() - exact).abs() < 5 * means[0].std() / 200**0.5
 
 
-def test_same_seed_same_numbers():
+def test_same_seed_same_estimate():
     prior = quadratic_prior("consistent", 2, 0.5)
     estimates = [
         estimate_log_prior(prior, latents_of(prior, 2), num_paths=20, num_annealed_samples=5, generator=seeded(seed),

@@ -67,7 +67,7 @@ def integral(model, log_prior) -> torch.Tensor:
 
 @torch.no_grad()
 def test_fitted_proposals_reach_tails_that_are_heavier_than_theirs():
-    """The first text's posterior has a kurtosis of 8. A fitted Gaussian alone spreads by 0.5 over the seeds."""
+    """The first text's posterior has a kurtosis of 8. A fitted Gaussian alone varies by 0.5 over the seeds."""
     model = tiny_model("vae", latent_size=1, **CONTEXTS)
     settings = LikelihoodSettings(num_posterior_samples=500, num_fitting_rounds=2)
     estimates = [estimate_log_likelihood(model, settings, generator=seeded(seed), **TEXTS) for seed in range(8)]
@@ -124,7 +124,7 @@ def test_lengths_on_the_host_and_small_pieces_change_nothing():
     torch.testing.assert_close(bound, same)
 
 
-def test_what_has_no_likelihood_in_contexts():
+def test_bad_arguments():
     prior = quadratic_prior("consistent", 2, 0.0)
     with pytest.raises(ValueError, match=r"context must be None for a prior without contexts, got \(1, 6\)"):
         estimate_log_prior(prior, torch.zeros(1, 2), context=torch.zeros(1, 6))

@@ -1,4 +1,4 @@
-"""The published estimator, as it is documented, and what it refuses. Its error stands in test_diffusion_likelihood."""
+"""The published estimator against its documented formula, and bad arguments; test_latent_density shows its error."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_estimator_is_the_documented_formula_written_out():
     torch.testing.assert_close(published_log_prior(prior, z, seeded(1)), expected)
 
 
-def test_likelihood_of_a_text_is_one_number_that_a_seed_decides():
+def test_likelihood_of_a_text_is_one_reproducible_number():
     model, text = tiny_model("published"), torch.tensor([[2, 5, 6, 3]])
     values = [published_log_likelihood(model, input_ids=text, generator=seeded(seed)) for seed in (0, 0, 1)]
     assert values[0].shape == () and values[0].isfinite()

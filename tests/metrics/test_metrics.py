@@ -79,7 +79,7 @@ def new_metric(tmp_path):
 
 @pytest.fixture(scope="module")
 def modules_of_evaluate(tmp_path_factory):
-    """A folder of this test's own where `evaluate.load` puts its copies of files."""
+    """A temporary folder where `evaluate.load` puts its copies of files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path])
         patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
@@ -174,6 +174,52 @@ def test_perplexities_of_samples(new_metric):
         predictions=TEXTS, real_texts=["b f"], vocabulary=["b"], **TINY_LANGUAGE_MODEL
     )["unknown_share"] == pytest.approx(1 / 3)
     assert computed("WordKL", new_metric("WordKL")) == vars(word_divergence(TEXTS, ["a b c"]))
+
+
+NAMES = np.array(["5", "4", "3", "2", "1"])  # where the name "1" is not the id 1
+
+
+@pytest.mark.parametrize("metric", ["Homogeneity", "AdjustedRand", "BatchedHomogeneity"])
+def test_labels_by_name_score_as_by_id(metric, new_metric):
+    options = {"batch_size": 40} if metric == "BatchedHomogeneity" else {"num_permutations": 4}
+    by_id = new_metric(metric).compute(predictions=SYMBOLS, references=CLASSES, **options)
+    symbol_names = [f"symbol {symbol}" for symbol in SYMBOLS]
+    for predictions in (SYMBOLS, symbol_names):
+        for references in (CLASSES, NAMES[CLASSES], NAMES[CLASSES].tolist()):
+            scores = new_metric(metric).compute(predictions=predictions, references=references, **options)
+            assert scores == pytest.approx(by_id)
+
+
+def test_names_that_are_numbers_are_never_taken_for_ids(new_metric):
+    options = {"label_names": NAMES.tolist()}
+    by_id = new_metric("AttributeAccuracy").compute(predictions=CLASSES, references=SYMBOLS % 5, **options)
+    for predictions in (CLASSES, NAMES[CLASSES]):
+        for references in (SYMBOLS % 5, NAMES[SYMBOLS % 5]):
+            scores = new_metric("AttributeAccuracy").compute(predictions=predictions, references=references, **options)
+            assert scores == by_id
+    by_name = new_metric("AttributeAccuracy").compute(predictions=NAMES[CLASSES], references=NAMES[SYMBOLS % 5])
+    assert by_name == by_id
+    with pytest.raises(ValueError, match="must both be ids or both be names unless label_names are given"):
+        new_metric("AttributeAccuracy").compute(predictions=NAMES[CLASSES], references=SYMBOLS % 5)
+    with pytest.raises(ValueError, match="references must be among label_names=.*, got '9'"):
+        new_metric("AttributeAccuracy").compute(predictions=[0], references=["9"], **options)
+
+
+def test_usage_counts_names(new_metric):
+    by_name = new_metric("SymbolUsage").compute(predictions=["1", "1", "7", "7"], num_symbols=5)
+    assert by_name == new_metric("SymbolUsage").compute(predictions=[0, 0, 2, 2], num_symbols=5)
+    with pytest.raises(ValueError, match="at most num_symbols=1 names, got 2"):
+        new_metric("SymbolUsage").compute(predictions=["a", "b"], num_symbols=1)
+
+
+def test_scores_take_columns_and_leave_out_unknown_names():
+    pandas = pytest.importorskip("pandas")
+    references = pandas.Series(["a", None, "b", "a"])
+    known = symbol_scores([0, 1, 0], ["a", "b", "a"], 2)
+    assert symbol_scores(pandas.Series([0, 5, 1, 0]), references, 2) == known
+    for wrong in ([0.5, 1.0], ["a", 1], [True, False]):
+        with pytest.raises(ValueError, match="classes must be ids .integers. or names .strings., all of them alike"):
+            symbol_scores([0, 1], wrong, 2)
 
 
 def test_errors_of_the_scores_reach_the_caller(new_metric):

@@ -1,4 +1,4 @@
-"""Raw texts to names of symbols."""
+"""`classify`: names of symbols for raw texts."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_what_is_refused():
         tiny_model("vae").classify(TEXTS, tokenizer)
 
 
-def test_the_tokenizer_beside_the_weights_reads_raw_texts(tmp_path):
+def test_the_tokenizer_of_the_checkpoint_is_the_default(tmp_path):
     model, tokenizer = document_model()
     with pytest.raises(ValueError, match="tokenizer must be given for a model that was not loaded"):
         model.classify(TEXTS)

@@ -1,4 +1,4 @@
-"""Oracles of discrete latents: divergences by enumeration, DI-VAE's identity, and where codes sit in a vector."""
+"""Oracles of discrete latents: divergences by enumeration, DI-VAE's identity, and codes in a latent vector."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_divergence_by_enumeration_of_the_joint_codes(kind, num_variables):
 
 
 @pytest.mark.parametrize("num_variables", [1, 2])
-def test_less_the_information_the_divergence_is_that_of_the_aggregate_posterior(num_variables):
+def test_divergence_minus_information_is_that_of_the_aggregate_posterior(num_variables):
     """DI-VAE: E_x KL(q(c|x) ‖ p(c)) - I(x; c) = KL(E_x q(c|x) ‖ p(c)), for each variable of the code."""
     prior = build(CodePrior, num_variables)
     q = random_posterior(prior, num_variables)
@@ -61,7 +61,7 @@ def test_less_the_information_the_divergence_is_that_of_the_aggregate_posterior(
 
 @pytest.mark.parametrize("num_variables", [1, 2])
 @pytest.mark.parametrize("kind", [CodePrior, SemiPrior])
-def test_samples_are_uniform_or_of_the_symbol_asked_for(kind, num_variables):
+def test_samples_are_uniform_or_of_the_requested_symbol(kind, num_variables):
     prior = build(kind, num_variables)
     num_symbols, code_size = CATEGORIES**num_variables, num_variables * CATEGORIES
     samples = prior.sample(N, generator=seeded())
@@ -70,9 +70,10 @@ def test_samples_are_uniform_or_of_the_symbol_asked_for(kind, num_variables):
     shares = prior.symbol_logits(samples[0]).argmax(-1).bincount(minlength=num_symbols) / N
     assert ((shares - 1 / num_symbols).abs() < 5 * (1 / num_symbols / N) ** 0.5).all()
     symbols = torch.arange(num_symbols)
-    asked = prior.sample(num_symbols, symbols, generator=seeded())[0]
-    assert torch.equal(asked[:, gaussian_size:], one_hot_codes(symbols, num_variables, CATEGORIES).flatten(1).double())
-    assert torch.equal(prior.symbol_logits(asked).argmax(-1), symbols)
+    requested = prior.sample(num_symbols, symbols, generator=seeded())[0]
+    expected = one_hot_codes(symbols, num_variables, CATEGORIES).flatten(1).double()
+    assert torch.equal(requested[:, gaussian_size:], expected)
+    assert torch.equal(prior.symbol_logits(requested).argmax(-1), symbols)
     if kind is SemiPrior:
         gaussian = samples[0, :, :SIZE]
         assert (gaussian.mean(0).abs() < 5 / N**0.5).all()

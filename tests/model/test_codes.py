@@ -13,7 +13,7 @@ SHAPES = [(1, 4), (2, 3), (3, 2)]  # variables, categories
 
 @pytest.mark.parametrize(("num_variables", "num_categories"), SHAPES)
 def test_joint_logits_are_the_products_in_the_order_of_itertools(num_variables, num_categories):
-    """First variable slowest, as `itertools.product` counts; normalised whatever constants the logits have."""
+    """First variable slowest, as `itertools.product` counts; normalised, even if constants are added."""
     logits = 5 + 3 * torch.randn(6, num_variables, num_categories, dtype=torch.float64)
     log_probability = Categorical(logits=logits).logits
     codes = itertools.product(range(num_categories), repeat=num_variables)

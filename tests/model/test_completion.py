@@ -135,7 +135,7 @@ def test_symbols_by_name_and_id(preset):
 
 
 def test_symbols_steer_the_words():
-    """A decoder that says a word for each code: with a symbol asked for its word comes, whatever is observed."""
+    """A decoder that writes one word for each code: it fills in the word of the requested symbol."""
     model = tiny_model("di_vae")
     with torch.no_grad():
         for parameter in model.decoder.parameters():
@@ -201,11 +201,11 @@ def test_bad_arguments(model, text, options, message):
         model.complete(batch(text), **{**MASKS, **options}, generator=seeded())
 
 
-def test_as_many_fillings_as_there_are_if_fewer_are_allowed(model):
+def test_all_fillings_are_returned_if_fewer_are_allowed(model):
     output = model.complete(
         batch([MASK], [MASK, MASK]), **MASKS, num_return_sequences=9, allow_fewer=True, generator=seeded()
     )
-    assert len(output.sequences) == 16, "8 words, and as many fillings of the other text"
+    assert len(output.sequences) == 16, "8 words, and 8 fillings of the other text"
     assert sorted(output.sequences[:8, 1].tolist()) == list(WORDS)
 
 
@@ -218,7 +218,7 @@ def test_models_that_cannot_complete(model):
         in_contexts.complete(batch([MASK]))
     with pytest.raises(ValueError, match="class_labels cannot be given"):
         tiny_model("rnn_lm").complete(batch([MASK]), **MASKS, class_labels=0)
-    with pytest.raises(ValueError, match='guidance_scale needs prior="diffusion", got 2.0 without'):
+    with pytest.raises(ValueError, match="prior='discrete' takes no guidance_scale, got guidance_scale=2.0"):
         tiny_model("di_vae").complete(batch([MASK]), **MASKS, class_labels=0, guidance_scale=2.0)
     with pytest.raises(ValueError, match="suppress_tokens must leave a word that may fill gaps"):
         model.complete(batch([MASK]), **MASKS, suppress_tokens=list(WORDS))

@@ -1,4 +1,4 @@
-"""The configuration is strict: it takes the right types only, consistent symbols only, and survives its JSON."""
+"""The configuration accepts only the right types and consistent symbols, and reloads from its JSON."""
 
 from types import NoneType
 from typing import ClassVar, Literal, get_args, get_origin

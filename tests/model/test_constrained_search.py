@@ -163,7 +163,7 @@ def test_with_room_for_all_the_search_finds_every_text_once(tokens):
 
 @FEW
 @given(st.lists(TOKENS, min_size=1, max_size=3), st.integers(1, 4))
-def test_whatever_the_beams_every_observed_word_stays_in_order(rows, num_beams):
+def test_observed_words_stay_in_order_for_any_number_of_beams(rows, num_beams):
     for number, (tokens, found) in enumerate(zip(rows, search(*rows, num_beams=num_beams), strict=True)):
         assert 1 <= len(found) <= num_beams and len({text for text, _ in found}) == len(found)
         for text, score in found:
@@ -172,15 +172,15 @@ def test_whatever_the_beams_every_observed_word_stays_in_order(rows, num_beams):
 
 
 def test_beams_find_the_likeliest_fillings_of_neighbouring_masks():
-    """Two masks, then words that decide: 4 fillings, all of which 4 beams hold."""
+    """Two masks and then words that decide between the 4 fillings, all of which fit into 4 beams."""
     tokens = [4, MASK, MASK, 5, 5, 4]
     expected = sorted(everything_that_fits(tokens).items(), key=lambda item: -item[1])
     (found,) = search(tokens, num_beams=4)
     assert [text for text, _ in found] == [text for text, _ in expected]
 
 
-def test_a_span_goes_on_even_if_leaving_it_looks_better_at_first():
-    """`5` ends the span; a model that loves `5` and then hates the end of short texts needs beams for both ways."""
+def test_a_span_is_extended_even_if_leaving_it_is_likelier_at_first():
+    """`5` ends the span. The model prefers `5`, but not the end of short texts, so both continuations need beams."""
 
     def step(words, rows, states):
         counts = torch.zeros(len(words), 1) if states is None else states + 1

@@ -43,7 +43,7 @@ def by_hand(encoder: ContextEncoder, turns) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_contexts_are_what_they_are_alone_and_without_padding(encoder):
+def test_padding_and_other_contexts_of_the_batch_change_nothing(encoder):
     expected = torch.stack([by_hand(encoder, turns) for turns in TURNS])
     ids = padded(TURNS)
     lengths = [[len(turn) for turn in turns] for turns in TURNS]
@@ -86,14 +86,14 @@ def test_closed_form_gradient_in_a_context_equals_autograd(network, off):
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_every_prior_reads_the_context_and_teaches_its_encoder_nothing(name):
+def test_every_prior_reads_the_context_without_a_gradient_to_its_encoder(name):
     model = tiny_model(**CONTEXT, **PRIORS[name]).train()
     context = model.context_encoder(padded(TURNS)).detach().requires_grad_()
     posterior = model.posterior(TEXTS, context_input_ids=padded(TURNS))
     assert not posterior.context.requires_grad
     latents = posterior.sample(seeded())
     loss = model.prior.loss(latents, posterior, seeded(), context).loss
-    assert torch.autograd.grad(loss, context)[0].abs().max() > 0, "it could be taught"
+    assert torch.autograd.grad(loss, context)[0].abs().max() > 0, "the loss depends on the context"
 
     model.zero_grad()
     output = model(TEXTS, context_input_ids=padded(TURNS), generator=seeded())
@@ -107,7 +107,7 @@ def test_every_prior_reads_the_context_and_teaches_its_encoder_nothing(name):
             setattr(posterior, part, getattr(posterior, part).detach())
     model.prior.loss(latents, posterior, seeded(1), posterior.context).loss.backward()
     assert all(p.grad is None for p in model.context_encoder.parameters())
-    assert any(gradient.abs().max() > 0 for gradient in through_posterior), "but the posterior does"
+    assert any(gradient.abs().max() > 0 for gradient in through_posterior), "the posterior trains the context encoder"
 
 
 @pytest.mark.parametrize("name", [*PRIORS, "language_model"])
@@ -201,7 +201,7 @@ def test_without_contexts_nothing_changes(preset):
     [
         ({}, "context_input_ids must be given to a model with contexts"),
         ({"context_input_ids": torch.zeros(3, 2, 4, dtype=torch.long)}, "at least one token .* none in row 0"),
-        ({"context_input_ids": padded([*TURNS[:2], [[]]])}, "none in row 2: the first turn of a dialogue"),
+        ({"context_input_ids": padded([*TURNS[:2], [[]]])}, "none in row 2: the context of the first turn"),
         ({"context_input_ids": padded(TURNS)[:, 0]}, r"must have shape \(batch_size, num_turns, turn_length\)"),
         ({"context_input_ids": padded(TURNS)[:, :0]}, r"must have shape .* got \(3, 0, 5\)"),
         ({"context_input_ids": padded(TURNS[:2])}, "a row per text, 3, got 2"),

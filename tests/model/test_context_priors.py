@@ -1,4 +1,4 @@
-"""Priors without an energy in a context: losses, densities and samples against the distributions they stand for."""
+"""Priors without an energy in a context: losses, densities and samples against torch's distributions."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_gaussian_samples_have_the_contexts_moments():
     assert ((samples.std(0) / deviation - 1).abs() < 5 / (2 * N) ** 0.5).all()
 
 
-def test_codes_are_as_likely_as_the_context_says():
+def test_code_probabilities_depend_on_the_context():
     config, prior = prior_of("discrete", num_code_variables=2, num_code_categories=3)
     q, context, p = posterior(config, 0, (2, 3)), CONTEXT.double().expand(5, 3), codes_of(prior)
     expected = kl_divergence(Categorical(logits=q.code_logits), Categorical(logits=p.logits.expand(5, 2, 3)))

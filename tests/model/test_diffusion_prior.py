@@ -78,7 +78,7 @@ def test_bfloat16_sampler_of_a_constant_energy_samples_the_standard_normal():
 
 
 @pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
-def test_prior_loss_of_the_standard_normal_pulls_latents_as_the_gaussian_kl_does(sampling):
+def test_prior_loss_of_the_standard_normal_has_the_gradient_of_the_gaussian_kl(sampling):
     """-log p(z_{0:T}) averages to ‖z‖²/2 and a constant over the forward process, so its gradient averages to z."""
     prior = standard_normal_prior(level_sampling=sampling)
     for value in (0.5, -2.0):
@@ -278,13 +278,13 @@ def test_gradients_of_a_single_level_are_svebms(settings, sampling):
 
 
 def test_samples_of_a_single_level_start_at_the_standard_normal_and_take_eulers_steps():
-    """z + s²/2 (∇F - z) + s ε with s = 0.5, from N(0, I), for training's chains and for samples alike."""
+    """z + s²/2 (∇F - z) + s ε with s = 0.5, from N(0, I), for the chains of training and for samples."""
     prior = single_level(langevin_steps=2)
     generator = torch.Generator().manual_seed(3)
     states = prior.sample(6, generator=generator)
     assert states.shape == (2, 6, 4)
     generator = torch.Generator().manual_seed(3)
-    torch.randn(6, 4, generator=generator, dtype=torch.float64)  # z_T, which nothing depends on
+    torch.randn(6, 4, generator=generator, dtype=torch.float64)  # z_T, which is drawn but not used
     z = torch.randn(6, 4, generator=generator, dtype=torch.float64)
     noises = torch.randn(2, 6, 4, generator=generator, dtype=torch.float64)
     for noise in noises:
@@ -299,7 +299,7 @@ def test_chains_of_a_quadratic_energy_reach_its_gaussian(curvature):
     """F = -k‖z‖²/2 tilts N(0, I) to N(0, 1/(1+k)); with short steps the bias is s²(1+k)/4 of the variance."""
     prior = single_level(num_labels=1, latent_size=1, langevin_step_size=0.02).float()
     prior.energy = QuadraticEnergy(curvature)
-    steps = int(8 / (0.01 * (1 + curvature)))  # each takes a share of s²(1+k)/2 off what is left of the start
+    steps = int(8 / (0.01 * (1 + curvature)))  # each removes a fraction s²(1+k)/2 of the distance to the mean
     z = prior.sample(N, num_langevin_steps=steps, generator=torch.Generator().manual_seed(0))[-1]
     variance = 1 / (1 + curvature) / (1 - 0.02 * (1 + curvature) / 4)
     assert z.mean().item() == pytest.approx(0, abs=5 * (variance / N) ** 0.5)

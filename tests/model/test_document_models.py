@@ -1,4 +1,4 @@
-"""Models of documents: counts against the dense formulas, background, what is written, saved folders."""
+"""Models of documents: likelihood against dense formulas, background, generated words, saved folders."""
 
 import pytest
 import torch
@@ -168,12 +168,12 @@ def test_written_are_the_likeliest_words_or_draws():
         ({"max_new_tokens": 9}, "max_new_tokens must be 1 to the number of words, 8, got 9"),
     ],
 )
-def test_options_of_writing_that_are_refused(arguments, message):
+def test_generation_options_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         build().generate(num_samples=1, **arguments)
 
 
-def test_what_is_about_texts_is_refused():
+def test_arguments_of_other_modalities_are_refused():
     with pytest.raises(ValueError, match="labels is about texts and cannot be given to a model of documents"):
         build()(IDS, labels=IDS)
     with pytest.raises(ValueError, match="attention_mask must have input_ids' shape"):
@@ -183,7 +183,7 @@ def test_what_is_about_texts_is_refused():
 
 
 @torch.no_grad()
-def test_saved_model_and_tokenizer_classify_alike(tmp_path):
+def test_saved_model_and_tokenizer_give_the_same_classes(tmp_path):
     texts = ["oil prices rise", "the team wins again", "prices prices oil team"]
     tokenizer = build_document_tokenizer(texts)
     model = build(vocab_size=len(tokenizer))

@@ -37,7 +37,7 @@ def of_texts(tokenizer, preset="consistent", **settings) -> LDEBMModel:
 
 @pytest.fixture
 def model(tokenizer, monkeypatch):
-    """Reads the symbols that the tables above say, whatever the batches."""
+    """A model that reads the symbols in the tables above, for any batches."""
     model = of_texts(tokenizer)
     tokens = [tuple(row) for row in tokenizer(TEXTS)["input_ids"]]
     sureness = dict(zip(tokens, zip(SYMBOLS, SURENESS, strict=True), strict=True))

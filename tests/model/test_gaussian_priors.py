@@ -64,7 +64,7 @@ def test_gaussian_density_and_samples():
     assert ((samples[0].T.cov() - torch.eye(SIZE)).abs() < 5 * (2 / N) ** 0.5).all()
 
 
-def test_without_a_latent_there_is_nothing_to_pay():
+def test_without_a_latent_the_prior_loss_is_zero():
     nothing = torch.zeros(BATCH, 0)
     prior = NoLatentPrior(LDEBMConfig(prior="none"))
     assert divergence(prior, Posterior(LDEBMConfig(prior="none"), nothing, nothing)) == 0
@@ -175,7 +175,7 @@ def test_samples_of_a_symbol_have_its_components_moments():
 
 
 @pytest.mark.parametrize("num_variables", [1, 2])
-def test_samples_without_a_symbol_are_of_every_component_alike(num_variables):
+def test_samples_without_a_symbol_are_uniform_over_the_components(num_variables):
     prior = mixture(num_variables)
     samples = prior.sample(N, generator=seeded())
     assert samples.shape == (1, N, SIZE)

@@ -187,7 +187,7 @@ def test_every_gradient_mode_gives_the_same_texts_and_no_graph(preset, context):
     with context():
         assert torch.equal(model.generate(class_labels=[0, 1], max_new_tokens=6, generator=seeded()), expected)
         assert not model.sample_latents(2, class_labels=1).requires_grad
-    # and the next training step is none the worse for it
+    # the next training step still works
     ids = torch.tensor([[2, 5, 6, 3]])
     model.train()(ids).loss.backward()
     assert all(p.grad is not None for p in model.parameters())

@@ -71,7 +71,7 @@ def folder(model, tokenizer, tmp_path_factory):
 
 
 def tensors(model) -> dict[str, torch.Tensor]:
-    """All parameters and buffers, the tables that are not saved included."""
+    """All parameters and buffers, including the tables that are not saved."""
     return dict([*model.named_parameters(), *model.named_buffers()])
 
 
@@ -119,12 +119,12 @@ def test_loaded_model_is_bit_identical(model, folder, batch, training):
     assert not loaded.training
     assert_same_tensors(loaded, original)
     assert_same_behaviour(behaviour(loaded.train(training), batch), behaviour(original.train(training), batch))
-    assert_same_tensors(loaded, original)  # the spectral norms' vectors move in training, and moved alike
+    assert_same_tensors(loaded, original)  # training moves the spectral norms' vectors, and moved both in the same way
     vector = MERGE + "parametrizations.weight.0._u"
     assert torch.equal(loaded.state_dict()[vector], model.state_dict()[vector]) != training
 
 
-def test_model_saved_in_training_mode_goes_on_training_alike(batch, tmp_path):
+def test_model_saved_in_training_mode_trains_on_identically(batch, tmp_path):
     original = trained(tiny_model(), batch)
     original.save_pretrained(tmp_path)
     loaded = LDEBMModel.from_pretrained(tmp_path).train()
@@ -191,7 +191,7 @@ def test_half_precision_loads_with_a_float32_prior(model, folder, batch, dtype):
 
 @pytest.fixture
 def poisoned_memory(monkeypatch):
-    """Memory that nobody fills holds NaN, as if an earlier owner had left it."""
+    """Uninitialised memory holds NaN, so that a tensor that is not filled is noticed."""
     empty_like = torch.empty_like
 
     def poisoned(*args, **kwargs):

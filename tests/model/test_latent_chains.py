@@ -107,7 +107,7 @@ def test_symbol_of_the_diffusion_prior_against_a_grid(guidance_scale):
 
 @pytest.mark.parametrize("preset", ["di_vae", "semi_vae"])
 def test_codes_follow_their_joint_posterior(preset):
-    """Two variables of three categories that the likelihood ties together; a Gaussian beside them knows nothing."""
+    """Two variables of three categories that the likelihood couples; it does not depend on the Gaussian part."""
     settings = {"num_code_variables": 2, "num_symbols": 9}
     chains, _ = chains_of(preset, settings=settings)
     table = 1.5 * torch.randn(3, 3, generator=seeded(1))

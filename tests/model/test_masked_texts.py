@@ -35,6 +35,8 @@ def test_unknown_words_are_observed_as_written():
     inputs = masked.inputs(pad_token_id=TOKENIZER.pad_token_id)
     assert inputs["input_ids"].shape == (2, 7) and inputs["attention_mask"].tolist()[1] == [1] * 4 + [0] * 3
     assert inputs["mask_token_id"] == WORD and inputs["span_token_id"] == SPAN
+    assert masked.unread.message == "2 of 5 words (40 %) are unknown to the model, in 1 of 2 texts"
+    assert masked[1:].unread.message == ""
     assert masked[1:].token_ids == masked.token_ids[1:] and len(masked[1:]) == 1
 
 

@@ -1,4 +1,4 @@
-"""Functions of a model as its methods: the same function, with the documentation where a user looks for it."""
+"""Functions of a model that are its methods: the same objects, with their documentation."""
 
 import inspect
 

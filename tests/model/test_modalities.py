@@ -60,7 +60,7 @@ def test_a_new_modality_is_one_entry_of_the_registry(monkeypatch):
         default_max_length = 7
 
     monkeypatch.setitem(MODALITIES, "reversed", ReversedTexts)
-    # The names that the field takes were read when the class was made: build it again, as a new entry would be there.
+    # The class has read the allowed names already, so build it again, now with the new entry.
     source = inspect.getsource(configuration_ldebm).replace("from .", "from ldebm_hf.model.")
     module = type(configuration_ldebm)("reloaded_configuration")
     exec(compile(source, configuration_ldebm.__file__, "exec"), module.__dict__)

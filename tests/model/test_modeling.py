@@ -123,7 +123,7 @@ def test_logits_can_be_skipped_and_are_those_of_the_padded_decoder():
     assert model.train()(IDS, MASK, skip_logits=False).logits is not None
 
 
-def test_text_of_one_token_counts_for_nothing_unless_all_are():
+def test_text_of_one_token_adds_nothing_to_the_loss():
     model = tiny_model()
     ids = torch.tensor([[2, 5, 3], [2, 0, 0]])
     output = model(ids, generator=seeded())
@@ -151,7 +151,7 @@ def test_a_row_alone_has_the_posterior_that_it_has_in_a_batch():
 
 
 @pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
-def test_unknown_symbols_count_for_nothing(preset):
+def test_unknown_symbols_are_ignored(preset):
     model = tiny_model(preset)
     none = model(IDS, MASK, generator=seeded())
     unknown = model(IDS, MASK, class_labels=torch.full((BATCH,), -100), generator=seeded())
@@ -209,7 +209,7 @@ def test_published_initialisation_is_uniform():
     assert large.abs().max().item() == pytest.approx(0.1, rel=0.01)
 
 
-def test_without_a_range_torchs_initialisation_is_kept_but_for_short_vectors_of_words():
+def test_without_a_range_only_embeddings_differ_from_torchs_initialisation():
     model = tiny_model("published", uniform_init_range=None, energy_hidden_size=64, vocab_size=500)
     embedding = model.decoder.embedding
     assert embedding.weight.std().item() == pytest.approx(2 * embedding.embedding_dim**-0.5, rel=0.05)
@@ -224,7 +224,7 @@ def test_without_a_range_torchs_initialisation_is_kept_but_for_short_vectors_of_
 
 
 @pytest.mark.parametrize("bound", [0.1, None])
-def test_spectral_norms_know_the_weights_that_were_drawn(bound):
+def test_spectral_norms_are_estimated_for_the_weights_that_were_drawn(bound):
     energy = tiny_model(uniform_init_range=bound, energy_spectral_norm=True).prior.energy
     for name in ("latent_hidden", "merge", "head"):
         largest = torch.linalg.matrix_norm(getattr(energy, name).weight, ord=2).item()
@@ -313,7 +313,7 @@ def test_symbols_by_name_and_by_id(class_labels, ids):
 
 
 @pytest.mark.parametrize("make", ["tuple", "array", "Series", "Index"])
-def test_symbols_in_any_sequence_are_written_for_as_those_of_a_list(make):
+def test_any_sequence_of_symbols_gives_the_same_texts_as_a_list(make):
     pandas = pytest.importorskip("pandas")
     make = {"tuple": tuple, "array": np.array, "Series": pandas.Series, "Index": pandas.Index}[make]
     for labels in (["good", "neutral"], [2, 0]):

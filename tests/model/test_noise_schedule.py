@@ -132,7 +132,7 @@ def test_a_single_level_goes_from_z_to_pure_noise(schedule):
     five_standard_errors = 5 / 20_000**0.5
     assert (z_next.T.cov() - torch.eye(2)).abs().max() < 2**0.5 * five_standard_errors
     assert z_next.mean(0).abs().max() < five_standard_errors
-    assert (z_next * latents).mean(0).abs().max() < five_standard_errors  # nothing of z is left
+    assert (z_next * latents).mean(0).abs().max() < five_standard_errors  # z_next is independent of z
     assert tables.gaussian_variance.tolist() == tables.energy_weight.tolist() == [1.0]
     assert tables.langevin_variance.tolist() == [0.25] and tables.draw_levels(3).tolist() == [0, 0, 0]
 

@@ -52,7 +52,7 @@ def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
 
 
 @pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")
-def test_logits_of_all_tokens_are_never_there_at_once():
+def test_logits_of_all_tokens_are_never_in_memory_at_once():
     class Largest(TorchDispatchMode):
         size = 0
 

@@ -48,7 +48,7 @@ def test_points_of_any_precision_are_read():
 
 
 def test_far_from_the_origin_half_precision_still_tells_points_apart():
-    """The centre comes off before anything is rounded: 8 bits of the distance to it, not of the distance to 0."""
+    """The centre is subtracted before rounding: 8 bits of the distance to the centre, not of the distance to 0."""
     model = build(point_center=[1024.0, 1024.0]).to(torch.bfloat16)
     q = model.encode(points=1024 + POINTS)
     expected = build().to(torch.bfloat16).encode(points=POINTS)
@@ -102,7 +102,7 @@ def test_bound_of_a_linear_gaussian_model_is_tight_at_the_exact_posterior(prior)
     decoder.bias.copy_(torch.tensor([0.3, 1.0]))
     weight, bias = decoder.weight.diagonal(), decoder.bias
     prior_mean, prior_variance = torch.zeros(2), torch.ones(2)
-    if prior == "mixture":  # of components that are alike
+    if prior == "mixture":  # of equal components
         prior_mean, prior_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.4, 2.0])
         model.prior.means.copy_(prior_mean.expand_as(model.prior.means))
         model.prior.log_variances.copy_(prior_variance.log().expand_as(model.prior.log_variances))
@@ -122,7 +122,7 @@ def test_bound_of_a_linear_gaussian_model_is_tight_at_the_exact_posterior(prior)
         weight * prior_mean + bias, torch.diag(weight**2 * prior_variance + std**2)
     ).log_prob(point[0])
     output = model(points=point.expand(n, 2), generator=seeded())
-    # What scatters is (x' - W z)²/2s²: 5 standard errors, from the model's own draws
+    # The noise is in (x' - W z)²/2s²: 5 standard errors, from the model's own draws
     spread = model.decoder.log_likelihood(output.latents, point.expand(n, 2)).std().item()
     assert output.loss.item() == pytest.approx(-evidence.item(), abs=5 * spread / math.sqrt(n))
     heads.mean.bias.add_(0.3)

@@ -85,7 +85,7 @@ def many_codes(temperature=1.0, relaxed=True):
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])
 def test_codes_are_drawn_as_often_as_they_are_likely(temperature):
-    """Hard codes, and the largest entry of relaxed ones: Gumbel's maximum, whatever the temperature."""
+    """Hard codes, and the largest entry of relaxed ones, at every temperature (the Gumbel-max trick)."""
     probability = LOGITS.softmax(-1)
     error = (probability * (1 - probability) / N).sqrt()
     hard, relaxed = many_codes(temperature, relaxed=False), many_codes(temperature)
@@ -152,7 +152,7 @@ def test_normalized_means_have_a_fixed_scale():
     torch.manual_seed(0)
     heads = PosteriorHeads(config, 5)
     features = 7 + 4 * torch.randn(64, 5)
-    for _ in range(200):  # until the running averages have arrived
+    for _ in range(200):  # until the running averages have converged
         mean = heads(features).mean
     torch.testing.assert_close(mean.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(mean.var(0, unbiased=False), torch.ones(3), atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""Every preset, of texts and of points: the same calls, the same promises, and clear errors where there is nothing."""
+"""Every preset, of texts and of points: the same calls, the same guarantees, and clear errors for what it lacks."""
 
 import pytest
 import torch
@@ -202,7 +202,7 @@ def test_symbols_where_there_are_some_and_one_error_where_there_are_none(modalit
 @pytest.mark.parametrize("modality", ["text", "point"])
 @torch.no_grad()
 def test_samples_of_a_symbol_have_it(modality, preset):
-    """p(y|z) of codes is certain; of components that are far apart too."""
+    """p(y|z) is 1 for codes, and for components that are far apart."""
     model = build(modality, preset)
     if preset == "gm_vae":
         model.prior.means.mul_(50)
@@ -211,8 +211,8 @@ def test_samples_of_a_symbol_have_it(modality, preset):
     assert torch.equal(model.prior.symbol_logits(latents).argmax(-1), symbols)
 
 
-def test_di_vae_pays_for_the_aggregate_posterior_of_each_variable():
-    """Loss less reconstruction: Σ_m KL(mean of q(c_m|x) ‖ uniform), with as much weight on I(x; c) as on the KL."""
+def test_di_vaes_loss_has_the_divergence_of_the_aggregate_posterior():
+    """Loss minus reconstruction is Σ_m KL(mean of q(c_m|x) ‖ uniform) if I(x; c) has the weight of the KL."""
     model = build("point", "di_vae", num_code_variables=2, num_code_categories=5)
     output = model(points=POINTS)
     aggregate = model.encode(points=POINTS).posterior_mean.unflatten(-1, (2, 5)).mean(0)
@@ -221,7 +221,7 @@ def test_di_vae_pays_for_the_aggregate_posterior_of_each_variable():
 
 
 @pytest.mark.parametrize("preset", ["gm_vae", "di_vae", "semi_vae"])
-def test_codes_that_are_too_many_for_names_are_no_symbols(preset):
+def test_codes_without_a_name_each_are_no_symbols(preset):
     model = build("point", preset, num_code_variables=2, num_code_categories=5)
     assert not model.has_symbols
     output = model.train()(points=POINTS)
@@ -237,7 +237,7 @@ def test_steering_a_prior_without_chains_is_an_error(preset):
     model = build("text", preset)
     labels = {"class_labels": 1} if model.has_symbols else {}
     for name in ("num_langevin_steps", "guidance_scale"):
-        with pytest.raises(ValueError, match=f"{name} steers the chains of prior='diffusion', got 3 with"):
+        with pytest.raises(ValueError, match=f"takes no {name}, got {name}=3"):
             model.generate(num_samples=1, **labels, **{name: 3})
 
 
@@ -321,7 +321,7 @@ def test_language_model_encodes_nothing(call):
 
 
 @of_every_case
-def test_a_forward_pass_tells_the_symbols_that_infer_symbols_finds(modality, preset):
+def test_symbol_logits_of_a_forward_pass_are_those_of_infer_symbols(modality, preset):
     model = build(modality, preset).eval()
     if not model.has_symbols:
         pytest.skip("no symbols")

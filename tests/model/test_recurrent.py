@@ -16,7 +16,7 @@ def test_packed_tokens_come_step_after_step_without_padding():
     assert packed.sorted_indices.tolist() == [1, 0, 2]
 
 
-def test_rows_from_long_to_short_are_packed_as_they_are():
+def test_rows_ordered_from_long_to_short_keep_their_order():
     packed = pack(IDS[[1, 0, 2]], [4, 3, 2])
     assert packed.data.tolist() == pack(IDS, [3, 4, 2]).data.tolist()
     assert packed.sorted_indices is None and packed.unsorted_indices is None
@@ -34,7 +34,7 @@ def test_lengths_are_counted_from_the_mask_else_from_the_padding_token():
 
 @pytest.fixture(params=[False, True], ids=["one direction", "bidirectional"])
 def pair(request) -> tuple[GRU, nn.GRU]:
-    """Ours and torch's with the same float64 weights, of which there are as many and by the same names."""
+    """Our GRU and torch's, with the same float64 parameters under the same names."""
     torch.manual_seed(0)
     ours, torchs = (
         kind(5, 7, batch_first=True, bidirectional=request.param, dtype=torch.float64) for kind in (GRU, nn.GRU)

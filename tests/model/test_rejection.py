@@ -1,4 +1,4 @@
-"""Texts that the model reads as asked, by rejection."""
+"""Rejection sampling of texts in which the model reads the requested symbol."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def model() -> LDEBMModel:
 
 
 def reading(share_read_as_good: float, probability: float = 0.9):
-    """A reading of texts by their second token, the same for the same text: that much of the vocabulary is good."""
+    """A reading of texts by their second token, which is "good" for the given fraction of the vocabulary."""
 
     def infer_symbols(token_ids: torch.Tensor, lengths: list[int] | None = None) -> torch.Tensor:
         good = (token_ids[:, 1] % 7 < 7 * share_read_as_good).float() * (2 * probability - 1) + 1 - probability
@@ -30,15 +30,15 @@ def reading(share_read_as_good: float, probability: float = 0.9):
     return infer_symbols
 
 
-def test_every_text_reads_as_asked(model, monkeypatch):
+def test_the_requested_symbol_is_read_in_every_text(model, monkeypatch):
     monkeypatch.setattr(model, "infer_symbols", reading(3 / 7))
-    asked = torch.tensor([0, 1] * 40)
-    options = {"class_labels": asked, "generator": torch.Generator().manual_seed(0), **WRITING}
+    requested = torch.tensor([0, 1] * 40)
+    options = {"class_labels": requested, "generator": torch.Generator().manual_seed(0), **WRITING}
     free = model.infer_symbols(model.generate(**options)).argmax(1)
-    assert 10 < (free == asked).sum() < 70, "nothing would be rejected, or all"
+    assert 10 < (free == requested).sum() < 70, "nothing would be rejected, or all"
     texts = model.generate(min_label_probability=0.8, **options)
     assert texts.shape[0] == 80
-    torch.testing.assert_close(model.infer_symbols(texts).argmax(1), asked)
+    torch.testing.assert_close(model.infer_symbols(texts).argmax(1), requested)
 
 
 def test_accepted_texts_follow_the_models_own_distribution(model, monkeypatch):
@@ -59,7 +59,7 @@ def test_accepted_texts_follow_the_models_own_distribution(model, monkeypatch):
     assert ((found - expected).abs() <= tolerance).all()
 
 
-def test_rows_that_are_never_read_so_keep_their_best_attempt_and_are_counted(model, monkeypatch, caplog):
+def test_rows_that_are_never_accepted_keep_their_best_attempt_and_are_counted(model, monkeypatch, caplog):
     attempts = []
 
     def infer_symbols(token_ids: torch.Tensor, lengths: list[int]) -> torch.Tensor:
@@ -87,7 +87,7 @@ def test_probabilities_are_those_by_which_texts_were_accepted(model):
     torch.testing.assert_close(accepted.probabilities, model.infer_symbols(accepted.token_ids, lengths=lengths))
 
 
-def test_lengths_end_with_the_first_end_and_padding_may_stand_before():
+def test_lengths_include_the_first_end_mark_and_padding_before_it():
     token_ids = torch.tensor([[2, 0, 7, 3, 0, 0], [2, 5, 6, 7, 8, 9], [2, 3, 3, 0, 4, 0], [2, 5, 0, 0, 6, 4]])
     assert lengths_to_first_end(token_ids, torch.tensor([3, 4])) == [4, 6, 2, 6]
 
@@ -122,12 +122,12 @@ def test_same_seed_same_texts(model):
         ({"class_labels": "ugly"}, "got 'ugly'"),
     ],
 )
-def test_what_cannot_be_rejected_is_refused(model, options, message):
+def test_impossible_requests_are_errors(model, options, message):
     with pytest.raises(ValueError, match=message):
         model.generate(**{"min_label_probability": 0.5, **options})
 
 
-def test_rows_that_are_written_again_keep_their_context(monkeypatch):
+def test_resampled_rows_keep_their_context(monkeypatch):
     torch.manual_seed(0)
     model = LDEBMModel(LDEBMConfig(**SIZES, context_size=6, context_hidden_size=5, context_turns=2)).eval()
     turns = torch.tensor([[[2, 5, 3]], [[2, 6, 3]], [[2, 7, 3]], [[2, 8, 3]]])

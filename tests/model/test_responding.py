@@ -1,4 +1,4 @@
-"""Responses from turns as plain strings."""
+"""`respond`: the turns that are read, the role of the responder, and the choice among candidates."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def model(**settings):
 
 
 def seen_context(monkeypatch, model, tokenizer, turns, **options) -> list[str]:
-    """The context that `respond` hands to `generate`, as strings."""
+    """The context that `respond` passes to `generate`, as strings."""
     seen = {}
 
     def generate(context_input_ids, context_attention_mask, **others):
@@ -107,8 +107,8 @@ def test_models_that_cannot_respond(tokenizer):
         model(preset="vae").respond(TURNS, tokenizer, one_per_symbol=True)
 
 
-def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, tokenizer):
-    """Half the rows are written again: they keep the start that says who speaks."""
+def test_resampled_responses_start_with_their_marker(monkeypatch, tokenizer):
+    """Half of the rows are resampled, and keep the marker of their speaker."""
     talker, read = model(speaker_markers="all", vocab_size=len(tokenizer)), []
 
     def infer_symbols(token_ids, lengths, **context):
@@ -117,27 +117,27 @@ def test_responses_that_are_read_as_asked_start_with_their_marker(monkeypatch, t
         return wanted[:, None].expand(-1, talker.config.num_labels)
 
     monkeypatch.setattr(talker, "infer_symbols", infer_symbols)
-    asked = {"class_labels": [0, 1, 2, 0], "min_label_probability": 0.5, "max_new_tokens": 4}
-    responses = talker.respond(TURNS, tokenizer, **asked)
+    requested = {"class_labels": [0, 1, 2, 0], "min_label_probability": 0.5, "max_new_tokens": 4}
+    responses = talker.respond(TURNS, tokenizer, **requested)
     user = tokenizer.convert_tokens_to_ids("<usr>")
     assert read == [[user] * 4, [user] * 2] and len(responses) == 4
 
 
 def test_consensus_of_candidates(monkeypatch, tokenizer):
     talker = model()
-    asked = {}
+    requested = {}
 
     def generate(class_labels, num_samples, **options):
-        asked.update(class_labels=class_labels.tolist(), num_samples=num_samples)
+        requested.update(class_labels=class_labels.tolist(), num_samples=num_samples)
         texts = ["where", "are you going", "are you", "today", "today", "where going"]
         return tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
 
     monkeypatch.setattr(talker, "generate", generate)
     found = talker.respond(TURNS, tokenizer, class_labels=["good", "bad"], num_candidates=3)
     assert found == ["are you going", "today"]
-    assert asked == {"class_labels": [0, 0, 0, 1, 1, 1], "num_samples": 6}
+    assert requested == {"class_labels": [0, 0, 0, 1, 1, 1], "num_samples": 6}
     assert talker.respond(TURNS, tokenizer, class_labels="bad", num_samples=2, num_candidates=3) == found
-    assert asked == {"class_labels": [1] * 6, "num_samples": 6}
+    assert requested == {"class_labels": [1] * 6, "num_samples": 6}
     with pytest.raises(ValueError, match="num_candidates must be at least 1, got 0"):
         talker.respond(TURNS, tokenizer, num_candidates=0)
     with pytest.raises(ValueError, match="class_labels must be one, or one for each of 2 samples, got 3"):
@@ -171,7 +171,7 @@ def test_messages_of_a_chat(monkeypatch, tokenizer):
             model().respond(wrong, tokenizer)
 
 
-def test_likeness_to_the_others_chooses():
+def test_the_candidate_most_similar_to_the_others_is_chosen():
     # n-grams of "a b", "a b c", "c": 3, 6, 1. F of the first two 2 * 3 / 9, of the last two 2 / 7, of the outer 0.
     assert consensus(["a b", "a b c", "c"], 3) == [1]  # 1 + 2/3 + 2/7 against 1 + 2/3 and 1 + 2/7
     assert consensus(["x", "a b", "a b", "", "y z", ""], 3) == [1, 3]

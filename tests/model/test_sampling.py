@@ -1,4 +1,4 @@
-"""`sample_latents`: trajectories, guidance, and what is refused."""
+"""`sample_latents`: trajectories, guidance, and bad arguments."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_trajectory_starts_at_noise_and_ends_at_the_latents(preset):
 @pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 @torch.no_grad()
 def test_guidance_moves_the_symbols(preset):
-    """0 ignores the symbol to the bit; the larger the scale (in units of 1/τ_0), the likelier the symbol."""
+    """0 ignores the symbol exactly; the larger the scale (in units of 1/τ_0), the likelier the symbol."""
     model = tiny_model(preset, energy_spectral_norm=False, langevin_steps=20)
     model.prior.energy.head.weight.mul_(10)
     unit = 1 / model.prior.levels.temperature[0].item()

@@ -9,10 +9,82 @@ from transformers import AutoModel
 from ldebm_hf import LDEBMConfig, LDEBMModel
 
 
-def test_a_name_wins_over_an_id_that_is_spelt_alike():
+def rated_model():
+    """Symbols called "1", "2", "3", which have the ids 0, 1, 2."""
+    return tiny_model(id2label={0: "1", 1: "2", 2: "3"})
+
+
+TAKERS = {
+    "sample_latents": lambda model, labels: model.sample_latents(class_labels=labels, generator=0),
+    "generate": lambda model, labels: model.generate(class_labels=labels, generator=0),
+    "resampled": lambda model, labels: model.generate(class_labels=labels, generator=0, min_label_probability=0.0),
+    "complete": lambda model, labels: model.complete([[2, 4, 1, 3]], class_labels=labels, generator=0).sequences,
+    "forward": lambda model, labels: model([[2, 4, 5, 3]], class_labels=labels, generator=0).loss,
+    "name_symbols": lambda model, labels: model.name_symbols({np.ravel(labels).tolist()[0]: "a"}),
+}
+
+
+@pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
+@pytest.mark.parametrize("number", [1, [1], np.int64(1), np.array([1]), np.array([1], dtype=object)], ids=repr)
+def test_a_number_that_may_be_a_name_or_an_id_is_refused_and_both_ways_out_are_named(take, number):
+    ways_out = "got 1: write '1' for the symbol of that name or '2' for the symbol with the id 1 .*Tensor"
+    with pytest.raises(ValueError, match=ways_out):
+        take(rated_model(), number)
+
+
+@pytest.mark.parametrize("take", [TAKERS[name] for name in TAKERS if name != "name_symbols"])
+def test_names_that_are_numbers_and_tensors_of_ids_are_taken(take):
+    model = rated_model()
+    by_name, by_id = take(model, ["2"]), take(model, torch.tensor([1], dtype=torch.int32))
+    assert torch.equal(by_name, by_id) and torch.equal(by_name, take(model, np.array(["2"], dtype=object)))
+
+
+@pytest.mark.parametrize("number", ["0", 0, 7])
+def test_where_names_are_numbers_no_other_number_is_taken_for_an_id(number):
+    with pytest.raises(ValueError, match=f"must be names as strings.* got {number!r}"):
+        rated_model().symbol_ids(["1", number])
+
+
+def test_names_that_are_the_numbers_of_their_own_ids_are_not_ambiguous():
+    model = tiny_model(id2label={0: "0", 1: "1", 2: "10"})
+    assert model.symbol_ids([1, "1", "10", "2", np.uint8(0)]).tolist() == [1, 1, 2, 2, 0]
+
+
+def test_columns_and_arrays_of_any_integers_are_taken():
+    pandas = pytest.importorskip("pandas")
     model = tiny_model()
-    model.config.id2label, model.config.label2id = {0: "2", 1: "b", 2: "c"}, {"2": 0, "b": 1, "c": 2}
-    assert model.symbol_ids(["2", 2, "1"]).tolist() == [0, 2, 1]
+    for labels in (
+        *(np.array([2, 0], dtype) for dtype in (np.int16, np.int32, np.int64, np.uint8, object)),
+        np.array(["neutral", "good"]),
+        pandas.Series([2, 0], index=[7, 8]),
+        pandas.Series(["neutral", "good"]),
+        pandas.Series(["neutral", "good"], dtype="category"),
+        torch.tensor([2, 0], dtype=torch.uint8),
+        [torch.tensor(2), np.int16(0)],
+        (label for label in (2, "good")),
+    ):
+        assert model.symbol_ids(labels).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("labels", [1.0, [1.0], np.array([1.0]), True, np.array([True]), None, [None], b"good"])
+def test_what_is_neither_an_integer_nor_a_string_is_refused(labels):
+    with pytest.raises(ValueError, match="class_labels must be in 0..2 or one of 'good', 'bad', 'neutral'; got"):
+        tiny_model().symbol_ids(labels)
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([1.0]), torch.tensor([True])])
+def test_tensors_of_other_types_than_integers_are_refused(labels):
+    with pytest.raises(ValueError, match="class_labels must be integers, got torch"):
+        tiny_model().symbol_ids(labels)
+
+
+def test_a_mapping_of_all_ids_names_symbols_called_by_numbers():
+    model = rated_model()
+    model.name_symbols({0: "poor", 1: "fair", 2: "good"})
+    assert model.config.label2id == {"poor": 0, "fair": 1, "good": 2}
+    model = rated_model()
+    model.name_symbols({"2": "fair"})
+    assert model.config.id2label == {0: "1", 1: "fair", 2: "3"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +118,7 @@ def test_names_go_both_ways_and_the_others_stay(names, expected):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({3: "x"}, "names must be for symbols in 0..2 or 'good', 'bad', 'neutral', got 3$"),
+        ({3: "x"}, "names must be in 0..2 or one of 'good', 'bad', 'neutral'; got 3$"),
         ({"nice": "x"}, "got 'nice'$"),
         ({0: "bad"}, "names must be unique, got 'bad' for the symbols 0 and 1"),
         ({0: "x", 1: "x"}, "names must be unique, got 'x'"),

@@ -88,7 +88,7 @@ def test_gradients_are_those_of_finite_differences():
 
 
 def test_it_learns_which_word_decides():
-    # Class 1 if token 5 stands anywhere in the text: the maximum over the text is made for it.
+    # Class 1 if token 5 is anywhere in the text, which max-pooling detects.
     model = tiny_classifier(vocab_size=20, hidden_size=16, embedding_size=16, id2label={0: "no", 1: "yes"}).train()
     texts = torch.randint(6, 20, (256, 9), generator=torch.Generator().manual_seed(1))
     labels = (torch.arange(256) % 2).long()

@@ -1,4 +1,4 @@
-"""Encoder and decoder of texts: words left out in training, and the decoder of a model without a latent."""
+"""Encoder and decoder of texts: word dropout, and models without a latent."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def words_read(encoder, ids, monkeypatch):
 
 
 @pytest.mark.parametrize("ends", [3, [3, 7], None])
-def test_the_share_of_words_asked_for_is_unknown_and_marks_are_not(ends):
+def test_word_dropout_replaces_the_given_fraction_of_words_and_no_marks(ends):
     encoder, ids = text_encoder(eos_token_id=ends).train(), texts()
     torch.manual_seed(1)
     dropped = encoder._drop_words(ids)
@@ -47,15 +47,15 @@ def test_the_share_of_words_asked_for_is_unknown_and_marks_are_not(ends):
     assert not torch.equal(again, dropped)  # other words every time
 
 
-def test_words_are_left_out_in_training_only(monkeypatch):
+def test_word_dropout_in_training_only(monkeypatch):
     encoder, ids = text_encoder(), texts(100)
     assert 1 not in words_read(encoder.eval(), ids, monkeypatch)
     assert 1 in words_read(encoder.train(), ids, monkeypatch)
     assert 1 not in words_read(text_encoder(word_dropout=0.0).train(), ids, monkeypatch)
 
 
-def test_the_text_to_reconstruct_is_whole():
-    """Word dropout is of the encoder's input: with a deaf decoder the loss is that of the whole text."""
+def test_the_text_to_reconstruct_has_no_word_dropout():
+    """Word dropout is applied to the encoder's input only: a decoder that ignores z has the loss of the whole text."""
     torch.manual_seed(0)
     settings = {**TINY_SIZES, "word_dropout": 0.9, "dropout": 0.0}
     model = LDEBMModel(LDEBMConfig.from_preset("ae", **settings)).train()

@@ -1,4 +1,4 @@
-"""The plane of latents, and what lies behind its places, against known answers."""
+"""The principal plane of latents, and the latents of its places, against known answers."""
 
 import numpy as np
 import pytest

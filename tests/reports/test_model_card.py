@@ -11,7 +11,7 @@ from tiny_models import TINY_SIZES
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_tokenizer
-from ldebm_hf.data.origins import ORIGINS
+from ldebm_hf.data import KNOWN_SOURCES
 from ldebm_hf.reports.model_card import is_untouched, model_card, sealed
 from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.training.saved_runs import settings_of, shipped_checkpoint
@@ -101,7 +101,7 @@ def test_record_of_a_run_is_in_its_card(tmp_path):
     (folder / "metrics.jsonl").write_text("\n".join(rows))
     (folder / "curves.png").touch()
     card = card_of(folder, place="me/texts", pictures="run/")
-    for said in (
+    for stated in (
         "12,345 parameters, 3 symbols, a latent of 4 numbers",
         "My.csv: chosen by the user of the package.",
         "Licence of the data: mit.",
@@ -116,7 +116,7 @@ def test_record_of_a_run_is_in_its_card(tmp_path):
         "| torch | 2.13 |",
         "1,500 seconds of training, and 3,000 CPU seconds in the first of 2 processes; 3,000 GPU seconds (2 × A Fast",
     ):
-        assert said in card.text
+        assert stated in card.text
     (folder / "settings.yaml").write_text("clustering: {enabled: true, features: word_classes}\n")
     assert "the others' by naive Bayes over words." in card_of(folder).text
     assert "/home/me" not in card.text and "secret" not in card.text, "no card shows anybody's folders"
@@ -165,7 +165,7 @@ def test_sentences_written_for_classes_by_way(tmp_path):
     assert {result.metric_type for result in card.data.eval_results} >= {"accuracy", "bleu"}
 
 
-def test_half_precision_is_said(tmp_path):
+def test_half_precision_is_stated(tmp_path):
     folder = save(tmp_path / "run")
     assert "Weights are stored" not in card_of(folder).text
     LDEBMModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
@@ -211,7 +211,7 @@ def test_symbols_without_report(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "said", "license", "front"),
+    ("source", "stated", "license", "front"),
     [
         ("daily_dialog", None, "Licence of the data: cc-by-nc-sa-4.0.", {"license": "cc-by-nc-sa-4.0"}),
         ("ptb", None, "Licence of the data: LDC User Agreement", {"license": "other"}),
@@ -221,11 +221,11 @@ def test_symbols_without_report(tmp_path):
         ("me/data", "proprietary", "the data: unknown (proprietary).", {"license": "unknown"}),
     ],
 )
-def test_terms_of_the_data(tmp_path, source, said, license, front):
+def test_terms_of_the_data(tmp_path, source, stated, license, front):
     folder = save(tmp_path / "run")
     (folder / "settings.yaml").write_text(yaml.safe_dump({"data": {"source": source}}))
-    if said is not None:
-        write(folder, "run.json", {"corpus": {"license": said}})
+    if stated is not None:
+        write(folder, "run.json", {"corpus": {"license": stated}})
     card = card_of(folder)
     assert license in card.text
     data = card.data.to_dict()
@@ -234,7 +234,7 @@ def test_terms_of_the_data(tmp_path, source, said, license, front):
 
 
 def test_data_are_of_the_hub_where_the_run_read_them_there(tmp_path):
-    """A name alone may be that of a folder, which is not where the card is written."""
+    """A name alone may be that of a local folder."""
     folder = save(tmp_path / "run")
     (folder / "settings.yaml").write_text("data: {source: me/data.v2}")
     for hub_id in (None, "me/data.v2"):
@@ -245,20 +245,21 @@ def test_data_are_of_the_hub_where_the_run_read_them_there(tmp_path):
         assert ("source: me/data.v2" in card.text) == (hub_id is not None), "no card shows anybody's folders"
 
 
-def test_every_known_source_says_what_is_one_sided_about_it():
-    for source, origin in ORIGINS.items():
+def test_every_known_source_states_its_bias():
+    for source, kind in KNOWN_SOURCES.items():
+        origin = kind.origin
         assert origin.bias.endswith(".") and origin.license and origin.title, source
         assert not origin.description.endswith(".")
 
 
-def test_edited_cards_are_told_from_made_ones(tmp_path):
+def test_edited_cards_are_recognised(tmp_path):
     text = sealed(model_card(RunRecord.read(save(tmp_path / "run"))))
     assert is_untouched(text)
     assert not is_untouched(text.replace("Licence", "License", 1))
     assert not is_untouched(text + "\nMore.\n") and not is_untouched("# Mine\n")
 
 
-def test_card_at_the_top_is_that_of_the_shipped_checkpoint(monkeypatch):
+def test_model_card_of_the_repository_is_that_of_the_shipped_checkpoint(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     folder = shipped_checkpoint(Path("spaces_app"))
     card = sealed(model_card(RunRecord.read(folder), pictures=f"{folder.as_posix()}/"))
@@ -266,7 +267,7 @@ def test_card_at_the_top_is_that_of_the_shipped_checkpoint(monkeypatch):
 
 
 def test_settings_of_the_shipped_checkpoint_are_those_it_was_trained_with():
-    """What its settings leave out must not be another default by now: the card gives them as the run's."""
+    """A default that changed since would appear in the card as a setting of the run."""
     folder = shipped_checkpoint(REPOSITORY / "spaces_app")
     config = LDEBMConfig.from_pretrained(folder)
     names = [config.id2label[symbol] for symbol in range(config.num_labels)]

@@ -39,7 +39,7 @@ def test_nothing_is_drawn_before_the_first_validation_or_without_matplotlib(metr
 
 
 def samples_of(name: str, has_symbols: bool = True, of_codes: bool = False) -> PointSamples:
-    """Of a model whose prior is a single Gaussian."""
+    """Samples of a model whose prior is a single Gaussian."""
     rng = np.random.default_rng(0)
     points, labels = POINT_DISTRIBUTIONS[name].sample(4000, 0)
     latents = np.eye(16)[labels] if of_codes else points / 10
@@ -132,7 +132,7 @@ def test_tradeoff_has_a_panel_for_every_score_that_there_is(tmp_path):
 
 
 @pytest.mark.parametrize(("worst", "scale"), [(9_000, "linear"), (11_000, "log")])
-def test_scores_that_differ_a_hundredfold_stand_on_a_logarithmic_scale(tmp_path, monkeypatch, worst, scale):
+def test_scores_that_differ_a_hundredfold_have_a_logarithmic_scale(tmp_path, monkeypatch, worst, scale):
     pytest.importorskip("matplotlib")
     scales = []
     monkeypatch.setattr(plots, "_save_small", lambda page, *_, **__: scales.extend(a.get_xscale() for a in page.axes))

@@ -1,4 +1,4 @@
-"""What is read back from a run's folder: the validation that counted, and what the run cost."""
+"""The record of a run: the validation that selected the model, and the cost of the run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The report: what its JSON says, that it comes back, and that its page holds all of it and runs nothing of texts."""
+"""The report: its JSON file, and its page, which shows everything and escapes all texts."""
 
 import json
 import sys
@@ -123,7 +123,7 @@ def test_large_maps_are_a_sample_by_the_seed():
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_latents_of_any_size_and_all_alike_have_a_map(size):
+def test_latents_of_any_size_and_equal_latents_have_a_map(size):
     of = explanation()
     flat = Explanation(of.symbols, "log_odds", of.texts, of.assignments, of.log_odds, np.ones((5, size)))
     report = make_report(flat)
@@ -131,12 +131,12 @@ def test_latents_of_any_size_and_all_alike_have_a_map(size):
     assert len(Page(render_html(report)).all("circle")) == 5
 
 
-def test_umap_is_asked_with_the_seed(monkeypatch):
-    asked = {}
+def test_umap_gets_the_seed(monkeypatch):
+    options_given = {}
 
     class UMAP:
         def __init__(self, **options):
-            asked.update(options)
+            options_given.update(options)
 
         def fit_transform(self, latents):
             return latents[:, :2] * 2
@@ -146,7 +146,7 @@ def test_umap_is_asked_with_the_seed(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", module)
     of = explanation()
     plane = make_report(of, projection="umap", seed=3)["map"]
-    assert asked == {"n_components": 2, "n_neighbors": 4, "random_state": 3} and plane["explained"] is None
+    assert options_given == {"n_components": 2, "n_neighbors": 4, "random_state": 3} and plane["explained"] is None
     assert np.allclose([point[:2] for point in plane["points"]], of.latents[:, :2] * 2, atol=1e-4)
     assert "by UMAP" in render_html(make_report(of, projection="umap"))
 
@@ -170,7 +170,7 @@ def test_bad_arguments(options, message):
         make_report(explanation(), **options)
 
 
-def test_files_come_back_and_nothing_else_is_left(report, tmp_path):
+def test_files_are_read_back_and_nothing_else_is_left(report, tmp_path):
     html, as_json = write_report(report, tmp_path / "new" / "symbols.html")
     assert sorted(path.name for path in html.parent.iterdir()) == ["symbols.html", "symbols.json"]
     assert read_report(as_json) == json.loads(json.dumps(report))

@@ -1,4 +1,4 @@
-"""Attribute accuracy by hand, and its chance level by trying all permutations."""
+"""Attribute accuracy worked out by hand, and its chance level by enumerating all permutations."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""Homogeneity within batches: scikit-learn's batch by batch, and how high useless symbols score by it."""
+"""Homogeneity within batches: scikit-learn's batch by batch, and how high random symbols score."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_random_symbols_score_low_on_the_whole_set():
         assert scores.homogeneity_chance == pytest.approx(nats / -(shares @ np.log(shares)), rel=0.15)
 
 
-def test_unknown_classes_make_no_place_in_a_batch():
+def test_examples_of_unknown_class_are_in_no_batch():
     rng = np.random.default_rng(0)
     symbols, classes = rng.integers(5, size=400), rng.integers(3, size=400)
     hidden = np.where(np.arange(400) % 4 == 0, -100, classes)
@@ -68,7 +68,7 @@ def test_unknown_classes_make_no_place_in_a_batch():
     assert batched_homogeneity(symbols, hidden, 50) == batched_homogeneity(symbols[known], classes[known], 50)
 
 
-def test_batches_that_cannot_be_are_refused():
+def test_bad_arguments():
     with pytest.raises(ValueError, match="batch_size=128 must not be more than the 3 examples"):
         batched_homogeneity([0, 1, 2], [0, 1, 1])
     assert batched_homogeneity([0, 1, 2], [0, 1, 1], drop_last=False).batched_homogeneity == pytest.approx(1)

@@ -48,7 +48,7 @@ def test_bins_and_their_borders():
     assert bins.confidences[4] == pytest.approx(0.9)
 
 
-def test_probabilities_that_are_true_have_next_to_no_error():
+def test_calibrated_probabilities_have_almost_no_error():
     rng = np.random.default_rng(0)
     n = 40_000
     confidence = rng.uniform(0.5, 1, n)
@@ -74,7 +74,7 @@ def test_unknown_classes_are_left_out():
         (PROBABILITIES, np.full(5, -100), "classes must be known"),
     ],
 )
-def test_what_is_refused(probabilities, classes, message):
+def test_bad_arguments(probabilities, classes, message):
     with pytest.raises(ValueError, match=message):
         classification_scores(probabilities, classes)
     with pytest.raises(ValueError, match="num_bins must be at least 1, got 0"):

@@ -1,4 +1,4 @@
-"""Recovery of masked words by hand, and what masks are drawn."""
+"""Recovery of masked words, worked out by hand, and the choice of words to mask."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytest.importorskip("sacrebleu")
 
 
 def test_scores_by_hand():
-    """Two texts with 2 + 1 masked words, of which 1 + 1 come back.
+    """Two texts with 2 + 1 masked words, of which 1 + 1 are recovered.
 
     N-grams with a masked place, found / all: 1-grams a . | e -> 2/3; 2-grams "a b", "x c" and "b x" -> "a b" of 3 in
     the first, "d e", "e f" of 2 in the second: 3/5; 3-grams "a b x", "b x c" and "d e f": 1/3; 4-grams none of 1.
@@ -23,7 +23,7 @@ def test_scores_by_hand():
 
 
 def test_bleu_counts_ngrams_with_a_masked_word_only():
-    """One text of 5 words, the last masked and wrong: every n-gram with it is wrong. Right ones around do not help."""
+    """One text of 5 words, of which the last is masked and wrong: all counted n-grams are wrong."""
     original = list("abcde")
     assert recovery_scores([list("abcdx")], [original], [[4]]).bleu == 0
     # The middle of three texts is right: 1-grams 1/2, 2-grams 2/3, 3-grams 3/4, 4-grams 2/3.
@@ -48,7 +48,7 @@ def test_perfect_and_short_texts():
         (([["a"]], [["a"]], [[]]), "positions must contain at least one masked word, got none"),
     ],
 )
-def test_what_cannot_be_scored(arguments, message):
+def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         recovery_scores(*arguments)
 

@@ -1,4 +1,4 @@
-"""Texts generated for classes, and the scores that stand beside their accuracy."""
+"""Texts generated for classes, and their scores."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,12 @@ import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.scores.conditional_generation import (
     ControlSettings,
     accuracy_scores,
-    as_known,
     control_scores,
+    in_vocabulary,
     text_scores,
     write_for_classes,
 )
@@ -21,7 +22,7 @@ VALIDATION = ["cold soup", "cold rain", "soup please", "rain please", "the warm 
 
 
 class WordJudge:
-    """Says weather where it reads rain; its classes are in another order than the model's."""
+    """A judge of the word "rain", whose classes are in another order than the model's."""
 
     label_names = ["Weather", "Food"]
 
@@ -52,23 +53,23 @@ def model_for(tokenizer, preset="consistent") -> LDEBMModel:
     return LDEBMModel(LDEBMConfig.from_preset(preset, **sizes, **energy, **names)).eval()
 
 
-def test_known_form_of_texts(tokenizer):
-    assert as_known(tokenizer, ["the snow  was cold", "the " * 6]) == ["the <unk> was cold", "the the the the"]
+def test_texts_in_the_vocabulary(tokenizer):
+    assert in_vocabulary(tokenizer, ["the snow  was cold", "the " * 6]) == ["the <unk> was cold", "the the the the"]
 
 
-def test_as_many_sentences_for_each_class_by_seed_and_in_parts(tokenizer):
+def test_the_same_number_of_texts_for_each_class(tokenizer):
     model = model_for(tokenizer)
-    first, asked = write_for_classes(model, tokenizer, CLASSES, 3, seed=1)
-    assert len(first) == 6 and asked.tolist() == [0, 0, 0, 1, 1, 1]
+    first, requested = write_for_classes(model, tokenizer, CLASSES, 3, seed=1)
+    assert len(first) == 6 and requested.tolist() == [0, 0, 0, 1, 1, 1]
     assert write_for_classes(model, tokenizer, CLASSES, 3, seed=1)[0] == first
     assert len(write_for_classes(model, tokenizer, CLASSES, 3, batch_size=4)[0]) == 6
     expected = model.generate(class_labels=[0, 0, 0, 1, 1, 1], generator=torch.Generator().manual_seed(1))
-    assert tokenizer.batch_decode(expected, skip_special_tokens=True) == first
+    assert decode_words(tokenizer, expected) == first
     strong, _ = write_for_classes(model, tokenizer, CLASSES, 3, seed=1, guidance_scale=50.0, do_sample=True)
     assert len(strong) == 6
 
 
-def test_judge_and_model_agree_on_names_not_on_numbers():
+def test_classes_of_judge_and_model_are_matched_by_name():
     scores = accuracy_scores(WordJudge(), ["soup", "rain", "rain", "rain"], CLASSES, np.array([0, 0, 1, 1]))
     assert scores["accuracy"] == 0.75 and scores["accuracy_Food"] == 0.5 and scores["accuracy_Weather"] == 1
 
@@ -80,20 +81,20 @@ def test_scores_of_texts():
     assert scores["words_per_text"] == 1.5 and "perplexity" not in scores
 
 
-def test_perplexity_of_a_language_model_that_knows_nothing_is_the_vocabulary(tokenizer):
+def test_perplexity_of_a_uniform_language_model_is_the_size_of_the_vocabulary(tokenizer):
     language_model = model_for(tokenizer, "rnn_lm")
     with torch.no_grad():
-        language_model.decoder.embedding.weight.zero_()  # which is the output layer, too
+        language_model.decoder.embedding.weight.zero_()  # it is the output layer, too
     scores = text_scores(["soup please", "cold rain"], [], (language_model, tokenizer))
     assert scores["perplexity"] == pytest.approx(len(tokenizer), rel=1e-5)
 
 
-def test_control_has_real_texts_beside_it_and_every_guidance_scale(tokenizer, corpus):
+def test_control_scores_include_real_texts_and_every_guidance_scale(tokenizer, corpus):
     settings, model = ControlSettings(WordJudge(), num_samples=3, guidance_scales=[1, 8]), model_for(tokenizer)
     scores, sentences = control_scores(model, tokenizer, corpus, settings)
     assert scores["real_accuracy"] == 1 and scores["real_copied"] == 0
     assert {name.partition("@")[2] for name in scores} == {"", "1", "8"}
-    read = [found["label"] for found in model.classify(as_known(tokenizer, VALIDATION), tokenizer)]
+    read = [found["label"] for found in model.classify(in_vocabulary(tokenizer, VALIDATION), tokenizer)]
     right = [name == CLASSES[label] for name, label in zip(read, corpus.validation.labels, strict=True)]
     assert scores["real_read_as_asked"] == pytest.approx(np.mean(right))
     assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0

@@ -34,7 +34,7 @@ def test_energy_distance_is_unbiased_around_zero_for_one_distribution():
 
 
 def test_energy_distance_of_large_samples_is_that_of_all_pairs():
-    """More vectors than are compared at once."""
+    """With more vectors than fit in a chunk."""
     first, second = (torch.randn(n, 2, generator=seeded(n), dtype=torch.float64) for n in (2 * CHUNK_SIZE + 7, 1234))
     n, m = len(first), len(second)
     within = torch.cdist(first, first).sum() / (n * (n - 1)) + torch.cdist(second, second).sum() / (m * (m - 1))
@@ -102,6 +102,6 @@ def test_directions_are_seeded():
 
 
 @pytest.mark.parametrize("shapes", [((0, 2), (3, 2)), ((3, 2), (0, 2)), ((3, 2), (3, 1))])
-def test_what_has_no_distance_is_refused(shapes):
+def test_bad_arguments(shapes):
     with pytest.raises(ValueError, match="vectors of one size"):
         sliced_wasserstein(*(torch.zeros(shape) for shape in shapes))

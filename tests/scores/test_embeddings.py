@@ -13,7 +13,7 @@ ROOT = 2**-0.5
 
 
 def of(*words):
-    return VECTORS.of(words)
+    return VECTORS.look_up(words)
 
 
 def test_similarities_by_hand():
@@ -28,7 +28,7 @@ def test_similarities_by_hand():
     assert greedy_similarity(of("east", "north"), of("north")) == pytest.approx((0.5 + 1) / 2)
 
 
-def test_marks_unknown_words_and_empty_sides_are_passed_over():
+def test_marks_unknown_words_and_empty_texts_are_ignored():
     scores = embedding_scores(
         ["<sys> east zzz", "zzz", "north </s>", "x>"], ["east <usr>", "east", "north", "north"], VECTORS
     )
@@ -37,7 +37,7 @@ def test_marks_unknown_words_and_empty_sides_are_passed_over():
 
 
 def test_chance_is_the_mean_over_shuffles():
-    """Two pairs, alike or at right angles: each shuffle gives 1 or 0, half the time each; 4 σ of 400 shuffles."""
+    """Two pairs of equal or orthogonal vectors: a shuffle gives 1 or 0 with equal probability; 4 σ of 400 shuffles."""
     scores = embedding_scores(["east", "north"], ["east", "north"], VECTORS, num_shuffles=400, seed=1)
     assert scores.average == pytest.approx(1)
     assert scores.average_chance == pytest.approx(0.5, abs=4 * 0.5 / 400**0.5)

@@ -1,4 +1,4 @@
-"""What a model infers from texts: the same as its own methods say of each, and scores with known answers."""
+"""What a model infers from texts, against its own methods text by text, and scores with known answers."""
 
 from dataclasses import replace
 
@@ -8,10 +8,11 @@ import torch
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.scores.held_out_texts import (
     Reading,
     agreement_scores,
-    classes_of,
+    classes_by_attribute,
     information_scores,
     latent_clusters,
     naming_scores,
@@ -52,7 +53,7 @@ def model_for(tokenizer, preset="consistent", **settings) -> LDEBMModel:
 
 
 @pytest.mark.parametrize("preset", ["consistent", "svebm", "semi_vae"])
-def test_each_row_is_of_its_own_text_whatever_the_batches(tokenizer, preset):
+def test_rows_are_in_the_order_of_the_texts(tokenizer, preset):
     codes = {"num_code_variables": 1, "num_code_categories": 3} if preset == "semi_vae" else {}
     model = model_for(tokenizer, preset, **codes)
     reading = read_texts(model, tokenizer, TEXTS, batch_size=5)
@@ -60,7 +61,7 @@ def test_each_row_is_of_its_own_text_whatever_the_batches(tokenizer, preset):
         one = tokenizer([text], return_tensors="pt", truncation=True)
         np.testing.assert_allclose(reading.means[i], model.encode(**one).posterior_mean[0].detach(), atol=1e-6)
         np.testing.assert_allclose(reading.probabilities[i], model.infer_symbols(**one)[0], atol=1e-6)
-        copy = tokenizer.decode(model.generate(**one)[0], skip_special_tokens=True)
+        copy = decode_words(tokenizer, model.generate(**one))[0]
         assert reading.reconstructions[i] == copy
     assert reading.references[1] == "rain" and reading.references[3] == "rain <unk>"
     assert reading.references[2] == "we want our money back for", "cut to 8 tokens with both marks"
@@ -81,7 +82,7 @@ def test_a_prior_without_symbols_has_latents_only(tokenizer):
     assert reading.means.shape == (12, 4)
 
 
-def test_what_cannot_be_read_is_said(tokenizer):
+def test_bad_arguments(tokenizer):
     with pytest.raises(ValueError, match="must have a latent variable"):
         read_texts(model_for(tokenizer, "rnn_lm"), tokenizer, TEXTS)
     with pytest.raises(ValueError, match="texts must contain at least one text"):
@@ -97,7 +98,7 @@ def test_reconstruction_scores():
     assert reconstruction_scores(half) == {"bleu": pytest.approx(50), "exact": 0.5}
 
 
-def test_information_is_of_samples_and_usage_of_means():
+def test_information_is_computed_from_samples_and_usage_from_means():
     certain = np.eye(4)[[0, 1, 2, 3] * 5]
     one_symbol = np.eye(4)[[2] * 20]
     nothing = np.zeros((20, 1))
@@ -113,7 +114,7 @@ def test_both_protocols_and_their_chance():
     random = rng.integers(0, 125, 2560)
     scores = agreement_scores(classes, {"act": classes, "few": [0] * 50 + [-1] * 2510}, published_symbols=random)
     assert scores["act_homogeneity"] == 1 and scores["act_v_measure"] == 1
-    # 125 random symbols in batches of 128 look informative; the chance level says so, within the spread of 20 batches.
+    # 125 random symbols in batches of 128 score high, and so does their chance level, within the spread of 20 batches.
     assert scores["act_batched_homogeneity"] > 0.5
     assert abs(scores["act_batched_homogeneity"] - scores["act_batched_homogeneity_chance"]) < 0.02
     assert "few_homogeneity" in scores and "few_batched_homogeneity" not in scores
@@ -129,7 +130,7 @@ def test_clusters_of_latents_follow_the_training_ones():
     assert agreement_scores(clusters, {"a": held_out})["a_v_measure"] == 1
 
 
-def test_symbols_called_like_labels_are_scored_as_names(corpus):
+def test_symbols_named_after_labels_are_scored_against_them(corpus):
     held_out = Split(["a"] * 4, [0, 1, 1, -100])
     probabilities = np.array([[0.1, 0.9], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
     first, second = corpus.label_names
@@ -141,11 +142,11 @@ def test_symbols_called_like_labels_are_scored_as_names(corpus):
 
 def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
     pytest.importorskip("faiss")
-    assert classes_of(corpus, "validation") == {"label": [0, 1] * 3}
+    assert classes_by_attribute(corpus, "validation") == {"label": [0, 1] * 3}
     scores = reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
     assert {"bleu", "mutual_information", "label_homogeneity", "kmeans_label_homogeneity"} <= set(scores)
     repeated = Split(TEXTS[:6], corpus.validation.labels, {"kind": [0, 1] * 3})
-    assert classes_of(replace(corpus, validation=repeated), "validation") == {"kind": [0, 1] * 3}
+    assert classes_by_attribute(replace(corpus, validation=repeated), "validation") == {"kind": [0, 1] * 3}
     corpus.validation = Split(TEXTS[:6], corpus.validation.labels, {"warm": [0, 0, 0, 0, 1, 1]})
     scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
     assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]

@@ -1,4 +1,4 @@
-"""Judges of known verdicts, what can and cannot be loaded as one."""
+"""Judges with known verdicts, and which models can be loaded as judges."""
 
 import math
 
@@ -17,7 +17,7 @@ TEXTS = ["the food is good", "bad", "the food is very very bad", "good", "", "is
 
 
 def word_judge(names=("negative", "positive")) -> TextClassifier:
-    """Class 1 for texts with the word "good", else class 0: of its states, only one sees a word, and only that one."""
+    """Class 1 for texts with the word "good", else class 0: a single unit of its state reacts to that word."""
     config = TextClassifierConfig(
         vocab_size=len(TOKENIZER), embedding_size=1, hidden_size=1, id2label=dict(enumerate(names))
     )

@@ -1,4 +1,4 @@
-"""The LSTM language model: what it counts, what its dropouts leave out, and its file."""
+"""The LSTM language model: its likelihood, its dropouts and its file."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_columns_predict_every_word_but_the_first_once():
     assert in_columns(torch.arange(3), 5)[0].shape == (1, 2)
 
 
-def test_without_knowledge_every_word_costs_the_logarithm_of_their_number():
+def test_uniform_predictions_cost_the_log_of_the_vocabulary_size():
     model = small_model()
     torch.nn.init.zeros_(model.embedding.weight)
     stream = model.encode(TEXTS)

@@ -1,4 +1,4 @@
-"""Training of the LSTM language model: what it learns, how it goes on, and when it averages."""
+"""Training of the LSTM language model: what it learns, how it resumes, and when it averages weights."""
 
 import math
 
@@ -19,7 +19,7 @@ class Killed(Exception):
 
 
 def kill_at(epoch: int, monkeypatch) -> None:
-    """Let training end when an epoch, counted from 0, would begin."""
+    """Interrupt training at the beginning of an epoch, counted from 0."""
     seed = lstm_training._seed
 
     def seed_or_die(*place):
@@ -31,7 +31,7 @@ def kill_at(epoch: int, monkeypatch) -> None:
 
 
 def test_the_perplexity_of_a_known_language_is_found():
-    """Of three words, ends counted, one is a toss of a coin."""
+    """Of three tokens, including the end, one is decided by a fair coin."""
     settings = LanguageModelSettings(
         embedding_size=16, hidden_size=16, num_layers=1, num_epochs=6, sequence_length=10, learning_rate=10.0,
         output_dropout=0.1, input_dropout=0.1, word_dropout=0, weight_dropout=0.1, activation_penalty=0,
@@ -42,7 +42,7 @@ def test_the_perplexity_of_a_known_language_is_found():
     assert not model.training
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_and_is_not_repeated(tmp_path, monkeypatch):
+def test_an_interrupted_training_resumes_to_the_same_weights_and_is_not_repeated(tmp_path, monkeypatch):
     whole = train_language_model(PAIRS[:90], PAIRS[90:120], TINY)
     before = torch.get_rng_state()
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -52,7 +52,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_is_not_repeated(tmp_p
     (checkpoint,) = tmp_path.iterdir()
     assert checkpoint.name.endswith(".epochs.safetensors")
     with monkeypatch.context() as patch:
-        kill_at(2, patch)  # an epoch that is over does not begin again
+        kill_at(2, patch)  # finished epochs are not repeated
         resumed = train_language_model(PAIRS[:90], PAIRS[90:120], TINY, folder=tmp_path)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
@@ -87,7 +87,7 @@ def test_weights_are_averaged_once_validation_does_not_improve(tmp_path, monkeyp
         torch.testing.assert_close(resumed.state_dict()[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_losses_that_are_not_finite_are_told(monkeypatch):
+def test_losses_that_are_not_finite_raise_an_error(monkeypatch):
     monkeypatch.setattr(LSTMLanguageModel, "nats", lambda self, stream: math.nan)
     with pytest.raises(RuntimeError, match="no epoch of the language model has a finite validation loss"):
         train_language_model(PAIRS[:9], PAIRS[9:12], TINY)

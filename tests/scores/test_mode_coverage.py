@@ -1,4 +1,4 @@
-"""Shares of samples on modes, by hand and for samplers that are known."""
+"""Fractions of samples on modes, worked out by hand and for known samplers."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from ldebm_hf.scores import ModeScores, mode_scores
 
 
 def test_scores_by_hand():
-    """Of 40 samples 4 are off; mode 2, of weight 1/2, has 1 sample, and a tenth of its share would be 2."""
+    """Of 40 samples 4 are off every mode; mode 2, of weight 1/2, has 1 sample and would need 2 to be covered."""
     assignments = np.repeat([0, 1, 2, -1], [20, 15, 1, 4])
     scores = mode_scores(assignments, [0.25, 0.25, 0.5])
     assert scores.modes_covered == 2

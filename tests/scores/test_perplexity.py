@@ -24,7 +24,7 @@ def language_model(tokenizer, **settings) -> LDEBMModel:
     return LDEBMModel(LDEBMConfig.from_preset("rnn_lm", **sizes | settings)).eval()
 
 
-def test_model_that_knows_nothing_is_as_perplexed_as_there_are_tokens(tokenizer):
+def test_perplexity_of_uniform_predictions_is_the_number_of_tokens(tokenizer):
     model = language_model(tokenizer)
     torch.nn.init.zeros_(model.decoder.embedding.weight)
     scores = corpus_perplexity(model, tokenizer, OTHERS)
@@ -70,7 +70,7 @@ def test_unknown_words_count_as_the_unknown_token(tokenizer):
     assert scores.num_unknown == 3 and scores.num_tokens == 6
 
 
-def test_a_model_that_was_taught_texts_is_less_perplexed_by_them(tokenizer):
+def test_perplexity_of_the_training_texts_is_low(tokenizer):
     model = language_model(tokenizer, dropout=0.0).train()
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     batch = tokenizer(TEXTS, return_tensors="pt", padding=True)

@@ -26,7 +26,7 @@ def tiny_model(preset: str, **settings) -> LDEBMModel:
 
 
 def perfect_samples(num_samples: int = 3000) -> PointSamples:
-    """Of a model that is right about everything; its latents are the points in other units."""
+    """Samples of a perfect model, whose latents are the points in other units."""
     points = GRID.sample(num_samples, 7)[0]
     data = SPLIT.points
     latents = [x / 20 - 3 for x in (data, points)]
@@ -47,7 +47,7 @@ def test_perfect_model_scores_the_floor_and_perfect_symbols():
     assert scores["z_sliced_wasserstein"] == pytest.approx(expected, rel=0.05)
 
 
-def test_faults_are_seen_where_they_are():
+def test_each_fault_changes_its_own_scores():
     good = score_samples(perfect_samples(), GRID)
     collapsed = perfect_samples()
     collapsed.prior_points = GRID.sample(3000, 7)[0] * 0.1

@@ -40,8 +40,8 @@ def test_every_context_gets_a_response():
     assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
 
 
-def test_candidates_are_of_their_own_context(monkeypatch):
-    """Every context gets as many candidates as asked for, of which the text without its marker is chosen by."""
+def test_candidates_belong_to_their_context(monkeypatch):
+    """Every context gets its own candidates, which are compared without their markers."""
     model, split, words = tiny_model(**OF_CONTEXTS), split_of(), tokenizer()
     seen = []
 
@@ -75,7 +75,7 @@ def test_markers_count_in_the_published_protocol_alone():
     assert "reconstruction_bleu" not in wrong
 
 
-def test_likeness_of_words_is_that_of_what_was_written_without_markers():
+def test_embedding_scores_ignore_markers():
     vectors = WordVectors({"a": 0, "b": 1}, np.array([[1, 0], [0, 1]], dtype=np.float32))
     references = ["<usr> a a", "<sys> b"] * 6
     same = response_scores(WrittenResponses([()] * 12, references, references, []), vectors)
@@ -92,7 +92,7 @@ def test_symbols_are_read_in_their_contexts():
     assert "kind_homogeneity" in scores and "mutual_information" in scores
 
 
-def test_what_has_no_contexts_is_refused():
+def test_split_and_model_must_have_contexts():
     with pytest.raises(ValueError, match="split must have contexts"):
         write_responses(tiny_model(**OF_CONTEXTS), tokenizer(), Split(["a"], [NO_LABEL]))
     with pytest.raises(ValueError, match="model must have contexts"):

@@ -1,4 +1,4 @@
-"""Symbols against classes: perfect, useless, by hand, and as scikit-learn scores them."""
+"""Symbols against classes: perfect and random ones, worked out by hand, and against scikit-learn."""
 
 from dataclasses import asdict
 
@@ -35,7 +35,7 @@ def test_random_symbols_score_chance():
 
 
 def test_two_classes_in_one_symbol_by_hand():
-    """Two classes in one symbol: complete, homogeneous by two thirds."""
+    """Two of the classes share a symbol: completeness 1, homogeneity 2/3."""
     scores = symbol_scores(np.array([0, 0, 1, 1] * 50), np.array([0, 1, 2, 2] * 50))
     entropy = 1.5 * np.log(2)
     homogeneity = np.log(2) / entropy

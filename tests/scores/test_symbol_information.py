@@ -28,7 +28,7 @@ def test_mutual_information_by_hand():
 
 
 def test_standard_error_is_the_spread_over_sets():
-    """Of 400 sets of 300 texts; the spread itself is known to 1/√800 = 3.5 %, and 4 of these are allowed."""
+    """Over 400 sets of 300 texts, whose spread has a relative error of 1/√800 = 3.5 %; to 4 of these."""
     rng = np.random.default_rng(0)
     sets = [mutual_information(rng.dirichlet([0.2, 0.5, 1], size=300)) for _ in range(400)]
     spread = np.std([scores.mutual_information for scores in sets])

@@ -31,7 +31,7 @@ def test_limits():
     assert topic_coherence([["a", "b"]], independent) == pytest.approx(0.0)
 
 
-def test_a_word_counts_once_per_document_and_order_is_nothing():
+def test_a_word_counts_once_per_document_and_order_does_not_matter():
     expected = topic_coherence(split(["a b c"]), split(DOCUMENTS))
     repeated = [document + document[:1] for document in split(DOCUMENTS)]
     assert topic_coherence([["c", "a", "b"]], repeated) == pytest.approx(expected)
@@ -43,7 +43,7 @@ def test_diversity():
     assert topic_diversity(split(["a b", "a c"])) == pytest.approx(3 / 4)
 
 
-def test_what_is_refused():
+def test_bad_arguments():
     with pytest.raises(ValueError, match=r"two different words each, got \['a', 'a'\]"):
         topic_coherence([["a", "a"]], split(DOCUMENTS))
     with pytest.raises(ValueError, match="documents must contain at least one"):

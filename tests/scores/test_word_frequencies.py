@@ -1,4 +1,4 @@
-"""Divergence of words, by hand."""
+"""Divergence of word frequencies, worked out by hand."""
 
 import math
 

@@ -2,6 +2,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from ldebm_hf.data import load_corpus
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.text.tokenization import SPECIAL_TOKENS, build_tokenizer, count_words
 
 TEXTS = ["the cat saw the dog", "the dog saw a cat", "the <unk> ran"]
@@ -90,7 +91,7 @@ def test_penn_treebank(data_dir):
     # 9,998 words and 4 special tokens: the two last of the rarest words are left out.
     assert words.count("<unk>") == 3_485 and words.count("swapo") + words.count("wachter") == 13
     assert sum(row.count(1) for row in ids) == 3_485 + 13
-    assert [tokenizer.decode(row, skip_special_tokens=True) for row in ids[:100]] == corpus.validation.texts[:100]
+    assert decode_words(tokenizer, ids[:100]) == corpus.validation.texts[:100]
 
 
 def test_counting_many_words_keeps_the_frequent_ones_exactly_and_memory_bounded():
@@ -106,6 +107,6 @@ def test_markers_are_words_of_their_own():
     tokenizer = build_tokenizer(texts, split_punctuation=True, lowercase=True, markers=["<d>", "<usr>", "<sys>"])
     assert tokenizer.convert_ids_to_tokens(range(7)) == ["<pad>", "<unk>", "<s>", "</s>", "<d>", "<usr>", "<sys>"]
     assert tokenizer.tokenize("<USR> Hello<sys>!?") == ["<usr>", "hello", "<sys>", "<unk>"]
-    assert tokenizer.decode(tokenizer("<usr> hello")["input_ids"], skip_special_tokens=True) == "<usr> hello"
+    assert tokenizer.decode(tokenizer("<usr> hello")["input_ids"], skip_special_tokens=True) == "<usr> Hello"
     small = build_tokenizer(texts, vocab_size=6, markers=["<d>", "<usr>"])
     assert len(small) == 6

@@ -93,7 +93,7 @@ def test_trained_vectors_bring_words_of_the_same_contexts_together():
     texts += ["stones fall down hills", "rocks fall down hills"] * 3 + ["<sys> rare"]
     vectors = train_vectors_by_neighbours(texts, size=6)
     assert "rare" not in vectors.words and "<sys>" not in vectors.words and vectors.vectors.shape[1] == 6
-    cat, dog, stones = (vectors.of([word]) for word in ("cat", "dog", "stones"))
+    cat, dog, stones = (vectors.look_up([word]) for word in ("cat", "dog", "stones"))
     assert average_similarity(cat, dog) > 0.99 and average_similarity(cat, stones) < 0.1
     again = train_vectors_by_neighbours(texts, size=6)
     assert np.array_equal(vectors.vectors, again.vectors)

@@ -1,6 +1,7 @@
 """The training loop: what a step optimises, which symbols an epoch has, what is kept, and when it stops."""
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL
+from ldebm_hf.files.locks import InUseError
 from ldebm_hf.training import DivergenceError, loop, symbols
+from ldebm_hf.training.output_folder import OutputFolder
 from ldebm_hf.training.symbols import symbols_of
 
 
@@ -324,6 +327,26 @@ def test_divergence_stops_the_run_before_it_is_saved(tmp_path, values, message):
     with pytest.raises(DivergenceError, match=f"{message}; the last good checkpoint is .*step-00000003"):
         trainer.train()
     assert [path.name for path in trainer.folder.checkpoints.iterdir()] == ["step-00000003"]
+
+
+def test_a_second_run_in_the_folder_is_refused_before_it_touches_anything(tmp_path):
+    waiting = tiny_trainer(tmp_path, max_steps=2, overwrite_output_dir=True)
+    (tmp_path / "metrics.jsonl").write_text("of the other run")
+    with OutputFolder(tmp_path).lock:
+        for start in (waiting.train, lambda: tiny_trainer(tmp_path, resume="latest")):
+            with pytest.raises(InUseError, match=f"{tmp_path} is in use by process {os.getpid()} on"):
+                start()
+        assert (tmp_path / "metrics.jsonl").read_text() == "of the other run"
+    waiting.train()
+    assert not list(tmp_path.glob(".lock*"))
+
+
+def test_a_run_that_fails_lets_go_of_its_folder(tmp_path):
+    trainer = tiny_trainer(tmp_path)
+    spoil_step(trainer, 1, loss=float("nan"))
+    with pytest.raises(DivergenceError):
+        trainer.train()
+    tiny_trainer(tmp_path, max_steps=1).train()
 
 
 def test_gradient_that_is_not_finite_is_divergence_too(tmp_path):

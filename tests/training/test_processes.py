@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 
 import noiseless_run
@@ -26,7 +27,9 @@ from tiny_runs import (
 )
 
 from ldebm_hf.data import Corpus
+from ldebm_hf.files.locks import InUseError
 from ldebm_hf.training import DivergenceError, LostProcessError, Trainer, evaluation, loop
+from ldebm_hf.training.output_folder import OutputFolder
 from ldebm_hf.training.symbols import posterior_means
 
 CORPUS = tiny_corpus(num_train=43, labels="some")
@@ -108,6 +111,20 @@ def test_replicas_are_the_same_with_a_labelled_stream(on_two_processes, tmp_path
     on_two_processes(train_and_dump, tmp_path / "parts", **settings, max_steps=4)
     on_two_processes(train_and_dump, tmp_path / "parts", **settings, resume="latest")
     assert_same_weights(dumps(tmp_path / "parts")[1]["weights"], first["weights"])
+
+
+def refuse_on_both(trainer: Trainer, rank: int) -> None:
+    other_run = nullcontext() if rank else OutputFolder(trainer.folder.path).lock
+    with other_run, pytest.raises(InUseError, match="is in use by process"):
+        trainer.train()
+    train_and_dump(trainer, rank)
+
+
+def test_processes_of_one_run_share_its_folder_and_are_all_kept_out_of_anothers(on_two_processes, tmp_path):
+    on_two_processes(refuse_on_both, tmp_path / "run", max_steps=2)
+    first, second = dumps(tmp_path / "run")
+    assert_same_weights(first["weights"], second["weights"])
+    assert not list((tmp_path / "run").glob(".lock*"))
 
 
 def dump_features(trainer: Trainer, rank: int) -> None:

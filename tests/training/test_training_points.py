@@ -155,13 +155,14 @@ def test_what_is_for_texts_is_refused(name, value):
 
 def test_modality_decides_what_is_loaded(tmp_path):
     (tmp_path / "mine.csv").write_text("name,u,v\n" + "".join(f"word{i},{i},{i / 2}\n" for i in range(20)))
-    data = {"source": str(tmp_path / "mine.csv"), "text_column": "name", "point_columns": "u,v"}
-    points = Settings.from_dict({"model": {"modality": "point"}, "data": data}).load_corpus().train
+    data = {"source": str(tmp_path / "mine.csv")}
+    of_points = {"model": {"modality": "point"}, "data": data | {"point_columns": "u,v"}}
+    points = Settings.from_dict(of_points).load_corpus().train
     assert isinstance(points, PointSplit) and len(points) == 18 and set(points.labels) == {NO_LABEL}
     np.testing.assert_array_equal(points.points[:, 0], 2 * points.points[:, 1])
-    del data["point_columns"]
-    assert Settings.from_dict({"data": data}).load_corpus().train.texts[0].startswith("word")
-    with pytest.raises(ValueError, match="source 'gaussians' is of points"):
+    of_texts = {"data": data | {"text_column": "name"}}
+    assert Settings.from_dict(of_texts).load_corpus().train.texts[0].startswith("word")
+    with pytest.raises(ValueError, match="source 'gaussians' consists of points"):
         Settings.from_dict({"data": {"source": "gaussians"}}).load_corpus()
 
 

@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ..cleaning import clean_split
-from ..files import read_rows, read_table
+from ..data_files import DelimitedFile, read_table
+from ..encodings import recognise_encoding
 from ..hub import fetch
 from ..schema import NO_LABEL, Corpus, Split
+from ..sources import Origin, ReleaseSource
 from ..splits import hold_out
 
 HUB_ID = "fancyzhx/ag_news"
 LABEL_NAMES = ["World", "Sports", "Business", "Sci/Tech"]
-LICENSE = "AG's corpus of news articles (non-commercial research)"
 VALIDATION_FRACTION = 5_000 / 120_000
 """What is held out of a release without validation items: as many as VAMPIRE, and so the published runs, held out."""
-
 
 HEADER = ["class index", "title", "description"]
 
 
-def load_agnews(data_dir: str | Path | None = None, *, titles: bool = False, seed: int = 0) -> Corpus:
+@dataclass(kw_only=True)
+class AGNews(ReleaseSource):
     """AG News with the description of each item as its text, as the published runs have it, or title and description.
 
+    `data_dir` is a folder with `train.jsonl`, `dev.jsonl` and perhaps `test.jsonl` (`label` from 0, `description` and
+    `title`, or `text` where an item has no parts), or with the release's `train.csv` and `test.csv` (class from 1,
+    title, description; no header). Without it the data set comes from the Hub, where title and description are one
+    text. Where the source has no validation split, 1 of 24 training items is held out, the same for every class.
+
     Args:
-        data_dir (`str` or `Path`, *optional*): a folder with `train.jsonl`, `dev.jsonl` and perhaps `test.jsonl`
-            (`label` from 0, `description` and `title`, or `text` where an item has no parts), or with the release's
-            `train.csv` and `test.csv` (class from 1, title, description; no header). Without it the data set comes
-            from the Hub, where title and description are one text.
         titles (`bool`, *optional*, defaults to `False`): put the title before the description. An item whose parts are
             not known keeps its whole text in either case.
-        seed (`int`, *optional*, defaults to 0): decides what is held out for validation, where the source has no such
-            split: 1 of 24 training items, by class.
-
-    Raises:
-        FileNotFoundError: naming the path that was looked for.
-        ImportError, ConnectionError: the Hub's data set cannot be loaded; see `fetch`.
-        ValueError: malformed content, or the Hub's data set without `titles`.
     """
-    notes: list[str] = []
-    folder = None if data_dir is None else Path(data_dir)
-    if folder is None:
-        if not titles:
+
+    name: ClassVar[str] = "agnews"
+    origin: ClassVar[Origin] = Origin(
+        title="AG News",
+        description="news items of four classes",
+        license="AG's corpus of news articles (non-commercial research)",
+        bias="The items are English-language news of 2004 and 2005, about real persons and events as a selection of "
+        "outlets saw them; whatever happened later is unknown to the model.",
+        hub_id=HUB_ID,
+    )
+
+    titles: bool = False
+
+    def read(self) -> Corpus:
+        notes: list[str] = []
+        splits = self._read_splits(notes)
+        if "validation" not in splits:
+            splits["train"], splits["validation"] = hold_out(splits["train"], VALIDATION_FRACTION, self.seed)
+            notes.append(f"validation: {len(splits['validation']):,} items held out of train with seed {self.seed}")
+        return Corpus(
+            name=self.name,
+            train=splits["train"],
+            validation=splits["validation"],
+            test=splits.get("test"),
+            label_names=list(LABEL_NAMES),
+            license=self.origin.license,
+            notes=notes,
+        )
+
+    def _read_splits(self, notes: list[str]) -> dict[str, Split]:
+        if self.data_dir is not None:
+            folder = Path(self.data_dir)
+            if (folder / "train.csv").exists():
+                return _read_release(folder, self.titles, notes)
+            return _read_jsonl(folder, self.titles, notes)
+        if not self.titles:
             raise ValueError(
                 f"titles=False needs data_dir, a folder with the release: in {HUB_ID} titles are part of the texts"
             )
-        splits = _read_hub(notes)
-    elif (folder / "train.csv").exists():
-        splits = _read_release(folder, titles, notes)
-    else:
-        splits = _read_jsonl(folder, titles, notes)
-    if "validation" not in splits:
-        splits["train"], splits["validation"] = hold_out(splits["train"], VALIDATION_FRACTION, seed)
-        notes.append(f"validation: {len(splits['validation']):,} items held out of train with seed {seed}")
-    return Corpus(
-        name="agnews",
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits.get("test"),
-        label_names=list(LABEL_NAMES),
-        license=LICENSE,
-        notes=notes,
-    )
+        return _read_hub(notes)
 
 
 def _read_jsonl(folder: Path, titles: bool, notes: list[str]) -> dict[str, Split]:
@@ -70,7 +83,7 @@ def _read_jsonl(folder: Path, titles: bool, notes: list[str]) -> dict[str, Split
         path = folder / f"{file}.jsonl"
         if name == "test" and not path.exists():
             continue
-        columns = read_table(path, "text", notes)
+        columns = read_table(path, "text", notes, encoding="utf-8")
         if "label" not in columns:
             raise ValueError(f"{path} has no column 'label'; columns there are: {', '.join(columns)}")
         size = len(columns["label"])
@@ -91,16 +104,17 @@ def _read_release(folder: Path, titles: bool, notes: list[str]) -> dict[str, Spl
         path = folder / f"{name}.csv"
         if name == "test" and not path.exists():
             continue
-        first, rows, line_numbers = read_rows(path, ",", notes)
-        items = list(zip([1, *line_numbers], [first, *rows], strict=True))
-        if [name.lower() for name in first] == HEADER:  # of some copies; of the release the first line is an item
-            items = items[1:]
+        items = DelimitedFile(path, recognise_encoding(path, notes, "utf-8"), ",", names=HEADER).rows()
         texts, labels = [], []
-        for line, row in items:
-            if len(row) != 3 or None in row:
-                raise ValueError(f"{path}, line {line}: expected class, title and description, found {row!r}")
-            labels.append(_label(row[0], 1, f"{path}, line {line}"))
-            texts.append(_text(row[1], row[2], None, titles))
+        for line, item in items:
+            label, title, description = (item.get(column) for column in HEADER)
+            if line == 1 and [str(cell).lower() for cell in (label, title, description)] == HEADER:
+                continue  # some copies have a header; in the release the first line is an item
+            if description is None:
+                found = list(item.values())
+                raise ValueError(f"{path}, line {line}: expected class, title and description, found {found!r}")
+            labels.append(_label(label, 1, f"{path}, line {line}"))
+            texts.append(_text(title, description, None, titles))
         splits[name] = clean_split(texts, labels, path.name, notes)
     return splits
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ..cleaning import read_lines
-from ..dialogues import Dialogue, Turn, dialogue_corpus
+from ..dialogues import Dialogue, DialogueSource, Turn
 from ..hub import VALIDATION_NAMES, fetch
-from ..schema import Corpus
+from ..sources import Origin
 from ..tables import column_of
 
 HUB_ID = "li2017dailydialog/daily_dialog"
 HUB_REVISION = "refs/convert/parquet"
 """The branch with the Hub's own conversion: the main one holds a script, which `datasets` no longer runs."""
-LICENSE = "cc-by-nc-sa-4.0"
 ATTRIBUTE_NAMES = {
     "act": ["inform", "question", "directive", "commissive"],
     "emotion": ["no emotion", "anger", "disgust", "fear", "happiness", "sadness", "surprise"],
@@ -25,58 +26,54 @@ RELEASED_IDS = {
 }
 """Places in `ATTRIBUTE_NAMES` of the ids that the release has."""
 SPEAKERS = ("first", "second")
-ROLES = {"first": "user", "second": "assistant"}
 END_OF_TURN = "__eou__"
 # A quarter of the release's apostrophes are curly, nearly always all of a dialogue's or none: a trace of where it was
 # taken from, which symbols would pick up.
 STRAIGHT = str.maketrans("\u2018\u2019\u2032\u201c\u201d\u3002\u3001", "'''\"\".,")
 
 
-def load_daily_dialog(
-    data_dir: str | Path | None = None,
-    *,
-    keep_repeated: bool = True,
-    context_turns: int = 0,
-    speaker_markers: str = "none",
-) -> Corpus:
+@dataclass(kw_only=True)
+class DailyDialog(DialogueSource):
     """DailyDialog with every utterance as a text, and its attributes `act` (4 names) and `emotion` (7 names).
 
-    Texts keep the release's capitals and spaces. Lower-cased, with words parted from runs of punctuation
-    (`build_tokenizer(..., lowercase=True, split_punctuation=True)`), their tokens are those of the published
-    experiments, but for curly quotes and a few Chinese full stops and commas, which become plain ones here.
+    The files are those of the release (see `read_release`) or a copy of the Hub's data set in `data_dir`; without it
+    the data set comes from the Hub. 69 of the 1,000 validation dialogues are also training dialogues.
 
-    Args:
-        data_dir (`str` or `Path`, *optional*): the folder of the release files (see `read_release`), or a copy of the
-            Hub's data set. Without it the data set comes from the Hub.
-        keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that also stand
-            in train (69 of the 1,000 for validation), as published.
-        context_turns (`int`, *optional*, defaults to 0), speaker_markers (`str`, *optional*, defaults to `"none"`): as
-            in `dialogue_corpus`.
-
-    Raises:
-        FileNotFoundError: naming the path that was looked for.
-        ImportError, ConnectionError: the Hub's data set cannot be loaded; see `fetch`.
-        ValueError: malformed content, with file and line.
+    Texts keep the release's capitals and spaces. Lower-cased and with runs of punctuation separated from the words
+    (`build_tokenizer(..., lowercase=True, split_punctuation=True)`), they have the tokens of the published
+    experiments, except that curly quotes and a few Chinese full stops and commas become plain ones here.
     """
-    notes: list[str] = []
-    dialogues = read_daily_dialog(data_dir, notes)
-    return dialogue_corpus(
-        "daily_dialog",
-        dialogues,
-        ATTRIBUTE_NAMES,
-        LICENSE,
-        notes,
-        keep_repeated=keep_repeated,
-        context_turns=context_turns,
-        speaker_markers=speaker_markers,
-        roles=ROLES,
+
+    name: ClassVar[str] = "daily_dialog"
+    aliases: ClassVar[tuple[str, ...]] = (HUB_ID,)
+    attribute_names: ClassVar[dict[str, list[str]]] = ATTRIBUTE_NAMES
+    roles: ClassVar[dict[str, str]] = {"first": "user", "second": "assistant"}
+    origin: ClassVar[Origin] = Origin(
+        title="DailyDialog",
+        description="utterances of everyday dialogues written for learners of English",
+        license="cc-by-nc-sa-4.0",
+        bias="The dialogues come from textbooks for learners of English: polite, conventional, with old-fashioned "
+        "roles of women and men; dialogue acts and emotions are judgements of few annotators, and most utterances "
+        "have none.",
+        hub_id=HUB_ID,
     )
+
+    def read_dialogues(self, notes: list[str]) -> dict[str, list[Dialogue]]:
+        return read_daily_dialog(self.data_dir, notes)
 
 
 def read_daily_dialog(data_dir: str | Path | None, notes: list[str]) -> dict[str, list[Dialogue]]:
     """The dialogues of each split: train, validation and, if it is there, test. Speakers are `first` and `second`.
 
-    Arguments and errors are those of `load_daily_dialog`; `notes` gets the counts of what was repaired.
+    Args:
+        data_dir (`str` or `Path`, *optional*): the folder of the release files (see `read_release`), or a copy of the
+            Hub's data set. Without it the data set comes from the Hub.
+        notes (`list[str]`): gets the counts of what was repaired.
+
+    Raises:
+        FileNotFoundError: a file is not there; the message names its path.
+        ConnectionError: the Hub's data set cannot be loaded.
+        ValueError: malformed content, with the file and the line.
     """
     if data_dir is None:
         return read_hub(HUB_ID, notes, revision=HUB_REVISION)

@@ -3,59 +3,52 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from ..cleaning import read_text
-from ..dialogues import Dialogue, Turn, dialogue_corpus
-from ..schema import Corpus
+from ..dialogues import Dialogue, DialogueSource, Turn
+from ..sources import Origin
 
-LICENSE = "terms of the Stanford multi-domain dialogue release (kvret)"
 ATTRIBUTE_NAMES = {"intent": ["navigate", "schedule", "weather"], "speaker": ["driver", "assistant"]}
-ROLES = {"driver": "user", "assistant": "assistant"}
 
 
-def load_smd(
-    data_dir: str | Path,
-    *,
-    keep_repeated: bool = True,
-    context_turns: int = 0,
-    speaker_markers: str = "none",
-) -> Corpus:
-    """SMD from `kvret_{train,dev}_public.json` and, if it is there, `kvret_test_public.json` in `data_dir`.
+@dataclass(kw_only=True)
+class SMD(DialogueSource):
+    """SMD from `kvret_{train,dev}_public.json` and, if it is there, `kvret_test_public.json`.
 
-    Every turn of both speakers is a text, with the attributes `intent` (that of its dialogue) and `speaker`. Texts are
-    raw, capitals and all; the published experiments kept those and put the speaker's mark `<usr>` or `<sys>` first.
-
-    Args:
-        data_dir (`str` or `Path`): the folder of the release files.
-        keep_repeated (`bool`, *optional*, defaults to `True`): keep the validation and test dialogues that also stand
-            in train.
-        context_turns (`int`, *optional*, defaults to 0), speaker_markers (`str`, *optional*, defaults to `"none"`): as
-            in `dialogue_corpus`.
-
-    Raises:
-        FileNotFoundError: naming the path that was looked for.
-        ValueError: malformed content, with the file and the dialogue.
+    Every turn of both speakers is a text, with the attributes `intent` (that of its dialogue) and `speaker`. Texts
+    keep their capitals, as in the published experiments, which put the speaker's marker before them.
     """
-    notes: list[str] = []
-    dialogues = read_smd(data_dir, notes)
-    return dialogue_corpus(
-        "smd",
-        dialogues,
-        ATTRIBUTE_NAMES,
-        LICENSE,
-        notes,
-        keep_repeated=keep_repeated,
-        context_turns=context_turns,
-        speaker_markers=speaker_markers,
-        roles=ROLES,
+
+    name: ClassVar[str] = "smd"
+    files: ClassVar[str] = "kvret_{train,dev}_public.json"
+    published_markers: ClassVar[Literal["none", "context", "all"]] = "all"
+    attribute_names: ClassVar[dict[str, list[str]]] = ATTRIBUTE_NAMES
+    roles: ClassVar[dict[str, str]] = {"driver": "user", "assistant": "assistant"}
+    origin: ClassVar[Origin] = Origin(
+        title="Stanford multi-domain dialogues",
+        description="turns of a driver and an assistant in a car about weather, calendar and places",
+        license="terms of the Stanford multi-domain dialogue release (kvret)",
+        bias="The dialogues were invented by crowd workers around made-up knowledge bases: addresses, appointments "
+        "and weather in them are not real.",
     )
+
+    def read_dialogues(self, notes: list[str]) -> dict[str, list[Dialogue]]:
+        return read_smd(self.folder, notes)
 
 
 def read_smd(data_dir: str | Path, notes: list[str]) -> dict[str, list[Dialogue]]:
     """The dialogues of each split: train, validation and, if it is there, test; without those that have no turn.
 
-    Errors are those of `load_smd`; `notes` gets the counts of what was repaired or left out.
+    Args:
+        data_dir (`str` or `Path`): the folder of the release files.
+        notes (`list[str]`): gets the counts of what was repaired or left out.
+
+    Raises:
+        FileNotFoundError: a file is not there; the message names its path.
+        ValueError: malformed content, with the file and the number of the dialogue.
     """
     dialogues = {}
     for split, name in {"train": "train", "validation": "dev", "test": "test"}.items():

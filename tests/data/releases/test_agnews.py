@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from ldebm_hf.data import check_corpus, load_agnews, load_corpus
+from ldebm_hf.data import check_corpus, load_corpus
+from ldebm_hf.data.releases.agnews import AGNews
 
 ITEMS = [
     {"label": 0, "title": "Vote", "description": "Leaders meet\\ at the border town.", "text": "Vote Leaders …"},
@@ -26,37 +27,37 @@ def test_descriptions_or_titles_too(write, tmp_path):
     assert corpus.train.labels == [0, 1, 2, 3] and corpus.test is None
     assert corpus.label_names == ["World", "Sports", "Business", "Sci/Tech"] and "non-commercial" in corpus.license
     assert "train.jsonl: 1 items whose title is not marked keep it" in corpus.notes
-    with_titles = load_agnews(tmp_path, titles=True)
+    with_titles = AGNews(data_dir=tmp_path, titles=True).read()
     assert with_titles.train.texts[0] == "Vote Leaders meet at the border town."
     assert with_titles.train.texts[1:] == corpus.train.texts[1:] and with_titles.notes == []
     write_jsonl(write, ["test"])
-    assert len(load_agnews(tmp_path).test) == 4
+    assert len(AGNews(data_dir=tmp_path).read().test) == 4
 
 
 def test_the_release_without_header_and_from_class_1(write, tmp_path):
     write("train.csv", CSV)
-    corpus = load_agnews(tmp_path, titles=True)
+    corpus = AGNews(data_dir=tmp_path, titles=True).read()
     assert len(corpus.train) == 46 and len(corpus.validation) == 2 and corpus.test is None
     assert corpus.validation.classes == {2, 3}, "held out by class"
     assert set(corpus.train.texts) == {"Wall St. Short sellers are back , he said", 'Chips A "fast" chip'}
-    assert load_agnews(tmp_path).train.texts.count('A "fast" chip') == 23
+    assert AGNews(data_dir=tmp_path).read().train.texts.count('A "fast" chip') == 23
     write("test.csv", "Class Index,Title,Description\n" + CSV)
-    assert len(load_agnews(tmp_path).test) == 48, "the header of some copies is no item"
+    assert len(AGNews(data_dir=tmp_path).read().test) == 48, "the header of some copies is no item"
 
 
 def test_malformed_items_are_named(write, tmp_path):
     write("train.csv", '"3","a","b"\n"5","a","b"\n')
     with pytest.raises(ValueError, match="line 2: label must be 1 to 4, found '5'"):
-        load_agnews(tmp_path)
+        AGNews(data_dir=tmp_path).read()
     write("train.csv", '"3","a","b"\n"3","a"\n')
     with pytest.raises(ValueError, match="line 2: expected class, title and description, found"):
-        load_agnews(tmp_path)
+        AGNews(data_dir=tmp_path).read()
     (tmp_path / "train.csv").unlink()
     with pytest.raises(FileNotFoundError, match="looked for .*train.jsonl"):
-        load_agnews(tmp_path)
+        AGNews(data_dir=tmp_path).read()
     with pytest.raises(ValueError, match="titles=False needs data_dir"):
-        load_agnews()
-    with pytest.raises(ValueError, match="titles=True is about 'agnews', not about 'synthetic'"):
+        AGNews().read()
+    with pytest.raises(ValueError, match="titles=True cannot be used with source 'synthetic': .* of 'agnews'"):
         load_corpus("synthetic", titles=True)
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus, load_daily_dialog, read_daily_dialog
+from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
+from ldebm_hf.data.releases.daily_dialog import DailyDialog, read_daily_dialog
 from ldebm_hf.training import load_settings
 from ldebm_hf.training.settings import DataSettings
 
 RECIPES = Path(__file__).resolve().parents[3] / "examples" / "recipes"
 TEXT = "Say , Jim ! __eou__ I ’ m “ here ” 。 __eou__\nFine . __eou__ Thanks . __eou__ Bye . __eou__\n"
 ACTS, EMOTIONS = "3 1 \n1 4 2 \n", "0 6 \n4 0 5 \n"
-EXPECTED = ["Say , Jim !", "I ' m \" here \" .", "Fine .", "Thanks .", "Bye ."]
+EXPECTED = ["Say , Jim !", 'I \' m " here " .', "Fine .", "Thanks .", "Bye ."]
 
 
 @pytest.fixture
@@ -56,8 +57,7 @@ def test_dialogues_with_speakers(release):
 
 def test_repeated_dialogues_may_be_left_out(release):
     folder = release(validation={"": TEXT.replace("Bye", "Later")})
-    assert len(load_daily_dialog(folder).validation) == 5
-    assert load_daily_dialog(folder, keep_repeated=False).validation.texts == ["Fine .", "Thanks .", "Later ."]
+    assert len(DailyDialog(data_dir=folder).read().validation) == 5
     corpus = load_corpus("daily_dialog", data_dir=folder, keep_repeated=False)
     assert corpus.validation.texts == ["Fine .", "Thanks .", "Later ."]
 
@@ -142,7 +142,7 @@ def test_malformed_hub_data_is_refused(monkeypatch, splits, message):
     loaded = datasets.DatasetDict({name: hub_dataset(**changes) for name, changes in splits.items()})
     monkeypatch.setattr(datasets, "load_dataset", lambda path, **options: loaded)
     with pytest.raises(ValueError, match=message):
-        load_daily_dialog()
+        DailyDialog().read()
 
 
 def test_local_copy_of_the_hubs_data_set(monkeypatch, tmp_path, release):
@@ -152,7 +152,7 @@ def test_local_copy_of_the_hubs_data_set(monkeypatch, tmp_path, release):
     for split in ("train", "validation"):
         (copy / split).mkdir(parents=True)
         hub_dataset().to_parquet(copy / split / "0000.parquet")
-    assert load_daily_dialog(tmp_path / "copy").train == load_daily_dialog(release()).train
+    assert DailyDialog(data_dir=tmp_path / "copy").read().train == DailyDialog(data_dir=release()).read().train
 
 
 def test_unreachable_hub_says_why(monkeypatch):
@@ -180,7 +180,7 @@ def test_recipes(release, recipe, weights):
 
 @pytest.fixture(scope="module")
 def corpus(data_dir):
-    return load_daily_dialog(data_dir / "daily_dialog")
+    return DailyDialog(data_dir=data_dir / "daily_dialog").read()
 
 
 def test_the_release_itself(corpus):

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus, load_jericho
+from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
+from ldebm_hf.data.releases.jericho import Jericho
 from ldebm_hf.training import load_settings
 
 RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "jericho.yaml"
@@ -49,19 +50,19 @@ def test_release_layout(release):
 @pytest.mark.parametrize("seed", range(6))
 def test_whole_games_are_held_out(release, seed):
     """A tenth of 21 texts has room for the cave's two or the moon's one, never for the house."""
-    corpus = load_jericho(release(ROOMS), seed=seed)
+    corpus = Jericho(data_dir=release(ROOMS), seed=seed).read()
     held_out, trained_on = (set(split.attributes["game"]) for split in (corpus.validation, corpus.train))
     assert held_out in ({0}, {2}) and not held_out & trained_on
     assert corpus.notes[2] == f"validation: the games {('cave', '', 'moon')[min(held_out)]}"
-    assert load_jericho(release(ROOMS), seed=seed) == corpus
-    both = load_jericho(release(ROOMS), seed=seed, validation_fraction=0.15)
+    assert Jericho(data_dir=release(ROOMS), seed=seed).read() == corpus
+    both = Jericho(data_dir=release(ROOMS), seed=seed, validation_fraction=0.15).read()
     assert set(both.validation.attributes["game"]) == {0, 2}
-    smallest = load_jericho(release(ROOMS), seed=seed, validation_fraction=0.01)
+    smallest = Jericho(data_dir=release(ROOMS), seed=seed, validation_fraction=0.01).read()
     assert set(smallest.validation.attributes["game"]) == {2}  # none fits, so the smallest
 
 
 def test_seeds_choose_games(release):
-    assert len({load_jericho(release(ROOMS), seed=seed).notes[2] for seed in range(12)}) == 2
+    assert len({Jericho(data_dir=release(ROOMS), seed=seed).read().notes[2] for seed in range(12)}) == 2
 
 
 @pytest.mark.parametrize(
@@ -75,28 +76,28 @@ def test_seeds_choose_games(release):
 )
 def test_malformed_content_is_refused(release, rooms, message):
     with pytest.raises(ValueError, match=message):
-        load_jericho(release(rooms))
+        Jericho(data_dir=release(rooms)).read()
 
 
 def test_missing_file_and_broken_json(write, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"looked for .*rooms\.train\.jsonl"):
-        load_jericho(tmp_path)
+        Jericho(data_dir=tmp_path).read()
     write("rooms.train.jsonl", "{")
     with pytest.raises(ValueError, match="line 1: not valid JSON"):
-        load_jericho(tmp_path)
+        Jericho(data_dir=tmp_path).read()
     with pytest.raises(ValueError, match="validation_fraction must be between 0 and 1"):
-        load_jericho(tmp_path, validation_fraction=0)
+        Jericho(data_dir=tmp_path, validation_fraction=0).read()
 
 
 def test_recipe(release):
     settings = load_settings(["--config", str(RECIPE), "--data_dir", str(release(ROOMS))])
     tokenizer = settings.data.build_tokenizer(settings.load_corpus())
-    assert tokenizer.decode(tokenizer("A dark Cave.")["input_ids"][1:-1]) == "a dark cave ."
+    assert tokenizer.decode(tokenizer("A dark Cave.")["input_ids"][1:-1]) == "A dark cave."
     assert settings.model["word_dropout"] == 0.3
 
 
 def test_the_release_itself(data_dir):
-    corpus = load_jericho(data_dir / "jericho")
+    corpus = Jericho(data_dir=data_dir / "jericho").read()
     assert len(corpus.train) + len(corpus.validation) == 5_482
     assert 400 < len(corpus.validation) <= 549
     assert not set(corpus.train.attributes["game"]) & set(corpus.validation.attributes["game"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus, load_smd, read_smd
+from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
+from ldebm_hf.data.releases.smd import read_smd
 from ldebm_hf.training import load_settings
 
 RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "smd.yaml"
@@ -97,12 +98,12 @@ def test_recipe(release):
     folder = release([WEATHER, NAVIGATE])
     settings = load_settings(["--config", str(RECIPE), "--data_dir", str(folder)])
     tokenizer = settings.data.build_tokenizer(settings.load_corpus())
-    assert tokenizer.decode(tokenizer("Done. Take me home")["input_ids"][1:-1]) == "done . take me home"
+    assert tokenizer.decode(tokenizer("Done. Take me home")["input_ids"][1:-1]) == "Done. Take me home"
     assert settings.model["num_symbols"] == 125
 
 
 def test_the_release_itself(data_dir):
-    corpus = load_smd(data_dir / "smd")
+    corpus = load_corpus("smd", data_dir=data_dir / "smd")
     assert "train: 2,424 dialogues of 12,720 utterances, each of them a text" in corpus.notes
     assert "validation: 302 dialogues of 1,567 utterances, each of them a text" in corpus.notes
     assert len(corpus.train) == 12_713 and len(corpus.validation) == 1_566  # without 7 and 1 empty ones
@@ -118,7 +119,7 @@ def test_contexts_as_published(release):
     assert corpus.train.contexts[1] == ("<d>", "<usr> Will it rain?") and corpus.train.contexts[2] == ("<d>",)
     plain = load_corpus("smd", data_dir=folder, context_turns=5, speaker_markers="none")
     assert plain.train.texts[0] == "Will it rain?" and plain.train.contexts[1] == ("<d>", "Will it rain?")
-    with pytest.raises(ValueError, match="context_turns is about dialogues"):
+    with pytest.raises(ValueError, match="context_turns=5 cannot be used with .* of 'daily_dialog' and 'smd'"):
         load_corpus("synthetic", context_turns=5)
 
 

@@ -1,0 +1,69 @@
+"""A checkpoint whose files are pointers, empty or cut short is refused with what they are and what to do."""
+
+import shutil
+
+import pytest
+from tiny_models import tiny_model
+
+from ldebm_hf import LDEBMModel
+from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
+from ldebm_hf.scores.judging import load_judge
+from ldebm_hf.training.saved_runs import find_checkpoint
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+)
+MODEL_LOADERS = {"model": LDEBMModel.from_pretrained, "find_checkpoint": lambda folder: find_checkpoint(str(folder))}
+JUDGE_LOADERS = {"classifier": TextClassifier.from_pretrained, "judge": load_judge}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    tiny_model().save_pretrained(folder / "model")
+    config = TextClassifierConfig(vocab_size=12, embedding_size=4, hidden_size=4)
+    TextClassifier(config).save_pretrained(folder / "judge")
+    return folder
+
+
+def damaged(whole: bytes) -> dict[str, tuple[bytes, str]]:
+    return {
+        "pointer": (POINTER, "is a Git LFS pointer, .* run `git lfs pull`"),
+        "empty": (b"", "is empty: copy or download it again"),
+        "page": (b"<html>not found</html>", "does not begin like a file of weights, or is truncated"),
+        "cut in the header": (whole[:100], "does not begin like a file of weights, or is truncated"),
+        "cut in the weights": (whole[:-5], f"is truncated, with .* of {len(whole):,} bytes"),
+        "too long": (whole + b"x", f"is damaged, with .* bytes instead of {len(whole):,}"),
+    }
+
+
+@pytest.mark.parametrize("kind", damaged(b""))
+@pytest.mark.parametrize("loader", [*MODEL_LOADERS, *JUDGE_LOADERS])
+def test_damaged_weights_are_named(saved, tmp_path, loader, kind):
+    source = saved / ("model" if loader in MODEL_LOADERS else "judge")
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    weights = folder / "model.safetensors"
+    content, message = damaged(weights.read_bytes())[kind]
+    weights.write_bytes(content)
+    with pytest.raises(OSError, match=f"model.safetensors {message}"):
+        (MODEL_LOADERS | JUDGE_LOADERS)[loader](folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", [POINTER, b"", b'{"model": {"vo'])
+def test_damaged_small_files_are_named(saved, tmp_path, name, content):
+    shutil.copytree(saved / "model", tmp_path / "copy")
+    (tmp_path / "copy" / name).write_bytes(content)
+    for load in MODEL_LOADERS.values():
+        with pytest.raises(OSError, match=f"{name} is (a Git LFS pointer|empty|truncated or not JSON)"):
+            load(tmp_path / "copy")
+
+
+def test_a_model_in_a_subfolder_is_looked_at(saved, tmp_path):
+    shutil.copytree(saved / "model", tmp_path / "sub")
+    LDEBMModel.from_pretrained(tmp_path, subfolder="sub")
+    (tmp_path / "sub" / "model.safetensors").write_bytes(POINTER)
+    with pytest.raises(OSError, match="Git LFS pointer"):
+        LDEBMModel.from_pretrained(tmp_path, subfolder="sub")

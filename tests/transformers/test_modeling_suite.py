@@ -1,0 +1,155 @@
+"""transformers' common tests of models and configurations, for every prior of texts, and for documents and points.
+
+Overrides, each with its reason, are the class attributes and methods of [`Suite`] and of the classes below.
+"""
+
+import inspect
+import unittest
+
+import torch
+from suites import import_suite
+from tiny_models import TINY_SIZES
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
+
+common = import_suite("test_modeling_common")
+configuration = import_suite("test_configuration_common")
+
+
+class Inputs:
+    """What the suites ask for a small configuration and inputs."""
+
+    batch_size = 3
+    seq_length = 7
+    is_training = True
+
+    def __init__(self, parent, preset="consistent", **settings):
+        self.parent, self.preset, self.settings = parent, preset, settings
+
+    def get_config(self) -> LDEBMConfig:
+        sizes = {**TINY_SIZES, "vocab_size": 99, "id2label": {i: str(i) for i in range(4)}, "point_hidden_size": 8}
+        return LDEBMConfig.from_preset(self.preset, **{**sizes, "document_hidden_size": 8, **self.settings})
+
+    def prepare_config_and_inputs_for_common(self):
+        config = self.get_config()
+        generator = torch.Generator().manual_seed(0)
+        if config.modality == "point":
+            return config, {"points": torch.randn(self.batch_size, config.point_size, generator=generator)}
+        ids = torch.randint(4, config.vocab_size, (self.batch_size, self.seq_length), generator=generator)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if config.context_size:
+            inputs["context_input_ids"] = ids.view(self.batch_size, 1, self.seq_length)
+        return config, inputs
+
+
+class SeededNoise(LDEBMModel):
+    """
+    The model with the same noise at every call. The suites compare two calls of a model in evaluation mode, which is
+    deterministic in theirs; here the forward pass draws latents, also in evaluation.
+    """
+
+    def forward(self, *args, **kwargs):
+        kwargs.setdefault("generator", torch.Generator().manual_seed(0))
+        return super().forward(*args, **kwargs)
+
+    forward.__signature__ = inspect.signature(LDEBMModel.forward)
+
+
+class Suite(common.ModelTesterMixin):
+    """The common suite with what a test file of a new recurrent model would state."""
+
+    preset, settings = "consistent", {}
+    all_model_classes = (SeededNoise,)
+    is_encoder_decoder = True
+    has_attentions = False  # recurrent networks
+    test_torch_exportable = False  # lengths of texts are read from the mask, which cannot be exported
+    test_can_init_all_missing_weights_before_2023 = True  # the file has no year of copyright; run the test
+
+    def setUp(self):
+        self.model_tester = Inputs(self, self.preset, **self.settings)
+
+    def test_batching_equivalence(self, *args, **kwargs):
+        self.skipTest("the noise of a text depends on the size of its batch")
+
+    def test_generation_tester_mixin_inheritance(self):
+        self.skipTest("the suite of generation is not part of the source distribution")
+
+    def test_hidden_states_output(self):
+        self.skipTest("a recurrent network has no layers that return hidden states: output_hidden_states is refused")
+
+    def test_model_outputs_equivalence(self):
+        self.skipTest("it asks for output_hidden_states, which is refused; for tuples see test_conventions.py")
+
+    def test_retain_grad_hidden_states_attentions(self):
+        self.skipTest("output_hidden_states is refused")
+
+    def test_model_base_model_prefix(self):
+        self.skipTest("there is one class of models, which is not a head on another one")
+
+    def test_init_weights_can_init_buffers(self):
+        if self.model_tester.get_config().energy_spectral_norm and self.model_tester.get_config().prior == "diffusion":
+            self.skipTest("the buffers of a spectral norm are random: the power iteration starts from them")
+        super().test_init_weights_can_init_buffers()
+
+
+class DiffusionTest(Suite, unittest.TestCase):
+    pass
+
+
+class ContextTest(Suite, unittest.TestCase):
+    settings = {"context_size": 4, "context_hidden_size": 4}
+
+
+class SingleLevelTest(Suite, unittest.TestCase):
+    preset = "svebm"
+
+
+class GaussianTest(Suite, unittest.TestCase):
+    preset = "vae"
+
+
+class MixtureTest(Suite, unittest.TestCase):
+    preset = "gm_vae"
+
+
+class DiscreteTest(Suite, unittest.TestCase):
+    preset = "di_vae"
+
+
+class SemiTest(Suite, unittest.TestCase):
+    preset = "semi_vae_i"
+
+
+class NoLatentTest(Suite, unittest.TestCase):
+    preset = "rnn_lm"
+
+    def test_torch_save_load(self):
+        self.skipTest("it takes the maximum of every tensor, and a prior without a latent has an empty one")
+
+
+class DocumentTest(Suite, unittest.TestCase):
+    settings = {"modality": "document"}
+    test_resize_embeddings = False  # there are no token embeddings
+
+    def test_model_get_set_embeddings(self):
+        self.skipTest("there are no token embeddings")
+
+
+class PointTest(Suite, unittest.TestCase):
+    settings = {"modality": "point"}
+    test_resize_embeddings = False  # there are no tokens
+
+    def test_model_get_set_embeddings(self):
+        self.skipTest("there are no token embeddings")
+
+
+class ConfigurationTest(unittest.TestCase):
+    def test_common(self):
+        tester = configuration.ConfigTester(
+            self,
+            config_class=LDEBMConfig,
+            common_properties=["num_labels"],  # layers and heads of attention are for transformers
+            latent_size=7,
+            vocab_size=50,
+        )
+        tester.run_common_tests()
