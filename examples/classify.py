@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.commands.classification import (
@@ -37,16 +36,16 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     usage = "CHECKPOINT (--text TEXT ... | --input_file FILE --output_file FILE) [options]"
     parser = make_parser(__doc__, usage, allow_abbrev=False)
     add = parser.add_argument
-    add("checkpoint", help="folder of the model, or where to train one")
+    add("checkpoint", help="folder of the model, or the folder to train one in")
     add("--text", nargs="+", help="texts to classify")
     add("--input_file", type=Path, metavar="FILE", help="table of texts: .csv, .tsv, .jsonl, .parquet, or .txt")
-    add("--text_column", default="text", metavar="NAME", help="its column of texts (default text)")
-    add("--label_column", metavar="NAME", help="its column of labels to train on, empty where unknown")
+    add("--text_column", default="text", metavar="NAME", help="column of the texts (default text)")
+    add("--label_column", metavar="NAME", help="column of the labels to train on, empty where unknown")
     add("--output_file", type=Path, metavar="FILE", help="the table with predictions: .csv, .tsv or .jsonl")
     add("--encoding", help="encoding of the table, e.g. cp1252 (default: recognised)")
     add("--sheet", metavar="NAME", help="sheet of an Excel file (default: the first)")
     add("--config", default=str(RECIPE), metavar="RECIPE", help="recipe to train by (default recipes/documents.yaml)")
-    add("--batch_size", type=int, default=256, metavar="N", help="texts to read at a time (default 256)")
+    add("--batch_size", type=int, default=256, metavar="N", help="number of texts read at a time (default 256)")
     options, training_options = parser.parse_known_args(arguments)
     if (options.text is None) == (options.input_file is None):
         parser.error("give either --text or --input_file")
@@ -64,8 +63,6 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
 
 def main(arguments: list[str] | None = None) -> None:
     options, training_options = parse_arguments(arguments)
-    disable_progress_bar()  # of loading and saving
-
     # 1. The table, read as training reads it.
     settings = None if is_model(options.checkpoint) else settings_of_training(options, training_options)
     columns = {}
@@ -96,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
-    print(f"{len(texts):,} texts named in {options.output_file}")
+    print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")
 
 
 def settings_of_training(options: argparse.Namespace, training_options: list[str]) -> Settings:
@@ -106,12 +103,12 @@ def settings_of_training(options: argparse.Namespace, training_options: list[str
             f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and "
             "--label_column (without labels: examples/train.py --config examples/recipes/topics.yaml)"
         )
-    of_table = ["--data", str(options.input_file), "--text_column", options.text_column]
-    of_table += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]
+    table_options = ["--data", str(options.input_file), "--text_column", options.text_column]
+    table_options += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]
     for name in ("encoding", "sheet"):
         if getattr(options, name) is not None:
-            of_table += [f"--{name}", getattr(options, name)]
-    return load_settings(["--config", options.config, *of_table, *training_options])
+            table_options += [f"--{name}", getattr(options, name)]
+    return load_settings(["--config", options.config, *table_options, *training_options])
 
 
 def is_model(checkpoint: str) -> bool:

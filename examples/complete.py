@@ -54,14 +54,25 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     task.add_argument("--text", nargs="+", help="texts with <mask> or <span>")
     task.add_argument("--evaluate", action="store_true", help="mask words of validation texts, count those restored")
     add = parser.add_argument
-    add("--num_completions", type=int, metavar="N", help="with --text: completions of each (default 3)")
+    add("--num_completions", type=int, metavar="N", help="with --text: number of completions of each (default 3)")
     add("--language_model", metavar="MODEL", help="with --evaluate: checkpoint of preset rnn_lm to compare with")
-    add("--num_texts", type=int, metavar="N", help="with --evaluate: texts (default 200; -1 for the whole split)")
-    add("--fractions", type=float, nargs="+", metavar="F", help="with --evaluate: words masked (default .15 .3 .5)")
-    add("--output_file", metavar="FILE", help="with --evaluate: write the scores as YAML, too")
-    add("--num_chains", type=int, default=8, metavar="N", help="latents per text (default 8)")
-    add("--num_rounds", type=int, default=2, metavar="N", help="rounds of Langevin steps (default 2)")
-    add("--num_beams", type=int, default=10, metavar="N", help="texts that each search keeps (default 10)")
+    add(
+        "--num_texts",
+        type=int,
+        metavar="N",
+        help="with --evaluate: number of texts (default 200; -1: the whole split)",
+    )
+    add(
+        "--fractions",
+        type=float,
+        nargs="+",
+        metavar="F",
+        help="with --evaluate: fractions of the words to mask (default .15 .3 .5)",
+    )
+    add("--output_file", metavar="FILE", help="with --evaluate: also write the scores to this YAML file")
+    add("--num_chains", type=int, default=8, metavar="N", help="number of latents per text (default 8)")
+    add("--num_rounds", type=int, default=2, metavar="N", help="number of rounds of Langevin steps (default 2)")
+    add("--num_beams", type=int, default=10, metavar="N", help="number of texts that each search keeps (default 10)")
     options = parser.parse_args(arguments)
     if options.num_texts is not None and options.num_texts != -1 and options.num_texts < 1:
         parser.error(f"--num_texts must be at least 1, or -1 for all, got {options.num_texts}")
@@ -71,7 +82,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
             parser.error(f"--{name} goes with {task}")
     if options.num_completions is not None and not 1 <= options.num_completions <= options.num_beams:
         parser.error(
-            f"--num_completions must be 1 to --num_beams, {options.num_beams} here, got {options.num_completions}"
+            f"--num_completions must be from 1 to --num_beams ({options.num_beams}), got {options.num_completions}"
         )
     return options
 

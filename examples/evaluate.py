@@ -18,8 +18,6 @@ interruption the same command continues. All rows that are finished are printed,
 import argparse
 from pathlib import Path
 
-from transformers.utils.logging import disable_progress_bar
-
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
     SAME_COMMAND,
@@ -46,9 +44,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     group = parser.add_argument_group("a checkpoint")
     ways = ", ".join(WAYS_TO_CLUSTER)
     group.add_argument(
-        "--text_clusters", type=list_of(str), default=[], metavar="A,B", help=f"clusters to score beside it: {ways}"
+        "--text_clusters",
+        type=list_of(str),
+        default=[],
+        metavar="A,B",
+        help=f"ways of clustering to compare with: {ways}",
     )
-    group.add_argument("--min_label_probability", type=float, metavar="P", help=f"also {RESAMPLING_HELP}")
+    group.add_argument(
+        "--min_label_probability", type=float, metavar="P", help=f"measure control a second time: {RESAMPLING_HELP}"
+    )
     options = parser.parse_args(arguments)
     if (options.checkpoint is None) == (options.config is None):
         parser.error("give either a checkpoint or --config")
@@ -57,7 +61,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    disable_progress_bar()  # of loading and saving
 
     # 1. A table of the paper: train and score what it lacks, then report.
     if options.config is not None:

@@ -37,22 +37,46 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "CHECKPOINT [options]", data_options(), seed_options())
     add = parser.add_argument
     add("checkpoint", help="folder or Hub id")
-    add("--data", help="as in examples/train.py (default: what the checkpoint was trained on)")
+    add("--data", help="source of the texts, as in examples/train.py (default: what the model was trained on)")
     add("--attribute_columns", type=list_of(str), metavar="A,B", help="columns of further classes")
     add("--split", choices=("train", "validation", "all"), help="texts to read (default: train, with --data all)")
-    add("--max_texts", type=positive_integer, default=20000, metavar="N", help="if more, draw N (default 20000)")
-    add("--num_words", type=int, default=10, metavar="N", help="words per symbol (default 10)")
-    add("--num_texts", type=int, default=5, metavar="N", help="closest texts per symbol (default 5)")
-    add("--num_samples", type=int, metavar="N", help="texts to write per symbol (default 5; of documents 10 words)")
+    add(
+        "--max_texts",
+        type=positive_integer,
+        default=20000,
+        metavar="N",
+        help="read N texts drawn at random if there are more (default 20000)",
+    )
+    add("--num_words", type=int, default=10, metavar="N", help="number of words shown per symbol (default 10)")
+    add("--num_texts", type=int, default=5, metavar="N", help="number of closest texts shown per symbol (default 5)")
+    add(
+        "--num_samples",
+        type=int,
+        metavar="N",
+        help="number of texts to write per symbol (default 5; models of documents write 10 words)",
+    )
     add("--guidance_scale", type=float, metavar="SCALE", help=GUIDANCE_HELP)
     add("--min_label_probability", type=float, metavar="P", help=RESAMPLING_HELP)
-    add("--no_texts", action="store_true", help="quote no texts of the data, to give the report away")
+    add(
+        "--no_texts",
+        action="store_true",
+        help="leave the texts of the data out of the report, so that it can be shared",
+    )
     add("--words", choices=("log_odds", "ctfidf"), default="log_odds", help="how words are scored (default log_odds)")
-    add("--projection", choices=("pca", "umap"), default="pca", help="of the map (default pca; umap needs umap-learn)")
-    add("--names", nargs="+", metavar="SYMBOL=NAME", help="names to give, or a JSON file of them")
+    add(
+        "--projection",
+        choices=("pca", "umap"),
+        default="pca",
+        help="projection for the map (default pca; umap needs umap-learn)",
+    )
+    add("--names", nargs="+", metavar="SYMBOL=NAME", help="new names of symbols, or a JSON file of them")
     add("--auto_names", action="store_true", help="give symbols without a name the suggested one")
-    add("--output", metavar="FILE", help="default: report.html in the checkpoint, or here for one from the Hub")
-    add("--batch_size", type=int, default=256, metavar="N", help="texts to read at a time (default 256)")
+    add(
+        "--output",
+        metavar="FILE",
+        help="the report (default: report.html in the checkpoint; for a checkpoint on the Hub, here)",
+    )
+    add("--batch_size", type=int, default=256, metavar="N", help="number of texts read at a time (default 256)")
     options = parser.parse_args(arguments)
     if (options.names or options.auto_names) and not Path(options.checkpoint).is_dir():
         parser.error("--names and --auto_names write into the checkpoint, which must be a folder")

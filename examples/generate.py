@@ -1,9 +1,9 @@
-"""Write sentences with a trained model: for its symbols, from the prior, or again from given text.
+"""Write sentences with a trained model: for its symbols, from its prior, or reconstructed from given texts.
 
     python examples/generate.py                               # with the checkpoint that comes with the page
     python examples/generate.py outputs/demo                                     # some for every symbol
     python examples/generate.py outputs/demo --class_labels weather refund --num_samples 10 --guidance_scale 3
-    python examples/generate.py outputs/demo --min_label_probability 0.9         # resample what it reads otherwise
+    python examples/generate.py outputs/demo --min_label_probability 0.9         # resample misread sentences
     python examples/generate.py outputs/demo --no_symbols --num_samples 20 --do_sample --temperature 0.8
     python examples/generate.py outputs/demo --text "please play some jazz" "will it rain"
     python examples/generate.py outputs/demo --num_samples 1000000 --output_file sentences.jsonl     # or .parquet
@@ -48,14 +48,31 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared)
     add, unset = parser.add_argument, {"default": argparse.SUPPRESS}
     add("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
-    add("--num_samples", type=int, default=4, metavar="N", help="sentences, per symbol if any (default 4)")
+    add(
+        "--num_samples",
+        type=int,
+        default=4,
+        metavar="N",
+        help="number of sentences, for each symbol if there are symbols (default 4)",
+    )
     add("--min_label_probability", type=float, metavar="P", help=RESAMPLING_HELP)
-    add("--text", nargs="+", help="texts to reconstruct from their latents; nothing else is done")
-    add("--temperature", type=float, metavar="T", help="with --do_sample: temperature of the draws (default 1)")
-    add("--num_beams", type=int, default=1, metavar="N", help="beam search (default 1: greedy)")
-    add("--output_file", metavar="FILE", help="write to a .jsonl or .parquet file; nothing else is done")
-    add("--batch_size", type=int, **unset, metavar="N", help="with --output_file: sentences at a time (default 1024)")
-    add("--overwrite", action="store_true", **unset, help="replace the file, or another request under way")
+    add("--text", nargs="+", help="texts to reconstruct from their latents, instead of new sentences")
+    add("--temperature", type=float, metavar="T", help="with --do_sample: temperature (default 1)")
+    add("--num_beams", type=int, default=1, metavar="N", help="number of beams of the search (default 1: greedy)")
+    add("--output_file", metavar="FILE", help="write to a .jsonl or .parquet file, and print nothing")
+    add(
+        "--batch_size",
+        type=int,
+        **unset,
+        metavar="N",
+        help="with --output_file: number of sentences at a time (default 1024)",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        **unset,
+        help="replace the file, and discard another request that is not finished",
+    )
     options = parser.parse_args(arguments)
     check_symbols(parser, options)
     if options.min_label_probability is not None and options.no_symbols:
@@ -109,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
     # 5. Some reconstructions, and what to try next.
     has_latent = model.config.has_latent
     if corpus is not None and has_latent:
-        print("\nTexts of the validation split, written again from their latents:")
+        print("\nTexts of the validation split, reconstructed from their latents:")
         print_reconstructions(model, tokenizer, corpus.validation.texts[:3])
     print("\nNext:")
     if model.has_symbols:

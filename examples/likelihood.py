@@ -29,11 +29,11 @@ from ldebm_hf.reports.run_record import LIKELIHOOD, scores_file
 from ldebm_hf.training import load_settings
 
 ESTIMATE_HELP = {
-    "num_posterior_samples": "latents per example",
-    "num_fitting_rounds": "rounds that fit their proposal to the posterior; 0 keeps the encoder's",
-    "num_annealed_samples": "of these latents, those whose normalisers are annealed",
-    "num_temperatures": "temperatures of the annealing",
-    "memory_budget": "MiB of memory for the decoder",
+    "num_posterior_samples": "number of latents per example",
+    "num_fitting_rounds": "rounds of fitting the proposal to the posterior; 0 takes the encoder's",
+    "num_annealed_samples": "number of these latents whose normalisers are estimated by annealing",
+    "num_temperatures": "number of temperatures of the annealing",
+    "memory_budget": "memory for the decoder in MiB",
 }
 
 
@@ -41,16 +41,21 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options())
     add = parser.add_argument
     add("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
-    add("--split", choices=["validation", "test"], default="validation", help="default validation")
-    add("--max_examples", type=int, metavar="N", help="only the first N examples")
+    add("--split", choices=["validation", "test"], default="validation", help="split to score (default validation)")
+    add("--max_examples", type=int, metavar="N", help="score only the first N examples")
     for name, text in ESTIMATE_HELP.items():
         default = getattr(LikelihoodSettings, name)
         add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default})")
-    add("--max_length", type=int, metavar="N", help="cut texts to N tokens, with begin and end (published: 40)")
-    add("--chunk_size", type=int, default=8, metavar="N", help="examples at a time (default 8)")
-    add("--published", action="store_true", help="compute the published estimator's figure, too")
-    add("--output_file", type=Path, metavar="FILE", help="default: likelihood[.test].json in the checkpoint's folder")
-    add("--overwrite", action="store_true", help="replace the file, or another request under way")
+    add("--max_length", type=int, metavar="N", help="cut texts to N tokens, special tokens included (published: 40)")
+    add("--chunk_size", type=int, default=8, metavar="N", help="number of examples at a time (default 8)")
+    add("--published", action="store_true", help="also compute the published system's estimate")
+    add(
+        "--output_file",
+        type=Path,
+        metavar="FILE",
+        help="file of the estimates (default: likelihood[.test].json in the checkpoint's folder)",
+    )
+    add("--overwrite", action="store_true", help="replace the file, and discard another request that is not finished")
     return parser.parse_args(arguments)
 
 

@@ -21,13 +21,15 @@ def main(arguments: list[str] | None = None) -> None:
     # 1. Which model, and where to.
     parser = make_parser(__doc__, "FOLDER (REPO_ID | --card FILE) [options]")
     parser.add_argument("folder", type=Path, help="folder of a trained model, as examples/train.py leaves it")
-    parser.add_argument("repo_id", nargs="?", help="owner/name, or name for a repository of your own")
+    parser.add_argument("repo_id", nargs="?", help="owner/name; name alone is a repository of your own")
     visibility = parser.add_mutually_exclusive_group()
     visibility.add_argument("--private", action="store_true", help="only you see the repository (default)")
     visibility.add_argument("--public", action="store_true", help="everybody sees the repository")
     parser.add_argument("--revision", metavar="TAG", help="tag this state, for from_pretrained(..., revision=TAG)")
-    parser.add_argument("--token", help="default: what `hf auth login` stored, or the variable HF_TOKEN")
-    parser.add_argument("--card", type=Path, metavar="FILE", help="write the model card into a file, and push nothing")
+    parser.add_argument(
+        "--token", help="token of the Hub (default: that of `hf auth login`, or the variable HF_TOKEN)"
+    )
+    parser.add_argument("--card", type=Path, metavar="FILE", help="write the model card to a file, and push nothing")
     options = parser.parse_args(arguments)
     if (options.repo_id is None) == (options.card is None):
         parser.error("give a repo_id to push to, or --card FILE")

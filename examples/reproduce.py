@@ -4,12 +4,10 @@
     python examples/reproduce.py table7 --data_dir data/yelp --rows ldebm
     python examples/reproduce.py table3 --data_dir data/daily_dialog --smoke      # tiny models, in minutes
 
-The same as examples/evaluate.py --config with that table's file, where more is said about it.
+This is examples/evaluate.py --config with the file of that table; evaluate.py --help says more about it.
 """
 
 from pathlib import Path
-
-from transformers.utils.logging import disable_progress_bar
 
 from ldebm_hf.commands.options import (
     SAME_COMMAND,
@@ -30,7 +28,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser(__doc__, "TABLE [options]", *shared)
     parser.add_argument("table", choices=TABLES, metavar="TABLE", help=f"one of {', '.join(TABLES)}")
     options = parser.parse_args(arguments)
-    disable_progress_bar()  # of loading and saving
     make_table(TABLES[options.table], EXAMPLES / "recipes", options)
 
 

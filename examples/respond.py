@@ -39,10 +39,25 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add, number = parser.add_argument, {"type": positive_integer, "metavar": "N"}
     add("checkpoint", help="folder or Hub id")
     add("--turns", nargs="*", metavar="TURN", help="what was said, the oldest first; none opens a dialogue")
-    add("--num_contexts", **number, default=3, help="without --turns: dialogues to draw from the corpus (default 3)")
-    add("--num_samples", **number, default=1, help="responses, per symbol if any (default 1)")
-    add("--num_candidates", **number, default=1, help="write N for each response, and keep the most typical one")
-    add("--num_beams", **number, help="beams of the search for the likeliest words (default: the model's)")
+    add(
+        "--num_contexts",
+        **number,
+        default=3,
+        help="without --turns: number of dialogues drawn from the corpus (default 3)",
+    )
+    add(
+        "--num_samples",
+        **number,
+        default=1,
+        help="number of responses, for each symbol if there are symbols (default 1)",
+    )
+    add(
+        "--num_candidates",
+        **number,
+        default=1,
+        help="write N candidates for each response and keep the most typical (default 1)",
+    )
+    add("--num_beams", **number, help="number of beams of the search (default: the model's)")
     options = parser.parse_args(arguments)
     check_symbols(parser, options)
     return options

@@ -24,9 +24,13 @@ from ldebm_hf.web.small_copies import HALF, write_small_copy
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "RUN FOLDER [options]", scoring_options())
     parser.add_argument("run", type=Path, help="folder of a trained model")
-    parser.add_argument("folder", type=Path, help="of the copy: new, or an earlier copy to replace")
-    parser.add_argument("--dtype", choices=HALF, default="bfloat16", help="of the stored weights (default bfloat16)")
-    parser.add_argument("--examples", nargs="+", default=[], metavar="TEXT", help="texts that a page offers to try")
+    parser.add_argument("folder", type=Path, help="folder of the copy; an earlier copy in it is replaced")
+    parser.add_argument(
+        "--dtype", choices=HALF, default="bfloat16", help="precision of the stored weights (default bfloat16)"
+    )
+    parser.add_argument(
+        "--examples", nargs="+", default=[], metavar="TEXT", help="texts that the page offers as examples"
+    )
     parser.add_argument(
         "--min_label_probability",
         type=float,
@@ -34,7 +38,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="P",
         help="resample written texts whose probability of the requested label is below P (default 0.9)",
     )
-    parser.add_argument("--card", type=Path, metavar="FILE", help="model card (default: README.md in the copy)")
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="file of the model card (default: README.md in the copy)"
+    )
     parser.add_argument("--unscored", action="store_true", help="neither score nor explain the copy")
     return parser.parse_args(arguments)
 

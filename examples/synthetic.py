@@ -15,8 +15,6 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from transformers.utils.logging import disable_progress_bar
-
 from ldebm_hf.commands.options import (
     SAME_COMMAND,
     exit_if_failed,
@@ -66,9 +64,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="A,B",
         help=f"baselines, ablations, all, or names (default ldebm,vae,svebm): {', '.join(MODELS)}",
     )
-    parser.add_argument("--figures_dir", type=Path, metavar="FOLDER", help="for figures (default: beside the table)")
+    parser.add_argument(
+        "--figures_dir", type=Path, metavar="FOLDER", help="folder of the figures (default: beside the table)"
+    )
     parser.add_argument("--figure_models", type=read_models, metavar="A,B", help="models to draw (default: all)")
-    parser.add_argument("--max_steps", type=positive_integer, metavar="N", help="steps in place of the epochs")
+    parser.add_argument(
+        "--max_steps", type=positive_integer, metavar="N", help="number of training steps, instead of the epochs"
+    )
     options = parser.parse_args(arguments)
     try:
         options.changes = parse_changes(options.set)
@@ -81,7 +83,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    disable_progress_bar()  # of saving
 
     # 1. One model that was trained elsewhere.
     if options.run is not None:

@@ -12,8 +12,6 @@
 
 import shlex
 
-from transformers.utils.logging import disable_progress_bar
-
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import Trainer, assemble, load_settings
@@ -25,7 +23,6 @@ def main(arguments: list[str] | None = None) -> None:
     training = settings.training
 
     # 2. The corpus, the tokenizer of its words, and an untrained model.
-    disable_progress_bar()  # of saving; training has its own
     model, tokenizer, corpus = assemble(settings)
     config = model.config
 
@@ -42,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         trainer.say(f"{labelled:,} training {unit}s have a label, {len(corpus.train) - labelled:,} {rest}")
     symbols = f"{config.num_labels} symbols" if config.has_symbols else "no symbols"
     for name, value, of_preset in settings.differences_to_preset():
-        trainer.say(f"  note: {name} is {value}, which the preset {settings.model['preset']} has at {of_preset}")
+        trainer.say(f"  note: {name} is {value}; the preset {settings.model['preset']} has {of_preset}")
     trainer.say(f"{model.num_parameters():,} parameters, {symbols}, {trainer.total_steps:,} steps")
     trainer.train()
 

@@ -3,8 +3,8 @@
     python examples/train_judge.py --data yelp --data_dir data/yelp --output_dir outputs/judge_yelp
     python examples/train_judge.py --data my.csv --text_column body --label_column intent --num_train_epochs 10
 
-Half of the labelled validation texts choose the best judge, among one after every epoch or, if that is more often,
-after every 500 steps. The other half chooses nothing and gives the accuracy to report. When training has ended,
+Half of the labelled validation texts choose the best judge, which is evaluated after every epoch or, if that is more
+often, every 500 steps. The other half chooses nothing and gives the accuracy to report. When training has ended,
 `--output_dir` has the checkpoint with its tokenizer, and judge.json, which says how it was trained and how good it is.
 After an interruption the same command continues.
 """
@@ -28,22 +28,36 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "--data DATA [options]", data_options(), seed_options())
     parser.set_defaults(text_column=JudgeSettings.text_column)
     parser.add_argument("--data", required=True, help="synthetic, yelp, a file (.csv, .jsonl, ...) or a Hub id")
-    parser.add_argument("--validation_file", metavar="FILE", help="validation texts (default: some of the others)")
-    parser.add_argument("--output_dir", type=Path, default=Path("outputs/judge"), help="default outputs/judge")
-    parser.add_argument("--overwrite", action="store_true", help="replace another judge there, finished or not")
-    parser.add_argument("--max_train_examples", type=int, metavar="N", help="training texts to use (default: all)")
-    parser.add_argument("--pooling", choices=["max", "final"], default="max", help="of the GRU's states (default max)")
+    parser.add_argument(
+        "--validation_file", metavar="FILE", help="file of validation texts (default: a part of the texts is held out)"
+    )
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        default=Path("outputs/judge"),
+        metavar="FOLDER",
+        help="folder of the judge (default outputs/judge)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace another judge in that folder, finished or not"
+    )
+    parser.add_argument(
+        "--max_train_examples", type=int, metavar="N", help="number of training texts to use (default: all)"
+    )
+    parser.add_argument(
+        "--pooling", choices=["max", "final"], default="max", help="pooling of the GRU's states (default max)"
+    )
     for name, kind, what in (
         ("validation_fraction", float, "fraction of the texts held out for validation"),
-        ("vocab_size", int, "most frequent words to keep"),
+        ("vocab_size", int, "number of most frequent words to keep"),
         ("max_length", int, "longest text in tokens"),
         ("embedding_size", int, "width of the word embeddings"),
         ("hidden_size", int, "width of the GRU, per direction"),
         ("dropout", float, "dropout probability"),
         ("word_dropout", float, "probability that a word is replaced by the unknown word"),
-        ("num_train_epochs", positive_integer, "epochs; a few thousand texts need more"),
-        ("batch_size", positive_integer, "texts per step"),
-        ("learning_rate", float, "of Adam, decays linearly to 0"),
+        ("num_train_epochs", positive_integer, "number of epochs; a few thousand texts need more"),
+        ("batch_size", positive_integer, "number of texts per step"),
+        ("learning_rate", float, "Adam's learning rate, which decays linearly to 0"),
     ):
         default = getattr(JudgeSettings, name)
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{what} (default {default})")

@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from transformers.utils.logging import disable_progress_bar
+
 from ..experiments.experiment_runs import Failures
 from ..files.printing import print_with_replacement
 from ..training import DivergenceError, LostProcessError
 
 ERRORS = (DivergenceError, LostProcessError, ValueError, OSError, ImportError)
 """Errors that a user can mend, and for which one line is enough."""
-GUIDANCE_HELP = "strength of steering to the symbol (default: the model's)"
+GUIDANCE_HELP = "how strongly to steer towards the symbol (default: the model's)"
 RESAMPLING_HELP = "resample texts whose probability of the requested label is below P"
 SAME_COMMAND = "the same command continues where this one stopped"
 
@@ -52,6 +54,7 @@ def run_script(main: Callable[[], None], continues: str | None = None) -> None:
         # What launchers send when another process has died, and schedulers before they take the machine away.
         sys.exit(f"terminated; {continues}")
 
+    disable_progress_bar()  # of loading and saving models; the scripts have bars of their own
     print_with_replacement()
     if continues is not None:
         signal.signal(signal.SIGTERM, terminate)
@@ -139,9 +142,11 @@ def scoring_options() -> ArgumentParser:
     group = parser.add_argument_group("scores")
     group.add_argument("--data_dir", metavar="FOLDER", help="folder with the release files of the data set")
     group.add_argument("--judge", metavar="MODEL", help="text classifier, folder or Hub id, that judges written texts")
-    group.add_argument("--language_model", metavar="FOLDER", help="model with prior none, to measure perplexity with")
     group.add_argument(
-        "--num_samples", type=positive_integer, metavar="N", help="texts to write per class (default 500)"
+        "--language_model", metavar="FOLDER", help="model of preset rnn_lm, to measure perplexities with"
+    )
+    group.add_argument(
+        "--num_samples", type=positive_integer, metavar="N", help="number of texts to write per class (default 500)"
     )
     return parser
 
@@ -166,12 +171,26 @@ def experiment_options(output_dir: str) -> ArgumentParser:
     """
     parser = ArgumentParser(add_help=False)
     group = parser.add_argument_group("runs")
-    group.add_argument("--seeds", type=list_of(int), default=[0], metavar="A,B", help="one run per seed (default 0)")
     group.add_argument(
-        "--output_dir", type=Path, default=Path(output_dir), metavar="FOLDER", help=f"default {output_dir}"
+        "--seeds",
+        type=list_of(int),
+        default=[0],
+        metavar="A,B",
+        help="seeds; each row has one run per seed (default 0)",
     )
     group.add_argument(
-        "--jobs", type=positive_integer, default=1, metavar="N", help="runs at a time, in processes of one thread each"
+        "--output_dir",
+        type=Path,
+        default=Path(output_dir),
+        metavar="FOLDER",
+        help=f"folder of the runs (default {output_dir})",
+    )
+    group.add_argument(
+        "--jobs",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="number of runs at a time, each in a process with one thread",
     )
     changes = {"nargs": "+", "action": "extend", "default": [], "metavar": "SECTION.NAME=VALUE"}
     group.add_argument("--set", **changes, help="settings of every run, as in a recipe")

@@ -94,7 +94,7 @@ def test_model_without_a_latent_completes(complete, language_model, capsys):
         (["--text", "a <mask>", "--evaluate"], "not allowed with argument"),
         (["--text", "a <mask>", "--language_model", "b"], "--language_model goes with --evaluate"),
         (["--evaluate", "--class_labels", "weather"], "--class_labels goes with --text"),
-        (["--text", "a <mask>", "--num_completions", "11"], "--num_completions must be 1 to --num_beams, 10 here"),
+        (["--text", "a <mask>", "--num_completions", "11"], "--num_completions must be from 1 to --num_beams (10)"),
         (["--evaluate", "--num_texts", "0"], "--num_texts must be at least 1, or -1 for all, got 0"),
     ],
 )
