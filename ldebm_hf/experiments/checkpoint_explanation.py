@@ -20,9 +20,9 @@ from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.symbol_report import make_report, without_texts, write_report
 from ..reports.tables import text_table
+from ..training.data_settings import DataSettings
 from ..training.publishing import CARD, write_card
 from ..training.saved_runs import find_checkpoint, settings_of
-from ..training.settings import DataSettings
 
 NUM_WORDS_PRINTED = 6
 ONE_SYMBOL_ADVICE = (

@@ -24,7 +24,7 @@ from ..scores.attributes import attribute_accuracy
 from ..scores.judging import Judge
 from ..text.tokenization import SPECIAL_TOKENS
 from ..training.batches import TokenizedSplit
-from ..training.settings import DataSettings
+from ..training.data_settings import DataSettings
 
 REPORT = "judge.json"
 """In a judge's folder: how it was trained, and its accuracy."""

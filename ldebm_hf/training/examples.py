@@ -6,8 +6,8 @@ from ..data import PointSplit, Split, StreamedExamples
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.text_reading import TextReader
 from .batches import Examples, PointExamples, TokenizedSplit
+from .data_settings import DataSettings
 from .dialogue_batches import DialogueExamples
-from .settings import DataSettings
 from .shards import InMemoryExamples, StreamedTexts, TrainingExamples
 
 

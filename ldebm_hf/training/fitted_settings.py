@@ -1,15 +1,13 @@
 """Model settings that follow from the data: token ids, the units of points, the form of contexts."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ..data import known_source
 from ..text.tokenization import SPECIAL_TOKENS
-
-if TYPE_CHECKING:
-    from .settings import DataSettings
+from .data_settings import DataSettings
 
 FROM_DATA = {
     "vocab_size", "pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id",
@@ -20,7 +18,7 @@ UNKNOWN_WORD = SPECIAL_TOKENS[1]
 PUBLISHED_POINT_STD = 8.5
 
 
-def settings_of_contexts(data: "DataSettings") -> dict[str, Any]:
+def settings_of_contexts(data: DataSettings) -> dict[str, Any]:
     """How a model has to make contexts so that they are as those of its training; none without contexts."""
     if not data.context_turns:
         return {}
