@@ -1,4 +1,4 @@
-"""The tutorial's files and commands, as they stand there, with a smaller model and two steps of training."""
+"""The tutorials' files and commands, as they stand there, with smaller models and two steps of training."""
 
 import os
 import re
@@ -10,38 +10,81 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TUTORIAL = (REPOSITORY / "docs/tutorial/first_model.md").read_text("utf-8")
-SMALLER = ["--max_steps", "2", "--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"]
-SMALLER += ["--energy_hidden_size", "16", "--langevin_steps", "2", "--latent_size", "4"]
+TUTORIALS = REPOSITORY / "docs/tutorial"
+TWO_STEPS = ["--max_steps", "2", "--energy_hidden_size", "16", "--langevin_steps", "2", "--latent_size", "4"]
+SMALLER = {
+    "texts.yaml": ["--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"],
+    "documents.yaml": ["--document_hidden_size", "16"],
+}
+FENCED = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", TUTORIAL)
+def smaller(command: list[str]) -> list[str]:
+    """A command of the page; one that trains gets a smaller model."""
+    if command[1] != "examples/train.py":
+        return command
+    recipe = Path(command[command.index("--config") + 1]).name
+    return command + TWO_STEPS + SMALLER[recipe]
+
+
+def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
+    """Write the scripts of a tutorial and run its commands, in its order.
+
+    A command whose printed output on the page begins with `error:` must fail with that message; others must succeed.
+
+    Returns:
+        Each command, what it printed, and what the page shows after it.
+    """
+    (folder / "examples").symlink_to(REPOSITORY / "examples")
+    text = (TUTORIALS / name).read_text("utf-8")
+    names = iter(re.findall(r"(?i)save\w*\s+(?:this\s+script\s+)?as\s+`(\w+\.py)`", text))
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
+    blocks = FENCED.findall(text)
+    ran = []
+    for i, (language, content) in enumerate(blocks):
+        if language == "python":
+            (folder / next(names)).write_text(content, "utf-8")
+        if language != "bash":
+            continue
+        shown = blocks[i + 1][1] if i + 1 < len(blocks) and not blocks[i + 1][0] else ""
+        commands = [shlex.split(line, comments=True) for line in content.replace("\\\n", " ").splitlines()]
+        commands = [command for command in commands if command]
+        for command in commands:
+            assert command[0] == "python"
+            must_fail = shown.startswith("error: ") and command is commands[-1]
+            done = subprocess.run(
+                [sys.executable, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
+            )
+            assert (done.returncode != 0) == must_fail, f"{shlex.join(command)}\n{done.stderr[-2000:]}"
+            if must_fail:
+                assert shown in done.stderr
+            ran.append((command, done.stdout + done.stderr, shown))
+    return ran
 
 
 @pytest.mark.slow
-def test_its_commands_run(tmp_path):
-    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
-    make_messages, read_texts = blocks("python")
-    (tmp_path / "make_messages.py").write_text(make_messages, "utf-8")
-    (tmp_path / "read_texts.py").write_text(read_texts, "utf-8")
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
-    outputs = {}
-    for line in "\n".join(blocks("bash")).replace("\\\n", " ").splitlines():
-        command = shlex.split(line, comments=True)
-        if not command:
-            continue
-        assert command[0] == "python"
-        if command[1] == "examples/train.py":
-            command += SMALLER
-        done = subprocess.run(
-            [sys.executable, *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr[-2000:]}"
-        outputs[command[1]] = done.stdout
+def test_first_model(tmp_path):
+    outputs = {command[1]: printed for command, printed, _ in run_page("first_model.md", tmp_path)}
 
     assert (tmp_path / "messages.csv").read_text("utf-8").startswith("message,topic\n")
     assert (tmp_path / "outputs/texts/report.html").is_file()
     assert "bills and refunds" in outputs["examples/explain.py"]
     assert "bills and refunds" in outputs["examples/generate.py"]
     assert outputs["read_texts.py"].count("'score'") == 2
+
+
+@pytest.mark.slow
+def test_messy_export(tmp_path):
+    ran = run_page("messy_export.md", tmp_path)
+
+    page = (TUTORIALS / "messy_export.md").read_text("utf-8")
+    head = (tmp_path / "feedback.csv").read_bytes().decode("cp1252").replace("\r\n", "\n")[:300]
+    assert head in page
+    [(printed, shown)] = [(printed, shown) for command, printed, shown in ran if "--validation_fraction" in command]
+    notes = [line for line in shown.splitlines() if "note: " in line]
+    assert len(notes) > 4 and [line for line in notes if line not in printed] == []
+    assert "Besançon" in (tmp_path / "outputs/documents/report.html").read_text("utf-8")
+    [_, printed, shown] = ran[-1]
+    assert [line for line in shown.splitlines() if line not in printed] == [], "what naming new comments prints"
+    table = (tmp_path / "new_regions.csv").read_text("utf-8").splitlines()
+    assert table[0] == "Comment,predicted_label,predicted_score" and table[-1].startswith("👍👍👍,")

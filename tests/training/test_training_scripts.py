@@ -35,7 +35,9 @@ def accuracy(recipe: str, script: str, folder: Path) -> float:
     Trainer(model, tokenizer, loaded, settings).train()
     found = model.eval().classify([text for text, _ in corpus[NUM_TRAIN:]], tokenizer)
     labels = [label for _, label in corpus[NUM_TRAIN:]]
-    return float(np.mean([symbol["label"] == label for symbol, label in zip(found, labels, strict=True)]))
+    right = float(np.mean([symbol["label"] == label for symbol, label in zip(found, labels, strict=True)]))
+    print(f"{recipe}, {script}: {right:.0%} right")  # pytest -s shows the table of docs/results/natural_writing.md
+    return right
 
 
 @pytest.fixture(scope="module")
