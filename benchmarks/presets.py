@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.utils import set_seed
 
-from ldebm_hf import LDEBMModel
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.data.synthetic import parse_intents
 from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import markdown_table
-from ldebm_hf.training import DivergenceError, Trainer, load_settings
+from ldebm_hf.training import DivergenceError, Trainer, assemble, load_settings
 
 RECIPE = Path(__file__).parents[1] / "examples" / "recipes" / "demo.yaml"
 PUBLISHED = ["--preset", "published", "--langevin_steps", "50", "--prior_learning_rate", "1e-4"]
@@ -40,10 +38,7 @@ SAMPLES_PER_SYMBOL = 50
 
 def train(arguments: list[str]):
     settings = load_settings(arguments)
-    corpus = settings.data.load_corpus()
-    tokenizer = settings.data.build_tokenizer(corpus)
-    set_seed(settings.training.seed)
-    model = LDEBMModel(settings.model_config(tokenizer, corpus.label_names))
+    model, tokenizer, corpus = assemble(settings)
     scores = Trainer(model, tokenizer, corpus, settings).train()
     return model.eval(), tokenizer, corpus, scores
 
@@ -60,13 +55,13 @@ def judge(model, tokenizer, corpus, scores: dict[str, float]) -> dict[str, float
     asked = [symbol for symbol in range(num_symbols) for _ in range(SAMPLES_PER_SYMBOL)]
     steered_ids = model.generate(class_labels=asked, generator=generator)
     steered = [parse_intents(text) for text in decode_words(tokenizer, steered_ids)]
+    names = [corpus.label_names[symbol] for symbol in asked]
     return {
         "rebuilt exactly": 100 * np.mean([text == copy for text, copy in zip(read, rebuilt, strict=True)]),
         "symbol accuracy": 100 * scores["symbol_accuracy"],
         "samples grammatical": 100 * np.mean([bool(parse_intents(text)) for text in free]),
         "samples distinct": 100 * len(set(free)) / len(free),
-        "steered: intended": 100
-        * np.mean([corpus.label_names[k] in found for k, found in zip(asked, steered, strict=True)]),
+        "steered: intended": 100 * np.mean([name in found for name, found in zip(names, steered, strict=True)]),
     }
 
 

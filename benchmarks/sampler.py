@@ -1,6 +1,6 @@
 """The sampler against the published style: the energy's part of a training step, prior sampling, bare matrix products.
 
-python benchmarks/sampler.py
+    python benchmarks/sampler.py
 """
 
 from collections.abc import Callable

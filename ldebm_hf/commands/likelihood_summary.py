@@ -30,8 +30,10 @@ def describe_likelihood(summary: CorpusLikelihood, unit: str) -> str:
             text = ", ".join(f"{label} {size:.0f}" for label, size in sizes.items())
             lines.append(f"effective samples per {unit}, {name}: {text}")
     poor = f"{summary.untrusted_share:.1%} of {unit}s have too few effective samples or sides too far apart"
-    verdict = "good enough to be" if summary.is_trusted else "TOO POOR to be taken for"
-    lines.append(f"{poor}: figures are {verdict} the log-likelihood, not just a bound on it")
+    if summary.is_trusted:
+        lines.append(f"{poor}: the figures can be taken for the log-likelihood itself")
+    else:
+        lines.append(f"{poor}: the figures are only bounds, and MUST NOT be taken for the log-likelihood")
     if summary.published is not None:
         lines.append(f"published system's estimator: {-summary.published:.3f}, which is no likelihood")
     return "\n".join(lines)

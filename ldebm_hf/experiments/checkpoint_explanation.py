@@ -44,7 +44,7 @@ class ExplanationSettings:
         data_dir, text_column, label_column, attribute_columns: As in `DataSettings`; default: as in training.
         split (`"train"`, `"validation"` or `"all"`, *optional*): Which of the texts; default: `"train"`, with `data`
             `"all"`.
-        max_texts (`int`, *optional*, defaults to 20000): If there are more texts, so many are drawn.
+        max_texts (`int`, *optional*, defaults to 20000): If there are more texts, this number of them is drawn.
         num_words, num_texts (`int`, *optional*, defaults to 10 and 5): Words and closest texts shown per symbol.
         num_samples (`int`, *optional*): Texts to write per symbol; default: 5, of documents 10 words.
         guidance_scale, min_label_probability (`float`, *optional*): As in [`~LDEBMModel.generate`].
@@ -82,7 +82,7 @@ class ExplanationSettings:
 
     @property
     def chosen_split(self) -> str:
-        """The split to read, where none is given too."""
+        """The split to read: `split`, or its default."""
         if self.split is not None:
             return self.split
         return "train" if self.data is None else "all"

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from ..baselines.ngrams import NgramModel
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores import mask_positions, recovery_scores
+from ..text.tokenization import SPECIAL_TOKENS
 
-NUM_SPECIAL_TOKENS = 4  # <pad>, <unk>, <s>, </s>
 Completer = Callable[[list[list[int]]], list[list[int]]]
 """Completes masked texts: token ids without special tokens, with the id `len(tokenizer)` in place of masked ones."""
 NGRAMS = {"3-grams": 3, "commonest words": 1}
@@ -80,7 +80,7 @@ def complete_masked_texts(
         ValueError: If `fraction` is out of range.
     """
     texts = [ids for ids in texts if ids]
-    can_be_masked = [[token >= NUM_SPECIAL_TOKENS for token in ids] for ids in texts]
+    can_be_masked = [[token >= len(SPECIAL_TOKENS) for token in ids] for ids in texts]
     positions = mask_positions(can_be_masked, fraction, seed)
     with_masks = [number for number, places in enumerate(positions) if places]
     texts, positions = [texts[number] for number in with_masks], [positions[number] for number in with_masks]
@@ -128,7 +128,7 @@ def _complete_by_ngrams(
     return model.infill(
         masked,
         len(tokenizer),
-        may_fill=torch.arange(len(tokenizer)) >= NUM_SPECIAL_TOKENS,
+        may_fill=torch.arange(len(tokenizer)) >= len(SPECIAL_TOKENS),
         num_beams=num_beams,
         begin_token_id=tokenizer.bos_token_id,
         end_token_id=tokenizer.eos_token_id,

@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 from ..data import Corpus, Split, check_corpus
 from ..files.atomic import replace_folder, restore_folder, write_text
 from ..files.locks import WriteLock
+from ..files.resumable import differences
 from ..model.text_classifier import TextClassifier, TextClassifierConfig
 from ..scores.attributes import attribute_accuracy
 from ..scores.judging import Judge
@@ -211,9 +212,10 @@ def is_finished(folder: Path, request: dict, overwrite: bool) -> bool:
         finished = json.loads(report.read_text("utf-8"))["request"]
         if overwrite or finished == request:
             return not overwrite
+        changes = "; ".join(differences(finished, request))
         raise ValueError(
-            f"output_dir {str(folder)!r} holds another judge: {differences(finished, request)}. --overwrite replaces "
-            "it, another --output_dir leaves it alone"
+            f"output_dir {str(folder)!r} holds another judge: {changes}. --overwrite replaces it, another "
+            "--output_dir leaves it alone"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"output_dir {str(folder)!r} must be new, empty or a judge's, but holds something else")
@@ -232,9 +234,10 @@ def prepare_working_folder(folder: Path, request: dict, overwrite: bool) -> Path
         if earlier == request:
             return last_checkpoint(folder)
         if last_checkpoint(folder):
+            changes = "; ".join(differences(earlier, request))
             raise ValueError(
-                f"{folder} holds another training that is not finished: {differences(earlier, request)}. The earlier "
-                "command continues it, --overwrite discards it, another --output_dir leaves it alone"
+                f"{folder} holds another training that is not finished: {changes}. The earlier command continues it, "
+                "--overwrite discards it, another --output_dir leaves it alone"
             )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -254,12 +257,6 @@ def last_checkpoint(folder: Path) -> Path | None:
         except (OSError, ValueError):
             shutil.rmtree(path)
     return None
-
-
-def differences(earlier: dict, now: dict) -> str:
-    """Say which entries of two requests differ."""
-    changed = [name for name in earlier.keys() | now.keys() if earlier.get(name) != now.get(name)]
-    return "; ".join(f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}" for name in sorted(changed))
 
 
 def build_trainer(

@@ -69,8 +69,8 @@ NUM_COVERAGE_SAMPLES = 2000
 class PointTrainer(Trainer):
     """A trainer that also logs, at every validation, how many modes of the distribution samples cover."""
 
-    def _validate(self) -> dict[str, float]:
-        values = super()._validate()
+    def validate(self) -> dict[str, float]:
+        values = super().validate()
         distribution = POINT_DISTRIBUTIONS.get(self.settings.data.source)
         if distribution is not None:
             progress = self.progress

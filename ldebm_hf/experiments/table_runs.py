@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..baselines import text_clusters
+from ..baselines.text_clusters import density_clusters, kmeans_lsa, kmeans_tfidf
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
@@ -32,7 +32,12 @@ from .few_label_experiment import (
 from .generation_experiment import RealTexts, generation_scores
 from .paper_tables import LANGUAGE_MODEL, PaperTable
 
-WAYS_TO_CLUSTER = ("kmeans_tfidf", "kmeans_lsa", "density_clusters")
+WAYS_TO_CLUSTER = {
+    "kmeans_tfidf": kmeans_tfidf,
+    "kmeans_lsa": kmeans_lsa,
+    "density_clusters": density_clusters,
+}
+"""Ways of clustering texts without a model of this package, by name."""
 SENTENCES = "sentences.json"
 """File in a run's folder with what its model wrote, by title."""
 NUM_KEPT_SAMPLES = 100
@@ -279,7 +284,7 @@ def text_cluster_scores(
     Cluster the texts of a corpus without a model of this package, and score the clusters against all of its classes.
 
     Args:
-        name (`str`): One of [`WAYS_TO_CLUSTER`], functions of `ldebm_hf.baselines.text_clusters`.
+        name (`str`): One of [`WAYS_TO_CLUSTER`].
         corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
         num_symbols (`int`): Number of clusters.
         split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
@@ -290,6 +295,5 @@ def text_cluster_scores(
     """
     if name not in WAYS_TO_CLUSTER:
         raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
-    cluster = getattr(text_clusters, name)
-    symbols = cluster(corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=seed)
+    symbols = WAYS_TO_CLUSTER[name](corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=seed)
     return agreement_scores(symbols, classes_by_attribute(corpus, split), seed=seed)

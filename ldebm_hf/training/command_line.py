@@ -128,7 +128,10 @@ def _split_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
 def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
     """The settings of a recipe by section, with all values as text."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no recipe {path!r} (--config)")
+        recipes = [str(file) for file in Path(path).parent.glob("*.yaml")]
+        close = difflib.get_close_matches(path, recipes, n=3, cutoff=0.8)
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        raise FileNotFoundError(f"there is no recipe {path!r} (--config){hint}")
     recipe = _read_yaml(Path(path).read_text(encoding="utf-8"), path) or {}
     if not isinstance(recipe, dict):
         raise ValueError(f"recipe {path!r} must map sections to settings, got {recipe!r}")

@@ -202,7 +202,7 @@ class Trainer:
                 while progress.step < self.total_steps and not progress.finished:
                     with self.clock:
                         self._train_epoch()
-                    values = self._validate()
+                    values = self.validate()
                     if progress.step_in_epoch == self.steps_per_epoch:
                         progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
                     self._save_checkpoint()
@@ -367,7 +367,7 @@ class Trainer:
         bar.set_postfix({short: f"{values[name]:.3g}" for name, short in SHORT_NAMES.items() if name in values})
         self._log("train", values)
 
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Score the model on the validation split, and save it if it is the best so far."""
         progress = self.progress
         values = self.evaluator(self.model, self.accelerator)

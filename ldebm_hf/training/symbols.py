@@ -134,9 +134,9 @@ def fit_word_features(
         return WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
     except ValueError as error:
         raise ValueError(
-            f"clustering.features=word_classes: {error} among the training texts (of a stream: among the sample of "
-            "data.reservoir_size texts). For texts without labels use --clustering.features words, as in "
-            "recipes/topics.yaml"
+            "clustering.features=word_classes learns from the labels of the training texts (of a stream: of its "
+            f"sample of data.reservoir_size texts): {error}. For texts without labels use --clustering.features "
+            "words, as in recipes/topics.yaml"
         ) from error
 
 

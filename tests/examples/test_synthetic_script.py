@@ -73,7 +73,7 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
     command = ["--models", "vae", "--train_only", *SHORT, "--output_dir"]
     synthetic.main([*command, str(tmp_path / "whole")])
 
-    original, seconds = point_experiment.PointTrainer._validate, iter(range(0, 10_000, 10))
+    original, seconds = point_experiment.PointTrainer.validate, iter(range(0, 10_000, 10))
     monkeypatch.setattr(clock, "now", lambda: np.full(2, float(next(seconds))))
 
     def interrupted(trainer):
@@ -81,12 +81,12 @@ def test_interrupted_run_goes_on_with_its_clock(synthetic, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return original(trainer)
 
-    monkeypatch.setattr(point_experiment.PointTrainer, "_validate", interrupted)
+    monkeypatch.setattr(point_experiment.PointTrainer, "validate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthetic.main([*command, str(tmp_path / "cut")])
     run = tmp_path / "cut" / "gaussians" / "vae" / "0"
     assert not (run / "scores.json").exists()
-    monkeypatch.setattr(point_experiment.PointTrainer, "_validate", original)
+    monkeypatch.setattr(point_experiment.PointTrainer, "validate", original)
     synthetic.main([*command, str(tmp_path / "cut")])
     first, second = scores_of(tmp_path / "whole" / "gaussians" / "vae" / "0"), scores_of(run)
     assert {name for name in first if first[name] != second[name]} == {"cpu_seconds", "wall_seconds"}

@@ -131,6 +131,12 @@ def test_missing_recipe_is_named():
         load_settings(["--config", "nowhere.yaml"])
 
 
+def test_similar_recipes_are_suggested(tmp_path):
+    (tmp_path / "texts.yaml").touch()
+    with pytest.raises(FileNotFoundError, match=r"--config\): did you mean .*/texts\.yaml\?$"):
+        load_settings(["--config", str(tmp_path / "text.yaml")])
+
+
 def test_ambiguous_short_name_is_refused(monkeypatch):
     monkeypatch.setattr("ldebm_hf.training.command_line.ALIASES", {})
     with pytest.raises(ValueError, match="say clustering.seed or training.seed"):
