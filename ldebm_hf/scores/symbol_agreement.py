@@ -149,7 +149,8 @@ def as_labels(name: str, labels: Sequence[int | str | None] | np.ndarray) -> np.
 
     Args:
         name (`str`): Name of the argument, for error messages.
-        labels (sequence, array or column of ids or of names): `None` stands for an unknown one among names.
+        labels (sequence, array or column of ids or of names): `None`, or pandas' missing value,
+            stands for an unknown one among names.
 
     Raises:
         ValueError: Ids and names in one argument, or entries that are neither.
@@ -157,13 +158,24 @@ def as_labels(name: str, labels: Sequence[int | str | None] | np.ndarray) -> np.
     array = np.asarray(labels)
     if array.dtype.kind in "iu" or not array.size:
         return array.astype(np.int64)
+    if not isinstance(labels, np.ndarray):
+        array = np.asarray(labels, dtype=object)  # else NumPy would turn the integers beside strings into strings
     entries = array.ravel().tolist()
     if all(isinstance(label, Integral) and not isinstance(label, bool) for label in entries):
         return array.astype(np.int64)
-    wrong = [label for label in entries if label is not None and not isinstance(label, str)]
-    if wrong or array.dtype.kind not in "UO":
-        raise ValueError(f"{name} must be ids (integers) or names (strings), all of them alike, got {wrong[0]!r}")
-    return array.astype(object)
+    names = [None if is_missing(label) else label for label in entries]
+    wrong = [label for label in names if label is not None and not isinstance(label, str)]
+    if wrong or not any(isinstance(label, str) for label in names):
+        got = repr(wrong[0]) if wrong else "only missing values"
+        raise ValueError(f"{name} must be ids (integers) or names (strings), all of them alike, got {got}")
+    labels = np.empty(len(names), dtype=object)
+    labels[:] = names
+    return labels.reshape(array.shape)
+
+
+def is_missing(label: object) -> bool:
+    """Whether an entry stands for "no label": `None`, or the not-a-number that pandas puts into columns of strings."""
+    return label is None or (isinstance(label, float) and label != label)
 
 
 def with_chance(

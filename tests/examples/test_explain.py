@@ -227,7 +227,7 @@ def test_names_cannot_be_written_to_the_hub(explain, capsys):
     [
         (["refund"], "--names must be one .json file or SYMBOL=NAME, got 'refund'"),
         (["0=x", "1=x"], "names must be unique, got 'x'"),
-        (["99=x"], "got 99"),
+        (["99=x"], "got '99'"),
     ],
 )
 def test_bad_names_change_nothing(explain, checkpoint, names, message):

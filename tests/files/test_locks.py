@@ -7,6 +7,7 @@ import re
 import socket
 
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from ldebm_hf import build_tokenizer
@@ -73,6 +74,18 @@ def test_an_error_inside_lets_go(tmp_path):
         raise ZeroDivisionError
     with WriteLock(tmp_path / "new" / ".lock", tmp_path):
         pass
+
+
+def test_a_file_of_samples_takes_names_that_are_numbers(tmp_path):
+    model, tokenizer = tiny_model(id2label={0: "1", 1: "2", 2: "3"}), build_tokenizer(["a b c d e f g h"])
+    options = {"show_progress": False, "num_samples": 2}
+    with pytest.raises(ValueError, match="got 1: write '1'"):
+        writing.write_samples(model, tokenizer, tmp_path / "x.jsonl", class_labels=1, **options)
+    for name, labels in (("by_name", ["2", "1"]), ("by_id", torch.tensor([1, 0]))):
+        writing.write_samples(model, tokenizer, tmp_path / f"{name}.jsonl", class_labels=labels, **options)
+    written = [json.loads(line) for line in (tmp_path / "by_name.jsonl").read_text().splitlines()]
+    assert [record["symbol"] for record in written] == ["2", "2", "1", "1"]
+    assert (tmp_path / "by_id.jsonl").read_bytes() == (tmp_path / "by_name.jsonl").read_bytes()
 
 
 def test_a_file_of_samples_has_one_writer(tmp_path, monkeypatch):

@@ -46,6 +46,19 @@ def explorer():
     return explorer_of()
 
 
+def test_symbols_that_are_called_by_numbers_are_asked_for_by_name():
+    explorer = explorer_of(id2label={0: "1", 1: "2", 2: "3"})
+    expected = explorer.write(["2"], num_sentences=2, seed=5)
+    ids = explorer.model.generate(
+        class_labels="2", num_samples=2, suppress_tokens=[explorer.model.config.unk_token_id], generator=5
+    )
+    assert [one.text for one in expected] == explorer.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    assert {one.requested for one in expected} == {"2"}
+    assert len(explorer.write(["2"], num_sentences=2, min_label_probability=0.1)) == 2
+    assert explorer.reverse_diffusion(["2"], num_latents=2).symbols.tolist() == [1, 1]
+    assert explorer.complete("we <mask> bread", symbol="2", num_completions=1)
+
+
 def test_written_texts_are_those_of_generate(explorer):
     written = explorer.write(["food"], num_sentences=3, guidance_scale=2.0, seed=5)
     options = {"class_labels": [0] * 3, "guidance_scale": 2.0, "suppress_tokens": [explorer.model.config.unk_token_id]}
