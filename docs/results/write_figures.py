@@ -34,6 +34,8 @@ def beside(figure: dict) -> str:
 def readme_table(figures: list[dict]) -> str:
     lines = ["| you want to | measured | to compare | what it means for you |", "|---|---|---|---|"]
     for figure in figures:
+        if not figure.get("in_readme", True):
+            continue
         task = f"[{figure['task']}](docs/results/{figure['page']}#{figure['place']})"
         value = f"{figure['measured']}: **{with_unit(figure['value'], figure.get('unit'))}** ({figure['spread']})"
         lines.append(f"| {task} | {value} | {beside(figure)} | {figure['means']} |")

@@ -94,11 +94,14 @@ def fetch(source: str, **options) -> datasets.DatasetDict:
     """`datasets.load_dataset(source, **options)`, all splits.
 
     Raises:
+        ImportError: `datasets` is not installed.
         ConnectionError: the data set cannot be loaded; the message says what `datasets` said.
         ValueError: no train split.
     """
-    import datasets
-
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError(f"loading {source!r} from the Hub needs datasets: pip install datasets") from error
     saved = load_from_disk(source)
     if saved is not None:
         return saved

@@ -82,7 +82,8 @@ class JudgeSettings:
     @property
     def data_settings(self) -> DataSettings:
         """Where the texts come from, as training of other models has it."""
-        return DataSettings(source=self.data, **{name: getattr(self, name) for name in DATA_SETTINGS})
+        options = {name: getattr(self, name) for name in DATA_SETTINGS}
+        return DataSettings(source=self.data, tokenizer="words", **options)
 
     def request(self, train: TokenizedSplit, selection: TokenizedSplit) -> dict[str, Any]:
         """Everything that the trained judge depends on; equal requests give the same judge."""

@@ -158,6 +158,8 @@ def as_labels(name: str, labels: Sequence[int | str | None] | np.ndarray) -> np.
     array = np.asarray(labels)
     if array.dtype.kind in "iu" or not array.size:
         return array.astype(np.int64)
+    if not isinstance(labels, np.ndarray):
+        array = np.asarray(labels, dtype=object)  # else NumPy would turn the integers beside strings into strings
     entries = array.ravel().tolist()
     if all(isinstance(label, Integral) and not isinstance(label, bool) for label in entries):
         return array.astype(np.int64)

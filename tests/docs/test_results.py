@@ -41,6 +41,8 @@ def test_figures_are_those_of_their_page(figure):
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure["task"])
 def test_figures_say_what_they_mean(figure):
     assert len(figure["means"].split()) > 8 and figure["beside"]
+    if not figure.get("in_readme", True):
+        return
     readme = (REPOSITORY / "README.md").read_text("utf-8")
     row = next(line for line in readme.splitlines() if f"[{figure['task']}]" in line)
     assert figure["value"] in row and figure["means"] in row

@@ -39,11 +39,13 @@ def arguments(folder, kind=TrainingArguments, **settings):
 
 
 @pytest.mark.parametrize("columns", [(), ("class_labels",), ("labels",), ("class_labels", "labels")], ids=str)
-def test_loss_is_evaluated_with_and_without_labels(columns, tokenizer, tmp_path, monkeypatch):
+def test_loss_is_evaluated_with_and_without_labels(columns, tokenizer, tmp_path):
     model = tiny_model(vocab_size=len(tokenizer))
     collator = DataCollatorForSeq2Seq(tokenizer) if "labels" in columns else DataCollatorWithPadding(tokenizer)
     seen = []
-    monkeypatch.setattr(model, "_check_class_labels", lambda labels, size: seen.append(labels is not None))
+    model.register_forward_pre_hook(
+        lambda module, arguments, options: seen.append(options.get("class_labels") is not None), with_kwargs=True
+    )
     trainer = Trainer(
         model, arguments(tmp_path), train_dataset=data(tokenizer, *columns), eval_dataset=data(tokenizer, *columns),
         data_collator=collator,
