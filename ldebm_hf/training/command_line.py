@@ -80,8 +80,8 @@ def _describe_option(name: str, item: KnownSetting) -> list[str]:
     """The lines of `--help` about one option."""
     option = f"  --{name} {show(item.default)}"
     help_text = item.help
-    if any(str(word) not in help_text for word in allowed_words(item.type)) or not help_text:
-        help_text = f"{help_text} Allowed: {describe(item.type)}.".strip()
+    if any(str(word) not in help_text for word in allowed_words(item.type)):
+        help_text = f"{help_text.removesuffix('.')}. Allowed: {describe(item.type)}."
     text = textwrap.wrap(help_text, WIDTH - HELP_COLUMN)
     if len(option) >= HELP_COLUMN:
         lines = [option]

@@ -45,7 +45,7 @@ def settings_reference() -> str:
 
 def _entry(name: str, setting: KnownSetting) -> str:
     """One setting as an item of a list, wrapped to the width of a line."""
-    facts = [_allowed(setting), f"default `{show(setting.default)}`"]
+    facts = [describe(setting.type), f"default `{show(setting.default)}`"]
     if "at_least" in setting.limits:
         facts.append(f"at least {setting.limits['at_least']}")
     if "above" in setting.limits:
@@ -62,12 +62,6 @@ def _entry(name: str, setting: KnownSetting) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _allowed(setting: KnownSetting) -> str:
-    """The type of a setting, or the values that it may have: `int or none`, `first, second or third`."""
-    *others, last = dict.fromkeys(describe(setting.type).split(" or "))
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import field
 from types import NoneType, UnionType
 from typing import Any, Literal
 
-IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "none"}
+IN_WORDS = {int: "a whole number", float: "a number", str: "text", NoneType: "none"}
 
 
 def setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
@@ -68,6 +68,8 @@ def describe(declared: Any) -> str:
             continue
         if typing.get_origin(option) is Literal:
             words += [str(word) for word in typing.get_args(option)]
+        elif option is bool:
+            words += ["true", "false"]
         elif typing.get_origin(option) in (list, tuple):
             entries = "numbers" if typing.get_args(option)[0] in (int, float) else "names"
             words.append(f"a list of {entries} such as {'0.1,0.9' if entries == 'numbers' else 'a,b'}")
@@ -75,9 +77,8 @@ def describe(declared: Any) -> str:
             words.append("a mapping such as {0: a, 1: b}")
         else:
             words.append(IN_WORDS[option])
-    if len(words) == 1:
-        return words[0]
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+    *others, last = dict.fromkeys(words)  # "none" may be a word that stands for itself and for None
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def allowed_words(declared: Any) -> list[str]:

@@ -87,7 +87,7 @@ def test_list_of_names_may_be_separated_by_commas(recipe):
         ("--model.vocab_size 1", "unknown setting 'model.vocab_size': did you mean data.vocab_size"),
         ("--learning_rate fast", "training.learning_rate must be a number, got 'fast'"),
         ("--max_train_examples 1.5", "data.max_train_examples must be a whole number or none, got '1.5'"),
-        ("--lowercase maybe", "data.lowercase must be true or false or none, got 'maybe'"),
+        ("--lowercase maybe", "data.lowercase must be true, false or none, got 'maybe'"),
         ("--mixed_precision fp8", "training.mixed_precision must be no, fp16, bf16 or none, got 'fp8'"),
         ("--features raw", "clustering.features must be whitened, mean, words or word_classes, got 'raw'"),
         ("--preset publish", "model.preset must be published, .*, got 'publish' .did you mean published"),
@@ -255,6 +255,7 @@ def test_help_has_a_sentence_on_every_setting_by_topic(capsys):
         load_settings(["--help"])
     text = capsys.readouterr().out
     assert text.index("\nOptimiser\n") < text.index("--learning_rate 0.001 ") < text.index("\nHugging Face Hub\n")
+    assert "do not count. Allowed: english or none." in " ".join(text.split())
     assert "--preset consistent" in text and "Allowed: published, consistent, svebm" in " ".join(text.split())
 
 

@@ -57,6 +57,7 @@ def test_closest_word_is_suggested():
     ("declared", "words"),
     [
         (bool, "true or false"),
+        (bool | None, "true, false or none"),
         (int | None, "a whole number or none"),
         (float | int | None, "a number or none"),
         (Literal["a", "b"] | None, "a, b or none"),
@@ -81,3 +82,7 @@ def test_limits():
 
 def test_values_are_shown_as_the_command_line_takes_them():
     assert [show(value) for value in (None, True, 0.1, [1, 2], "a")] == ["none", "true", "0.1", "1,2", "a"]
+
+
+def test_a_word_that_is_allowed_twice_is_said_once():
+    assert describe(Literal["none", "all"] | None) == "none or all"
