@@ -86,13 +86,58 @@ def test_a_trained_model_is_used_as_it_is(folder, run, capsys):
     assert (folder / "model" / "model.safetensors").stat().st_mtime_ns == weights
 
 
-def test_texts_without_a_known_word_are_counted(folder, run, capsys):
+def test_texts_without_a_known_word_are_counted(folder, run, caplog):
     (folder / "odd.csv").write_text("body\ncold storm\nxyzzy plugh\n\"\"\n")
     table = ["--input_file", str(folder / "odd.csv"), "--text_column", "body", "--output_file", str(folder / "o.csv")]
     run([str(folder / "model"), *table])
-    assert "note: 2 of these have no word that the model knows" in capsys.readouterr().out
+    assert caplog.messages == ["2 of 3 texts have no word that the model knows"]
+    caplog.clear()
+    run([str(folder / "model"), "--text", "xyzzy", "storm"])
+    assert caplog.messages == ["1 of 2 texts have no word that the model knows"]
+    caplog.clear()
     run(command(folder, "named.csv"))
-    assert "no word that the model knows" not in capsys.readouterr().out
+    assert not caplog.messages
+
+
+def test_the_table_is_read_as_training_reads_it(tmp_path, run, capsys):
+    """A table in an encoding that cannot be recognised, and a class that looks like no label."""
+    rows = [("h\xf6hle \xe4pfel b\xe4ume", "NA"), ("l\xf6we fl\xfcgel m\xf6we", "EU")] * 12
+    text = "body,kind\n" + "".join(f"{body} {i},{kind}\n" for i, (body, kind) in enumerate(rows))
+    (tmp_path / "mine.csv").write_bytes(text.encode("cp500"))
+    tiny = [f"--{name}={value}" for name, value in (TINY | {"num_train_epochs": 1}).items()]
+    asked = ["--label_column", "kind", "--encoding", "cp500", "--missing_labels", "[]"]
+    run(command(tmp_path, "named.csv") + asked + tiny)
+    assert "24 texts named" in capsys.readouterr().out
+    run(command(tmp_path, "again.csv") + ["--encoding", "cp500"])
+    for name in ("named.csv", "again.csv"):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+            read = list(csv.DictReader(file))
+        assert [row["body"] for row in read] == [f"{body} {i}" for i, (body, _) in enumerate(rows)]
+        assert {row["kind"] for row in read} == {"NA", "EU"}
+
+
+def test_a_recipe_may_name_the_sheet_and_what_was_recognised_is_said_once(tmp_path, run, capsys):
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["nothing"])
+    sheet = workbook.create_sheet("answers")
+    for row in [("body", "kind"), *[(f"cold wet {i}", "weather") for i in range(12)], ("goal", "sport")] * 1:
+        sheet.append(row)
+    for i in range(12):
+        sheet.append((f"goal ball {i}", "sport"))
+    workbook.save(tmp_path / "mine.xlsx")
+    (tmp_path / "recipe.yaml").write_text("data: {sheet: answers}\nmodel: {modality: document}\n")
+    tiny = [f"--{name}={value}" for name, value in (TINY | {"num_train_epochs": 1}).items()]
+    table = ["--input_file", str(tmp_path / "mine.xlsx"), "--text_column", "body"]
+    table += ["--output_file", str(tmp_path / "named.csv")]
+    model = str(tmp_path / "model")
+    run([model, *table, "--label_column", "kind", "--config", str(tmp_path / "recipe.yaml"), *tiny])
+    assert "25 texts named" in capsys.readouterr().out
+    run([model, *table, "--sheet", "answers"])
+    assert "25 texts named" in capsys.readouterr().out
+    (tmp_path / "marks.csv").write_text("body;kind\ncold;weather\n")
+    run([model, "--input_file", str(tmp_path / "marks.csv"), *table[2:]])
+    assert capsys.readouterr().out.count("note: marks.csv: its cells are separated by ';'") == 1
 
 
 @pytest.mark.parametrize(

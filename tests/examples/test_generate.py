@@ -88,6 +88,15 @@ def test_texts_are_read_and_written_again(generate, checkpoint, capsys):
     assert lines[0].strip() == "will it rain" and lines[2].strip() == "zzz" and len(lines) == 4
 
 
+def test_unknown_words_of_texts_are_counted(generate, checkpoint, caplog):
+    generate.main([checkpoint, "--text", "will it rain"])
+    assert not caplog.messages
+    generate.main([checkpoint, "--text", "will it zzz", "yyy"])
+    assert caplog.messages == [
+        "2 of 4 words (50 %) are unknown to the model, in 2 of 2 texts; 1 of 2 texts have no word that the model knows"
+    ]
+
+
 def test_unknown_symbol_names_the_known_ones(generate, checkpoint):
     with pytest.raises(ValueError, match="weather.*nonsense"):
         generate.main([checkpoint, "--class_labels", "nonsense"])

@@ -134,7 +134,11 @@ def test_mistakes_are_one_line_before_training_starts(arguments, monkeypatch, ex
 @pytest.mark.parametrize(("max_length", "said"), [(6, True), (8, False)])  # 5 words with <s> and </s> are 7 tokens
 def test_texts_that_are_cut_are_counted(arguments, monkeypatch, capsys, max_length, said):
     run_here(monkeypatch, *arguments, "--max_steps", "1", "--max_length", str(max_length))
-    assert ("100% of the training texts fill data.max_length=6 tokens" in capsys.readouterr().out) is said
+    printed = capsys.readouterr().out
+    options = "(data.vocab_size, data.max_length)"
+    assert (f"note: training texts: 45 of 45 texts are cut to 6 tokens {options}" in printed) is said
+    assert (f"note: validation texts: 5 of 5 texts are cut to 6 tokens {options}" in printed) is said
+    assert printed.count(" cut to ") == 2 * said
 
 
 def test_help_names_the_settings(capsys, monkeypatch):

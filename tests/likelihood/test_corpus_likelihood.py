@@ -143,6 +143,15 @@ def test_long_texts_give_no_warning(tmp_path, caplog, monkeypatch):
     assert caplog.messages == []
 
 
+def test_unknown_and_cut_words_are_counted(tokenizer, tmp_path, caplog):
+    texts, options = [*TEXTS, "a zzz"], OPTIONS | {"tokenizer": tokenizer}
+    write_likelihood(tiny_model("rnn_lm"), texts, tmp_path / "whole.json", SETTINGS, **options)
+    write_likelihood(tiny_model("rnn_lm"), texts, tmp_path / "cut.json", SETTINGS, max_length=4, **options)
+    unknown = "1 of 20 words (5 %) are unknown to the model, in 1 of 7 texts"
+    cut = "1 of 13 words (7.7 %) are unknown to the model, in 1 of 7 texts; 4 of 7 texts are cut to 4 tokens"
+    assert caplog.messages == [unknown, cut]
+
+
 def test_points(tmp_path):
     torch.manual_seed(0)
     sizes = {**TINY_SIZES, "modality": "point", "point_hidden_size": 8}

@@ -255,6 +255,19 @@ def test_strings(words):
         assert completion.is_filled == [True]
 
 
+def test_texts_read_as_people_write_and_words_are_raw():
+    """Of a corpus that is tokenised in its own way; an unknown word stays as it was written."""
+    tokenizer = build_tokenizer(["the soup was n't cold , was it ?"] * 5)
+    model = tiny_model(vocab_size=len(tokenizer))
+    texts = ["The <mask> wasn't Zorkmid, was it?"]
+    ((found,),) = model.complete_texts(texts, tokenizer, **FAST, generator=seeded())
+    filled = found.words[1]
+    assert found.words == ["the", filled, "was", "n't", "Zorkmid", ",", "was", "it", "?"]
+    known = tokenizer.convert_tokens_to_ids([word if word != "Zorkmid" else "cold" for word in found.words])
+    assert found.text == tokenizer.decode(known).replace("cold", "Zorkmid")
+    assert found.text.startswith("The ") and found.text.endswith("wasn't Zorkmid, was it?")
+
+
 def test_labels_of_strings_go_with_their_texts(words):
     model, tokenizer = words
     texts = ["we <mask>"] * 3

@@ -177,3 +177,13 @@ def test_symbols_of_a_model_with_contexts():
         model.explain(texts, tokenizer, contexts=contexts[:2])
     with pytest.raises(ValueError, match="context_input_ids must be given"):
         model.explain(texts, tokenizer)
+
+
+def test_unknown_words_of_texts_and_contexts_are_counted(caplog):
+    model = tiny_model(context_size=6, context_hidden_size=5)
+    tokenizer = build_tokenizer(["where are you going today"])
+    model.explain(["where zzz", "are"], tokenizer, contexts=[("you",), ("you", "yyy xxx")], num_samples=0)
+    assert caplog.messages == [
+        "1 of 3 words (33 %) are unknown to the model, in 1 of 2 texts; 2 of 3 words (67 %) are unknown to the model, "
+        "in 1 of 2 turns; 1 of 2 turns have no word that the model knows"
+    ]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, TextStreamer
 
-from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer
 from ldebm_hf.model.rejection import MAX_ATTEMPTS, generate_accepted, lengths_to_first_end
 
 SIZES = {"vocab_size": 14, "id2label": {0: "good", 1: "bad"}, "embedding_size": 8, "encoder_hidden_size": 8,
@@ -23,7 +23,7 @@ def model() -> LDEBMModel:
 def reading(share_read_as_good: float, probability: float = 0.9):
     """A reading of texts by their second token, which is "good" for the given fraction of the vocabulary."""
 
-    def infer_symbols(token_ids: torch.Tensor, lengths: list[int] | None = None) -> torch.Tensor:
+    def infer_symbols(token_ids: torch.Tensor, mask=None, lengths: list[int] | None = None) -> torch.Tensor:
         good = (token_ids[:, 1] % 7 < 7 * share_read_as_good).float() * (2 * probability - 1) + 1 - probability
         return torch.stack([good, 1 - good], dim=1)
 
@@ -143,3 +143,22 @@ def test_resampled_rows_keep_their_context(monkeypatch):
     assert seen == [[5, 6, 7, 8], [5, 7]]
     with pytest.raises(ValueError, match="one for each of 4 samples, got 3"):
         model.generate(class_labels=["good"] * 3, context_input_ids=turns, min_label_probability=0.5)
+
+
+def test_texts_of_subwords_are_read_as_requested_in_their_strings_too(monkeypatch):
+    """Classifying decoded texts gives the symbols by which they were accepted, wherever they tokenise as written."""
+    words = "soup cold warm nice rain"
+    tokenizer = build_subword_tokenizer([words, words.upper()] * 2, 300)
+    torch.manual_seed(0)
+    model = LDEBMModel(LDEBMConfig(**SIZES | {"vocab_size": len(tokenizer)})).eval()
+    monkeypatch.setattr(model, "infer_symbols", reading(3 / 7))
+    requested = ["good", "bad"] * 20
+    options = {"generator": torch.Generator().manual_seed(0), **WRITING}
+    letters = {"suppress_tokens": list(range(2)) + list(range(4, 260))}  # no bytes, which are half characters
+    ids = model.generate(class_labels=requested, min_label_probability=0.8, **letters, **options)
+    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    written = [[token for token in row if token != tokenizer.pad_token_id] for row in ids.tolist()]
+    same = [i for i, text in enumerate(texts) if tokenizer(text)["input_ids"][:2] == written[i][:2]]
+    found = model.classify([texts[i] for i in same], tokenizer)
+    assert len(same) > 10 and [one["label"] for one in found] == [requested[i] for i in same]
+    assert model.infer_symbols(ids).argmax(1).tolist() == [0, 1] * 20

@@ -98,6 +98,20 @@ def test_turns_that_are_refused(tokenizer, turns, options, message):
         model().respond(turns, tokenizer, **options)
 
 
+@pytest.mark.parametrize("markers", ["none", "all"])
+def test_unknown_and_cut_words_of_turns_are_counted(markers, caplog):
+    short = build_tokenizer(WORDS, lowercase=True, markers=MARKERS, max_length=5)
+    talker = model(speaker_markers=markers)
+    talker.respond(["where"], short, max_new_tokens=4)
+    assert not caplog.messages
+    talker.respond(["where zzz", "are you going today"], short, num_samples=2, max_new_tokens=4)
+    words = {"none": 5, "all": 4}[markers]  # one word less where a marker takes its place
+    assert caplog.messages == [
+        f"1 of {words} words ({100 // words} %) are unknown to the model, in 1 of 2 turns; "
+        "1 of 2 turns are cut to 5 tokens"
+    ]
+
+
 def test_models_that_cannot_respond(tokenizer):
     with pytest.raises(ValueError, match="respond needs a model with contexts"):
         tiny_model().respond(TURNS, tokenizer)

@@ -8,6 +8,7 @@ from tiny_models import TINY_SIZES, seeded, tiny_model
 from transformers import TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_subword_tokenizer, build_tokenizer
+from ldebm_hf.model.dialogue_turns import BEGIN, MARKERS, encode_contexts
 from ldebm_hf.model.masked_texts import pieces_of_words, read_masked_texts
 from ldebm_hf.model.text_reading import TextReader, decode_words
 
@@ -30,6 +31,22 @@ def test_counts(words):
     assert unread.message == (
         "3 of 12 words (25 %) are unknown to the model, in 2 of 4 texts; 1 of 4 texts have no word that the model "
         "knows; 1 of 4 texts are cut to 6 tokens"
+    )
+
+
+def test_different_turns_of_contexts_are_counted_once_and_without_markers():
+    tokenizer = build_tokenizer(TEXTS, max_length=6, markers=MARKERS)
+    reader = TextReader(tokenizer, tiny_model(vocab_size=len(tokenizer)).config, max_length=5)
+    contexts = [(BEGIN, "<usr> oil zzz"), ("<usr> oil zzz", "<sys> the team wins the match")]
+    encoded = encode_contexts(contexts, tokenizer, reader=reader)
+    assert torch.equal(encoded["context_input_ids"], encode_contexts(contexts, tokenizer)["context_input_ids"])
+    assert reader.unread.message == ""
+    unread = reader.unread_turns
+    assert (unread.num_texts, unread.num_words, unread.num_unknown_words, unread.num_cut_texts) == (2, 5, 1, 1)
+    assert reader(["match match match match"])["input_ids"].shape == (1, 5), "cut to the length that was given"
+    assert reader.message == (
+        "1 of 1 texts are cut to 5 tokens; 1 of 5 words (20 %) are unknown to the model, in 1 of 2 turns; "
+        "1 of 2 turns are cut to 5 tokens"
     )
 
 

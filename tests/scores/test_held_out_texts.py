@@ -76,6 +76,15 @@ def test_sampled_symbols_follow_the_seed(tokenizer):
     np.testing.assert_array_equal(first.probabilities, other.probabilities)
 
 
+def test_unknown_and_cut_words_are_counted(tokenizer, caplog):
+    read_texts(model_for(tokenizer), tokenizer, TEXTS[:2], reconstruct=False)
+    assert not caplog.messages
+    read_texts(model_for(tokenizer), tokenizer, TEXTS[:4], reconstruct=False, batch_size=1)
+    assert caplog.messages == [
+        "1 of 13 words (7.7 %) are unknown to the model, in 1 of 4 texts; 1 of 4 texts are cut to 8 tokens"
+    ]
+
+
 def test_a_prior_without_symbols_has_latents_only(tokenizer):
     reading = read_texts(model_for(tokenizer, "vae"), tokenizer, TEXTS, reconstruct=False)
     assert reading.probabilities is None and reading.sampled_probabilities is None

@@ -40,6 +40,19 @@ def test_every_context_gets_a_response():
     assert scores["words_per_text"] > 0 and 0 <= scores["distinct_2"] <= 1
 
 
+def test_unknown_words_of_texts_and_contexts_are_counted(caplog):
+    model, split = tiny_model(**OF_CONTEXTS), split_of()
+    write_responses(model, tokenizer(), split, max_new_tokens=4)
+    assert not caplog.messages
+    split.texts[0] += " zzz"
+    split.contexts[0] = ("<d>", "<usr> where yyy")
+    write_responses(model, tokenizer(), split, batch_size=1, max_new_tokens=4)
+    assert caplog.messages == [
+        "1 of 8 words (12 %) are unknown to the model, in 1 of 3 texts; 1 of 5 words (20 %) are unknown to the model, "
+        "in 1 of 4 turns"
+    ]
+
+
 def test_candidates_belong_to_their_context(monkeypatch):
     """Every context gets its own candidates, which are compared without their markers."""
     model, split, words = tiny_model(**OF_CONTEXTS), split_of(), tokenizer()

@@ -79,6 +79,23 @@ def test_complete(visitor):
     assert visitor.predict("we <mask> bread", "drink", 1, 4, 0, api_name="/complete")
 
 
+@pytest.mark.parametrize(
+    ("name", "request", "texts", "said"),
+    [
+        ("notes_of", "complete", ["we <mask> zebras"], "The model does not know 1 of the 2 words: zebras."),
+        ("notes_of", "complete", ["we <mask> bread"], ""),
+        ("notes_of_ends", "interpolate", ["we like bread", "you sell zebras"],
+         "Text B: The model does not know 1 of the 3 words: zebras."),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_is_said_beside_the_answer(page, name, request, texts, said):
+    """By a function of its own on the same event, so that the endpoints answer as before."""
+    functions = {function.name: function for function in page.fns.values()}
+    assert functions[name].fn(*texts) == said
+    assert set(functions[name].targets) == set(functions[request].targets)
+    assert [type(output) for output in functions[name].outputs] == [gradio.Markdown]
+
+
 def test_compare_priors(visitor):
     picture, table = visitor.predict("gaussians", 100, 0, api_name="/compare_priors")
     assert picture and rows(table)[0][0] == "standard normal (VAE)"

@@ -85,6 +85,19 @@ def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels)
         assert seen_again == seen[-len(seen_again) :]
 
 
+def test_what_is_not_read_is_counted_in_the_sample(tmp_path):
+    corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
+    assert tiny_trainer(tmp_path / "run", corpus).notes == []
+    corpus.train.sample = corpus.train.sample.select(range(30))
+    corpus.train.sample.texts[0] = "zzz"
+    words = sum(len(text.split()) for text in corpus.train.sample.texts)
+    trainer = tiny_trainer(tmp_path / "run", corpus, data=SHARDS_OF_16)
+    assert trainer.notes == [
+        f"sampled training texts: 1 of {words} words ({100 / words:.2g} %) are unknown to the model, in 1 of 30 "
+        "texts; 1 of 30 texts have no word that the model knows (data.vocab_size, data.max_length)"
+    ]
+
+
 def test_other_stream_or_shards_are_not_resumed(tmp_path):
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels="no"))
     tiny_trainer(tmp_path / "run", corpus, data=SHARDS_OF_16, max_steps=2).train()

@@ -54,6 +54,22 @@ def test_batches_hold_the_contexts_of_their_texts():
     assert all(torch.equal(plain[name], batch[name]) for name in plain if name != "lengths")
 
 
+def test_what_is_not_read_of_texts_and_turns_is_said(tmp_path, capsys):
+    corpus = dialogue_corpus()
+    corpus.validation.texts[0] = "you like zzz"
+    corpus.validation.contexts[:2] = [("<d>", "yyy xxx"), ("yyy xxx", "what")]
+    data = {"source": "smd", "context_turns": 3}
+    trainer = tiny_trainer(tmp_path, corpus, OF_CONTEXTS, {"enabled": False}, data, max_steps=1)
+    trainer.train()
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    # The vocabulary of this trainer is that of the texts, without "i", "what", "yyy" and "xxx" of the turns.
+    assert len(said) == 2 and said[0].startswith("note: training texts: 5 of 13 words (38 %) are unknown to the model")
+    of_texts = "1 of 36 words (2.8 %) are unknown to the model, in 1 of 12 texts"
+    assert said[1].startswith(f"note: validation texts: {of_texts}; ") and "7 of 15 words (47 %)" in said[1]
+    assert "2 of 6 turns have no word" in said[1]
+    assert said[1].endswith("(data.vocab_size, data.max_length)")
+
+
 @pytest.mark.parametrize("preset", ["consistent", "dgm_vae_i", "rnn_lm"])
 def test_a_run_is_resumed_to_the_same_weights(tmp_path, preset):
     whole = dialogue_trainer(tmp_path / "whole", {"preset": preset})

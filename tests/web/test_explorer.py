@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer, build_tokenizer
 from ldebm_hf.web.explorer import Explorer
 from ldebm_hf.web.limits import BadRequest, Limits
 
@@ -96,6 +96,27 @@ def test_notes_name_what_is_not_read(explorer):
     notes = explorer.read("we like quarks " + "bread " * 60).notes
     assert notes[0] == "The model does not know 1 of the 63 words: quarks."
     assert notes[1].startswith("Only the first 38 of the 63 words")
+
+
+def test_notes_on_texts_to_complete_and_on_ends_of_a_path(explorer):
+    assert explorer.notes("we like red quarks") == ["The model does not know 1 of the 4 words: quarks."]
+    masked = explorer.notes("we <mask> quarks <span> zebras", with_masks=True)
+    assert masked == ["The model does not know 2 of the 3 words: quarks, zebras."]
+    assert explorer.notes("we <mask> bread", with_masks=True) == []
+    for refused in ("", None, "we <s> bread", "a" * 401):
+        assert explorer.notes(refused) == []
+    assert explorer.notes("bread " * 39 + "<mask>", with_masks=True) == [], "which is refused"
+    with pytest.raises(BadRequest, match="at most 38 words, but it has 40"):
+        explorer.complete("bread " * 39 + "<mask>")
+
+
+def test_notes_on_subwords_count_pieces():
+    tokenizer = build_subword_tokenizer(TEXTS, 400, max_length=8)
+    of_subwords = Explorer(tiny_model(vocab_size=len(tokenizer)), tokenizer, TEXTS)
+    assert of_subwords.notes("we eat bread") == []
+    number = len(tokenizer("quarks and zebras", add_special_tokens=False)["input_ids"])
+    note = f"Only the first 6 of the {number} pieces of words are read."
+    assert of_subwords.notes("quarks and zebras") == [note] == of_subwords.read("quarks and zebras").notes
 
 
 def test_decoding_at_a_place_and_between_texts(explorer):
