@@ -80,7 +80,7 @@ def test_complete(visitor):
 
 
 @pytest.mark.parametrize(
-    ("name", "request", "texts", "said"),
+    ("name", "endpoint", "texts", "said"),
     [
         ("notes_of", "complete", ["we <mask> zebras"], "The model does not know 1 of the 2 words: zebras."),
         ("notes_of", "complete", ["we <mask> bread"], ""),
@@ -88,11 +88,11 @@ def test_complete(visitor):
          "Text B: The model does not know 1 of the 3 words: zebras."),
     ],
 )  # fmt: skip
-def test_what_is_not_read_is_said_beside_the_answer(page, name, request, texts, said):
+def test_what_is_not_read_is_said_beside_the_answer(page, name, endpoint, texts, said):
     """By a function of its own on the same event, so that the endpoints answer as before."""
     functions = {function.name: function for function in page.fns.values()}
     assert functions[name].fn(*texts) == said
-    assert set(functions[name].targets) == set(functions[request].targets)
+    assert set(functions[name].targets) == set(functions[endpoint].targets)
     assert [type(output) for output in functions[name].outputs] == [gradio.Markdown]
 
 
