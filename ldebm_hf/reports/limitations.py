@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from .data_origin import Origin
 from .run_record import RunRecord
 
@@ -20,10 +23,22 @@ def limitations(record: RunRecord, origin: Origin) -> list[str]:
             "Nobody has examined the training texts for this card. Prejudice, untruth and personal matters in them "
             "may reappear in what the model writes, and in which symbol it assigns to a text."
         )
-    vocabulary = f"The model's vocabulary has {config.vocab_size:,} entries; any other word is unknown to it"
+    tokenizer = _tokenizer_of(record)
+    reads_subwords = tokenizer.get("model", {}).get("byte_fallback", False)
+    vocabulary = f"The model's vocabulary has {config.vocab_size:,} entries; "
+    if reads_subwords:
+        vocabulary += "other words are read in pieces, so none is unknown, but rare ones may mean nothing to it"
+    else:
+        vocabulary += "any other word is unknown to it"
     if length := record.setting("data.max_length"):
         vocabulary += f", and {unit}s are cut to {length} tokens"
-    risks.append(vocabulary + ".")
+    vocabulary += "."
+    if config.modality_class.is_autoregressive and not reads_subwords and tokenizer.get("decoder"):
+        vocabulary += (
+            " Its tokenizer brings texts as people write them, with capitals and marks, into the form of the training "
+            "texts. Misspelt words and emoji are unknown or left out."
+        )
+    risks.append(vocabulary)
     if config.modality_class.is_autoregressive:
         risks.append(
             "What it writes is made up: sentences can be ungrammatical, untrue or offensive, and can repeat training "
@@ -46,3 +61,9 @@ def limitations(record: RunRecord, origin: Origin) -> list[str]:
         "for judging, profiling or imitating persons, or where an error does harm."
     )
     return risks
+
+
+def _tokenizer_of(record: RunRecord) -> dict[str, Any]:
+    """The contents of the run's `tokenizer.json`; empty if there is none."""
+    file = record.folder / "tokenizer.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}

@@ -10,7 +10,13 @@ from huggingface_hub import ModelCard
 from tiny_models import TINY_SIZES
 from transformers import AutoTokenizer
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_tokenizer
+from ldebm_hf import (
+    LDEBMConfig,
+    LDEBMModel,
+    build_document_tokenizer,
+    build_subword_tokenizer,
+    build_tokenizer,
+)
 from ldebm_hf.data import KNOWN_SOURCES
 from ldebm_hf.reports.model_card import is_untouched, model_card, sealed
 from ldebm_hf.reports.run_record import RunRecord
@@ -274,3 +280,15 @@ def test_settings_of_the_shipped_checkpoint_are_those_it_was_trained_with():
     made = settings_of(str(folder)).model_config(AutoTokenizer.from_pretrained(folder), names)
     different = [name for name in LDEBMConfig.__annotations__ if getattr(made, name) != getattr(config, name)]
     assert different == []
+
+
+def test_what_the_vocabulary_does_not_have(tmp_path):
+    """Words are unknown, subwords are not; a tokenised corpus says that its tokenizer reads natural writing."""
+    folder, unknown, natural = save(tmp_path / "model"), "any other word is unknown", "texts as people write them"
+    build_tokenizer(TEXTS, raw_text=False).save_pretrained(folder)
+    assert unknown in str(card_of(folder)) and natural not in str(card_of(folder))
+    build_tokenizer(["the bread , good .", "the rain , bad ."]).save_pretrained(folder)
+    assert unknown in str(card_of(folder)) and natural in str(card_of(folder))
+    build_subword_tokenizer(TEXTS).save_pretrained(folder)
+    assert "so none is unknown" in str(card_of(folder))
+    assert unknown not in str(card_of(folder)) and natural not in str(card_of(folder))
