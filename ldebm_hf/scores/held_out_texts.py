@@ -99,20 +99,21 @@ def read_texts(
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
             batch = reader([texts[i] for i in indices]).to(model.device)
+            context = {}
             if contexts is not None:
-                batch |= encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
-            posterior = model.posterior(**batch)
+                context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
+            posterior = model.posterior(**batch, **context)
             means.append(posterior.expectation.float().cpu().numpy())
             drawn = posterior.sample(generator, relaxed=False)
             latents.append(drawn.float().cpu().numpy())
             if model.has_symbols:
-                at_means.append(model.infer_symbols(**batch).float().cpu().numpy())
+                at_means.append(model.symbol_logits(posterior).softmax(-1).float().cpu().numpy())
                 if posterior.code_logits is not None:
                     logits = posterior.symbol_logits()
                 else:
                     logits = model.prior.symbol_logits(drawn, context=posterior.context)
                 sampled.append(logits.softmax(-1).float().cpu().numpy())
-            copies = model.generate(**batch) if reconstruct else None
+            copies = model.generate(latents=posterior.mode, **context) if reconstruct else None
             for row, i in enumerate(indices):
                 references[i] = decode_words(tokenizer, batch["input_ids"][row, None])[0]
                 if copies is not None:
