@@ -10,9 +10,9 @@ from torch.nn.utils import parametrize
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers import initialization as init
 
+from .base_models import read_base_tokenizer
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
-from .pretrained_encoder import TOKENIZER_FOLDER
 from .weight_files import refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
@@ -94,6 +94,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
 
+    def base_parameters(self) -> list[nn.Parameter]:
+        """The parameters of all base models, trained or not."""
+        return [parameter for part in self._base_parts.values() for parameter in part.base.parameters()]
+
     def load_base_models(self) -> None:
         """
         Load the weights of the base models that the configuration names. A model that was built from a configuration
@@ -129,9 +133,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
         self.set_tokenizer(AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options))
-        self.encoder.base_tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint, subfolder=os.path.join(folder, TOKENIZER_FOLDER), **options
-        )
+        self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options)
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, *args, include_base_models: bool | None = None, **kwargs

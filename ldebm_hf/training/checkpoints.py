@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import extract_model_from_parallel, gather_object
 from safetensors import SafetensorError
+from torch import nn
 
 from ..files.atomic import flush, flush_folder, replace
 
@@ -37,6 +38,7 @@ class CheckpointStore:
         self.accelerator, self.folder, self.limit = accelerator, folder, limit
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.last_good: Path | None = None
+        accelerator.register_save_state_pre_hook(_leave_out_base_models)
 
     def prepare(self) -> None:
         """Make the folder, and remove what an interrupted save or removal has left."""
@@ -92,7 +94,8 @@ class CheckpointStore:
         ]
         if differences:
             raise ValueError(f"cannot resume from {path}, which is of another run: {'; '.join(differences)}")
-        self.accelerator.load_state(str(path))
+        # Weights of base models are not in the file, and the fingerprint says that they are the same.
+        self.accelerator.load_state(str(path), strict=False)
         self.last_good = path
 
     def paths(self) -> list[Path]:
@@ -129,6 +132,14 @@ class CheckpointStore:
         except WRITE_ERRORS as error:
             problem = str(error)
         return next(filter(None, gather_object([problem])), None)
+
+
+def _leave_out_base_models(models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
+    """Remove the frozen weights of pretrained encoders and decoders, which never change, from what is saved."""
+    for model, state in zip(models, weights, strict=True):
+        names = extract_model_from_parallel(model).frozen_base_names()
+        for name in [name for name in state if name.removeprefix("module.") in names]:
+            del state[name]
 
 
 def problem_of(path: Path) -> str | None:
