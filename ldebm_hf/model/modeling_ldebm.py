@@ -27,7 +27,7 @@ from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
 from .trainer_signature import LossWithoutLabels
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 
 class LDEBMPreTrainedModel(PreTrainedModel):
@@ -40,9 +40,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
+        pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
