@@ -54,7 +54,9 @@ and decodes it.
 Checkpoint: **{checkpoint}**. {symbols} The map shows {num_texts:,} {origin}."""
 
 
-def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr.Blocks:
+def build(
+    checkpoint: str | None = None, priors: str | Path | None = None, data: str | None = None
+) -> gr.Blocks:
     """
     Load the models and create the page.
 
@@ -64,11 +66,12 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
         priors (`str` or `Path`, *optional*): Folder with one folder of models of points per data set; defaults to the
             environment variable `LDEBM_PRIORS`, or to `priors` in the folder of this file. Without any such model the
             page has no tab for them.
+        data (`str`, *optional*): The file that the checkpoint was trained on, whose texts the map shows then.
     """
     checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    explorer = Explorer.from_checkpoint(checkpoint, device=device)
+    explorer = Explorer.from_checkpoint(checkpoint, data=data, device=device)
     comparisons = {folder.name: PriorComparison.from_folder(folder) for folder in sorted(priors.glob("*/"))}
     return page(explorer, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
 
@@ -118,12 +121,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", help="Folder or Hub id. Default: LDEBM_CHECKPOINT, or the checkpoint in this folder."
     )
+    parser.add_argument(
+        "--data", metavar="FILE", help="File that the checkpoint was trained on. Without it, no map shows its texts."
+    )
     parser.add_argument("--host", help="Address to listen on. Default: GRADIO_SERVER_NAME, or this machine only.")
     parser.add_argument(
         "--port", type=int, help="Port to listen on. Default: GRADIO_SERVER_PORT, or the first free one from 7860."
     )
     options = parser.parse_args(arguments)
-    build(options.checkpoint).launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
+    demo = build(options.checkpoint, data=options.data)
+    demo.launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ class Explorer:
         *,
         revision: str | None = None,
         num_texts: int = NUM_MAP_TEXTS,
+        data: str | None = None,
         limits: Limits | None = None,
         device: str | torch.device = "cpu",
     ) -> Self:
@@ -107,6 +108,7 @@ class Explorer:
             checkpoint (`str` or `Path`): A folder or a Hub id.
             revision (`str`, *optional*): Revision of the Hub's repository.
             num_texts (`int`, *optional*, defaults to 1500): The most texts on the map.
+            data (`str`, *optional*): The file that the checkpoint was trained on, if the map may show its texts.
             limits ([`Limits`], *optional*): The largest values that a request may ask for.
             device (`str` or `torch.device`, *optional*, defaults to `"cpu"`): Where requests are computed.
 
@@ -121,7 +123,7 @@ class Explorer:
         model = LDEBMModel.from_pretrained(folder)
         _require_texts_without_contexts(str(checkpoint), model.config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        texts, origin = texts_of_checkpoint(folder, num_texts)
+        texts, origin = texts_of_checkpoint(folder, num_texts, data)
         if len(texts) < 2:
             texts, origin = written_texts(model, tokenizer, num_texts), WRITTEN
         explorer = cls(model, tokenizer, texts, origin, lines_of(folder / EXAMPLES), limits)
