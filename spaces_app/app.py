@@ -3,7 +3,8 @@
     python spaces_app/app.py                                  # the checkpoint in this folder
     python spaces_app/app.py outputs/mine --port 7861         # a folder or a Hub id; or LDEBM_CHECKPOINT=…
 
-Every answer is computed from its request alone, and nothing that a visitor enters is stored.
+Every answer is computed from its request alone. Nothing that a visitor enters is stored, files cannot be uploaded, and
+the pictures of answers are deleted after some minutes.
 """
 
 import argparse
@@ -14,12 +15,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import torch
+from starlette.middleware import Middleware
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 from ldebm_hf.web.explorer import Explorer
 from ldebm_hf.web.prior_comparison import PriorComparison
+from ldebm_hf.web.request_guard import RequestGuard
 
 HERE = Path(__file__).resolve().parent
 QUEUE_SIZE = 64
@@ -38,12 +41,14 @@ STYLE = """
   }
 }
 """
+DELETE_PICTURES = (60, 900)  # every so many seconds those of answers that are older than so many seconds
 LAUNCH_OPTIONS = {
     "css": STYLE,
     "ssr_mode": False,
     "run_history": False,
     "footer_links": ["api", "settings"],
-    "max_file_size": "1mb",
+    "show_error": True,  # of requests that do not fit an endpoint; errors inside are worded in tabs.py
+    "app_kwargs": {"middleware": [Middleware(RequestGuard)]},
 }
 INTRODUCTION = """# Latent diffusion energy-based models of text
 
@@ -78,7 +83,8 @@ def build(
 
 def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
-    with gr.Blocks(title="Latent diffusion energy-based models of text", elem_id="page") as demo:
+    title_of_page = "Latent diffusion energy-based models of text"
+    with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_PICTURES) as demo:
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
