@@ -13,7 +13,7 @@ from transformers import initialization as init
 from .base_models import read_base_tokenizer
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
@@ -29,9 +29,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
+        pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.

@@ -129,10 +129,9 @@ class Trainer:
     def _prepare_records(self) -> None:
         """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""
         self.progress = Progress()
-        self.accelerator.register_for_checkpointing(self.progress)
         fingerprint = run_fingerprint(self.settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
-            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint
+            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint, self.progress
         )
         self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
         self.recorder = StepRecorder(self.accelerator)
