@@ -204,8 +204,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         conditions, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
         while len(rows) > 0:
             latents, context = self.modality.split_conditions(conditions)
-            hidden, state = self.decoder(unread, latents, state, context)
-            scores = logits_processor(input_ids[rows], self.decoder.logits(hidden[:, -1]).float())
+            logits, state = self.decoder.next_tokens(unread, latents, state, context, last_only=True)
+            scores = logits_processor(input_ids[rows], logits[:, -1].float())
             unread = scores.softmax(-1).multinomial(1) if generation_config.do_sample else scores.argmax(-1, True)
             input_ids = torch.cat([input_ids, padding.index_copy(0, rows, unread)], 1)
             is_unfinished = ~stopping_criteria(input_ids[rows], None)

@@ -1,0 +1,189 @@
+"""Pretrained models of the Hub as parts of a model: where they are, what is trained, and what a checkpoint holds.
+
+A checkpoint names its base models and does not repeat their weights: it holds what training changed. A self-contained
+one (`config.includes_base_models`) holds everything.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
+
+LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config")
+"""Entries of a base model's configuration that say nothing about its architecture."""
+
+
+def absolute_name(name_or_path: str) -> str:
+    """The name of a base model, or the absolute path of its folder, so that it is found from any folder."""
+    return str(Path(name_or_path).resolve()) if os.path.isdir(name_or_path) else name_or_path
+
+
+def read_base_config(
+    setting: str, name_or_path: str | None, revision: str | None
+) -> tuple[dict[str, Any], str | None]:
+    """
+    The configuration of a base model and the commit that it was read from.
+
+    Args:
+        setting (`str`): The setting that names it, for error messages.
+        name_or_path (`str`, *optional*): An id of the Hub or a folder.
+        revision (`str`, *optional*): Branch, tag or commit on the Hub.
+
+    Returns:
+        `tuple[dict, str | None]`: what `AutoConfig.for_model` builds it from, and the commit on the Hub; for a folder
+        `None`.
+
+    Raises:
+        ValueError: If no name is given.
+        OSError: If there is no such model, or it cannot be downloaded.
+    """
+    if name_or_path is None:
+        component = setting.partition("_")[0]
+        raise ValueError(
+            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
+        )
+    try:
+        config = AutoConfig.from_pretrained(name_or_path, revision=revision)
+    except OSError as error:
+        raise OSError(
+            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
+            f"in the cache: {error}"
+        ) from error
+    commit = getattr(config, "_commit_hash", None) or revision
+    values = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
+    return values | {"model_type": config.model_type}, commit
+
+
+def build(auto_class: type, values: dict[str, Any], attention: str | None) -> PreTrainedModel:
+    """
+    An untrained base model.
+
+    Args:
+        auto_class (`type`): `AutoModel` or `AutoModelForCausalLM`.
+        values (`dict`): From [`read_base_config`].
+        attention (`str`, *optional*): `attn_implementation` as in transformers.
+    """
+    config = AutoConfig.for_model(**values)
+    options = {} if attention is None else {"attn_implementation": attention}
+    return auto_class.from_config(config, dtype=torch.get_default_dtype(), **options)
+
+
+def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The part of a base model that encodes: the model itself, or the encoder of an encoder-decoder model."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def layers_of(model: nn.Module) -> nn.ModuleList:
+    """The layers of a transformer, which are the longest list of modules in it."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise ValueError(f"{type(model).__name__} has no list of layers to train some of")
+    return max(lists, key=len)
+
+
+def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: int) -> None:
+    """
+    Freeze a base model, but for its last layers and its adapters.
+
+    Args:
+        base (`PreTrainedModel`): The base model.
+        trainable_layers (`int`): Number of last layers that are trained. All of them: the embeddings and the rest are
+            trained too.
+        lora_rank (`int`): Rank of the low-rank adapters (Hu et al., ICLR 2022) of all linear maps but the output; 0
+            for none. They are added at the first call.
+    """
+    if lora_rank and not has_adapters(base):
+        _add_adapters(base, lora_rank)
+    layers = layers_of(base)
+    for name, parameter in base.named_parameters():
+        parameter.requires_grad_("lora_" in name or trainable_layers >= len(layers))
+    for layer in layers[max(0, len(layers) - trainable_layers) :]:
+        layer.requires_grad_(True)
+    # The pooled output of an encoder is not used, and parameters without a gradient confuse distributed training.
+    pooler = getattr(base, "pooler", None)
+    if isinstance(pooler, nn.Module):
+        pooler.requires_grad_(False)
+
+
+def has_adapters(base: nn.Module) -> bool:
+    """Whether low-rank adapters have been added to a base model."""
+    return any("lora_" in name for name, _ in base.named_parameters())
+
+
+def _add_adapters(base: PreTrainedModel, rank: int) -> None:
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError("low-rank adapters need the package peft: pip install 'ldebm_hf[pretrained]'") from error
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), base)
+
+
+def is_frozen(base: nn.Module) -> bool:
+    """Whether nothing of a base model is trained."""
+    return not any(parameter.requires_grad for parameter in base.parameters())
+
+
+def frozen_names(base: nn.Module, prefix: str) -> set[str]:
+    """The names in the state dict of all tensors of a base model that training does not change, with `prefix`."""
+    frozen = {name for name, parameter in base.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
+    buffers = {name for name, _ in base.named_buffers()} & base.state_dict().keys()
+    return {prefix + name for name in frozen | buffers}
+
+
+@torch.no_grad()
+def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel) -> None:
+    """
+    Give the frozen tensors of a base model the values of another model of the same architecture.
+
+    Raises:
+        ValueError: If a tensor is missing or of another shape, or is not in memory.
+    """
+    values = source.state_dict()
+    targets = base.state_dict()
+    for name in sorted(frozen_names(base, "")):
+        target, plain = targets[name], name.replace(".base_layer.", ".")
+        if plain not in values or values[plain].shape != target.shape:
+            raise ValueError(f"the base model {source.name_or_path!r} has no tensor {plain} of shape {target.shape}")
+        if target.is_meta:
+            raise ValueError(
+                f"{name} is on the disk or offloaded, where the base model cannot be loaded: save a self-contained "
+                "checkpoint first, with save_pretrained(..., include_base_models=True)"
+            )
+        target.copy_(values[plain])
+
+
+def load_base(auto_class: type, setting: str, name_or_path: str, revision: str | None) -> PreTrainedModel:
+    """
+    A base model with its weights.
+
+    Raises:
+        OSError: If there is no such model, or it cannot be downloaded.
+    """
+    try:
+        return auto_class.from_pretrained(name_or_path, revision=revision, use_safetensors=True)
+    except OSError as error:
+        raise OSError(
+            f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base "
+            f"model, and cannot be loaded: {error}"
+        ) from error
+
+
+def load_base_tokenizer(setting: str, name_or_path: str, revision: str | None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model; errors as in [`load_base`]."""
+    try:
+        return AutoTokenizer.from_pretrained(name_or_path, revision=revision)
+    except OSError as error:
+        raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
+
+
+def attention_of(config: LDEBMConfig) -> str | None:
+    """The `attn_implementation` that a model was asked for, if any."""
+    return getattr(config, "_attn_implementation_internal", None)
