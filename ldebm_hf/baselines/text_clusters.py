@@ -16,6 +16,8 @@ WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
 DENSITY_COMPONENTS = 5
 """Dimensions in which regions of high density are searched, as in BERTopic."""
 UMAP_NEIGHBORS = 15
+NUM_STARTS = 10
+"""Starts of K-means on features."""
 
 
 def kmeans_tfidf(train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, seed: int = 0) -> np.ndarray:
@@ -62,7 +64,9 @@ def kmeans_lsa(
 
 def kmeans_features(embeddings: tuple[np.ndarray, np.ndarray], num_clusters: int, seed: int = 0) -> np.ndarray:
     """
-    K-means on the features of a pretrained encoder.
+    K-means on the features of a pretrained encoder, the best of ten starts by its own objective.
+
+    From a single start, as scikit-learn has it by default, few clusters often end in a poor optimum.
 
     Args:
         embeddings (`tuple[np.ndarray, np.ndarray]` of shapes `(m, d)` and `(n, d)`): Features of the training texts,
@@ -76,7 +80,8 @@ def kmeans_features(embeddings: tuple[np.ndarray, np.ndarray], num_clusters: int
     Raises:
         ValueError: Features of other shapes, or more clusters than training texts.
     """
-    return _kmeans(*_checked(embeddings, len(embeddings[0]), len(embeddings[1])), num_clusters, seed)
+    vectors = _checked(embeddings, len(embeddings[0]), len(embeddings[1]))
+    return _kmeans(*vectors, num_clusters, seed, NUM_STARTS)
 
 
 def bertopic_clusters(
@@ -233,11 +238,12 @@ def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, 
     return project.fit_transform(train_vectors), project.transform(vectors)
 
 
-def _kmeans(train_vectors, vectors, num_clusters: int, seed: int) -> np.ndarray:
+def _kmeans(train_vectors, vectors, num_clusters: int, seed: int, num_starts: int | str = "auto") -> np.ndarray:
     from sklearn.cluster import KMeans
 
     _check_num_clusters(num_clusters, train_vectors.shape[0])
-    return KMeans(num_clusters, random_state=seed).fit(train_vectors).predict(vectors).astype(np.int64)
+    kmeans = KMeans(num_clusters, n_init=num_starts, random_state=seed).fit(train_vectors)
+    return kmeans.predict(vectors).astype(np.int64)
 
 
 def _check_num_clusters(num_clusters: int, num_texts: int) -> None:

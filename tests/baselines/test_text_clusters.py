@@ -133,6 +133,15 @@ def test_kmeans_of_features():
     assert (kmeans_features((noise, noise), 8, seed=1) != kmeans_features((noise, noise), 8, seed=2)).any()
 
 
+def test_kmeans_of_features_starts_several_times():
+    """From a single start, some of these seeds end with two of twelve groups in one cluster."""
+    rng = np.random.default_rng(0)
+    of_texts = np.repeat(np.arange(12), 20)
+    vectors = np.eye(12)[of_texts] + 0.01 * rng.normal(size=(240, 12))
+    for seed in range(5):
+        assert v_measure_score(of_texts, kmeans_features((vectors, vectors), 12, seed)) == pytest.approx(1)
+
+
 class NamedTopics:
     """A substitute for BERTopic: the topic of a text is its name, and merging halves the topics' numbers."""
 

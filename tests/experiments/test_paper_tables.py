@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from transformers import BertConfig
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
@@ -14,18 +15,24 @@ TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
+    tiny = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    tiny.save_pretrained(tmp_path / "encoder")
     for plan in PaperTable.load(path).of_data_sets():
+        if plan.encoder is not None:
+            plan.encoder = str(tmp_path / "encoder")
         check_rows(plan, tmp_path)
 
 
-def check_rows(plan, tmp_path):
+def check_rows(plan: PaperTable, tmp_path: Path) -> None:
     assert set(plan.published) <= set(plan.rows)
     keys, tokenizer = [], build_tokenizer(["a text"])
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
         run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
         assert run.folder == tmp_path / plan.runs_folder / name / "3"
-        assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
+        config = run.settings.model_config(tokenizer, ["yes", "no"])
+        assert config.latent_size > 1, "settings that go together"
+        assert config.encoder_name_or_path == (plan.encoder if plan.needs_encoder(name.partition("/")[0]) else None)
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
     if plan.measure == "control":
