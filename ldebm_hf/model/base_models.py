@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -27,32 +28,27 @@ def absolute_name(name_or_path: str) -> str:
 
 
 def read_base_config(
-    setting: str, name_or_path: str | None, revision: str | None
+    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
 ) -> tuple[dict[str, Any], str | None]:
     """
     The configuration of a base model and the commit that it was read from.
 
     Args:
         setting (`str`): The setting that names it, for error messages.
-        name_or_path (`str`, *optional*): An id of the Hub or a folder.
+        name_or_path (`str`): An id of the Hub or a folder.
         revision (`str`, *optional*): Branch, tag or commit on the Hub.
+        subfolder (`str`, *optional*, defaults to `""`): Folder in it that holds the model.
 
     Returns:
         `tuple[dict, str | None]`: what `AutoConfig.for_model` builds it from, and the commit on the Hub; for a folder
         `None`.
 
     Raises:
-        ValueError: If no name is given.
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    if name_or_path is None:
-        component = setting.partition("_")[0]
-        raise ValueError(
-            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
-        )
     try:
-        config = AutoConfig.from_pretrained(name_or_path, revision=revision)
-    except OSError as error:
+        config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
+    except (OSError, ValueError) as error:  # transformers raises either, by what it finds in a folder
         raise OSError(
             f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
             f"in the cache: {error}"
@@ -60,6 +56,15 @@ def read_base_config(
     commit = getattr(config, "_commit_hash", None) or revision
     values = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
     return values | {"model_type": config.model_type}, commit
+
+
+def require_name(setting: str, name_or_path: str | None) -> None:
+    """Raise ValueError if a setting names no base model."""
+    if name_or_path is None:
+        component = setting.partition("_")[0]
+        raise ValueError(
+            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
+        )
 
 
 def build(auto_class: type, values: dict[str, Any], attention: str | None) -> PreTrainedModel:
@@ -107,10 +112,16 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
         parameter.requires_grad_("lora_" in name or trainable_layers >= len(layers))
     for layer in layers[max(0, len(layers) - trainable_layers) :]:
         layer.requires_grad_(True)
-    # The pooled output of an encoder is not used, and parameters without a gradient confuse distributed training.
-    pooler = getattr(base, "pooler", None)
-    if isinstance(pooler, nn.Module):
-        pooler.requires_grad_(False)
+    if _pooler_of(base) is not None:
+        _pooler_of(base).requires_grad_(False)
+
+
+def _pooler_of(base: nn.Module) -> nn.Module | None:
+    """
+    The module of an encoder that makes its pooled output, if there is one. That output is not used here, and
+    parameters without a gradient confuse distributed training.
+    """
+    return getattr(base, "pooler", None)
 
 
 def has_adapters(base: nn.Module) -> bool:
@@ -123,7 +134,11 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise ImportError("low-rank adapters need the package peft: pip install 'ldebm_hf[pretrained]'") from error
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), base)
+    is_transposed = any(isinstance(module, Conv1D) for module in base.modules())  # as in GPT-2
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=is_transposed)
+    if _pooler_of(base) is not None:
+        settings.exclude_modules = r"pooler\..*"
+    inject_adapter_in_model(settings, base)
 
 
 def is_frozen(base: nn.Module) -> bool:
@@ -139,19 +154,27 @@ def frozen_names(base: nn.Module, prefix: str) -> set[str]:
 
 
 @torch.no_grad()
-def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel) -> None:
+def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_frozen: bool) -> None:
     """
-    Give the frozen tensors of a base model the values of another model of the same architecture.
+    Give the tensors of a base model, but for its adapters, the values of another model of the same architecture.
+
+    Args:
+        base (`PreTrainedModel`): The model that is changed.
+        source (`PreTrainedModel`): The model whose values are copied.
+        only_frozen (`bool`): Whether tensors that are trained are left as they are.
 
     Raises:
         ValueError: If a tensor is missing or of another shape, or is not in memory.
     """
     values = source.state_dict()
     targets = base.state_dict()
-    for name in sorted(frozen_names(base, "")):
+    names = frozen_names(base, "") if only_frozen else targets.keys()
+    for name in sorted(name for name in names if "lora_" not in name):
         target, plain = targets[name], name.replace(".base_layer.", ".")
         if plain not in values or values[plain].shape != target.shape:
-            raise ValueError(f"the base model {source.name_or_path!r} has no tensor {plain} of shape {target.shape}")
+            raise ValueError(
+                f"the base model {source.name_or_path!r} has no tensor {plain} of shape {tuple(target.shape)}"
+            )
         if target.is_meta:
             raise ValueError(
                 f"{name} is on the disk or offloaded, where the base model cannot be loaded: save a self-contained "
@@ -160,7 +183,9 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel) -> None:
         target.copy_(values[plain])
 
 
-def load_base(auto_class: type, setting: str, name_or_path: str, revision: str | None) -> PreTrainedModel:
+def load_base(
+    auto_class: type, setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+) -> PreTrainedModel:
     """
     A base model with its weights.
 
@@ -168,19 +193,21 @@ def load_base(auto_class: type, setting: str, name_or_path: str, revision: str |
         OSError: If there is no such model, or it cannot be downloaded.
     """
     try:
-        return auto_class.from_pretrained(name_or_path, revision=revision, use_safetensors=True)
-    except OSError as error:
+        return auto_class.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True)
+    except (OSError, ValueError) as error:
         raise OSError(
             f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base "
             f"model, and cannot be loaded: {error}"
         ) from error
 
 
-def load_base_tokenizer(setting: str, name_or_path: str, revision: str | None) -> PreTrainedTokenizerBase:
+def load_base_tokenizer(
+    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a base model; errors as in [`load_base`]."""
     try:
-        return AutoTokenizer.from_pretrained(name_or_path, revision=revision)
-    except OSError as error:
+        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
+    except (OSError, ValueError) as error:
         raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
 
 

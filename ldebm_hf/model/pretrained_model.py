@@ -7,8 +7,10 @@ from typing import Any
 
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import initialization as init
+from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
+from transformers.utils import cached_file
 
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
@@ -96,8 +98,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
 
     def load_base_models(self) -> None:
         """
-        Load the weights of the base models that the configuration names. A model that was built from a configuration
-        needs this; `from_pretrained` does it.
+        Load the weights of the base models that the configuration names, also those that training is to change. A
+        model that was built from a configuration needs this; `from_pretrained` does it.
 
         Raises:
             OSError: If a base model is not found.
@@ -122,16 +124,19 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             arguments (`dict`): Arguments of `from_pretrained`, of which those about the Hub are used.
         """
         self.add_adapters()  # loaded tensors are trained unless this is said again
-        if self.has_base_models and not self.config.includes_base_models:
-            self.load_base_models()
+        if not self.config.includes_base_models:
+            for part in self._base_parts.values():
+                part.load_base_weights(only_frozen=True)
         if not hasattr(self.encoder, "read_texts") or checkpoint is None:
             return
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
-        self.set_tokenizer(AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options))
-        self.encoder.base_tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint, subfolder=os.path.join(folder, TOKENIZER_FOLDER), **options
-        )
+        tokenizer = _tokenizer_in(checkpoint, folder, options)
+        if tokenizer is not None:
+            self.set_tokenizer(tokenizer)
+        base_tokenizer = _tokenizer_in(checkpoint, os.path.join(folder, TOKENIZER_FOLDER), options)
+        if base_tokenizer is not None:
+            self.encoder.base_tokenizer = base_tokenizer
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, *args, include_base_models: bool | None = None, **kwargs
@@ -154,3 +159,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             self.config.includes_base_models = as_loaded
         if hasattr(self.encoder, "save_tokenizers"):
             self.encoder.save_tokenizers(save_directory)
+
+
+def _tokenizer_in(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase | None:
+    """The tokenizer in a folder of a checkpoint; `None` if it holds none."""
+    place = {"subfolder": folder, **options}
+    if cached_file(checkpoint, TOKENIZER_CONFIG_FILE, _raise_exceptions_for_missing_entries=False, **place) is None:
+        return None
+    return AutoTokenizer.from_pretrained(checkpoint, **place)
