@@ -23,6 +23,7 @@ from .base_models import (
     load_base_tokenizer,
     read_base_config,
     require_name,
+    save_base_tokenizer,
 )
 from .posteriors import Posterior, PosteriorHeads
 from .recurrent import text_lengths
@@ -32,8 +33,6 @@ from .validation import require
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
-TOKENIZER_FOLDER = "encoder_tokenizer"
-"""Subfolder of a checkpoint with the tokenizer of the base model."""
 LONGEST = 512
 """Texts are cut to this number of the base model's tokens if neither its files nor its tokenizer say a length."""
 
@@ -146,11 +145,13 @@ class PretrainedEncoder(nn.Module):
         return frozen_names(self.base, f"{prefix}base.") | dense
 
     def save_tokenizers(self, folder: str | Path) -> None:
-        """Save the model's tokenizer and, in a subfolder, that of the base model."""
+        """Save the model's tokenizer and, in files of its own, that of the base model."""
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
+        if self.base_tokenizer is None and self.config.includes_base_models and self.config.encoder_name_or_path:
+            self._load_base_tokenizer()
         if self.base_tokenizer is not None:
-            self.base_tokenizer.save_pretrained(Path(folder, TOKENIZER_FOLDER))
+            save_base_tokenizer(self.base_tokenizer, folder)
 
     def forward(
         self,

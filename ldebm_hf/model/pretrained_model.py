@@ -7,15 +7,13 @@ from typing import Any
 
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
-from transformers.utils import cached_file
 
+from .base_models import read_base_tokenizer, read_tokenizer
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
-from .pretrained_encoder import TOKENIZER_FOLDER
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
@@ -31,9 +29,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
+        pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
@@ -96,6 +96,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
 
+    def base_parameters(self) -> list[nn.Parameter]:
+        """The parameters of all base models, trained or not."""
+        return [parameter for part in self._base_parts.values() for parameter in part.base.parameters()]
+
     def load_base_models(self) -> None:
         """
         Load the weights of the base models that the configuration names, also those that training is to change. A
@@ -131,12 +135,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             return
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
-        tokenizer = _tokenizer_in(checkpoint, folder, options)
+        tokenizer = read_tokenizer(checkpoint, folder, options)
         if tokenizer is not None:
             self.set_tokenizer(tokenizer)
-        base_tokenizer = _tokenizer_in(checkpoint, os.path.join(folder, TOKENIZER_FOLDER), options)
-        if base_tokenizer is not None:
-            self.encoder.base_tokenizer = base_tokenizer
+        self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options) or self.encoder.base_tokenizer
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, *args, include_base_models: bool | None = None, **kwargs
@@ -155,15 +157,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         self._keys_to_ignore_on_save = set() if self.config.includes_base_models else self.frozen_base_names()
         try:
             super().save_pretrained(save_directory, *args, **kwargs)
+            if hasattr(self.encoder, "save_tokenizers"):
+                self.encoder.save_tokenizers(save_directory)
         finally:
             self.config.includes_base_models = as_loaded
-        if hasattr(self.encoder, "save_tokenizers"):
-            self.encoder.save_tokenizers(save_directory)
-
-
-def _tokenizer_in(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase | None:
-    """The tokenizer in a folder of a checkpoint; `None` if it holds none."""
-    place = {"subfolder": folder, **options}
-    if cached_file(checkpoint, TOKENIZER_CONFIG_FILE, _raise_exceptions_for_missing_entries=False, **place) is None:
-        return None
-    return AutoTokenizer.from_pretrained(checkpoint, **place)
