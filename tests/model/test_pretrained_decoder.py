@@ -43,7 +43,7 @@ def latents_of(model, number: int) -> torch.Tensor:
 
 @torch.no_grad()
 def plain_log_likelihood(model, base, latent, ids, context=None) -> float:
-    """The sum of log-probabilities of a text's tokens, each from a run of the bare language model over those before."""
+    """The sum of log-probabilities of a text's tokens, each by a run of the bare language model over those before."""
     config, prefix = model.config, model.decoder.prefix
     language_model = AutoModelForCausalLM.from_pretrained(BASES[base]()).double().eval()
     settings = language_model.config
