@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from ..files.atomic import write_text
+from ..reports.run_record import metrics_lines
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -97,13 +98,13 @@ class MetricsLog:
         self.path, self.accelerator = path, accelerator
 
     def start(self, step: int, settings: Settings) -> None:
-        """Start the trackers, and remove the lines after `step`, which an interrupted run has left."""
+        """Start the trackers. Remove damaged lines, and those after `step`, which an interrupted run has left."""
         values = {f"{section}.{k}": v for section, entries in settings.to_dict().items() for k, v in entries.items()}
         simple = {name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in values.items()}
         self.accelerator.init_trackers("ldebm", config=simple)
         if self.accelerator.is_main_process and self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
+            kept = [line for line in metrics_lines(self.path) if line["step"] <= step]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
         """Log the values of a step. If the file cannot be written, there is a warning and the run goes on."""
@@ -116,11 +117,3 @@ class MetricsLog:
                 file.write(line + "\n")
         except OSError as error:
             logger.warning("could not write to %s: %s", self.path, error)
-
-
-def _step_of(line: str) -> float:
-    """The step of a line; infinite if a crash has cut the line short."""
-    try:
-        return json.loads(line)["step"]
-    except json.JSONDecodeError:
-        return math.inf

@@ -52,14 +52,15 @@ def test_divergence_before_any_checkpoint_says_so(recorder):
         recorder.read(None)
 
 
-def test_metrics_of_abandoned_steps_and_torn_lines_are_dropped(tmp_path):
+def test_metrics_of_abandoned_steps_and_torn_lines_are_dropped(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, Accelerator(cpu=True))
     for step in (10, 20, 30):
         log.write(step, step / 100, "train", {"loss": 1.0 / step})
-    with path.open("a") as file:
-        file.write('{"step": 10, "epo')
+    with path.open("ab") as file:
+        file.write(b'[1]\n{"step": "5", "split": "train", "values": {}}\n\xff\xfe\n7\n{"step": 10, "epo')
     log.start(20, Settings())
+    assert f"{path}: 5 of 8 lines are not as a run writes them" in caplog.text
     log.write(25, 0.25, "validation", {"loss": 0.5})
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["step"], line["split"]) for line in lines] == [(10, "train"), (20, "train"), (25, "validation")]
