@@ -34,7 +34,7 @@ from .randomness import Purpose, seed_noise
 from .settings import Settings
 from .step_batches import StepBatches, StepPlanner
 from .symbols import SymbolAssigner
-from .tracking import DivergenceError, MetricsLog, StepRecorder
+from .tracking import DivergenceError, MetricsLog, StepRecorder, causes_first
 
 logger = logging.getLogger(__name__)
 
@@ -385,9 +385,9 @@ class Trainer:
         """Score the model on the validation split, and save it if it is the best so far."""
         progress = self.progress
         values = self.evaluator(self.model, self.accelerator)
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
+        for name in causes_first(values):
+            if not math.isfinite(values[name]):
+                raise DivergenceError(f"validation {name}", progress.step, values[name], self.checkpoints.last_good)
         self._log("validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
         self.best_model.offer(values[self.training.metric_for_best_model])

@@ -12,6 +12,9 @@ from ..files.locks import WriteLock
 from ..files.manifest import MANIFEST, describe_file, problem_of, read_manifest, write_manifest
 from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
 
+CHECKPOINTS, BEST = "checkpoints", "best"
+"""Folders in that of a run."""
+
 
 class OutputFolder:
     """The paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` in a folder.
@@ -29,8 +32,8 @@ class OutputFolder:
         self.facts = self.path / FACTS
         self.metrics = self.path / METRICS
         self.curves = self.path / CURVES
-        self.checkpoints = self.path / "checkpoints"
-        self.best = self.path / "best"
+        self.checkpoints = self.path / CHECKPOINTS
+        self.best = self.path / BEST
         self.lock = WriteLock(self.path / ".lock", self.path)
 
     def refuse_earlier_run(self) -> None:

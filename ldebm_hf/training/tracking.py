@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -76,12 +77,27 @@ class StepRecorder:
         table = self.accelerator.reduce(torch.stack(self.rows), reduction="mean").double().cpu()
         steps, self.steps, self.rows = self.steps, [], []
         for step, row in zip(steps, table.tolist(), strict=True):
-            for name, value in zip(self.names, row, strict=True):
-                if not math.isfinite(value) or (name.startswith("energy_") and abs(value) > MAX_ENERGY):
-                    raise DivergenceError(name, step, value, last_checkpoint)
+            values = dict(zip(self.names, row, strict=True))
+            for name in causes_first(values):
+                if not math.isfinite(values[name]) or (name.startswith("energy_") and abs(values[name]) > MAX_ENERGY):
+                    raise DivergenceError(name, step, values[name], last_checkpoint)
         seconds = (time.perf_counter() - self.clock) / len(steps)
         self.restart_clock()
         return {**dict(zip(self.names, table.mean(0).tolist(), strict=True)), "seconds_per_step": seconds}
+
+
+def causes_first(names: Iterable[str]) -> list[str]:
+    """Names of values in an order in which what is computed from others comes after them: energies, the terms of the
+    loss, the loss itself, and the norms of its gradients."""
+
+    def place(name: str) -> int:
+        if name.startswith("energy_"):
+            return 0
+        if name == "loss":
+            return 2
+        return 3 if name.endswith("_grad_norm") else 1
+
+    return sorted(names, key=place)
 
 
 class MetricsLog:

@@ -46,6 +46,22 @@ def test_first_bad_step_is_named_with_the_last_checkpoint(recorder, bad, named):
     assert (caught.value.step, caught.value.checkpoint) == (8, Path("out/step-7"))
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "cause"),
+    [
+        (["loss", "prior_loss"], "prior_loss"),
+        (["loss", "prior_loss", "energy_negative", "prior_grad_norm"], "energy_negative"),
+        (["autoencoder_grad_norm", "loss"], "loss"),
+        (["autoencoder_grad_norm"], "autoencoder_grad_norm"),
+    ],
+)
+def test_term_that_is_the_cause_is_named_before_what_is_computed_from_it(recorder, spoiled, cause):
+    names = ["loss", "autoencoder_grad_norm", "prior_grad_norm", "prior_loss", "energy_negative"]
+    recorder.add(3, {name: torch.tensor(float("nan") if name in spoiled else 1.0) for name in names})
+    with pytest.raises(DivergenceError, match=f"step 3: {cause} is nan"):
+        recorder.read(None)
+
+
 def test_divergence_before_any_checkpoint_says_so(recorder):
     recorder.add(1, terms(float("inf")))
     with pytest.raises(DivergenceError, match="no checkpoint had been written"):
