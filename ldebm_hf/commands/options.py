@@ -104,6 +104,18 @@ def data_options() -> ArgumentParser:
     return parser
 
 
+def corpus_options() -> ArgumentParser:
+    """The files of the corpus that a model was trained on, if they are the user's own; what is not given is `None`."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="the file that the model was trained on; one that its settings name is read only if it is given here too",
+    )
+    parser.add_argument("--validation_file", metavar="FILE", help="likewise, the file of its validation texts")
+    return parser
+
+
 def symbol_options(default: str) -> ArgumentParser:
     """Which symbols to write for, and how strongly texts are steered to them.
 

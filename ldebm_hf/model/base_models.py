@@ -6,24 +6,42 @@ one (`config.includes_base_models`) holds everything.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import cached_file
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
 LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config")
 """Entries of a base model's configuration that say nothing about its architecture."""
+BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")
+"""Files of a checkpoint with the tokenizer of a pretrained encoder."""
+KEPT_OF_A_TOKENIZER = (
+    "model_max_length", "model_input_names", "padding_side", "truncation_side",
+    "pad_token", "unk_token", "cls_token", "sep_token", "bos_token", "eos_token", "mask_token",
+)  # fmt: skip
+"""What the second of these files holds."""
 
 
 def absolute_name(name_or_path: str) -> str:
     """The name of a base model, or the absolute path of its folder, so that it is found from any folder."""
     return str(Path(name_or_path).resolve()) if os.path.isdir(name_or_path) else name_or_path
+
+
+def require_name(setting: str, name_or_path: str | None) -> None:
+    """Raise ValueError if a base model is needed and not named; `setting` is where it would be named."""
+    if name_or_path is None:
+        component = setting.partition("_")[0]
+        raise ValueError(
+            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
+        )
 
 
 def read_base_config(
@@ -45,11 +63,7 @@ def read_base_config(
         ValueError: If no name is given.
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    if name_or_path is None:
-        component = setting.partition("_")[0]
-        raise ValueError(
-            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
-        )
+    require_name(setting, name_or_path)
     try:
         config = AutoConfig.from_pretrained(name_or_path, revision=revision)
     except OSError as error:
@@ -182,6 +196,40 @@ def load_base_tokenizer(setting: str, name_or_path: str, revision: str | None) -
         return AutoTokenizer.from_pretrained(name_or_path, revision=revision)
     except OSError as error:
         raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
+
+
+def save_base_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """
+    Save the tokenizer of a base model in two files of their own, beside those of the model's tokenizer.
+
+    Raises:
+        ValueError: If it is not a fast tokenizer.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(f"the tokenizer of a base model must be a fast one (tokenizer.json), got {type(tokenizer)}")
+    tokenizer.backend_tokenizer.save(str(Path(folder, BASE_TOKENIZER_FILES[0])))
+    values = {name: getattr(tokenizer, name) for name in KEPT_OF_A_TOKENIZER}
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    Path(folder, BASE_TOKENIZER_FILES[1]).write_text(text, encoding="utf-8")
+
+
+def read_base_tokenizer(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+    """
+    The tokenizer that [`save_base_tokenizer`] saved.
+
+    Args:
+        checkpoint (`str` or `Path`): A folder or an id of the Hub.
+        folder (`str`): Folder in it, empty for itself.
+        options (`dict`): Arguments of `cached_file`.
+
+    Raises:
+        OSError: If the files are missing.
+    """
+    tokenizer_file, settings_file = (
+        cached_file(checkpoint, name, subfolder=folder, **options) for name in BASE_TOKENIZER_FILES
+    )
+    values = json.loads(Path(settings_file).read_text(encoding="utf-8"))
+    return PreTrainedTokenizerFast(tokenizer_file=tokenizer_file, **values)
 
 
 def attention_of(config: LDEBMConfig) -> str | None:

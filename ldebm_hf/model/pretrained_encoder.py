@@ -22,6 +22,7 @@ from .base_models import (
     load_base,
     load_base_tokenizer,
     read_base_config,
+    save_base_tokenizer,
 )
 from .posteriors import Posterior, PosteriorHeads
 from .recurrent import text_lengths
@@ -31,8 +32,6 @@ from .validation import require
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
-TOKENIZER_FOLDER = "encoder_tokenizer"
-"""Subfolder of a checkpoint with the tokenizer of the base model."""
 LONGEST = 512
 """Texts are cut to this number of the base model's tokens if neither its files nor its tokenizer say a length."""
 
@@ -126,11 +125,11 @@ class PretrainedEncoder(nn.Module):
         return frozen_names(self.base, f"{prefix}base.") | dense
 
     def save_tokenizers(self, folder: str | Path) -> None:
-        """Save the model's tokenizer and, in a subfolder, that of the base model."""
+        """Save the model's tokenizer and, in files of its own, that of the base model."""
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
         if self.base_tokenizer is not None:
-            self.base_tokenizer.save_pretrained(Path(folder, TOKENIZER_FOLDER))
+            save_base_tokenizer(self.base_tokenizer, folder)
 
     def forward(
         self,

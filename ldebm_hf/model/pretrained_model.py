@@ -10,10 +10,10 @@ from torch.nn.utils import parametrize
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers import initialization as init
 
+from .base_models import read_base_tokenizer
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
-from .pretrained_encoder import TOKENIZER_FOLDER
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
@@ -29,9 +29,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
+        pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
@@ -94,6 +96,10 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
 
+    def base_parameters(self) -> list[nn.Parameter]:
+        """The parameters of all base models, trained or not."""
+        return [parameter for part in self._base_parts.values() for parameter in part.base.parameters()]
+
     def load_base_models(self) -> None:
         """
         Load the weights of the base models that the configuration names. A model that was built from a configuration
@@ -129,9 +135,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
         self.set_tokenizer(AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options))
-        self.encoder.base_tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint, subfolder=os.path.join(folder, TOKENIZER_FOLDER), **options
-        )
+        self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options)
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, *args, include_base_models: bool | None = None, **kwargs

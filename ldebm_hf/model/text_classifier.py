@@ -14,7 +14,7 @@ from .arguments import as_ids, as_mask
 from .objective import classification_loss
 from .recurrent import GRU, pack, text_lengths
 from .validation import require
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 
 @strict
@@ -101,8 +101,13 @@ class TextClassifier(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        """As in transformers. A file that is a Git LFS pointer, empty or truncated is an OSError that says so."""
+        """
+        As in transformers. A file that is a Git LFS pointer, empty or truncated is an OSError that says so, and so are
+        weights that are not safetensors.
+        """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _init_weights(self, module: nn.Module):

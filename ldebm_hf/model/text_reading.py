@@ -18,6 +18,7 @@ from .dialogue_turns import BEGIN, MARKERS
 logger = logging.get_logger(__name__)
 
 UNKNOWN_WORD = "<unk>"
+SURROGATE = re.compile("[\ud800-\udfff]")
 SPACE = "▁"
 """What stands for a space in tokens of subwords."""
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
@@ -101,6 +102,7 @@ class TextReader:
 
     def __call__(self, texts: Sequence[str]) -> BatchEncoding:
         """`input_ids` and `attention_mask` of some of the texts, `(len(texts), longest)`, padded on the right."""
+        require_unicode("texts", texts)
         options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
         batch = self.tokenizer(list(texts), **options)
         self.count(texts, batch)
@@ -139,6 +141,16 @@ class TextReader:
         """Log one warning if anything was not seen."""
         if self.message:
             logger.warning(self.message)
+
+
+def require_unicode(name: str, texts: Sequence[str]) -> None:
+    """Raise a ValueError, with the place of the text, if one has a lone surrogate, which no tokenizer can read."""
+    for place, text in enumerate(texts):
+        if found := SURROGATE.search(text):
+            raise ValueError(
+                f"{name}[{place}] must be valid Unicode, but it has the lone surrogate {found.group()!r} at character "
+                f"{found.start()}"
+            )
 
 
 def decode_words(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[Sequence[int]] | torch.Tensor) -> list[str]:

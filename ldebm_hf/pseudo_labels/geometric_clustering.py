@@ -13,9 +13,13 @@ SOURCES = {
     "mean": "by clustering of latents",
     "whitened": "by clustering of latents",
     "words": "by clustering of words",
+    "encoder": "by clustering of vectors of a pretrained encoder",
     "word_classes": "by naive Bayes over words",
+    "encoder_classes": "by logistic regression over vectors of a pretrained encoder",
 }
 """How examples without a label get their symbol, by `ClusteringSettings.features`."""
+CLASS_FEATURES = ("word_classes", "encoder_classes")
+"""Features that are probabilities of classes, learned from the labels that are known."""
 K_MEANS_SETTINGS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
 
 
@@ -31,14 +35,15 @@ class ClusteringSettings:
     enabled: bool | None = _setting(
         None,
         "Give a symbol to examples without a label. Default: for the diffusion prior with several noise levels and, "
-        'with features "word_classes", for every prior that has symbols.',
+        'with features "word_classes" or "encoder_classes", for every prior that has symbols.',
         heading="Symbols of examples without a label",
     )
-    features: Literal["whitened", "mean", "words", "word_classes"] = _setting(
+    features: Literal["whitened", "mean", "words", "encoder", "word_classes", "encoder_classes"] = _setting(
         "mean",
-        'What is clustered: "mean", the posterior means; "whitened", their whitened principal components (published); '
-        '"words", latent semantic analysis of the texts. "word_classes": no clusters but the classes of naive Bayes, '
-        "for texts of which some have a label.",
+        'What is clustered: "mean", the posterior means; "whitened", their whitened principal components '
+        '(published); "words", latent semantic analysis of the texts; "encoder", vectors of a frozen pretrained '
+        'encoder. No clusters but learned classes, for texts of which some have a label: "word_classes", by naive '
+        'Bayes; "encoder_classes", by logistic regression over vectors of the encoder.',
     )
     balanced_resampling: bool = _setting(
         True, "In epochs that use clusters, draw equally many examples of every symbol."
@@ -61,15 +66,15 @@ class ClusteringSettings:
     gpu: bool = _setting(False, "Run K-means on all GPUs, which needs faiss-gpu. Small features are fast on a CPU.")
 
     def validate(self) -> None:
-        """Raise a ValueError for settings of K-means where naive Bayes takes its place."""
-        if self.features != "word_classes":
+        """Raise a ValueError for settings of K-means where a classifier takes its place."""
+        if self.features not in CLASS_FEATURES:
             return
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in K_MEANS_SETTINGS and value != item.default:
                 raise ValueError(
                     f"clustering.{item.name}={value} is a setting of K-means and cannot be used with "
-                    "features=word_classes"
+                    f"features={self.features}"
                 )
 
 
@@ -217,7 +222,7 @@ def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
         ValueError: more whitened components than a latent vector has dimensions, or no GPU that faiss can see.
         ImportError: faiss is not installed.
     """
-    if settings.features == "word_classes":  # without K-means
+    if settings.features in CLASS_FEATURES:  # without K-means
         return
     if settings.features == "whitened" and settings.num_components > latent_size:
         raise ValueError(

@@ -1,12 +1,15 @@
 """How far a run has come, as its checkpoints keep it."""
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
-SAVED_NAMES = {"shard_assignments": "part_assignments"}
-"""Fields that have another name in checkpoints, so that earlier ones can be resumed."""
+VALUES, TENSORS = "progress.json", "progress.safetensors"
+IN_CLUSTERS = "clusters."
+"""What the names of the clusters' fields begin with in these files."""
 
 
 def _no_assignments() -> torch.Tensor:
@@ -40,14 +43,36 @@ class Progress:
     validations_since_best: int = 0
     finished: bool = False
 
-    def state_dict(self) -> dict[str, Any]:
-        """All fields by the names that they have in a checkpoint."""
-        return {SAVED_NAMES.get(name, name): value for name, value in vars(self).items()}
+    def save(self, folder: Path) -> None:
+        """Write numbers to `progress.json` and tensors to `progress.safetensors` in a folder."""
+        values = {**vars(self), **{f"{IN_CLUSTERS}{name}": value for name, value in self.clusters.items()}}
+        del values["clusters"]
+        tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+        rest = {name: value for name, value in values.items() if name not in tensors}
+        # Copies, because safetensors refuses tensors that share memory, as those of some clusters do.
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
+        (folder / VALUES).write_text(json.dumps(rest, indent=1) + "\n", encoding="utf-8")
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the fields of a checkpoint."""
-        for name in vars(self):
-            setattr(self, name, state[SAVED_NAMES.get(name, name)])
+    def load(self, folder: Path) -> None:
+        """
+        Take over what [`save`] has written.
+
+        Raises:
+            ValueError: The files hold something else.
+        """
+        rest = json.loads((folder / VALUES).read_text(encoding="utf-8"))
+        if not isinstance(rest, dict):
+            raise ValueError(f"{folder / VALUES} must hold an object, got {rest!r:.80}")
+        values = {"clusters": {}}
+        for name, value in {**rest, **load_file(folder / TENSORS)}.items():
+            place = values["clusters"] if name.startswith(IN_CLUSTERS) else values
+            place[name.removeprefix(IN_CLUSTERS)] = value
+        for name, default in vars(Progress()).items():
+            value = values.get(name)
+            is_right = type(value) is type(default) or (default is None and isinstance(value, float | int | None))
+            if not is_right:
+                raise ValueError(f"{folder / VALUES} and {TENSORS} must hold a valid {name}, got {value!r:.80}")
+            setattr(self, name, value)
 
     def record_validation(self, is_best: bool, score: float, patience: int | None) -> None:
         """Note a validation's score, and whether early stopping ends the run after it."""

@@ -1,11 +1,15 @@
 """Trained models on disk or the Hub, and the settings they were trained with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 
+from ..data import known_source
+from ..data.hub import is_hub_id
 from ..model.weight_files import refuse_unreadable_files
 from .command_line import load_settings
+from .data_settings import DataSettings
 from .settings import Settings
 
 
@@ -44,3 +48,59 @@ def settings_of(checkpoint: str) -> Settings | None:
     """The settings that a local checkpoint was trained with; `None` if its folder has no `settings.yaml`."""
     recipe = Path(checkpoint, "settings.yaml")
     return load_settings(["--config", str(recipe)]) if recipe.is_file() else None
+
+
+def settings_to_show(
+    checkpoint: str, data: str | None = None, validation_file: str | None = None
+) -> Settings | None:
+    """
+    The settings that a local checkpoint was trained with, to read its corpus again and show texts of it.
+
+    Settings come with a model, perhaps from somebody else, and can name any file of this machine. Such a file is read
+    only if the user has given its path as well.
+
+    Args:
+        checkpoint (`str`): Folder or Hub id.
+        data (`str`, *optional*): The path that the user gives for the source of the corpus.
+        validation_file (`str`, *optional*): The path that the user gives for the file of validation examples.
+
+    Returns:
+        [`Settings`], with the paths that the user gives; `None` if the folder has no `settings.yaml`.
+
+    Raises:
+        ValueError: The settings name a file or folder that the user does not give.
+    """
+    settings = settings_of(checkpoint)
+    if settings is None:
+        return None
+    return replace(settings, data=with_given_paths(checkpoint, settings.data, data, validation_file))
+
+
+def with_given_paths(
+    checkpoint: str, named: DataSettings, data: str | None, validation_file: str | None
+) -> DataSettings:
+    """The data settings `named` by a checkpoint, as [`settings_to_show`] describes."""
+    if data is None and is_local(named.source):
+        raise ValueError(_not_given(checkpoint, path_of_source(named), "data"))
+    if named.validation_file is not None and validation_file is None:
+        raise ValueError(_not_given(checkpoint, named.validation_file, "validation_file"))
+    if data is not None:
+        named = replace(named, source=data, data_dir=None if is_local(data) else named.data_dir)
+    return replace(named, validation_file=validation_file)
+
+
+def is_local(source: str) -> bool:
+    """Whether a source is a path of this machine, neither a known corpus nor a data set of the Hub."""
+    return known_source(source) is None and not is_hub_id(source)
+
+
+def path_of_source(data: DataSettings) -> str:
+    """The path of a local source."""
+    return str(Path(data.data_dir or "", data.source))
+
+
+def _not_given(checkpoint: str, path: str, option: str) -> str:
+    return (
+        f"the settings of {checkpoint} name {path!r}, and a file that is named by a model is read only if you name it "
+        f"too: add --{option} {path}"
+    )
