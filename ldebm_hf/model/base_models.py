@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,13 @@ from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import cached_file
 
+from .validation import require
+
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
-LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config")
+LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config",
+            "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id")  # fmt: skip
 """Entries of a base model's configuration that say nothing about its architecture."""
 BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")
 """Files of a checkpoint with the tokenizer of a pretrained encoder."""
@@ -46,6 +51,18 @@ def require_name(setting: str, name_or_path: str | None) -> None:
         )
 
 
+@contextmanager
+def missing_explained(setting: str, name_or_path: str) -> Iterator[None]:
+    """Turn the errors with which transformers reads files, of two kinds, into an OSError that names the setting."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
+            f"in the cache: {error}"
+        ) from error
+
+
 def read_base_config(
     setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
 ) -> tuple[dict[str, Any], str | None]:
@@ -65,15 +82,11 @@ def read_base_config(
     Raises:
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    try:
+    with missing_explained(setting, name_or_path):
         config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
-    except (OSError, ValueError) as error:  # transformers raises either, by what it finds in a folder
-        raise OSError(
-            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
-            f"in the cache: {error}"
-        ) from error
     commit = getattr(config, "_commit_hash", None) or revision
-    values = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
+    written = json.loads(config.to_json_string(use_diff=False))
+    values = {name: value for name, value in written.items() if name not in LEFT_OUT}
     return values | {"model_type": config.model_type}, commit
 
 
@@ -89,6 +102,14 @@ def build(auto_class: type, values: dict[str, Any], attention: str | None) -> Pr
     config = AutoConfig.for_model(**values)
     options = {} if attention is None else {"attn_implementation": attention}
     return auto_class.from_config(config, dtype=torch.get_default_dtype(), **options)
+
+
+def require_layers(setting: str, value: int, base: dict[str, Any] | None) -> None:
+    """Raise ValueError if a number of layers to train is negative, or more than the base model has."""
+    require(value >= 0, setting, value, "at least 0")
+    if value and base is not None:
+        number = getattr(AutoConfig.for_model(**base).get_text_config(), "num_hidden_layers", value)
+        require(value <= number, setting, value, f"at most {number}, the number of layers of the base model")
 
 
 def encoder_of(model: PreTrainedModel) -> PreTrainedModel:

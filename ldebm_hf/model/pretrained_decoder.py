@@ -22,6 +22,7 @@ from .base_models import (
     layers_of,
     load_base,
     read_base_config,
+    require_layers,
     require_name,
 )
 from .noise import at_least_float32, draw
@@ -110,8 +111,8 @@ class PretrainedDecoder(nn.Module):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained decoder that are out of range or that it does not have."""
-        for name in ("decoder_trainable_layers", "decoder_lora_rank"):
-            require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
+        require(config.decoder_lora_rank >= 0, "decoder_lora_rank", config.decoder_lora_rank, "at least 0")
+        require_layers("decoder_trainable_layers", config.decoder_trainable_layers, config.decoder_config)
         require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
         if config.decoder != "pretrained":
             for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config"):

@@ -22,6 +22,7 @@ from .base_models import (
     load_base,
     load_base_tokenizer,
     read_base_config,
+    require_layers,
     require_name,
     save_base_tokenizer,
 )
@@ -84,8 +85,8 @@ class PretrainedEncoder(nn.Module):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained encoder that are out of range or that it does not have."""
-        for name in ("encoder_trainable_layers", "encoder_lora_rank"):
-            require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
+        require(config.encoder_lora_rank >= 0, "encoder_lora_rank", config.encoder_lora_rank, "at least 0")
+        require_layers("encoder_trainable_layers", config.encoder_trainable_layers, config.encoder_config)
         if config.encoder != "pretrained":
             for name in ("encoder_name_or_path", "encoder_revision", "encoder_trainable_layers", "encoder_lora_rank",
                          "encoder_pooling", "encoder_normalize", "encoder_config", "encoder_layout"):  # fmt: skip
