@@ -18,7 +18,8 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
-from transformers.utils import cached_file
+from transformers.utils import CONFIG_NAME, cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from .validation import require
 
@@ -40,6 +41,12 @@ KEPT_OF_A_TOKENIZER = (
 def absolute_name(name_or_path: str) -> str:
     """The name of a base model, or the absolute path of its folder, so that it is found from any folder."""
     return str(Path(name_or_path).resolve()) if os.path.isdir(name_or_path) else name_or_path
+
+
+def base_model_folders(config: LDEBMConfig) -> dict[str, str]:
+    """The settings that name a base model by a folder, which is on this machine alone, with their values."""
+    names = {name: getattr(config, name) for name in ("encoder_name_or_path", "decoder_name_or_path")}
+    return {name: value for name, value in names.items() if value is not None and os.path.isabs(value)}
 
 
 def require_name(setting: str, name_or_path: str | None) -> None:
@@ -84,7 +91,8 @@ def read_base_config(
     """
     with missing_explained(setting, name_or_path):
         config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
-    commit = getattr(config, "_commit_hash", None) or revision
+        file = cached_file(name_or_path, CONFIG_NAME, revision=revision, subfolder=subfolder)
+    commit = extract_commit_hash(file, None)
     written = json.loads(config.to_json_string(use_diff=False))
     values = {name: value for name, value in written.items() if name not in LEFT_OUT}
     return values | {"model_type": config.model_type}, commit
@@ -172,9 +180,34 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
     inject_adapter_in_model(settings, base)
 
 
-def is_frozen(base: nn.Module) -> bool:
-    """Whether nothing of a base model is trained."""
-    return not any(parameter.requires_grad for parameter in base.parameters())
+class BasePart(nn.Module):
+    """An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model."""
+
+    base: PreTrainedModel
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of the base model is trained."""
+        return not any(parameter.requires_grad for parameter in self.base.parameters())
+
+    def train(self, mode: bool = True):
+        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
+        super().train(mode)
+        if self.is_frozen:
+            self.base.eval()
+        return self
+
+    @property
+    def _no_split_modules(self) -> list[str]:
+        return list(self.base._no_split_modules or ())
+
+    @property
+    def _skip_keys_device_placement(self) -> list[str]:
+        return list(self.base._skip_keys_device_placement or ())
+
+    @property
+    def _keep_in_fp32_modules(self) -> list[str]:
+        return list(self.base._keep_in_fp32_modules or ())
 
 
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
 
 from .base_models import (
+    BasePart,
     attention_of,
     build,
     choose_trainable,
     copy_base_weights,
     encoder_of,
     frozen_names,
-    is_frozen,
     load_base,
     load_base_tokenizer,
     read_base_config,
@@ -38,7 +38,7 @@ LONGEST = 512
 """Texts are cut to this number of the base model's tokens if neither its files nor its tokenizer say a length."""
 
 
-class PretrainedEncoder(nn.Module):
+class PretrainedEncoder(BasePart):
     """
     A pretrained transformer that makes one vector of each text, and a small network from it to the posterior.
 
@@ -102,18 +102,6 @@ class PretrainedEncoder(nn.Module):
         """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
         choose_trainable(self.base, self.config.encoder_trainable_layers, self.config.encoder_lora_rank)
         self.pooling.requires_grad_(False)
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether the vectors of texts never change."""
-        return is_frozen(self.base)
-
-    def train(self, mode: bool = True):
-        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
-        super().train(mode)
-        if self.is_frozen:
-            self.base.eval()
-        return self
 
     def load_base_weights(self, only_frozen: bool = False) -> None:
         """

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -119,6 +120,8 @@ def public_settings(record: RunRecord) -> str:
             if name in MACHINE_SETTINGS:
                 continue
             is_place = name in ("source", "validation_file") and value
+            if name in ("encoder_name_or_path", "decoder_name_or_path") and value and Path(value).is_dir():
+                value = Path(value).name
             shown[section][name] = public_name(value, hub_id) if is_place else value
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True) if shown else ""
 
