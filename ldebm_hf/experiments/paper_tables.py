@@ -64,6 +64,7 @@ class PaperTable:
             of its own, `row, name`.
         curves (`dict[str, list[str]]`): By title, the rows that are the points of a curve in a figure, in its order.
         curve_setting (`str`): The setting of the model that differs along the curves.
+        peak_memory (`bool`): Whether the peak memory of every run is recorded, where the system tells it (Linux).
         runs_folder (`str`): Folder of the runs, which several tables may share (`study` in the file); default: the
             table's name.
         shown_symbols (`int`), shown_sentences (`int`): How many symbols, and sentences of each class or responses, are
@@ -91,6 +92,7 @@ class PaperTable:
     sample_language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     curves: dict[str, list[str]] = field(default_factory=dict)
     curve_setting: str = ""
+    peak_memory: bool = False
     runs_folder: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0

@@ -162,15 +162,15 @@ def train_and_score(run: ExperimentRun, plan: PaperTable, options: ScoringOption
     Train what a run of a table lacks, and score it. Texts that its model writes are kept in its folder.
 
     Besides the scores there are `cpu_seconds` and `wall_seconds`: of training, or of fitting and scoring a row without
-    a model, not counting the pretrained encoder's features, which are computed once. On Linux there is also
-    `peak_gigabytes`, of the process meanwhile.
+    a model, not counting the pretrained encoder's features, which are computed once. If the table asks for it, there
+    is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was continued.
 
     Args:
         run ([`ExperimentRun`]): The run; one that was interrupted continues.
         plan ([`PaperTable`]): Its table, which says what is measured.
         options ([`ScoringOptions`]): What scores depend on besides.
     """
-    counted = reset_peak_memory()
+    counted = plan.peak_memory and reset_peak_memory()
     if run.model in plan.text_clusters or run.model in plan.text_baselines:
         scores = _scores_without_model(run, plan, options)
     else:

@@ -88,7 +88,7 @@ def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeyp
     recipes = Path(__file__).resolve().parents[2] / "examples" / "recipes"
     clusters = PaperTable("t", "", "demo", "reading", rows={}, text_clusters=["kmeans_features"], encoder="an/encoder",
                           settings={"model": {"num_symbols": 6}, "data": {"label_fraction": 0.0}},
-                          runs_folder="t")  # fmt: skip
+                          peak_memory=True, runs_folder="t")  # fmt: skip
     labels = dataclasses.replace(clusters, measure="classification", label_counts=[40], text_clusters=[],
                                  text_baselines=["feature_regression"], settings={}, runs_folder="u")  # fmt: skip
     monkeypatch.setattr(table_runs, "peak_gigabytes", lambda: 0.5)
@@ -103,3 +103,5 @@ def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeyp
         assert "encoder: an/encoder" in experiment.report() and "peak GB" in experiment.report()
         other = TableExperiment(dataclasses.replace(plan, encoder="another"), recipes, tmp_path)
         assert other.run(row, 0).finished_scores() is None, "another encoder, another score"
+    plain = TableExperiment(dataclasses.replace(clusters, peak_memory=False, runs_folder="v"), recipes, tmp_path)
+    assert not plain.train() and "peak_gigabytes" not in plain.run("kmeans_features", 0).finished_scores()
