@@ -13,6 +13,8 @@ NEEDED_FILES = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "encoder_tokenizer.json",
+    "encoder_tokenizer_config.json",
     "*.safetensors",
 )
 """The files of a checkpoint that are looked at, if they exist."""

@@ -6,7 +6,7 @@ Each is written to a temporary folder, gets a manifest of its files, and is then
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 from accelerate.utils import load as load_tensors
 from safetensors import SafetensorError
+from torch import nn
 
 from ..files.atomic import flush, flush_folder, replace
 from ..files.manifest import problem_of, read_manifest, write_manifest
@@ -44,14 +45,24 @@ class CheckpointStore:
         limit (`int`): number of checkpoints to keep.
         fingerprint (`dict`): values by name that must be the same for a run to be resumed.
         progress ([`Progress`]): the run's, saved and loaded too.
+        left_out (iterable of `str`, *optional*): tensors of the model that are not saved, because they never change:
+            the frozen weights of pretrained encoders and decoders.
     """
 
     def __init__(
-        self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any], progress: Progress
+        self,
+        accelerator: Accelerator,
+        folder: Path,
+        limit: int,
+        fingerprint: dict[str, Any],
+        progress: Progress,
+        left_out: Iterable[str] = (),
     ):
         self.accelerator, self.folder, self.limit, self.progress = accelerator, folder, limit, progress
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.last_good: Path | None = None
+        self.left_out = frozenset(left_out)
+        accelerator.register_save_state_pre_hook(self._leave_out)
 
     def prepare(self) -> None:
         """Make the folder, and remove what an interrupted save or removal has left."""
@@ -119,7 +130,7 @@ class CheckpointStore:
         try:
             for file in path.glob(RANDOM_STATES):  # here, because Accelerate goes on without those it cannot read
                 load_tensors(file)
-            self.accelerator.load_state(str(path))
+            self.accelerator.load_state(str(path), strict=not self.left_out)
         except UnpicklingError as error:
             raise ValueError(
                 f"cannot resume from {path}: a file of it holds something other than tensors and plain values, which "
@@ -127,6 +138,12 @@ class CheckpointStore:
             ) from error
         self.progress.load(path)
         self.last_good = path
+
+    def _leave_out(self, models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
+        """Remove what is left out from the state dicts that Accelerate is about to save."""
+        for state in weights:
+            for name in [name for name in state if name.removeprefix("module.") in self.left_out]:
+                del state[name]
 
     def paths(self) -> list[Path]:
         """All checkpoints, complete or damaged, oldest first."""

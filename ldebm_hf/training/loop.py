@@ -23,6 +23,7 @@ from .checkpoints import CheckpointStore
 from .clock import RunClock
 from .evaluation import Evaluator, loss_terms
 from .examples import prepare_split, prepare_training_split
+from .features import FeatureCache
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
@@ -91,7 +92,10 @@ class Trainer:
         training, max_length = settings.training, settings.data.max_length
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
-        self.examples = prepare_training_split(corpus.train, self.config, self.tokenizer, settings.data, step_size)
+        features = self._feature_cache(settings)
+        self.examples = prepare_training_split(
+            corpus.train, self.config, self.tokenizer, settings.data, step_size, features
+        )
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
         self.labelled_stream = LabelledStream(
@@ -102,7 +106,7 @@ class Trainer:
             process=self.accelerator.process_index,
         )
         self.evaluator = Evaluator(
-            prepare_split(corpus.validation, self.config, self.tokenizer, max_length),
+            prepare_split(corpus.validation, self.config, self.tokenizer, max_length, features),
             self.config,
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
@@ -115,12 +119,25 @@ class Trainer:
         if training.max_steps <= 0:
             self.total_steps = training.num_train_epochs * self.steps_per_epoch
 
+    def _feature_cache(self, settings: Settings) -> FeatureCache | None:
+        """What computes and keeps the vectors of a frozen pretrained encoder; `None` for other models."""
+        if not getattr(self.model.encoder, "is_frozen", False):
+            return None
+        self.model.encoder.to(self.accelerator.device).eval()
+        show_progress = self.accelerator.is_local_main_process
+        return FeatureCache(self.model.encoder, settings.data.features_dir, show_progress=show_progress)
+
     def _prepare_records(self) -> None:
         """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""
         self.progress = Progress()
         fingerprint = run_fingerprint(self.settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
-            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint, self.progress
+            self.accelerator,
+            self.folder.checkpoints,
+            self.training.save_total_limit,
+            fingerprint,
+            self.progress,
+            left_out=self.model.frozen_base_names(),
         )
         self.best_model = BestModel(
             self.model, self.tokenizer, self.folder, self.progress, self.training, self.accelerator
