@@ -24,8 +24,8 @@ K_MEANS_SETTINGS = (
     "num_components", "normalize", "num_iterations", "num_starts", "initialization", "match_previous", "seed", "gpu"
 )  # fmt: skip
 STARTS_FOR_VECTORS = 10
-"""Starts of K-means on vectors of an encoder, which is done once in a run. From a single start few symbols end in a poor
-optimum now and then; no scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
+"""Starts of K-means on vectors of an encoder, which is done once in a run. From a single start few symbols end in a
+poor optimum now and then; no scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
 
 def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
