@@ -75,5 +75,8 @@ def test_a_table_of_several_data_sets_reports_each(monkeypatch, tmp_path, capsys
     folder = tmp_path / "out" / "smoke" / "pretrained_symbols" / "yelp"
     scores = json.loads((folder / "table.json").read_text())
     assert scores["recurrent_encoder"]["0"]["symbols_used"] <= 2
+    overview = (folder.parent / "overview.md").read_text()
+    assert overview in capsys.readouterr().out and re.search(r"\| +yelp, label_v_measure \|", overview)
+    assert re.search(r"\| recurrent_encoder +\| +[\d.e-]+ \([\d.e-]+\) \|", overview)
     with pytest.raises(SystemExit, match=r"unknown data set films \(--data_sets\): .* has smd, agnews"):
         call(monkeypatch, "pretrained_symbols", *options, "--data_sets", "films")
