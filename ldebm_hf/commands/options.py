@@ -76,6 +76,13 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def folder_name(text: str) -> Path:
+    """Read the name of a folder; an empty one would be the current folder."""
+    if not text.strip():
+        raise ArgumentTypeError("must name a folder (. is the current one), got an empty name")
+    return Path(text)
+
+
 def list_of(kind: type) -> Callable[[str], list]:
     """Return a function that reads values separated by commas; at least one is needed."""
 
@@ -192,7 +199,7 @@ def experiment_options(output_dir: str) -> ArgumentParser:
     )
     group.add_argument(
         "--output_dir",
-        type=Path,
+        type=folder_name,
         default=Path(output_dir),
         metavar="FOLDER",
         help=f"folder of the runs (default {output_dir})",

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from .arguments import as_ids, as_mask
 from .objective import classification_loss
 from .recurrent import GRU, pack, text_lengths
+from .token_embedding import TokenEmbedding
 from .validation import require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
@@ -93,7 +94,7 @@ class TextClassifier(PreTrainedModel):
 
     def __init__(self, config: TextClassifierConfig):
         super().__init__(config)
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.hidden_size, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(config.dropout)
         self.classes = nn.Linear(2 * config.hidden_size, config.num_labels)

@@ -20,7 +20,12 @@ SOURCES = {
 """How examples without a label get their symbol, by `ClusteringSettings.features`."""
 CLASS_FEATURES = ("word_classes", "encoder_classes")
 """Features that are probabilities of classes, learned from the labels that are known."""
-K_MEANS_SETTINGS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
+K_MEANS_SETTINGS = (
+    "num_components", "normalize", "num_iterations", "num_starts", "initialization", "match_previous", "seed", "gpu"
+)  # fmt: skip
+STARTS_FOR_VECTORS = 10
+"""Starts of K-means on vectors of an encoder, which is done once in a run. From a single start few symbols end in a poor
+optimum now and then; no scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
 
 def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
@@ -56,6 +61,12 @@ class ClusteringSettings:
     )
     normalize: bool = _setting(False, "Scale every feature vector to unit length (published for texts).")
     num_iterations: int = _setting(20, "Number of iterations of K-means.", at_least=1)
+    num_starts: int | None = _setting(
+        None,
+        "Number of random starts of K-means, of which the one with the tightest clusters is kept. Default: 10 for "
+        '"encoder", whose vectors are clustered once in a run, otherwise 1 (published).',
+        at_least=1,
+    )
     initialization: Literal["random", "previous"] = _setting(
         "random", 'Where K-means starts: at "random" examples, or at the "previous" epoch\'s clusters.'
     )
@@ -64,6 +75,13 @@ class ClusteringSettings:
     )
     seed: int = _setting(2021, "Seed of K-means, the same in every epoch.", at_least=0)
     gpu: bool = _setting(False, "Run K-means on all GPUs, which needs faiss-gpu. Small features are fast on a CPU.")
+
+    @property
+    def starts(self) -> int:
+        """Number of random starts of K-means."""
+        if self.num_starts is not None:
+            return self.num_starts
+        return STARTS_FOR_VECTORS if self.features == "encoder" else 1
 
     def validate(self) -> None:
         """Raise a ValueError for settings of K-means where a classifier takes its place."""
@@ -139,7 +157,7 @@ class Clusters:
             len(offset),
             num_symbols,
             niter=settings.num_iterations,
-            nredo=1,
+            nredo=settings.starts if start is None else 1,
             seed=settings.seed,
             gpu=settings.gpu,
             min_points_per_centroid=1,

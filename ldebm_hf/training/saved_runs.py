@@ -10,6 +10,7 @@ from ..data.hub import is_hub_id
 from ..model.weight_files import refuse_unreadable_files
 from .command_line import load_settings
 from .data_settings import DataSettings
+from .output_folder import BEST, CHECKPOINTS
 from .settings import Settings
 
 
@@ -19,11 +20,13 @@ def find_checkpoint(checkpoint: str) -> None:
     Hub many times first.
 
     Raises:
-        FileNotFoundError: There is no such folder, and no such repository on the Hub.
+        FileNotFoundError: There is no such folder, and no such repository on the Hub; or the folder has no model.
         OSError: A file in the folder is a Git LFS pointer, empty or truncated.
     """
     path = Path(checkpoint)
     if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(f"{checkpoint!r} (checkpoint) holds no model: {_where_the_model_is(path)}")
         refuse_unreadable_files(path)
         return
     if path.is_absolute() or path.parent.is_dir() or checkpoint.startswith((".", "~")) or len(path.parts) > 2:
@@ -34,6 +37,17 @@ def find_checkpoint(checkpoint: str) -> None:
         HfApi().model_info(checkpoint, timeout=10)
     except Exception as error:  # a network can fail in many ways
         raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
+
+
+def _where_the_model_is(path: Path) -> str:
+    """What to give instead of a folder that holds no model."""
+    run = path.resolve().parent.parent if path.resolve().parent.name == CHECKPOINTS else path
+    for folder in (run, run / BEST):
+        if (folder / "config.json").is_file():
+            return f"give {folder}"
+    if run != path:
+        return f"it is for --resume; the model will be in {run} when the training ends"
+    return "a folder of a model has a config.json"
 
 
 def shipped_checkpoint(folder: Path) -> Path:

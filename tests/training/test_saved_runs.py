@@ -2,7 +2,7 @@
 
 import pytest
 
-from ldebm_hf.training.saved_runs import is_local, settings_to_show
+from ldebm_hf.training.saved_runs import find_checkpoint, is_local, settings_to_show
 from ldebm_hf.training.settings import DataSettings, Settings
 
 
@@ -46,3 +46,22 @@ def test_file_of_validation_texts_is_read_only_if_it_is_given(tmp_path):
     with pytest.raises(ValueError, match="name 'valid.csv', .* add --validation_file valid.csv"):
         settings_to_show(folder, "my.csv")
     assert settings_to_show(folder, "my.csv", "other.csv").data.validation_file == "other.csv"
+
+
+def test_checkpoint_of_a_training_is_no_model_and_says_where_the_model_is(tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000005"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"")
+    where = f"it is for --resume; the model will be in {tmp_path / 'run'} when the training ends"
+    with pytest.raises(FileNotFoundError, match=rf"step-00000005' \(checkpoint\) holds no model: {where}"):
+        find_checkpoint(str(checkpoint))
+    for folder in (tmp_path / "run" / "best", tmp_path / "run"):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        with pytest.raises(FileNotFoundError, match=f"holds no model: give {folder}$"):
+            find_checkpoint(str(checkpoint))
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=f"holds no model: give {tmp_path / 'run' / 'best'}$"):
+        find_checkpoint(str(tmp_path / "run"))
+    with pytest.raises(FileNotFoundError, match="holds no model: a folder of a model has a config.json"):
+        find_checkpoint(str(tmp_path))
