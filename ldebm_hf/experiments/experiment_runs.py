@@ -23,7 +23,9 @@ Scores = dict[str, float]
 Failures = dict[tuple[str, int], str]
 """Why runs failed, by their row's name and their seed."""
 
-PLACE_SETTINGS = {"training.output_dir", "training.resume", "training.overwrite_output_dir", "data.data_dir"}
+PLACE_SETTINGS = {
+    "training.output_dir", "training.resume", "training.overwrite_output_dir", "data.data_dir", "data.features_dir",
+}  # fmt: skip
 """Settings that say where files are and do not change what a run computes."""
 SCORES_FILE = "scores.json"
 
