@@ -10,6 +10,7 @@
 
 Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
 of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw.
+If these are in a file of your own, name it: --data my.csv. Files that only the model's settings name are not read.
 A model whose prior has no symbols writes from its prior. With `--output_file` sentences go there instead, each with
 the symbol asked for; after an interruption the same command continues.
 """
@@ -28,6 +29,7 @@ from ldebm_hf.commands.held_out_check import HeldOutCheck, load_training_corpus,
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
     check_symbols,
+    corpus_options,
     make_parser,
     run_script,
     sampling_options,
@@ -44,7 +46,7 @@ FILE_OPTIONS = ("batch_size", "overwrite")  # only with --output_file
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options()
+    shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options(), corpus_options()
     parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared)
     add, unset = parser.add_argument, {"default": argparse.SUPPRESS}
     add("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
@@ -119,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = decode_words(tokenizer, token_ids)  # as the corpus has them, for the held-out check
 
     # 4. How the model and the held-out check read them.
-    corpus = load_training_corpus(options.checkpoint)
+    corpus = load_training_corpus(options.checkpoint, options.data, options.validation_file)
     requested = None if symbols is None else symbols.tolist()
     print_readings(model, tokenizer, sentences, words, requested, corpus)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.pytorch_utils import Conv1D
+from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import cached_file
 
 if TYPE_CHECKING:
@@ -45,28 +47,27 @@ def require_name(setting: str, name_or_path: str | None) -> None:
 
 
 def read_base_config(
-    setting: str, name_or_path: str | None, revision: str | None
+    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
 ) -> tuple[dict[str, Any], str | None]:
     """
     The configuration of a base model and the commit that it was read from.
 
     Args:
         setting (`str`): The setting that names it, for error messages.
-        name_or_path (`str`, *optional*): An id of the Hub or a folder.
+        name_or_path (`str`): An id of the Hub or a folder.
         revision (`str`, *optional*): Branch, tag or commit on the Hub.
+        subfolder (`str`, *optional*, defaults to `""`): Folder in it that holds the model.
 
     Returns:
         `tuple[dict, str | None]`: what `AutoConfig.for_model` builds it from, and the commit on the Hub; for a folder
         `None`.
 
     Raises:
-        ValueError: If no name is given.
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    require_name(setting, name_or_path)
     try:
-        config = AutoConfig.from_pretrained(name_or_path, revision=revision)
-    except OSError as error:
+        config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
+    except (OSError, ValueError) as error:  # transformers raises either, by what it finds in a folder
         raise OSError(
             f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
             f"in the cache: {error}"
@@ -121,10 +122,16 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
         parameter.requires_grad_("lora_" in name or trainable_layers >= len(layers))
     for layer in layers[max(0, len(layers) - trainable_layers) :]:
         layer.requires_grad_(True)
-    # The pooled output of an encoder is not used, and parameters without a gradient confuse distributed training.
-    pooler = getattr(base, "pooler", None)
-    if isinstance(pooler, nn.Module):
-        pooler.requires_grad_(False)
+    if _pooler_of(base) is not None:
+        _pooler_of(base).requires_grad_(False)
+
+
+def _pooler_of(base: nn.Module) -> nn.Module | None:
+    """
+    The module of an encoder that makes its pooled output, if there is one. That output is not used here, and
+    parameters without a gradient confuse distributed training.
+    """
+    return getattr(base, "pooler", None)
 
 
 def has_adapters(base: nn.Module) -> bool:
@@ -137,7 +144,11 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise ImportError("low-rank adapters need the package peft: pip install 'ldebm_hf[pretrained]'") from error
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), base)
+    is_transposed = any(isinstance(module, Conv1D) for module in base.modules())  # as in GPT-2
+    settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=is_transposed)
+    if _pooler_of(base) is not None:
+        settings.exclude_modules = r"pooler\..*"
+    inject_adapter_in_model(settings, base)
 
 
 def is_frozen(base: nn.Module) -> bool:
@@ -153,19 +164,27 @@ def frozen_names(base: nn.Module, prefix: str) -> set[str]:
 
 
 @torch.no_grad()
-def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel) -> None:
+def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_frozen: bool) -> None:
     """
-    Give the frozen tensors of a base model the values of another model of the same architecture.
+    Give the tensors of a base model, but for its adapters, the values of another model of the same architecture.
+
+    Args:
+        base (`PreTrainedModel`): The model that is changed.
+        source (`PreTrainedModel`): The model whose values are copied.
+        only_frozen (`bool`): Whether tensors that are trained are left as they are.
 
     Raises:
         ValueError: If a tensor is missing or of another shape, or is not in memory.
     """
     values = source.state_dict()
     targets = base.state_dict()
-    for name in sorted(frozen_names(base, "")):
+    names = frozen_names(base, "") if only_frozen else targets.keys()
+    for name in sorted(name for name in names if "lora_" not in name):
         target, plain = targets[name], name.replace(".base_layer.", ".")
         if plain not in values or values[plain].shape != target.shape:
-            raise ValueError(f"the base model {source.name_or_path!r} has no tensor {plain} of shape {target.shape}")
+            raise ValueError(
+                f"the base model {source.name_or_path!r} has no tensor {plain} of shape {tuple(target.shape)}"
+            )
         if target.is_meta:
             raise ValueError(
                 f"{name} is on the disk or offloaded, where the base model cannot be loaded: save a self-contained "
@@ -174,7 +193,9 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel) -> None:
         target.copy_(values[plain])
 
 
-def load_base(auto_class: type, setting: str, name_or_path: str, revision: str | None) -> PreTrainedModel:
+def load_base(
+    auto_class: type, setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+) -> PreTrainedModel:
     """
     A base model with its weights.
 
@@ -182,19 +203,21 @@ def load_base(auto_class: type, setting: str, name_or_path: str, revision: str |
         OSError: If there is no such model, or it cannot be downloaded.
     """
     try:
-        return auto_class.from_pretrained(name_or_path, revision=revision, use_safetensors=True)
-    except OSError as error:
+        return auto_class.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True)
+    except (OSError, ValueError) as error:
         raise OSError(
             f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base "
             f"model, and cannot be loaded: {error}"
         ) from error
 
 
-def load_base_tokenizer(setting: str, name_or_path: str, revision: str | None) -> PreTrainedTokenizerBase:
+def load_base_tokenizer(
+    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a base model; errors as in [`load_base`]."""
     try:
-        return AutoTokenizer.from_pretrained(name_or_path, revision=revision)
-    except OSError as error:
+        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
+    except (OSError, ValueError) as error:
         raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
 
 
@@ -213,23 +236,33 @@ def save_base_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) 
     Path(folder, BASE_TOKENIZER_FILES[1]).write_text(text, encoding="utf-8")
 
 
-def read_base_tokenizer(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+def read_base_tokenizer(
+    checkpoint: str | Path, folder: str, options: dict[str, Any]
+) -> PreTrainedTokenizerBase | None:
     """
-    The tokenizer that [`save_base_tokenizer`] saved.
+    The tokenizer that [`save_base_tokenizer`] saved; `None` if there is none.
 
     Args:
         checkpoint (`str` or `Path`): A folder or an id of the Hub.
         folder (`str`): Folder in it, empty for itself.
         options (`dict`): Arguments of `cached_file`.
-
-    Raises:
-        OSError: If the files are missing.
     """
-    tokenizer_file, settings_file = (
-        cached_file(checkpoint, name, subfolder=folder, **options) for name in BASE_TOKENIZER_FILES
-    )
+    tokenizer_file, settings_file = (_find(checkpoint, name, folder, options) for name in BASE_TOKENIZER_FILES)
+    if tokenizer_file is None or settings_file is None:
+        return None
     values = json.loads(Path(settings_file).read_text(encoding="utf-8"))
     return PreTrainedTokenizerFast(tokenizer_file=tokenizer_file, **values)
+
+
+def read_tokenizer(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase | None:
+    """The model's tokenizer beside its weights; `None` if there is none. Arguments as in [`read_base_tokenizer`]."""
+    if _find(checkpoint, TOKENIZER_CONFIG_FILE, folder, options) is None:
+        return None
+    return AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options)
+
+
+def _find(checkpoint: str | Path, name: str, folder: str, options: dict[str, Any]) -> str | None:
+    return cached_file(checkpoint, name, subfolder=folder, _raise_exceptions_for_missing_entries=False, **options)
 
 
 def attention_of(config: LDEBMConfig) -> str | None:

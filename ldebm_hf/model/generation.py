@@ -186,6 +186,10 @@ class LDEBMGenerationMixin(GenerationMixin):
                 "give the ids of the words as eos_token_id"
             ) from error
 
+    def prepare_inputs_for_generation(self, *args, tokenizer=None, **kwargs):
+        """As in transformers, which would pass the tokenizer of `stop_strings` on to `forward`."""
+        return super().prepare_inputs_for_generation(*args, **kwargs)
+
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
         Greedy search and sampling, as in transformers; but rows that have ended leave the batch and cost no more.

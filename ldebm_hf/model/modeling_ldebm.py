@@ -105,7 +105,10 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
         current = self.get_input_embeddings()
         owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
-        owner.embedding = value
+        if hasattr(owner, "base"):
+            owner.base.set_input_embeddings(value)
+        else:
+            owner.embedding = value
 
     def _token_embeddings(self) -> list[nn.Embedding]:
         embeddings = self.modality.token_embeddings()
@@ -121,10 +124,13 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         decoder's its output projection, which is tied to them.
 
         Raises:
-            NotImplementedError: For a model of documents or points, which has no token embeddings.
+            NotImplementedError: For a model of documents or points, which has no token embeddings, and for one with a
+                pretrained decoder.
             ValueError: If a special token of the configuration would be removed.
         """
         self._token_embeddings()
+        if self.config.decoder == "pretrained":
+            raise NotImplementedError("a pretrained decoder has the vocabulary of its language model")
         names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
         special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
         smallest = 1 + max(token for token in special if token is not None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig
 from transformers import initialization as init
 
 from .base_models import (
@@ -22,8 +22,9 @@ from .base_models import (
     layers_of,
     load_base,
     read_base_config,
+    require_name,
 )
-from .noise import draw
+from .noise import at_least_float32, draw
 from .objective import IGNORE_INDEX
 from .validation import require
 
@@ -68,8 +69,8 @@ class PretrainedDecoder(nn.Module):
       Li & Liang, ACL 2021; the "memory" of Optimus, Li et al., EMNLP 2020).
     * `decoder_conditioning="prefix"`: the first embeddings are linear in z (prompt tuning, Lester et al., EMNLP 2021).
 
-    A vector of context is read together with z. Tokens that the tokenizer has and the language model lacks, such as a
-    begin mark, are read as its end mark and never written.
+    A vector of context is read together with z. A begin mark and padding that the language model's own configuration
+    does not name were added by its tokenizer's builder: they are read as the end mark and never written.
 
     Args:
         config ([`LDEBMConfig`]): Settings of the model.
@@ -80,12 +81,12 @@ class PretrainedDecoder(nn.Module):
         self.config = config
         self.base = build(AutoModelForCausalLM, config.decoder_config, attention_of(config))
         base = self.base.config.get_text_config()
-        self.num_base_tokens = self.base.get_input_embeddings().num_embeddings
+        embedding_size = self.embedding.embedding_dim
         self.prefix = None
         num_inputs = config.total_latent_size + config.context_size
         if num_inputs:
             if config.decoder_conditioning == "prefix":
-                self.prefix_shape = (config.decoder_prefix_length, base.hidden_size)
+                self.prefix_shape = (config.decoder_prefix_length, embedding_size)
             else:
                 num_heads = getattr(base, "num_key_value_heads", None) or base.num_attention_heads
                 head_size = getattr(base, "head_dim", None) or base.hidden_size // base.num_attention_heads
@@ -94,12 +95,14 @@ class PretrainedDecoder(nn.Module):
             self.prefix = nn.Linear(num_inputs, torch.Size(self.prefix_shape).numel())
         self.dropped_word = None
         if config.decoder_word_dropout:
-            self.dropped_word = nn.Parameter(torch.zeros(base.hidden_size))
+            self.dropped_word = nn.Parameter(torch.zeros(embedding_size))
+        self.added_tokens = {config.bos_token_id, config.pad_token_id} - _own_marks(base) - {None}
 
     @classmethod
     def complete_config(cls, config: LDEBMConfig) -> None:
         """Read what the configuration does not say yet of the base model from the base model's files."""
         if config.decoder_config is None:
+            require_name("decoder_name_or_path", config.decoder_name_or_path)
             config.decoder_config, config.decoder_revision = read_base_config(
                 "decoder_name_or_path", config.decoder_name_or_path, config.decoder_revision
             )
@@ -111,12 +114,13 @@ class PretrainedDecoder(nn.Module):
             require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
         require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
         if config.decoder != "pretrained":
-            for name in ("decoder_name_or_path", "decoder_trainable_layers"):
+            for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config"):
                 value = getattr(config, name)
                 require(not value, name, value, 'used with decoder="pretrained" only')
             return
         require(config.modality_class.is_autoregressive, "decoder", config.decoder,
                 f'"recurrent" for a model of {config.modality}s')  # fmt: skip
+        require(bool(config.eos_token_ids), "eos_token_id", config.eos_token_id, "a token, with a pretrained decoder")
         require(config.speaker_markers == "none", "speaker_markers", config.speaker_markers,
                 '"none" with a pretrained decoder, whose vocabulary has no such tokens')  # fmt: skip
 
@@ -156,10 +160,18 @@ class PretrainedDecoder(nn.Module):
             self.base.eval()
         return self
 
-    def load_base_weights(self) -> None:
-        """Load the weights of the base model from where the configuration says they are."""
+    def load_base_weights(self, only_frozen: bool = False) -> None:
+        """
+        Load the weights of the base model from where the configuration says they are.
+
+        Args:
+            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
+                are.
+        """
         name, revision = self.config.decoder_name_or_path, self.config.decoder_revision
-        copy_base_weights(self.base, load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision))
+        require_name("decoder_name_or_path", name)
+        source = load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision)
+        copy_base_weights(self.base, source, only_frozen)
         self.base.tie_weights()
 
     def base_names(self, prefix: str) -> set[str]:
@@ -203,7 +215,7 @@ class PretrainedDecoder(nn.Module):
         """-log p(x|z) in nats, mean over the texts, and the logits; see [`TextDecoder.reconstruction_loss`]."""
         logits, _ = self.next_tokens(self._drop_words(input_ids), latents, context=context)
         total = F.cross_entropy(
-            logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
+            at_least_float32(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
         )
         return total / len(latents), logits if with_logits else None
 
@@ -217,8 +229,8 @@ class PretrainedDecoder(nn.Module):
     ) -> torch.Tensor:
         """log p(x|z) of each text in nats, `(batch_size,)`; see [`TextDecoder.log_likelihood`]."""
         logits, _ = self.next_tokens(input_ids, latents, context=context)
-        losses = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORE_INDEX, reduction="none")
-        return -losses.sum(-1)
+        logits = at_least_float32(logits).transpose(1, 2)
+        return -F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none").sum(-1)
 
     def _prefix(self, latents: torch.Tensor, context: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
         """The prefix as `prefix_shape` says, `(batch_size, ...)`; `None` for a model without latent and context."""
@@ -238,16 +250,28 @@ class PretrainedDecoder(nn.Module):
         return input_ids.masked_fill(dropped, -1)
 
     def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
-        end = self.config.eos_token_ids[0]
-        is_known = (input_ids >= 0) & (input_ids < self.num_base_tokens)
-        embedded = self.embedding(input_ids.where(is_known, end))
+        is_known = (input_ids >= 0) & (input_ids < self.embedding.num_embeddings)
+        for token in self.added_tokens:
+            is_known = is_known & (input_ids != token)
+        embedded = self.embedding(input_ids.where(is_known, self.config.eos_token_ids[0]))
         if self.dropped_word is None:
             return embedded
         return embedded.where(input_ids[..., None] >= 0, self.dropped_word.to(embedded.dtype))
 
     def _fit_vocabulary(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits of the tokenizer's tokens: a language model may have more, or lack some, which are never written."""
+        never = torch.finfo(logits.dtype).min
         num_missing = self.config.vocab_size - logits.shape[-1]
-        if num_missing > 0:
-            return F.pad(logits, (0, num_missing), value=torch.finfo(logits.dtype).min)
-        return logits[..., : self.config.vocab_size]
+        logits = F.pad(logits, (0, num_missing), value=never)  # a negative number of them is cut off
+        for token in self.added_tokens:
+            logits[..., token] = never
+        return logits
+
+
+def _own_marks(base: PreTrainedConfig) -> set[int]:
+    """The begin, end and padding marks that a language model's configuration names."""
+    marks = set()
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        value = getattr(base, name, None)
+        marks |= set(value) if isinstance(value, list) else {value}
+    return marks - {None}

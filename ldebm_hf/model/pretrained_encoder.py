@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedTokenizerBase
+from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
 
 from .base_models import (
     attention_of,
@@ -22,6 +22,7 @@ from .base_models import (
     load_base,
     load_base_tokenizer,
     read_base_config,
+    require_name,
     save_base_tokenizer,
 )
 from .posteriors import Posterior, PosteriorHeads
@@ -70,8 +71,10 @@ class PretrainedEncoder(nn.Module):
         """Read what the configuration does not say yet of the base model from the base model's files."""
         if config.encoder_config is not None:
             return
-        values, commit = read_base_config("encoder_name_or_path", config.encoder_name_or_path, config.encoder_revision)
-        layout = read_layout(config.encoder_name_or_path, commit)
+        name, revision = config.encoder_name_or_path, config.encoder_revision
+        require_name("encoder_name_or_path", name)
+        layout = read_layout(name, revision)
+        values, commit = read_base_config("encoder_name_or_path", name, revision, layout["subfolder"])
         if config.encoder_pooling is not None:
             layout |= {"pooling": [config.encoder_pooling], "dense": []}
         if config.encoder_normalize is not None:
@@ -84,7 +87,8 @@ class PretrainedEncoder(nn.Module):
         for name in ("encoder_trainable_layers", "encoder_lora_rank"):
             require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
         if config.encoder != "pretrained":
-            for name in ("encoder_name_or_path", "encoder_trainable_layers", "encoder_lora_rank", "encoder_pooling"):
+            for name in ("encoder_name_or_path", "encoder_revision", "encoder_trainable_layers", "encoder_lora_rank",
+                         "encoder_pooling", "encoder_normalize", "encoder_config", "encoder_layout"):  # fmt: skip
                 value = getattr(config, name)
                 require(not value, name, value, 'used with encoder="pretrained" only')
             return
@@ -110,14 +114,30 @@ class PretrainedEncoder(nn.Module):
             self.base.eval()
         return self
 
-    def load_base_weights(self) -> None:
-        """Load the weights of the base model, and its tokenizer, from where the configuration says they are."""
-        name, revision = self.config.encoder_name_or_path, self.config.encoder_revision
-        source = load_base(AutoModel, "encoder_name_or_path", name, revision)
-        copy_base_weights(self.base, encoder_of(source))
-        self.pooling.load(self.config.encoder_layout, name, revision)
+    def load_base_weights(self, only_frozen: bool = False) -> None:
+        """
+        Load the weights of the base model, and its tokenizer, from where the configuration says they are.
+
+        Args:
+            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
+                are.
+        """
+        name, revision, layout = self._place
+        source = load_base(AutoModel, "encoder_name_or_path", name, revision, layout["subfolder"])
+        copy_base_weights(self.base, encoder_of(source), only_frozen)
+        self.pooling.load(layout, name, revision)
         if self.base_tokenizer is None:
-            self.base_tokenizer = load_base_tokenizer("encoder_name_or_path", name, revision)
+            self._load_base_tokenizer()
+
+    @property
+    def _place(self) -> tuple[str, str | None, dict[str, Any]]:
+        """Name and revision of the base model, and the layout of its folder."""
+        require_name("encoder_name_or_path", self.config.encoder_name_or_path)
+        return self.config.encoder_name_or_path, self.config.encoder_revision, self.config.encoder_layout
+
+    def _load_base_tokenizer(self) -> None:
+        name, revision, layout = self._place
+        self.base_tokenizer = load_base_tokenizer("encoder_name_or_path", name, revision, layout["subfolder"])
 
     def base_names(self, prefix: str) -> set[str]:
         """The names in the state dict, with `prefix`, of the tensors that stay as in the base model."""
@@ -128,6 +148,8 @@ class PretrainedEncoder(nn.Module):
         """Save the model's tokenizer and, in files of its own, that of the base model."""
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
+        if self.base_tokenizer is None and self.config.includes_base_models and self.config.encoder_name_or_path:
+            self._load_base_tokenizer()
         if self.base_tokenizer is not None:
             save_base_tokenizer(self.base_tokenizer, folder)
 
@@ -200,17 +222,12 @@ class PretrainedEncoder(nn.Module):
             return self.pooling(states, batch["attention_mask"])
 
     @torch.compiler.disable
-    def _tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    def _tokenize(self, texts: Sequence[str]) -> BatchEncoding:
         if self.base_tokenizer is None:
-            self.base_tokenizer = load_base_tokenizer(
-                "encoder_name_or_path", self.config.encoder_name_or_path, self.config.encoder_revision
-            )
+            self._load_base_tokenizer()
         tokenizer, layout = self.base_tokenizer, self.config.encoder_layout
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        limits = [layout["max_length"], tokenizer.model_max_length]
-        limits.append(getattr(self.base.config, "max_position_embeddings", None))
-        max_length = min([limit for limit in limits if limit and limit < 1e9], default=LONGEST)
         texts = [layout["prompt"] + text for text in texts]
         if layout["lowercase"]:
             texts = [text.lower() for text in texts]
@@ -218,8 +235,38 @@ class PretrainedEncoder(nn.Module):
             texts,
             padding=True,
             truncation=True,
-            max_length=max_length,
+            max_length=self.max_length,
             return_attention_mask=True,
             return_tensors="pt",
         )
-        return dict(batch.to(self.hidden.weight.device))
+        return _with_a_token_each(batch, tokenizer).to(self.hidden.weight.device)
+
+    @property
+    def max_length(self) -> int:
+        """The number of the base model's tokens that are read of a text, with its marks."""
+        limits = [self.config.encoder_layout["max_length"], self.base_tokenizer.model_max_length]
+        num_positions = getattr(self.base.config, "max_position_embeddings", None)
+        if num_positions is not None:
+            limits.append(num_positions - _first_position(self.base))
+        return min([limit for limit in limits if limit and limit < 1e9], default=LONGEST)
+
+
+def _with_a_token_each(batch: BatchEncoding, tokenizer: PreTrainedTokenizerBase) -> BatchEncoding:
+    """The batch, with a padding token that is read where a tokenizer without marks has no token for an empty text."""
+    is_empty = batch["attention_mask"].sum(1) == 0
+    if not is_empty.any():
+        return batch
+    if batch["attention_mask"].shape[1] == 0:
+        one = torch.zeros(len(is_empty), 1, dtype=torch.long)
+        batch = BatchEncoding({name: one.clone() for name in batch})
+        batch["input_ids"].fill_(tokenizer.pad_token_id)
+    batch["attention_mask"][is_empty, 0 if tokenizer.padding_side == "right" else -1] = 1
+    return batch
+
+
+def _first_position(base: nn.Module) -> int:
+    """The position of a text's first token, which in models like RoBERTa comes after that of padding."""
+    for name, module in base.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.padding_idx + 1
+    return 0

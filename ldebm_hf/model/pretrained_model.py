@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from .base_models import read_base_tokenizer
+from .base_models import read_base_tokenizer, read_tokenizer
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
@@ -29,9 +29,11 @@ class LDEBMPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
+        pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
@@ -100,8 +102,8 @@ class LDEBMPreTrainedModel(PreTrainedModel):
 
     def load_base_models(self) -> None:
         """
-        Load the weights of the base models that the configuration names. A model that was built from a configuration
-        needs this; `from_pretrained` does it.
+        Load the weights of the base models that the configuration names, also those that training is to change. A
+        model that was built from a configuration needs this; `from_pretrained` does it.
 
         Raises:
             OSError: If a base model is not found.
@@ -126,14 +128,17 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             arguments (`dict`): Arguments of `from_pretrained`, of which those about the Hub are used.
         """
         self.add_adapters()  # loaded tensors are trained unless this is said again
-        if self.has_base_models and not self.config.includes_base_models:
-            self.load_base_models()
+        if not self.config.includes_base_models:
+            for part in self._base_parts.values():
+                part.load_base_weights(only_frozen=True)
         if not hasattr(self.encoder, "read_texts") or checkpoint is None:
             return
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
-        self.set_tokenizer(AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options))
-        self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options)
+        tokenizer = read_tokenizer(checkpoint, folder, options)
+        if tokenizer is not None:
+            self.set_tokenizer(tokenizer)
+        self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options) or self.encoder.base_tokenizer
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, *args, include_base_models: bool | None = None, **kwargs
@@ -152,7 +157,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
         self._keys_to_ignore_on_save = set() if self.config.includes_base_models else self.frozen_base_names()
         try:
             super().save_pretrained(save_directory, *args, **kwargs)
+            if hasattr(self.encoder, "save_tokenizers"):
+                self.encoder.save_tokenizers(save_directory)
         finally:
             self.config.includes_base_models = as_loaded
-        if hasattr(self.encoder, "save_tokenizers"):
-            self.encoder.save_tokenizers(save_directory)

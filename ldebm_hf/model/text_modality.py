@@ -19,6 +19,7 @@ from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
 from .recurrent import GRU, pack, text_lengths, unpack
+from .token_embedding import TokenEmbedding
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -32,7 +33,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: LDEBMConfig):
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.encoder_hidden_size, batch_first=True, bidirectional=True)
         num_features, self.merge = 2 * config.encoder_hidden_size, None
         if config.context_size:
@@ -108,7 +109,7 @@ class TextDecoder(nn.Module):
     def __init__(self, config: LDEBMConfig):
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.initial_state = None
         if config.total_latent_size:
             self.initial_state = nn.Linear(config.total_latent_size, config.decoder_hidden_size, bias=False)

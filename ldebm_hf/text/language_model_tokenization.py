@@ -20,10 +20,14 @@ def build_language_model_tokenizer(
 
     Raises:
         ValueError: If the language model has no end mark or no fast tokenizer, or for a `max_length` below 3.
+        OSError: If there is no such tokenizer, or it cannot be downloaded.
     """
     if max_length < 3:
         raise ValueError(f"max_length must be at least 3 (begin mark, one token, end mark), got {max_length}")
-    original = AutoTokenizer.from_pretrained(name_or_path, revision=revision)
+    try:
+        original = AutoTokenizer.from_pretrained(name_or_path, revision=revision)
+    except (OSError, ValueError) as error:
+        raise OSError(f"the tokenizer of decoder_name_or_path={name_or_path!r} cannot be loaded: {error}") from error
     if not original.is_fast:
         raise ValueError(f"decoder_name_or_path={name_or_path!r} must have a fast tokenizer (tokenizer.json)")
     if original.eos_token is None:
@@ -31,11 +35,11 @@ def build_language_model_tokenizer(
     end, begin, padding = original.eos_token, original.bos_token, original.pad_token
     if begin is None or begin == end:
         begin = "<s>"
-    if padding is None or padding in (begin, end):
-        padding = original.unk_token
-    if padding is None or padding in (begin, end):
-        padding = "<pad>"
     backend = original.backend_tokenizer
+    if padding in (None, begin, end) and getattr(backend.model, "byte_fallback", False):
+        padding = original.unk_token  # which stands in no text, because unknown characters become bytes
+    if padding in (None, begin, end):
+        padding = "<pad>"
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (begin, end, padding)])
     backend.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A {end}", special_tokens=[(token, backend.token_to_id(token)) for token in (begin, end)]

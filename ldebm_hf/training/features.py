@@ -163,7 +163,9 @@ def _digest_of(encoder: PretrainedEncoder) -> str:
         for name, tensor in sorted(part.state_dict().items()):
             content.update(f"{name} {tensor.dtype}".encode())
             content.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    content.update(encoder.base_tokenizer.backend_tokenizer.to_str().encode())
+    tokenizer = json.loads(encoder.base_tokenizer.backend_tokenizer.to_str())
+    tokenizer |= {"truncation": None, "padding": None}  # which are those of its last call
+    content.update(json.dumps(tokenizer, sort_keys=True).encode())
     return content.hexdigest()
 
 

@@ -129,7 +129,9 @@ class TrainingSettings:
     hub_private_repo: bool = setting(True, "Keep the repository private.")
 
     def validate(self) -> None:
-        """Raise a ValueError for settings that do not go together."""
+        """Raise a ValueError for settings that do not go together, and for an output folder without a name."""
+        if not self.output_dir.strip():
+            raise ValueError(f"training.output_dir must name a folder, got {self.output_dir!r} (. is the current one)")
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
                 f"training.warmup_steps={self.warmup_steps} has no effect with lr_scheduler_type=constant: use "
