@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
 from .presets import PRESETS
@@ -24,7 +25,7 @@ from .validation import require
 
 
 @strict
-class LDEBMConfig(PreTrainedConfig):
+class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     r"""
     Configuration of [`LDEBMModel`].
 

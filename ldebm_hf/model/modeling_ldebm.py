@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .arguments import as_ids
+from .checkpoint_code import CodeInCheckpoint
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
@@ -30,7 +31,7 @@ from .trainer_signature import LossWithoutLabels
 from .weight_files import refuse_unreadable_files
 
 
-class LDEBMPreTrainedModel(PreTrainedModel):
+class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
     config: LDEBMConfig
     base_model_prefix = "ldebm"
     main_input_name = "input_ids"
