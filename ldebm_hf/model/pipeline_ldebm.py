@@ -339,6 +339,11 @@ class LDEBMPipeline(Pipeline):
         latents = torch.as_tensor(latents, dtype=torch.float32, device=self.model.device)
         return self._strings(self.model.generate(latents=latents, **options))
 
+    def decode_and_read(self, latents: np.ndarray | torch.Tensor) -> list[WrittenText]:
+        """Decode latents as [`decode`] does, and say of each text which symbol the model reads in it."""
+        texts = self.decode(latents)
+        return [WrittenText(text, None, *symbol) for text, symbol in zip(texts, self._symbols_of(texts), strict=True)]
+
     @torch.no_grad()
     def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
         """
@@ -357,9 +362,8 @@ class LDEBMPipeline(Pipeline):
         start, end = self.model.reconstruction_latents(**batch).float()
         shares = torch.linspace(0, 1, num_steps, device=start.device)
         latents = start + shares[:, None] * (end - start)
-        texts = self.decode(latents)
-        symbols = [symbol for symbol, _ in self._symbols_of(texts)]
-        return [PathStep(*step) for step in zip(shares.tolist(), texts, symbols, _as_array(latents), strict=True)]
+        steps = zip(shares.tolist(), self.decode_and_read(latents), _as_array(latents), strict=True)
+        return [PathStep(share, decoded.text, decoded.read, latent) for share, decoded, latent in steps]
 
     def complete(self, texts: str | Sequence[str], **options) -> list[Any]:
         """
@@ -408,11 +412,11 @@ class LDEBMPipeline(Pipeline):
         return {self.model.config.id2label[symbol]: value for symbol, value in enumerate(probabilities)}
 
     def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
-        """The name and probability of the likeliest symbol of each text."""
+        """The name and probability of the likeliest symbol of texts that the model wrote."""
         if not self.model.has_symbols:
             return [(None, None)] * len(texts)
-        ((_, batch),) = self._batches(texts, len(texts))
-        return self._likeliest(self.model.infer_symbols(**batch))
+        batch = TextReader(self.tokenizer, self.model.config)(texts).to(self.model.device)
+        return self._likeliest(self.model.infer_symbols(batch["input_ids"], batch["attention_mask"]))
 
     def _likeliest(self, probabilities: torch.Tensor) -> list[tuple[str, float]]:
         """The name and probability of the likeliest symbol in each row of p(y|x), `(num_texts, num_symbols)`."""

@@ -36,7 +36,7 @@ class Reading:
     text: str
     probabilities: dict[str, float] | None
     reconstruction: str
-    latent: np.ndarray = field(repr=False)
+    latent: np.ndarray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ class PathStep:
     share: float
     text: str
     symbol: str | None
-    latent: np.ndarray = field(repr=False)
+    latent: np.ndarray = field(repr=False, compare=False)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import PreTrainedTokenizerBase
 
-from ..model.modeling_ldebm import LDEBMModel
 from ..training.saved_runs import settings_of
 
 NUM_MAP_TEXTS = 1500
@@ -36,18 +33,6 @@ def texts_of_checkpoint(folder: Path, number: int, seed: int = 0) -> tuple[list[
     source = settings.data.source
     origin = "a built-in synthetic corpus" if source == "synthetic" else Path(source).name
     return _some(texts, number, seed), f"training texts of {origin}"
-
-
-def written_texts(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, number: int, seed: int = 0) -> list[str]:
-    """`number` texts that a model writes from samples of its whole prior."""
-    generator = torch.Generator(model.device).manual_seed(seed)
-    ids = model.generate(num_samples=number, generator=generator, **known_words_only(model))
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
-
-
-def known_words_only(model: LDEBMModel) -> dict[str, list[int]]:
-    """Arguments of `generate` that keep it from writing the unknown word, which means nothing to a reader."""
-    return {"suppress_tokens": [model.config.unk_token_id]}
 
 
 def lines_of(file: Path) -> list[str]:

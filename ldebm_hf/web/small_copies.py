@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
 from ..files.atomic import replace_folder, write_text
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.pipeline_ldebm import LDEBMPipeline
 from ..reports.model_card import public_settings
 from ..reports.run_record import CURVES, FACTS, METRICS, SETTINGS, RunRecord, read_metrics
-from .map_texts import EXAMPLES, NUM_MAP_TEXTS, WRITTEN_TEXTS, written_texts
+from .map_texts import EXAMPLES, NUM_MAP_TEXTS, WRITTEN_TEXTS
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 SPLITS_KEPT = ("validation", "clock")
@@ -63,8 +63,8 @@ def write_small_copy(
             (copy / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         config = record.config
         if config.modality_class.is_autoregressive and not config.context_size and config.has_latent:
-            model, tokenizer = LDEBMModel.from_pretrained(copy), AutoTokenizer.from_pretrained(copy)
-            _write_lines(copy / WRITTEN_TEXTS, written_texts(model, tokenizer, NUM_MAP_TEXTS))
+            pipe = LDEBMPipeline.from_pretrained(copy)
+            _write_lines(copy / WRITTEN_TEXTS, pipe.write(num_texts=NUM_MAP_TEXTS, generator=0))
         if examples:
             _write_lines(copy / EXAMPLES, examples)
 

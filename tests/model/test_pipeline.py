@@ -162,6 +162,9 @@ def test_decoded_latents_are_the_likeliest_texts_even_where_the_model_samples(pi
     sampling = pipeline_of()
     sampling.model.generation_config.do_sample = True
     assert sampling.decode(latents) == pipe.decode(torch.from_numpy(latents)) == expected
+    read = pipe.decode_and_read(latents)
+    assert [one.text for one in read] == expected and {one.requested for one in read} == {None}
+    assert [one.read for one in read] == [found["label"] for found in pipe.classify(expected)]
 
 
 # -------------------------------------------------------------------------------------------------------- other models
