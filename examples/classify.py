@@ -14,10 +14,7 @@ has the columns of the input, and `predicted_label` and `predicted_score`.
 import argparse
 from pathlib import Path
 
-import torch
-from transformers import AutoTokenizer
-
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.classification import (
     OUTPUT_FORMATS,
     describe_held_out_scores,
@@ -76,21 +73,20 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 2. A model, trained if need be.
     corpus = None if settings is None else train_classifier(settings)
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
-    if corpus is not None and (described := describe_held_out_scores(model, tokenizer, corpus)):
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    if corpus is not None and (described := describe_held_out_scores(pipe.model, pipe.tokenizer, corpus)):
         print(described)
 
     # 3. Labels for the texts.
     if options.text:
-        for text, found in zip(options.text, model.classify(options.text, tokenizer, top_k=None), strict=True):
+        for text, found in zip(options.text, pipe.classify(options.text, top_k=None), strict=True):
             names = ", ".join(f"{symbol['label']} {symbol['score']:.0%}" for symbol in found[:3])
             print(f"{text}\n    -> {names}")
         return
     origin = str(options.input_file)
     values = column_of(columns, options.text_column, "text_column", origin)
     texts = [require_text(text, options.text_column, origin) or "" for text in values]
-    found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
+    found = pipe.classify(texts, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
     print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")

@@ -281,6 +281,8 @@ class LDEBMPipeline(Pipeline):
         Raises:
             ValueError: As in [`latents`].
         """
+        if not self.model.config.has_latent:
+            raise ValueError(f"prior={self.model.config.prior!r} has no latent that a text could be encoded into")
         read = []
         for part, batch in self._batches(texts, batch_size):
             posterior = self.model.posterior(**batch)
