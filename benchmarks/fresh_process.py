@@ -2,10 +2,8 @@
 
 import multiprocessing
 import os
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 
@@ -40,12 +38,3 @@ def call_in_fresh_processes(
             os.environ.pop("OMP_NUM_THREADS", None)
         else:
             os.environ["OMP_NUM_THREADS"] = before
-
-
-def peak_gigabytes() -> float:
-    """Return this process's peak resident memory (Linux).
-
-    That of `getrusage` would be at least the memory of the process that started this one.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024 / 1e9

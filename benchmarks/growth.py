@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fresh_process import call_in_fresh_process, peak_gigabytes
+from fresh_process import call_in_fresh_process
 from tqdm.auto import tqdm
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.experiments.peak_memory import peak_gigabytes
 from ldebm_hf.pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 
 BASE = {"batch size": 128, "latent size": 40, "Langevin steps": 50, "vocabulary": 10_004}

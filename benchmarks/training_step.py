@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fresh_process import call_in_fresh_process, call_in_fresh_processes, peak_gigabytes
+from fresh_process import call_in_fresh_process, call_in_fresh_processes
 from pairs import Comparison, compare, comparison_table
 from published_style import LENGTH, PublishedStyle
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
+from ldebm_hf.experiments.peak_memory import peak_gigabytes
 from ldebm_hf.model.objective import reconstruction_loss
 from ldebm_hf.model.text_modality import TextDecoder, TextEncoder
 from ldebm_hf.reports.tables import markdown_table

@@ -8,7 +8,9 @@
 The third form takes a table in which some rows have a label, trains a model of documents on all of them
 (examples/recipes/documents.yaml, or `--config RECIPE`; any other setting of examples/train.py may follow), and
 predicts the label of every row. After an interruption the same command continues. The output, .csv, .tsv or .jsonl,
-has the columns of the input, and `predicted_label` and `predicted_score`.
+has the columns of the input, and `predicted_label` and `predicted_score`. In .csv and .tsv files, a cell that is no
+number and begins with =, +, -, @, a tab or a line end gets an apostrophe (') in front, because a spreadsheet may run
+it as a formula; .jsonl files keep every cell as it is.
 """
 
 import argparse
@@ -18,12 +20,13 @@ from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.classification import (
     OUTPUT_FORMATS,
     describe_held_out_scores,
+    texts_to_read,
     train_classifier,
     write_table,
 )
 from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
 from ldebm_hf.data.data_files import read_table
-from ldebm_hf.data.tables import column_of, require_text
+from ldebm_hf.data.tables import column_of
 from ldebm_hf.training import Settings, load_settings
 
 RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
@@ -85,7 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
         return
     origin = str(options.input_file)
     values = column_of(columns, options.text_column, "text_column", origin)
-    texts = [require_text(text, options.text_column, origin) or "" for text in values]
+    texts, note = texts_to_read(values, options.text_column, origin)
+    if note:
+        print(f"note: {note}")
     found = pipe.classify(texts, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)

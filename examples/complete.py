@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from ldebm_hf import LDEBMConfig, LDEBMPipeline
-from ldebm_hf.commands.options import make_parser, run_script, seed_options, symbol_options
+from ldebm_hf.commands.options import corpus_options, make_parser, run_script, seed_options, symbol_options
 from ldebm_hf.experiments.completion_experiment import (
     MaskedTexts,
     SearchSettings,
@@ -33,7 +33,7 @@ from ldebm_hf.experiments.completion_experiment import (
 )
 from ldebm_hf.files.atomic import write_text
 from ldebm_hf.reports.tables import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_of, shipped_checkpoint
+from ldebm_hf.training.saved_runs import find_checkpoint, settings_to_show, shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
 FRACTIONS = (0.15, 0.3, 0.5)
@@ -41,11 +41,11 @@ NUM_TEXTS = 200
 NUM_COMPLETIONS = 3
 NUM_SHOWN = 3
 TEXT_OPTIONS = ("class_labels", "guidance_scale", "num_completions")
-EVALUATION_OPTIONS = ("language_model", "num_texts", "fractions", "output_file")
+EVALUATION_OPTIONS = ("language_model", "num_texts", "fractions", "output_file", "data", "validation_file")
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    shared = symbol_options("any; one for all texts, or one each"), seed_options()
+    shared = symbol_options("any; one for all texts, or one each"), seed_options(), corpus_options()
     parser = make_parser(__doc__, "[CHECKPOINT] (--text TEXT ... | --evaluate) [options]", *shared)
     parser.add_argument("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
     task = parser.add_mutually_exclusive_group(required=True)
@@ -127,7 +127,7 @@ def marked(words: Sequence[str], is_filled: Sequence[bool]) -> str:
 
 def evaluate(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:
     # 1. Texts of the corpus that the model was trained on.
-    settings = settings_of(options.checkpoint)
+    settings = settings_to_show(options.checkpoint, options.data, options.validation_file)
     if settings is None:
         raise ValueError(f"--evaluate needs settings.yaml in {options.checkpoint}, which names the corpus")
     if settings.data.streaming:

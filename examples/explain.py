@@ -1,6 +1,7 @@
 """Explain what a model's symbols stand for: a table here, and a report to look at (report.html, report.json).
 
     python examples/explain.py outputs/demo                                        # on the corpus it was trained on
+    python examples/explain.py outputs/mine --data my.csv                          # likewise, if that is a file
     python examples/explain.py outputs/demo --names 3="refund request" 5=weather   # or --names names.json
     python examples/explain.py outputs/news --auto_names                           # names made of each symbol's words
     python examples/explain.py someone/model --data my.csv --text_column body --attribute_columns topic,author
@@ -37,9 +38,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, "CHECKPOINT [options]", data_options(), seed_options())
     add = parser.add_argument
     add("checkpoint", help="folder or Hub id")
-    add("--data", help="source of the texts, as in examples/train.py (default: what the model was trained on)")
+    add(
+        "--data",
+        help="source of the texts, as in examples/train.py (default: what the model was trained on; if that is a "
+        "file, it is read only if it is named here)",
+    )
+    add("--validation_file", metavar="FILE", help="the file of validation texts, likewise")
     add("--attribute_columns", type=list_of(str), metavar="A,B", help="columns of further classes")
-    add("--split", choices=("train", "validation", "all"), help="texts to read (default: train, with --data all)")
+    add("--split", choices=("train", "validation", "all"), help="texts to read (default: train, of other data all)")
     add(
         "--max_texts",
         type=positive_integer,

@@ -10,6 +10,7 @@
 
 Beside each sentence stands the symbol that was asked for, the one that the model reads back from it, and the verdict
 of a check that is not part of the model: a bag-of-words classifier fitted on labelled texts that the model never saw.
+If these are in a file of your own, name it: --data my.csv. Files that only the model's settings name are not read.
 A model whose prior has no symbols writes from its prior. With `--output_file` sentences go there instead, each with
 the symbol asked for; after an interruption the same command continues.
 """
@@ -24,6 +25,7 @@ from ldebm_hf.commands.held_out_check import HeldOutCheck, load_training_corpus,
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
     check_symbols,
+    corpus_options,
     make_parser,
     run_script,
     sampling_options,
@@ -41,7 +43,7 @@ FILE_OPTIONS = ("batch_size", "overwrite")  # only with --output_file
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options()
+    shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options(), corpus_options()
     parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared)
     add, unset = parser.add_argument, {"default": argparse.SUPPRESS}
     add("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
@@ -110,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     written = pipe.write_and_read(names or None, options.num_samples, generator=options.seed, **decoding)
 
     # 4. How the model and the held-out check read them.
-    corpus = load_training_corpus(options.checkpoint)
+    corpus = load_training_corpus(options.checkpoint, options.data, options.validation_file)
     print_readings(pipe, written, corpus)
 
     # 5. Some reconstructions, and what to try next.

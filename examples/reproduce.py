@@ -3,6 +3,7 @@
     python examples/reproduce.py table4_smd --data_dir data/smd --seeds 0,1,2
     python examples/reproduce.py table7 --data_dir data/yelp --rows ldebm
     python examples/reproduce.py table3 --data_dir data/daily_dialog --smoke      # tiny models, in minutes
+    python examples/reproduce.py pretrained_symbols --data_dir data     # not of the paper: for four data sets
 
 This is examples/evaluate.py --config with the file of that table; evaluate.py --help says more about it.
 """

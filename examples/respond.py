@@ -19,6 +19,7 @@ import torch
 from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.options import (
     check_symbols,
+    corpus_options,
     make_parser,
     positive_integer,
     run_script,
@@ -28,13 +29,12 @@ from ldebm_hf.commands.options import (
 )
 from ldebm_hf.model.dialogue_turns import BEGIN
 from ldebm_hf.reports.tables import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_of
+from ldebm_hf.training.saved_runs import find_checkpoint, settings_to_show
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(
-        __doc__, "CHECKPOINT [--turns [TURN ...]] [options]", symbol_options("all"), sampling_options(), seed_options()
-    )
+    shared = symbol_options("all"), sampling_options(), seed_options(), corpus_options()
+    parser = make_parser(__doc__, "CHECKPOINT [--turns [TURN ...]] [options]", *shared)
     add, number = parser.add_argument, {"type": positive_integer, "metavar": "N"}
     add("checkpoint", help="folder or Hub id")
     add("--turns", nargs="*", metavar="TURN", help="what was said, the oldest first; none opens a dialogue")
@@ -105,7 +105,7 @@ def dialogues(options: argparse.Namespace) -> list[tuple[list[str], str | None]]
     """The turns given, or some of the corpus's validation split, each with what was said next."""
     if options.turns is not None:
         return [(options.turns, None)]
-    settings = settings_of(options.checkpoint)
+    settings = settings_to_show(options.checkpoint, options.data, options.validation_file)
     if settings is None:
         raise ValueError("--turns must be given for a checkpoint without settings.yaml, which would name its corpus")
     validation = settings.load_corpus().validation

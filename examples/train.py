@@ -15,6 +15,7 @@ import shlex
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.pseudo_labels.geometric_clustering import SOURCES
 from ldebm_hf.training import Trainer, assemble, load_settings
+from ldebm_hf.training.saved_runs import is_local, path_of_source
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,16 +47,17 @@ def main(arguments: list[str] | None = None) -> None:
     # 4. Where the results are, and what to try next.
     trainer.say(f"The best model is in {training.output_dir}, with README.md, metrics.jsonl and curves.png. Next:")
     folder = shlex.quote(training.output_dir)
+    file = f" --data {shlex.quote(path_of_source(settings.data))}" if is_local(settings.data.source) else ""
     if config.context_size:
-        trainer.say(f"  python examples/respond.py {folder}")
+        trainer.say(f"  python examples/respond.py {folder}{file}")
     elif config.modality_class.is_autoregressive:
-        trainer.say(f"  python examples/generate.py {folder} --num_samples 5")
+        trainer.say(f"  python examples/generate.py {folder}{file} --num_samples 5")
     elif config.modality_class.reads_texts:
         trainer.say(f'  python examples/classify.py {folder} --text "a text of your own"')
     else:
         trainer.say(f"  python examples/synthetic.py {folder}")
     if config.has_symbols and config.modality_class.reads_texts:
-        trainer.say(f"  python examples/explain.py {folder}")
+        trainer.say(f"  python examples/explain.py {folder}{file}")
     trainer.say(f'  python -c "from ldebm_hf import LDEBMModel; LDEBMModel.from_pretrained({training.output_dir!r})"')
 
 

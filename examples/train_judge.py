@@ -16,6 +16,7 @@ from pathlib import Path
 from ldebm_hf.commands.options import (
     SAME_COMMAND,
     data_options,
+    folder_name,
     make_parser,
     positive_integer,
     run_script,
@@ -33,7 +34,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--output_dir",
-        type=Path,
+        type=folder_name,
         default=Path("outputs/judge"),
         metavar="FOLDER",
         help="folder of the judge (default outputs/judge)",

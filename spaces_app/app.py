@@ -3,7 +3,8 @@
     python spaces_app/app.py                                  # the checkpoint in this folder
     python spaces_app/app.py outputs/mine --port 7861         # a folder or a Hub id; or LDEBM_CHECKPOINT=…
 
-Every answer is computed from its request alone, and nothing that a visitor enters is stored.
+Every answer is computed from its request alone. Nothing that a visitor enters is stored, files cannot be uploaded, and
+the pictures of answers are deleted after some minutes.
 """
 
 import argparse
@@ -14,12 +15,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import torch
+from starlette.middleware import Middleware
 from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
 
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 from ldebm_hf.web.page_requests import PageRequests
 from ldebm_hf.web.prior_comparison import PriorComparison
+from ldebm_hf.web.request_guard import RequestGuard
 
 HERE = Path(__file__).resolve().parent
 QUEUE_SIZE = 64
@@ -38,12 +41,14 @@ STYLE = """
   }
 }
 """
+DELETE_PICTURES = (60, 900)  # every so many seconds those of answers that are older than so many seconds
 LAUNCH_OPTIONS = {
     "css": STYLE,
     "ssr_mode": False,
     "run_history": False,
     "footer_links": ["api", "settings"],
-    "max_file_size": "1mb",
+    "show_error": True,  # of requests that do not fit an endpoint; errors inside are worded in tabs.py
+    "app_kwargs": {"middleware": [Middleware(RequestGuard)]},
 }
 INTRODUCTION = """# Latent diffusion energy-based models of text
 
@@ -54,7 +59,9 @@ and decodes it.
 Checkpoint: **{checkpoint}**. {symbols} The map shows {num_texts:,} {origin}."""
 
 
-def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr.Blocks:
+def build(
+    checkpoint: str | None = None, priors: str | Path | None = None, data: str | None = None
+) -> gr.Blocks:
     """
     Load the models and create the page.
 
@@ -64,18 +71,20 @@ def build(checkpoint: str | None = None, priors: str | Path | None = None) -> gr
         priors (`str` or `Path`, *optional*): Folder with one folder of models of points per data set; defaults to the
             environment variable `LDEBM_PRIORS`, or to `priors` in the folder of this file. Without any such model the
             page has no tab for them.
+        data (`str`, *optional*): The file that the checkpoint was trained on, whose texts the map shows then.
     """
     checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    requests = PageRequests.from_checkpoint(checkpoint, device=device)
+    requests = PageRequests.from_checkpoint(checkpoint, data=data, device=device)
     comparisons = {folder.name: PriorComparison.from_folder(folder) for folder in sorted(priors.glob("*/"))}
     return page(requests, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
 
 
 def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
-    with gr.Blocks(title="Latent diffusion energy-based models of text", elem_id="page") as demo:
+    title_of_page = "Latent diffusion energy-based models of text"
+    with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_PICTURES) as demo:
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
@@ -118,12 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", help="Folder or Hub id. Default: LDEBM_CHECKPOINT, or the checkpoint in this folder."
     )
+    parser.add_argument(
+        "--data", metavar="FILE", help="File that the checkpoint was trained on. Without it, no map shows its texts."
+    )
     parser.add_argument("--host", help="Address to listen on. Default: GRADIO_SERVER_NAME, or this machine only.")
     parser.add_argument(
         "--port", type=int, help="Port to listen on. Default: GRADIO_SERVER_PORT, or the first free one from 7860."
     )
     options = parser.parse_args(arguments)
-    build(options.checkpoint).launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
+    demo = build(options.checkpoint, data=options.data)
+    demo.launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ CHECKPOINT_FILES = (
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",
+    "encoder_tokenizer.json",
+    "encoder_tokenizer_config.json",
     "settings.yaml",
     GIVEN_TEXTS,
     WRITTEN_TEXTS,

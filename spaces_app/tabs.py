@@ -212,7 +212,7 @@ def completion_tab(requests: PageRequests) -> None:
 def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
     @answering
     def compare_priors(data, num_points, seed):
-        if data not in comparisons:
+        if not isinstance(data, str) or data not in comparisons:
             raise BadRequest(f"The data must be one of {', '.join(comparisons)}.")
         draws = comparisons[data].draw(num_points, seed)
         rows = [
@@ -258,7 +258,8 @@ def answering(function: Callable) -> Callable:
 def on_request(event, function: Callable, inputs, outputs, name: str | None = None, description: str = "") -> None:
     """
     Call a function on an event, or on several, one request at a time for all visitors together. With a name it is also
-    an API endpoint.
+    an API endpoint. It gets the inputs as they come and checks them itself, so that wrong types are answered by a
+    sentence.
     """
     gr.on(
         event if isinstance(event, list) else [event],
@@ -268,6 +269,7 @@ def on_request(event, function: Callable, inputs, outputs, name: str | None = No
         api_name=name,
         api_description=description or False,
         api_visibility="public" if name else "private",
+        preprocess=False,
         concurrency_limit=1,
         concurrency_id="model",
     )
@@ -278,7 +280,14 @@ def on_submission(event, function: Callable, inputs, output) -> None:
     Call a function that computes nothing with the model, such as one that says what is not read of a text, beside the
     request of the same event.
     """
-    gr.on(event if isinstance(event, list) else [event], function, inputs, output, api_visibility="private")
+    gr.on(
+        event if isinstance(event, list) else [event],
+        function,
+        inputs,
+        output,
+        api_visibility="private",
+        preprocess=False,
+    )
 
 
 def symbol_choice(requests: PageRequests, label: str, info: str, value: list[str] | None = None) -> gr.Dropdown:

@@ -17,6 +17,8 @@ from ..text.word_vectors import WordVectors
 
 UNLABELLED = -1
 """scikit-learn's label of an example whose class is unknown."""
+HEAD_SIZE = 256
+"""Hidden units of [`feature_head`]."""
 PENALTIES = [{"C": c} for c in (0.1, 1.0, 10.0, 100.0)]
 
 
@@ -138,6 +140,23 @@ def feature_regression(training: np.ndarray, features: Callable[[Sequence[str]],
 
     choices = [{"C": c} for c in (0.001, 0.01, 0.1, 1.0, 10.0)]
     return Baseline(lambda texts: scaled(features(texts)), scaled(training), _regression, choices)
+
+
+def feature_head(training: np.ndarray, features: Callable[[Sequence[str]], np.ndarray]) -> Baseline:
+    """
+    A head on frozen features: a network with one hidden layer of 256 units, trained by Adam on the labelled texts.
+
+    Features are scaled as in [`feature_regression`]. The penalty is selected. Encoder weights stay as they are, unlike
+    in SetFit (Tunstall et al., 2022), whose head this is otherwise comparable to.
+    """
+
+    def make(alpha: float):
+        from sklearn.neural_network import MLPClassifier
+
+        return MLPClassifier(HEAD_SIZE, alpha=alpha, tol=1e-3, max_iter=500, random_state=0)
+
+    scaled = feature_regression(training, features)
+    return Baseline(scaled.features, scaled.training, make, [{"alpha": alpha} for alpha in (0.01, 1.0, 10.0)])
 
 
 def hard_em(train_texts: Sequence[str], stop_words: str | None = "english") -> Baseline:

@@ -1,7 +1,8 @@
 """Clusters of texts without a model of this package: the baselines that its symbols are compared with.
 
 Each function fits clusters on training texts and assigns other texts to them. Texts are represented by the TF-IDF of
-their lower-case words and punctuation marks; no pretrained model is needed.
+their lower-case words and punctuation marks, for which no pretrained model is needed, or by the features of a
+pretrained encoder that are given.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ WORDS_AND_MARKS = r"(?u)\w+|[^\w\s]"
 DENSITY_COMPONENTS = 5
 """Dimensions in which regions of high density are searched, as in BERTopic."""
 UMAP_NEIGHBORS = 15
+NUM_STARTS = 10
+"""Starts of K-means on features."""
 
 
 def kmeans_tfidf(train_texts: Sequence[str], texts: Sequence[str], num_clusters: int, seed: int = 0) -> np.ndarray:
@@ -57,6 +60,88 @@ def kmeans_lsa(
         ValueError: As in [`kmeans_tfidf`], or there is no component, or only one text or word.
     """
     return _kmeans(*_lsa(train_texts, texts, num_components, seed), num_clusters, seed)
+
+
+def kmeans_features(embeddings: tuple[np.ndarray, np.ndarray], num_clusters: int, seed: int = 0) -> np.ndarray:
+    """
+    K-means on the features of a pretrained encoder, the best of ten starts by its own objective.
+
+    From a single start, as scikit-learn has it by default, few clusters often end in a poor optimum.
+
+    Args:
+        embeddings (`tuple[np.ndarray, np.ndarray]` of shapes `(m, d)` and `(n, d)`): Features of the training texts,
+            on which clusters are fitted, and of the texts to assign to the nearest centroid.
+        num_clusters (`int`): Number of clusters, at most the number of training texts.
+        seed (`int`, *optional*, defaults to 0): Seed of K-means.
+
+    Returns:
+        `np.ndarray` of shape `(n,)`: Cluster ids, 0 to `num_clusters` − 1.
+
+    Raises:
+        ValueError: Features of other shapes, or more clusters than training texts.
+    """
+    vectors = _checked(embeddings, len(embeddings[0]), len(embeddings[1]))
+    return _kmeans(*vectors, num_clusters, seed, NUM_STARTS)
+
+
+def bertopic_clusters(
+    train_texts: Sequence[str],
+    texts: Sequence[str],
+    num_clusters: int,
+    embeddings: tuple[np.ndarray, np.ndarray],
+    seed: int = 0,
+) -> np.ndarray:
+    """
+    Topics of BERTopic (Grootendorst, 2022) with its own defaults, as `pip install bertopic` gives them.
+
+    Topics are merged by BERTopic's `reduce_topics` until `num_clusters` remain besides the outliers, and outliers get
+    the topic with the most similar embedding by its `reduce_outliers`.
+
+    Args:
+        train_texts (`Sequence[str]`): Texts on which topics are fitted.
+        texts (`Sequence[str]`): Texts to assign to a topic.
+        num_clusters (`int`): Maximum number of topics; there are fewer if BERTopic finds fewer.
+        embeddings (`tuple[np.ndarray, np.ndarray]` of shapes `(len(train_texts), d)` and `(len(texts), d)`): Features
+            of both by a sentence encoder.
+        seed (`int`, *optional*, defaults to 0): Seed of UMAP. It makes UMAP run on one core.
+
+    Returns:
+        `np.ndarray` of shape `(len(texts),)`: Topic ids, which in the training texts start at 0 without gaps; all are
+        0 if BERTopic finds no topic.
+
+    Raises:
+        ValueError: There are no texts, features of other shapes, or more topics than training texts.
+        ImportError: BERTopic is not installed.
+    """
+    _check_texts(train_texts, texts)
+    _check_num_clusters(num_clusters, len(train_texts))
+    train_vectors, vectors = _checked(embeddings, len(train_texts), len(texts))
+    try:
+        from bertopic import BERTopic
+        from umap import UMAP
+    except ImportError as error:
+        raise ImportError("bertopic_clusters needs BERTopic: pip install bertopic") from error
+    # BERTopic's own UMAP, but for the seed, which it leaves to chance.
+    reduce = UMAP(
+        n_neighbors=UMAP_NEIGHBORS,
+        n_components=DENSITY_COMPONENTS,
+        min_dist=0.0,
+        metric="cosine",
+        low_memory=False,
+        random_state=seed,
+    )
+    model = BERTopic(umap_model=reduce)
+    topics, _ = model.fit_transform(list(train_texts), train_vectors)
+    num_topics, has_outliers = max(topics) + 1, min(topics) < 0
+    if not num_topics:
+        return np.zeros(len(texts), dtype=np.int64)
+    if num_topics > num_clusters:
+        model.reduce_topics(list(train_texts), nr_topics=num_clusters + has_outliers)  # which counts outliers as one
+    topics, _ = model.transform(list(texts), vectors)
+    topics = [int(topic) for topic in topics]
+    if min(topics) < 0:
+        topics = model.reduce_outliers(list(texts), topics, strategy="embeddings", embeddings=vectors)
+    return np.asarray(topics, dtype=np.int64)
 
 
 def density_clusters(
@@ -153,11 +238,12 @@ def _lsa(train_texts: Sequence[str], texts: Sequence[str], num_components: int, 
     return project.fit_transform(train_vectors), project.transform(vectors)
 
 
-def _kmeans(train_vectors, vectors, num_clusters: int, seed: int) -> np.ndarray:
+def _kmeans(train_vectors, vectors, num_clusters: int, seed: int, num_starts: int | str = "auto") -> np.ndarray:
     from sklearn.cluster import KMeans
 
     _check_num_clusters(num_clusters, train_vectors.shape[0])
-    return KMeans(num_clusters, random_state=seed).fit(train_vectors).predict(vectors).astype(np.int64)
+    kmeans = KMeans(num_clusters, n_init=num_starts, random_state=seed).fit(train_vectors)
+    return kmeans.predict(vectors).astype(np.int64)
 
 
 def _check_num_clusters(num_clusters: int, num_texts: int) -> None:
@@ -168,7 +254,8 @@ def _check_num_clusters(num_clusters: int, num_texts: int) -> None:
 def _checked(embeddings: tuple[np.ndarray, np.ndarray], num_train_texts: int, num_texts: int) -> list[np.ndarray]:
     arrays = [np.asarray(part, dtype=float) for part in embeddings]
     shapes = [array.shape for array in arrays]
-    if [shape[:1] for shape in shapes] != [(num_train_texts,), (num_texts,)] or {len(s) for s in shapes} != {2}:
+    fit = [shape[:1] for shape in shapes] == [(num_train_texts,), (num_texts,)]
+    if not fit or {len(shape) for shape in shapes} != {2} or shapes[0][1] != shapes[1][1]:
         raise ValueError(
             f"embeddings must be two arrays of shapes ({num_train_texts}, d) and ({num_texts}, d), got {shapes}"
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..data import Corpus, Split
-from ..training.saved_runs import settings_of
+from ..training.saved_runs import settings_to_show
 
 
 class HeldOutCheck:
@@ -87,9 +87,18 @@ def symbols_of_labels(labels: Sequence[int | None], corpus: Corpus, known: dict[
     return [label if label in taught else by_name.get(label) for label in labels]
 
 
-def load_training_corpus(checkpoint: str) -> Corpus | None:
-    """Load the corpus that a local checkpoint was trained on; `None`, with a note on stderr, if it cannot be read."""
-    settings = settings_of(checkpoint)
+def load_training_corpus(
+    checkpoint: str, data: str | None = None, validation_file: str | None = None
+) -> Corpus | None:
+    """
+    Load the corpus that a local checkpoint was trained on; `None`, with a note on stderr, if it cannot be read, or is
+    in files that the user does not give by `data` and `validation_file`.
+    """
+    try:
+        settings = settings_to_show(checkpoint, data, validation_file)
+    except ValueError as error:
+        print(f"note: no held-out check: {error}", file=sys.stderr)
+        return None
     if settings is None:
         return None
     if settings.data.streaming:

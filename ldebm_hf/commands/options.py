@@ -76,6 +76,13 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def folder_name(text: str) -> Path:
+    """Read the name of a folder; an empty one would be the current folder."""
+    if not text.strip():
+        raise ArgumentTypeError("must name a folder (. is the current one), got an empty name")
+    return Path(text)
+
+
 def list_of(kind: type) -> Callable[[str], list]:
     """Return a function that reads values separated by commas; at least one is needed."""
 
@@ -101,6 +108,18 @@ def data_options() -> ArgumentParser:
     parser.add_argument("--data_dir", metavar="FOLDER", help="folder with the release files of a known data set")
     parser.add_argument("--text_column", metavar="NAME", help="column of the texts (default: text)")
     parser.add_argument("--label_column", metavar="NAME", help="column of the labels, empty where unknown")
+    return parser
+
+
+def corpus_options() -> ArgumentParser:
+    """The files of the corpus that a model was trained on, if they are the user's own; what is not given is `None`."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="the file that the model was trained on; one that its settings name is read only if it is given here too",
+    )
+    parser.add_argument("--validation_file", metavar="FILE", help="likewise, the file of its validation texts")
     return parser
 
 
@@ -180,7 +199,7 @@ def experiment_options(output_dir: str) -> ArgumentParser:
     )
     group.add_argument(
         "--output_dir",
-        type=Path,
+        type=folder_name,
         default=Path(output_dir),
         metavar="FOLDER",
         help=f"folder of the runs (default {output_dir})",

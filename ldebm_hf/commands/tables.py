@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
-from ..experiments.experiment_runs import merge_changes, parse_changes
+from ..experiments.experiment_runs import Failures, parse_changes
 from ..experiments.paper_tables import PaperTable
 from ..experiments.table_experiment import TableExperiment
 from ..experiments.table_runs import ScoringOptions
@@ -17,6 +18,15 @@ def table_options() -> ArgumentParser:
     parser = ArgumentParser(add_help=False)
     group = parser.add_argument_group("a table")
     group.add_argument("--rows", type=list_of(str), metavar="A,B", help="rows to train (default: all)")
+    group.add_argument(
+        "--data_sets",
+        type=list_of(str),
+        metavar="A,B",
+        help="data sets of a table that is made for several (default: all); --data_dir then has a folder for each",
+    )
+    group.add_argument(
+        "--encoder", metavar="MODEL", help="pretrained encoder, folder or Hub id, in place of the table's own"
+    )
     group.add_argument("--smoke", action="store_true", help="tiny models on 200 texts, in OUTPUT_DIR/smoke")
     return parser
 
@@ -28,7 +38,7 @@ def read_scoring_options(options: Namespace) -> ScoringOptions:
 
 def make_table(file: Path, recipes: Path, options: Namespace) -> None:
     """
-    Train and score what a table lacks, and print its report.
+    Train and score what a table lacks, and print its report; for each of its data sets, if it has several.
 
     Args:
         file (`Path`): YAML file of the table.
@@ -38,23 +48,28 @@ def make_table(file: Path, recipes: Path, options: Namespace) -> None:
     Raises:
         SystemExit: If some of the runs failed; the report has the others.
     """
-    changes = parse_changes(options.set)
-    if options.data_dir is not None:
-        changes = merge_changes(changes, {"data": {"data_dir": options.data_dir}})
-    experiment = TableExperiment(
-        PaperTable.load(file),
-        recipes,
-        options.output_dir,
-        rows=options.rows,
-        seeds=options.seeds,
-        changes=changes,
-        scoring=read_scoring_options(options),
-        guidance_scales=options.guidance_scales,
-        num_samples=options.num_samples,
-        smoke=options.smoke,
-    )
-    failures = experiment.train(options.jobs)
-    if not options.train_only:
-        report = experiment.report()
-        print(f"\n{report}" if report else "", end="", flush=True)
+    plan = PaperTable.load(file)
+    if options.encoder is not None:
+        plan = replace(plan, encoder=options.encoder)
+    failures: Failures = {}
+    for table in plan.of_data_sets(options.data_sets, options.data_dir):
+        experiment = TableExperiment(
+            table,
+            recipes,
+            options.output_dir,
+            rows=options.rows,
+            seeds=options.seeds,
+            changes=parse_changes(options.set),
+            scoring=read_scoring_options(options),
+            guidance_scales=options.guidance_scales,
+            num_samples=options.num_samples,
+            smoke=options.smoke,
+        )
+        of_table = experiment.train(options.jobs)
+        if plan.data_sets:
+            of_table = {(f"{table.name}, {row}", seed): reason for (row, seed), reason in of_table.items()}
+        failures |= of_table
+        if not options.train_only:
+            report = experiment.report()
+            print(f"\n{report}" if report else "", end="", flush=True)
     exit_if_failed(failures)

@@ -70,6 +70,11 @@ def clean_texts(texts: list[str | None], origin: str, notes: list[str]) -> tuple
     return kept_texts, kept
 
 
+def printable(text: str) -> str:
+    """The text with a space for every control character and lone surrogate, as training reads it."""
+    return _UNPRINTABLE.sub(" ", text)
+
+
 class Cleaner:
     """Cleans texts, any number of times, and counts what it did."""
 
@@ -86,10 +91,10 @@ class Cleaner:
         kept_texts, kept_labels = [], []
         for text, label in zip(texts, labels, strict=True):
             text = text or ""
-            printable = _UNPRINTABLE.sub(" ", text)
-            self.counts[self.UNPRINTABLE] += printable != text
-            text = _RESERVED.sub(" ", printable)
-            self.counts[self.RESERVED] += text != printable
+            without_controls = printable(text)
+            self.counts[self.UNPRINTABLE] += without_controls != text
+            text = _RESERVED.sub(" ", without_controls)
+            self.counts[self.RESERVED] += text != without_controls
             words = text.split()
             self.counts[self.LONG] += len(words) > LONG_TEXT_WORDS
             if words:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from ..text.conventions import natural_writer
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -193,6 +195,24 @@ class Corpus:
             raise ValueError(f"corpus {self.name!r} has no attribute {attribute!r} (label_column); there are: {there}")
         splits = {name: replace(s, labels=list(s.attributes[attribute])) for name, s in self.splits.items()}
         return replace(self, **splits, label_names=list(self.attribute_names[attribute]))
+
+    def written_naturally(self) -> Corpus:
+        """
+        The same corpus with tokenised texts, and the turns before them, written as people do; see
+        [`~text.conventions.natural_writer`]. A corpus that is not tokenised, or that is streamed, stays as it is.
+        """
+        if isinstance(self.train, StreamedExamples):
+            return self
+        write = natural_writer(self.train.texts)
+        if write is None:
+            return self
+        splits = {}
+        for name, split in self.splits.items():
+            contexts = None
+            if split.contexts is not None:
+                contexts = [tuple(write(turn) for turn in turns) for turns in split.contexts]
+            splits[name] = replace(split, texts=[write(text) for text in split.texts], contexts=contexts)
+        return replace(self, **splits, notes=[*self.notes, "all texts: tokenised texts are written as people do"])
 
     def to_dataset_dict(self) -> datasets.DatasetDict:
         """As `datasets.DatasetDict`: column `text`, with contexts `context` (a list of strings), or columns `x` and

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from .schema import Corpus, unseen_classes
-from .splits import drop_short_texts, limit_training
+from .splits import drop_short_texts, limit_training, take_subset
 
 OWN_LICENSE = "apache-2.0"
 
@@ -85,10 +85,11 @@ class Source(ABC):
 
 @dataclass(kw_only=True)
 class InMemorySource(Source):
-    """A source whose training examples are all in memory, so that some of them, or of their labels, can be chosen.
+    """A source whose examples are all in memory, so that some of them, or of their labels, can be chosen.
 
     Args:
         max_train_examples (`int`, *optional*): train on a random subset of at most this many examples.
+        max_validation_examples (`int`, *optional*): validate on a random subset of at most this many examples.
         label_fraction (`float`, *optional*, defaults to 1.0): the fraction of the training labels that is kept. With
             0 the training is unsupervised; the validation examples keep their labels for the scores.
         label_count (`int`, *optional*): keep this many training labels, the same number for each class.
@@ -96,6 +97,7 @@ class InMemorySource(Source):
     """
 
     max_train_examples: int | None = None
+    max_validation_examples: int | None = None
     label_fraction: float = 1.0
     label_count: int | None = None
     label_seed: int | None = None
@@ -106,11 +108,15 @@ class InMemorySource(Source):
 
     def load(self) -> Corpus:
         corpus = self.read()
-        self._choose_training_examples(corpus)
+        self._choose_examples(corpus)
         corpus.notes += unseen_classes(corpus)
         return corpus
 
-    def _choose_training_examples(self, corpus: Corpus) -> None:
+    def _choose_examples(self, corpus: Corpus) -> None:
+        if self.max_validation_examples is not None:
+            corpus.validation = take_subset(
+                corpus.validation, self.max_validation_examples, self.seed, "max_validation_examples"
+            )
         corpus.train = limit_training(
             corpus.train,
             self.max_train_examples,
@@ -135,7 +141,7 @@ class TextSource(InMemorySource):
     def load(self) -> Corpus:
         corpus = self.read()
         drop_short_texts(corpus, self.min_words)
-        self._choose_training_examples(corpus)
+        self._choose_examples(corpus)
         corpus.notes += repeated_texts(corpus) + unseen_classes(corpus)
         return corpus
 

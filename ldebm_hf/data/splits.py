@@ -53,10 +53,10 @@ def drop_short_texts(corpus: Corpus, min_words: int) -> None:
         setattr(corpus, name, split.select(kept))
 
 
-def take_subset(split: AnySplit, size: int, seed: int) -> AnySplit:
-    """A random subset of at most `size` examples."""
+def take_subset(split: AnySplit, size: int, seed: int, option: str = "max_train_examples") -> AnySplit:
+    """A random subset of at most `size` examples; `option` is what sets the size, for error messages."""
     if size < 1:
-        raise ValueError(f"max_train_examples must be at least 1, got {size}")
+        raise ValueError(f"{option} must be at least 1, got {size}")
     return split.select(sorted(_shuffled(len(split), seed, "subset")[:size]))
 
 

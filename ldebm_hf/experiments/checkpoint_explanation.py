@@ -22,7 +22,7 @@ from ..reports.symbol_report import make_report, without_texts, write_report
 from ..reports.tables import text_table
 from ..training.data_settings import DataSettings
 from ..training.publishing import CARD, write_card
-from ..training.saved_runs import find_checkpoint, settings_of
+from ..training.saved_runs import find_checkpoint, path_of_source, settings_of, with_given_paths
 
 NUM_WORDS_PRINTED = 6
 ONE_SYMBOL_ADVICE = (
@@ -40,10 +40,11 @@ class ExplanationSettings:
 
     Args:
         data (`str`, *optional*): Source of the texts, as `DataSettings.source`; default: what the checkpoint was
-            trained on.
+            trained on. If that is a file, it is read only if it is given here.
+        validation_file (`str`, *optional*): The file of validation examples, likewise.
         data_dir, text_column, label_column, attribute_columns: As in `DataSettings`; default: as in training.
-        split (`"train"`, `"validation"` or `"all"`, *optional*): Which of the texts; default: `"train"`, with `data`
-            `"all"`.
+        split (`"train"`, `"validation"` or `"all"`, *optional*): Which of the texts; default: `"train"`, with other
+            `data` than in training `"all"`.
         max_texts (`int`, *optional*, defaults to 20000): If there are more texts, this number of them is drawn.
         num_words, num_texts (`int`, *optional*, defaults to 10 and 5): Words and closest texts shown per symbol.
         num_samples (`int`, *optional*): Texts to write per symbol; default: 5, of documents 10 words.
@@ -60,6 +61,7 @@ class ExplanationSettings:
     """
 
     data: str | None = None
+    validation_file: str | None = None
     data_dir: str | None = None
     text_column: str | None = None
     label_column: str | None = None
@@ -79,13 +81,6 @@ class ExplanationSettings:
     output: str | None = None
     batch_size: int = 256
     seed: int = 0
-
-    @property
-    def chosen_split(self) -> str:
-        """The split to read: `split`, or its default."""
-        if self.split is not None:
-            return self.split
-        return "train" if self.data is None else "all"
 
 
 @dataclass(frozen=True)
@@ -138,8 +133,10 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     if settings.names:
         model.name_symbols(read_names(settings.names))
-    corpus = load_corpus(checkpoint, settings)
-    split = draw_texts(texts_of(corpus, settings.chosen_split), settings.max_texts, settings.seed)
+    data = data_to_read(checkpoint, settings)
+    corpus = data.load_corpus()
+    chosen = settings.split or ("all" if is_other_data(checkpoint, settings) else "train")
+    split = draw_texts(texts_of(corpus, chosen), settings.max_texts, settings.seed)
 
     # 2. What the symbols stand for.
     explanation = explain_symbols(model, tokenizer, split, settings)
@@ -152,7 +149,7 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     report = make_report(
         explanation,
         title=f"Symbols of {checkpoint}",
-        details={"texts": f"{corpus.name}, {settings.chosen_split}", "terms of the data": corpus.license},
+        details={"texts": f"{corpus.name}, {chosen}", "terms of the data": corpus.license},
         attributes=known_classes(corpus, split),
         topics=topics,
         projection=settings.projection,
@@ -197,14 +194,27 @@ def read_names(given: list[str]) -> dict[str, str] | list[str]:
     return names
 
 
-def load_corpus(checkpoint: str, settings: ExplanationSettings) -> Corpus:
-    """Load the corpus asked for, or the one that the checkpoint was trained on, with all labels that the data have."""
-    trained_with = None if settings.data else settings_of(checkpoint)
-    if trained_with is None and not settings.data:
-        raise ValueError(f"{checkpoint} does not say what it was trained on (settings.yaml): give --data")
-    data = DataSettings(source=settings.data) if trained_with is None else trained_with.data
+def is_other_data(checkpoint: str, settings: ExplanationSettings) -> bool:
+    """Return whether the texts asked for are others than those that the checkpoint was trained on."""
+    trained_with = settings_of(checkpoint)
+    if settings.data is None or trained_with is None:
+        return settings.data is not None
+    named = trained_with.data
+    is_same_file = Path(path_of_source(named)).resolve() == Path(settings.data).resolve()
+    return settings.data != named.source and not is_same_file
+
+
+def data_to_read(checkpoint: str, settings: ExplanationSettings) -> DataSettings:
+    """Return where the texts come from, with all labels that the data have."""
+    if is_other_data(checkpoint, settings):
+        data = DataSettings(source=settings.data, validation_file=settings.validation_file)
+    else:
+        trained_with = settings_of(checkpoint)
+        if trained_with is None:
+            raise ValueError(f"{checkpoint} does not say what it was trained on (settings.yaml): give --data")
+        data = with_given_paths(checkpoint, trained_with.data, settings.data, settings.validation_file)
     given = {name: getattr(settings, name) for name in DATA_OPTIONS if getattr(settings, name) is not None}
-    return dataclasses.replace(data, **given, label_fraction=1.0, label_count=None).load_corpus()
+    return dataclasses.replace(data, **given, label_fraction=1.0, label_count=None)
 
 
 def texts_of(corpus: Corpus, split: str) -> Split:

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..baselines.few_label_classifiers import (
     Baseline,
+    feature_head,
     feature_regression,
     fit_selected,
     hard_em,
@@ -43,6 +44,8 @@ TEXT_BASELINES: dict[str, Callable[[Sequence[str]], Baseline]] = {
     "self_training": self_training,
     "hard_em": hard_em,
 }
+FEATURE_BASELINES = {"feature_regression": feature_regression, "feature_head": feature_head}
+"""Baselines on the features of a pretrained encoder, by name."""
 
 
 def for_selection(corpus: Corpus, split: str) -> tuple[Corpus, Split]:
@@ -65,16 +68,18 @@ def text_baseline_scores(
     label_counts: Sequence[int],
     seed: int,
     word_vectors: str | Path | None = None,
+    features: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Score a baseline that needs no model of this package, for each number of labels.
 
     Args:
-        name (`str`): One of `TEXT_BASELINES`, or `GIVEN_VECTORS`.
+        name (`str`): One of `TEXT_BASELINES`, or `GIVEN_VECTORS`, or with `features` one of `FEATURE_BASELINES`.
         corpus (`Corpus`): The corpus with all labels.
         split (`str`): The split to score; see [`for_selection`].
         label_counts (`Sequence[int]`): Numbers of known labels, the same for each class.
         seed (`int`): Decides which labels are known.
         word_vectors (`str` or `Path`, *optional*): File of word vectors in GloVe's format, for `GIVEN_VECTORS`.
+        features (`Callable`, *optional*): Maps texts to the features of a pretrained encoder, `(n, feature_size)`.
 
     Raises:
         ValueError: If the name is unknown, or the file is not given.
@@ -89,6 +94,8 @@ def text_baseline_scores(
         vectors = load_word_vectors(word_vectors)
         coverage = {"word_coverage": vectors.coverage(scored.texts)}
         baseline = vector_regression(texts, vectors)
+    elif features is not None and name in FEATURE_BASELINES:
+        baseline = FEATURE_BASELINES[name](features(texts), features)
     elif name in TEXT_BASELINES:
         baseline = TEXT_BASELINES[name](texts)
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ ARCHITECTURE = ("num_symbols", "latent_size", "embedding_size", "encoder_hidden_
 """What a row with another preset keeps of the recipe's model: its sizes, so that rows differ only in the method."""
 LANGUAGE_MODEL = "language_model"
 """Name of the run of the model whose perplexity is reported."""
+FROM_FEATURES = ("kmeans_features", "bertopic", "feature_regression", "feature_head")
+"""Rows without a model of this package that read the features of the table's pretrained encoder."""
 Measure = Literal["reading", "control", "responses", "classification", "generation"]
 
 
@@ -37,10 +39,15 @@ class PaperTable:
             classes), `"responses"` (answers in a dialogue), `"classification"` (of held-out texts, with `label_counts`
             labels known) or `"generation"` (reconstructions, and samples beside real texts).
         rows (`dict[str, dict]`): By name, the settings in which a row differs from the recipe.
+        settings (`dict`): Settings in which all rows differ from the recipe; those of a row come before them.
+        data_sets (`dict[str, dict]`): By name, settings of the data sets that the table is made for, one after the
+            other ([`of_data_sets`]); default: the recipe's data set alone.
+        encoder (`str`, *optional*): The pretrained encoder, folder or Hub id, of rows whose model has
+            `encoder: pretrained`, and of the rows in `FROM_FEATURES`.
         optional_rows (`list[str]`): Rows that are trained only if they are asked for, because they take days or need a
             GPU.
         text_clusters (`list[str]`): More rows, without a model: ways of clustering texts, functions of
-            `ldebm_hf.baselines.text_clusters`.
+            `ldebm_hf.baselines.text_clusters`, or `"bertopic"`, which is left out where BERTopic is not installed.
         text_baselines (`list[str]`): More rows of a table of classification, of
             `ldebm_hf.experiments.few_label_experiment`.
         latent_classifiers (`list[str]`): Rows whose models learn without labels; logistic regression then classifies
@@ -57,6 +64,7 @@ class PaperTable:
             of its own, `row, name`.
         curves (`dict[str, list[str]]`): By title, the rows that are the points of a curve in a figure, in its order.
         curve_setting (`str`): The setting of the model that differs along the curves.
+        peak_memory (`bool`): Whether the peak memory of every run is recorded, where the system tells it (Linux).
         runs_folder (`str`): Folder of the runs, which several tables may share (`study` in the file); default: the
             table's name.
         shown_symbols (`int`), shown_sentences (`int`): How many symbols, and sentences of each class or responses, are
@@ -68,6 +76,9 @@ class PaperTable:
     recipe: str
     measure: Measure
     rows: dict[str, Changes]
+    settings: Changes = field(default_factory=dict)
+    data_sets: dict[str, Changes] = field(default_factory=dict)
+    encoder: str | None = None
     optional_rows: list[str] = field(default_factory=list)
     text_clusters: list[str] = field(default_factory=list)
     text_baselines: list[str] = field(default_factory=list)
@@ -81,6 +92,7 @@ class PaperTable:
     sample_language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     curves: dict[str, list[str]] = field(default_factory=dict)
     curve_setting: str = ""
+    peak_memory: bool = False
     runs_folder: str = ""
     shown_symbols: int = 0
     shown_sentences: int = 0
@@ -107,6 +119,9 @@ class PaperTable:
         if (content.measure == "classification") != bool(content.label_counts):
             raise ValueError(f"{path}: label_counts must be given for measure classification, and for it alone")
         content.rows = {name: changes or {} for name, changes in content.rows.items()}
+        reading = [row for row in content.all_rows if content.needs_encoder(row)]
+        if reading and content.encoder is None:
+            raise ValueError(f"{path}: encoder must be given for the rows {', '.join(reading)}")
         unknown = set(content.optional_rows) - content.rows.keys()
         if unknown:
             raise ValueError(f"{path}: optional_rows must be of rows, got {', '.join(sorted(unknown))}")
@@ -125,6 +140,42 @@ class PaperTable:
     def all_rows(self) -> list[str]:
         """Names of the rows; those without a model of this package come last."""
         return [*self.rows, *self.text_clusters, *self.text_baselines]
+
+    def needs_encoder(self, row: str) -> bool:
+        """Whether a row reads texts with the table's pretrained encoder."""
+        return row in FROM_FEATURES or self.rows.get(row, {}).get("model", {}).get("encoder") == "pretrained"
+
+    def of_data_sets(self, names: Sequence[str] | None = None, data_dir: str | Path | None = None) -> list[PaperTable]:
+        """
+        Return a table for each data set; of a table without `data_sets` itself alone.
+
+        Args:
+            names (`Sequence[str]`, *optional*): Names of data sets; default: all.
+            data_dir (`str` or `Path`, *optional*): Folder that has a folder for every source of data, called like it.
+                For a table without `data_sets`: the folder of its data.
+
+        Raises:
+            ValueError: If the table has no such data set.
+        """
+        unknown = set(names or ()) - self.data_sets.keys()
+        if unknown:
+            there = ", ".join(self.data_sets) or "none to choose from"
+            raise ValueError(f"unknown data set {', '.join(sorted(unknown))} (--data_sets): {self.name} has {there}")
+        if not self.data_sets:
+            settings = self.settings
+            if data_dir is not None:
+                settings = merge_changes(settings, {"data": {"data_dir": str(data_dir)}})
+            return [replace(self, settings=settings)]
+        tables = []
+        for name in names or self.data_sets:
+            settings = merge_changes(self.settings, self.data_sets[name])
+            if data_dir is not None:
+                folder = str(Path(data_dir, settings["data"]["source"]))
+                settings = merge_changes(settings, {"data": {"data_dir": folder}})
+            place = f"{self.runs_folder}/{name}"
+            table = replace(self, name=place, runs_folder=place, title=f"{self.title}: {name}")
+            tables.append(replace(table, settings=settings, data_sets={}))
+        return tables
 
     def runs_of(self, row: str) -> list[str]:
         """Return the names of a row's runs of one seed: `row/number` for every number of labels if its model learns
@@ -156,9 +207,13 @@ class PaperTable:
         recipe = read_recipe(recipes / f"{self.recipe}.yaml")
         if "preset" in of_row.get("model", {}):
             recipe["model"] = {name: value for name, value in recipe["model"].items() if name in ARCHITECTURE}
-        settings = merge_changes(recipe, of_row, changes)
-        if row in self.text_baselines:  # whose scores depend on texts and labels alone, whatever else is set
-            settings = {"data": merge_changes(recipe, changes).get("data", {})}
+        settings = merge_changes(recipe, self.settings, of_row, changes)
+        if row in self.rows and self.needs_encoder(row):
+            settings["model"] = {"encoder_name_or_path": self.encoder} | settings["model"]
+        if row in self.text_baselines or row in FROM_FEATURES:
+            # Their scores depend on texts, labels and the number of clusters alone, whatever else is set.
+            num_symbols = {name: value for name, value in settings["model"].items() if name == "num_symbols"}
+            settings = {"data": settings.get("data", {}), "model": {} if row in self.text_baselines else num_symbols}
         return ExperimentRun.from_changes(name, seed, folder / self.runs_folder / name / str(seed), settings)
 
     def by_row(self, scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:

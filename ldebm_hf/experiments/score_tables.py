@@ -86,6 +86,8 @@ def columns_of(rows: Rows) -> dict[str, Cell]:
             columns[f"ECE, {name.removeprefix('calibration_error_').replace('_', ' ')} %"] = value(name, 100)
     if "cpu_seconds" in names:
         columns["CPU s"] = value("cpu_seconds")
+    if "peak_gigabytes" in names:
+        columns["peak GB"] = value("peak_gigabytes")
     return columns
 
 

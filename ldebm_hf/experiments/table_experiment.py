@@ -9,14 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
+
 from ..scores.lstm_language_model import LanguageModelSettings
 from .checkpoint_explanation import ExplanationSettings, explain_checkpoint
 from .experiment_runs import Changes, ExperimentRun, Failures, merge_changes
 from .judge_training import JudgeSettings, describe_judge, train_judge
-from .paper_tables import LANGUAGE_MODEL, PaperTable
+from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
 from .parallel_runs import call_in_process, finish_runs
 from .table_report import write_report
-from .table_runs import ScoringOptions, check_split, chosen_names, train_and_score, train_shared_language_models
+from .table_runs import (
+    INSTALL,
+    ScoringOptions,
+    check_split,
+    chosen_names,
+    rows_not_installed,
+    train_and_score,
+    train_shared_language_models,
+)
 
 SMOKE_CHANGES: Changes = {
     "data": {"max_train_examples": 200},
@@ -92,6 +102,8 @@ class TableExperiment:
             ValueError: If the table has no such row, or settings are wrong.
         """
         names = chosen_names(self.plan, self.rows, self.scoring.word_vectors)
+        for note in self.notes_on_missing_rows():
+            tqdm.write(note)
         runs = [self.run(name, seed) for seed in self.seeds for name in names]
         check_split(runs[0].settings.load_corpus(), self.scoring.split)
         if self.plan.measure == "control":
@@ -106,6 +118,7 @@ class TableExperiment:
         names = [name for row in self.plan.all_rows for name in self.plan.runs_of(row)]
         runs = [self.run(name, seed) for seed in self.seeds for name in names]
         notes = [f"{name}: {value}" for name, value in self.scored_with.items()]
+        notes += [f"encoder: {self.plan.encoder}"] if self.plan.encoder else []
         if self.plan.measure == "generation":
             notes.insert(0, AS_PUBLISHED)
         return write_report(
@@ -116,6 +129,11 @@ class TableExperiment:
             notes=notes,
             explain=self.symbols_of,
         )
+
+    def notes_on_missing_rows(self) -> list[str]:
+        """Return a line for each row that is left out because its package is not installed."""
+        missing = rows_not_installed(self.plan)
+        return [f"{row} is left out: it needs a package that is not installed ({INSTALL[row]})" for row in missing]
 
     @property
     def scored_with(self) -> dict[str, str]:
@@ -131,7 +149,8 @@ class TableExperiment:
     def run(self, name: str, seed: int) -> ExperimentRun:
         """Make one of the table's runs."""
         run = self.plan.run(name, seed, self.recipes, self.output_dir, self.changes)
-        return replace(run, scored_with=self.scored_with)
+        encoder = {"encoder": self.plan.encoder} if name in FROM_FEATURES else {}
+        return replace(run, scored_with=self.scored_with | encoder)
 
     def train_what_control_needs(self, run: ExperimentRun) -> None:
         """Train the language model and the judge that are not given, on the corpus of a run."""

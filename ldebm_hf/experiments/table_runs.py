@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..baselines.text_clusters import density_clusters, kmeans_lsa, kmeans_tfidf
+from ..baselines.text_clusters import (
+    bertopic_clusters,
+    density_clusters,
+    kmeans_features,
+    kmeans_lsa,
+    kmeans_tfidf,
+)
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
@@ -21,6 +30,7 @@ from ..scores.judging import load_judge
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble
+from ..training.clock import RunClock
 from .experiment_runs import ExperimentRun, Scores
 from .few_label_experiment import (
     GIVEN_VECTORS,
@@ -30,7 +40,8 @@ from .few_label_experiment import (
     text_baseline_scores,
 )
 from .generation_experiment import RealTexts, generation_scores
-from .paper_tables import LANGUAGE_MODEL, PaperTable
+from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
+from .peak_memory import peak_gigabytes, reset_peak_memory
 
 WAYS_TO_CLUSTER = {
     "kmeans_tfidf": kmeans_tfidf,
@@ -114,15 +125,16 @@ def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str
 
     Args:
         plan ([`PaperTable`]): The table.
-        rows (`Sequence[str]`, *optional*): Rows, or single runs of a row. Default: all rows except the optional ones
-            and those that need word vectors which are not given.
+        rows (`Sequence[str]`, *optional*): Rows, or single runs of a row. Default: all rows except the optional ones,
+            those that need word vectors which are not given, and those of [`rows_not_installed`].
         word_vectors (`str` or `Path`, *optional*): File of word vectors.
 
     Raises:
-        ValueError: If the table has no such row, or a row needs word vectors which are not given.
+        ValueError: If the table has no such row, or a row needs word vectors or a package which are not there.
     """
     without_file = {GIVEN_VECTORS} if word_vectors is None else set()
-    rows = rows or [row for row in plan.all_rows if row not in without_file.union(plan.optional_rows)]
+    left_out = without_file.union(plan.optional_rows, rows_not_installed(plan))
+    rows = rows or [row for row in plan.all_rows if row not in left_out]
     names = [name for row in rows for name in plan.runs_of(row)]
     known = {*plan.all_rows, *(name for row in plan.all_rows for name in plan.runs_of(row)), LANGUAGE_MODEL}
     unknown = [name for name in names if name not in known]
@@ -130,26 +142,76 @@ def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str
         raise ValueError(f"unknown row {', '.join(unknown)} (--rows): {plan.name} has {', '.join(plan.all_rows)}")
     if without_file.intersection(rows):
         raise ValueError(f"row {GIVEN_VECTORS} needs --word_vectors, a file in GloVe's format")
+    missing = [row for row in rows if row in rows_not_installed(plan)]
+    if missing:
+        raise ValueError(f"row {', '.join(missing)} needs a package that is not installed: {INSTALL[missing[0]]}")
     return names
+
+
+INSTALL = {"bertopic": "pip install bertopic"}
+"""Rows that need a package besides those of this one, each of the same name, and how to install it."""
+
+
+def rows_not_installed(plan: PaperTable) -> list[str]:
+    """Return the rows of a table whose package is not installed."""
+    return [row for row in plan.all_rows if row in INSTALL and importlib.util.find_spec(row) is None]
 
 
 def train_and_score(run: ExperimentRun, plan: PaperTable, options: ScoringOptions) -> Scores:
     """
     Train what a run of a table lacks, and score it. Texts that its model writes are kept in its folder.
 
+    Besides the scores there are `cpu_seconds` and `wall_seconds`: of training, or of fitting and scoring a row without
+    a model, not counting the pretrained encoder's features, which are computed once. If the table asks for it, there
+    is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was continued.
+
     Args:
         run ([`ExperimentRun`]): The run; one that was interrupted continues.
         plan ([`PaperTable`]): Its table, which says what is measured.
         options ([`ScoringOptions`]): What scores depend on besides.
     """
-    if run.model in plan.text_clusters:
-        corpus = run.settings.load_corpus()
-        num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
-        return text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed)
-    if run.model in plan.text_baselines:
-        corpus = run.settings.load_corpus()
-        of_labels = (plan.label_counts, run.seed, options.word_vectors)
-        return text_baseline_scores(run.model, corpus, options.split, *of_labels)
+    counted = plan.peak_memory and reset_peak_memory()
+    if run.model in plan.text_clusters or run.model in plan.text_baselines:
+        scores = _scores_without_model(run, plan, options)
+    else:
+        scores = _scores_of_model(run, plan, options)
+    return scores | ({"peak_gigabytes": peak_gigabytes()} if counted else {})
+
+
+def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: ScoringOptions) -> Scores:
+    """Score a row that has no model of this package, with the time that it takes."""
+    corpus, features = run.settings.load_corpus(), None
+    if run.model in FROM_FEATURES:
+        features = features_of(corpus, options.split, plan.encoder)
+    with RunClock() as clock:
+        if run.model in plan.text_clusters:
+            num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
+            scores = text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed, features)
+        else:
+            of_labels = (plan.label_counts, run.seed, options.word_vectors, features)
+            scores = text_baseline_scores(run.model, corpus, options.split, *of_labels)
+    return scores | clock.times
+
+
+def features_of(corpus: Corpus, split: str, encoder: str) -> Callable[[Sequence[str]], np.ndarray]:
+    """Return a function that looks up the frozen features, `(n, feature_size)`, of texts of a corpus.
+
+    Args:
+        corpus (`Corpus`): The features of its training texts, of the validation texts and of those of `split` are
+            computed, or read from the cache.
+        split (`str`): The split that will be scored.
+        encoder (`str`): The pretrained encoder, folder or Hub id.
+    """
+    from ..training.features import frozen_features
+
+    splits = [corpus.splits[name].texts for name in dict.fromkeys(["train", "validation", split])]
+    vectors = np.concatenate([frozen_features(texts, encoder) for texts in splits])
+    place = {text: i for i, text in enumerate(chain(*splits))}
+    return lambda texts: vectors[[place[text] for text in texts]]
+
+
+def _scores_of_model(run: ExperimentRun, plan: PaperTable, options: ScoringOptions) -> Scores:
+    """Train a model, and score the best one."""
     model, tokenizer, corpus = assemble(run.settings)
     scored = None
     if plan.measure == "classification":  # models are selected on texts that are not scored
@@ -278,22 +340,35 @@ def score_responses(
 
 
 def text_cluster_scores(
-    name: str, corpus: Corpus, num_symbols: int, split: str = "validation", seed: int = 0
+    name: str,
+    corpus: Corpus,
+    num_symbols: int,
+    split: str = "validation",
+    seed: int = 0,
+    features: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> dict[str, float]:
     """
     Cluster the texts of a corpus without a model of this package, and score the clusters against all of its classes.
 
     Args:
-        name (`str`): One of [`WAYS_TO_CLUSTER`].
+        name (`str`): One of [`WAYS_TO_CLUSTER`], or with `features` `"kmeans_features"` or `"bertopic"`.
         corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
         num_symbols (`int`): Number of clusters.
         split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
         seed (`int`, *optional*, defaults to 0): Seed of clustering and chance levels.
+        features (`Callable`, *optional*): Maps texts to the features of a pretrained encoder, `(n, feature_size)`.
 
     Raises:
         ValueError: If there is no such way of clustering.
     """
-    if name not in WAYS_TO_CLUSTER:
+    train_texts, texts = corpus.train.texts, corpus.splits[split].texts
+    if features is not None and name == "kmeans_features":
+        symbols = kmeans_features((features(train_texts), features(texts)), num_symbols, seed)
+    elif features is not None and name == "bertopic":
+        embeddings = features(train_texts), features(texts)
+        symbols = bertopic_clusters(train_texts, texts, num_symbols, embeddings, seed)
+    elif name in WAYS_TO_CLUSTER:
+        symbols = WAYS_TO_CLUSTER[name](train_texts, texts, num_symbols, seed=seed)
+    else:
         raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
-    symbols = WAYS_TO_CLUSTER[name](corpus.train.texts, corpus.splits[split].texts, num_symbols, seed=seed)
     return agreement_scores(symbols, classes_by_attribute(corpus, split), seed=seed)

@@ -1,8 +1,9 @@
 """A file that is written in chunks: it can be continued after a kill at any moment, and appears when it is complete.
 
-Until then, the folder `.NAME.parts` beside the file holds `request.json`, which says what was asked for, and one file
-for each finished chunk. The random numbers of a chunk depend only on the seed and the number of the chunk, so it does
-not matter which run makes it.
+Until then, the folder `.NAME.parts` beside the file holds `request.json`, which says what was asked for, one file for
+each finished chunk, and `checksums.jsonl` with their sizes and checksums, by which a chunk that is not as it was
+written counts as missing. The random numbers of a chunk depend only on the seed and the number of the chunk, so it
+does not matter which run makes it.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from transformers import PreTrainedModel
 
 from .atomic import flush, replace, write_text
 from .locks import WriteLock
+from .manifest import describe_file
 
 
 class ResumableFile:
@@ -35,6 +37,7 @@ class ResumableFile:
         self.path, self.num_chunks, self.suffix = path, num_chunks, suffix
         self.folder = path.with_name(f".{path.name}.parts")
         self.request = self.folder / "request.json"
+        self.checksums = self.folder / "checksums.jsonl"
         self.lock = WriteLock(path.with_name(f".{path.name}.lock"), path)
 
     def __getitem__(self, chunk: int) -> Path:
@@ -42,8 +45,13 @@ class ResumableFile:
 
     @property
     def missing(self) -> list[int]:
-        """The numbers of the chunks that are not finished."""
-        return [chunk for chunk in range(self.num_chunks) if not self[chunk].exists()]
+        """The numbers of the chunks that are not finished, or not as they were written."""
+        written = self._read_checksums()
+        return [chunk for chunk in range(self.num_chunks) if not _is_whole(self[chunk], written)]
+
+    def is_whole(self, path: Path) -> bool:
+        """Whether a file that [`write`] has written is there, as it was written."""
+        return _is_whole(path, self._read_checksums())
 
     def begin(self, request: dict[str, Any], overwrite: bool = False) -> None:
         """
@@ -55,13 +63,20 @@ class ResumableFile:
                 different request.
 
         Raises:
-            ValueError: There are finished chunks of a different request, and `overwrite` is false.
+            ValueError: There are finished chunks of a different request, or of one that cannot be read, and
+                `overwrite` is false.
             FileExistsError: The file exists, and `overwrite` is false.
         """
         if self.request.exists():
-            earlier = json.loads(self.request.read_text(encoding="utf-8"))
-            changes = differences(earlier, json.loads(json.dumps(request)))
+            earlier = self._read_request()
+            if earlier is None:
+                changes = ["its request.json cannot be read"]
+            else:
+                changes = differences(earlier, json.loads(json.dumps(request)))
             if not changes:
+                # without a line that a kill has cut short, to which the next one would be appended
+                lines = [_checksum_line(*item) for item in self._read_checksums().items()]
+                write_text(self.checksums, "".join(lines))
                 return
             if not overwrite and any(self.folder.glob(f"part-*{self.suffix}")):
                 raise ValueError(
@@ -76,14 +91,26 @@ class ResumableFile:
 
     def add(self, chunk: int, text: str) -> None:
         """Write the text of a finished chunk."""
-        self.attempt(lambda: write_text(self[chunk], text))
+        self.write(self[chunk], text)
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a text file in the folder of the chunks, with its checksum."""
+        self.attempt(lambda: self._write_with_checksum(path, text))
 
     def finish(self, join: Callable[[], Path]) -> None:
         """Put the finished file into place and remove the chunks.
 
         Args:
             join (`Callable`): Joins the chunks to a file in their folder and returns its path.
+
+        Raises:
+            OSError: The file could not be written, or a chunk is not as it was written.
         """
+        if damaged := self.missing:
+            raise OSError(
+                f"{self.path} could not be written: {len(damaged)} of {self.num_chunks} chunks in {self.folder} are "
+                f"not as they were written, the first is {self[damaged[0]].name}; the same request makes them again"
+            )
         self.attempt(lambda: self._put_in_place(join()))
         self.request.unlink()  # before the chunks, so that a kill leaves no request without some of them
         shutil.rmtree(self.folder)
@@ -100,10 +127,44 @@ class ResumableFile:
                 f"finished and stay in {self.folder}; the same request continues from there"
             ) from error
 
+    def _write_with_checksum(self, path: Path, text: str) -> None:
+        write_text(path, text)
+        with self.checksums.open("a", encoding="utf-8") as file:
+            file.write(_checksum_line(path.name, describe_file(path)))
+
+    def _read_checksums(self) -> dict[str, Any]:
+        """Sizes and checksums by the names of files, of those lines of `checksums.jsonl` that are whole."""
+        checksums: dict[str, Any] = {}
+        content = self.checksums.read_bytes() if self.checksums.exists() else b""
+        for line in content.splitlines():
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                checksums |= found
+        return checksums
+
+    def _read_request(self) -> dict[str, Any] | None:
+        """The request in the folder; `None` if it cannot be read."""
+        try:
+            request = json.loads(self.request.read_bytes())
+        except ValueError:
+            return None
+        return request if isinstance(request, dict) else None
+
     def _put_in_place(self, joined: Path) -> None:
         flush(joined)
         replace(joined, self.path)
         flush(self.path.parent)
+
+
+def _checksum_line(name: str, checksum: dict[str, int]) -> str:
+    return json.dumps({name: checksum}) + "\n"
+
+
+def _is_whole(path: Path, checksums: dict[str, Any]) -> bool:
+    return path.exists() and describe_file(path) == checksums.get(path.name)
 
 
 def chunk_generator(seed: int, chunk: int) -> torch.Generator:

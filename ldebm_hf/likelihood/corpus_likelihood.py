@@ -207,10 +207,10 @@ def _prepared_annealing(
     if model.prior.has_exact_density:
         return None
     place = file.folder / "annealing.json"
-    if not place.exists():
+    if not file.is_whole(place):
         generator = torch.Generator().manual_seed(seed)
         annealing = prepare_annealing(model.prior, settings.num_temperatures, generator=generator)
-        file.attempt(lambda: write_text(place, json.dumps(asdict(annealing))))
+        file.write(place, json.dumps(asdict(annealing)))
     return Annealing(**json.loads(place.read_text(encoding="utf-8")))
 
 

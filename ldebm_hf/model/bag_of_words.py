@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .token_embedding import outside_of_range
+
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
@@ -24,10 +26,13 @@ def word_counts(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, co
         `torch.LongTensor` of shape `(batch_size, sequence_length)`.
 
     Raises:
-        ValueError: If there is no document or no token, or the mask has another shape.
+        ValueError: If there is no document or no token, or the mask has another shape; on the CPU, for a token that is
+            not in the vocabulary.
     """
     if input_ids.ndim != 2 or input_ids.numel() == 0:
         raise ValueError(f"input_ids must have shape (batch_size, sequence_length), got {tuple(input_ids.shape)}")
+    if input_ids.device.type == "cpu" and not 0 <= input_ids.min() <= input_ids.max() < config.vocab_size:
+        raise ValueError(outside_of_range("token ids", input_ids, config.vocab_size, "vocab_size"))
     is_word = ~torch.isin(input_ids, torch.tensor(marks(config), device=input_ids.device))
     if attention_mask is not None:
         if attention_mask.shape != input_ids.shape:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from .checkpoint_tokenizer import load_tokenizer
-from .text_reading import TextReader
+from .text_reading import TextReader, require_unicode
 
 
 def classify(
@@ -50,6 +50,7 @@ def classify(
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("texts must be strings")
+    require_unicode("texts", texts)
     if not model.modality.reads_texts:
         raise ValueError("classify reads texts and cannot be used with a model of points: use infer_symbols")
     if model.training:

@@ -307,8 +307,8 @@ def _search(
     """The likeliest texts that fit each template under p(x|z), with z the template's row of `latents`."""
 
     def step(words, rows, state):
-        hidden, state = model.decoder(words[:, None], latents[rows], state)
-        return model.decoder.logits(hidden[:, -1]).float().log_softmax(-1), state
+        logits, state = model.decoder.next_tokens(words[:, None], latents[rows], state, last_only=True)
+        return logits[:, -1].float().log_softmax(-1), state
 
     start, pad = model.config.decoder_start_token_id, model.config.pad_token_id
     return search_templates(templates, step, start, may_fill=may_fill, num_beams=num_beams, pad_token_id=pad)

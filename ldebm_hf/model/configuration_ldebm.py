@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .base_models import absolute_name
 from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
 from .presets import PRESETS
 from .prior import Prior
 from .priors import PRIORS
+from .text_modality import DECODERS, ENCODERS
 from .validation import require
 
 
@@ -61,6 +63,37 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         uniform_init_range (`float`, *optional*): Draw every parameter from U(-r, r), as the published text experiments
             do. Default: torch's own initialisation, except for word embeddings, which are drawn from N(0, 4/d), where
             d is their size, because torch's unit normal embeddings cost a text model its first epochs.
+
+        encoder (`str`, *optional*, defaults to `"recurrent"`): Encoder of a text model: `"recurrent"` (a bidirectional
+            GRU, trained from nothing) or `"pretrained"` (a transformer of the Hub with a small network to the
+            posterior, of `encoder_hidden_size` units).
+        encoder_name_or_path (`str`, *optional*): The pretrained encoder: the id of a model on the Hub, or a folder, in
+            the layout of transformers or of sentence-transformers.
+        encoder_revision (`str`, *optional*): Its branch, tag or commit. Default: the newest commit, which is kept.
+        encoder_pooling (`str`, *optional*): How its states become one vector: `"mean"`, `"max"`, `"cls"` (the first
+            token) or `"last"` (the last token). Default: as its files say, else the mean.
+        encoder_normalize (`bool`, *optional*): Whether this vector is scaled to unit length. Default: as its files
+            say, else not.
+        encoder_trainable_layers (`int`, *optional*, defaults to 0): Number of its last layers that are trained. 0: it
+            is frozen, and its vectors are computed once.
+        encoder_lora_rank (`int`, *optional*, defaults to 0): Rank of low-rank adapters trained in it; 0: none.
+        encoder_config, encoder_layout (`dict`, *optional*): Its configuration and how it makes vectors. Default: read
+            from its files.
+        decoder (`str`, *optional*, defaults to `"recurrent"`): Decoder of a text model: `"recurrent"` (a GRU, trained
+            from nothing) or `"pretrained"` (a language model of the Hub that reads the latent as a prefix).
+        decoder_name_or_path (`str`, *optional*): The language model: the id of a model on the Hub, or a folder.
+        decoder_revision (`str`, *optional*): Its branch, tag or commit. Default: the newest commit, which is kept.
+        decoder_conditioning (`str`, *optional*, defaults to `"every_layer"`): Where it reads the latent:
+            `"every_layer"` (keys and values of every layer) or `"prefix"` (embeddings before the text).
+        decoder_prefix_length (`int`, *optional*, defaults to 4): Number of positions of the prefix.
+        decoder_lora_rank (`int`, *optional*, defaults to 16): Rank of low-rank adapters that are trained in it; 0:
+            none.
+        decoder_trainable_layers (`int`, *optional*, defaults to 0): Number of its last layers that are trained.
+        decoder_word_dropout (`float`, *optional*, defaults to 0.0): Fraction of the previous tokens that a decoder
+            does not see in training, so that it relies on the latent (Bowman et al., CoNLL 2016).
+        decoder_config (`dict`, *optional*): Its configuration. Default: read from its files.
+        includes_base_models (`bool`, *optional*, defaults to `False`): Whether a checkpoint holds the weights of its
+            pretrained encoder and decoder; otherwise it names them and holds what training changed.
 
         context_size (`int`, *optional*, defaults to 0): Size of the context vector, which encodes the turns of a
             dialogue before a text, and on which posterior, prior and decoder of a text model then depend (published:
@@ -197,6 +230,26 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     normalize_posterior: bool | None = None
     uniform_init_range: float | int | None = None
 
+    encoder: Literal[tuple(ENCODERS)] = "recurrent"
+    encoder_name_or_path: str | None = None
+    encoder_revision: str | None = None
+    encoder_pooling: Literal["mean", "max", "cls", "last"] | None = None
+    encoder_normalize: bool | None = None
+    encoder_trainable_layers: int = 0
+    encoder_lora_rank: int = 0
+    encoder_config: dict[str, Any] | None = None
+    encoder_layout: dict[str, Any] | None = None
+    decoder: Literal[tuple(DECODERS)] = "recurrent"
+    decoder_name_or_path: str | None = None
+    decoder_revision: str | None = None
+    decoder_conditioning: Literal["every_layer", "prefix"] = "every_layer"
+    decoder_prefix_length: int = 4
+    decoder_lora_rank: int = 16
+    decoder_trainable_layers: int = 0
+    decoder_word_dropout: float | int = 0.0
+    decoder_config: dict[str, Any] | None = None
+    includes_base_models: bool = False
+
     context_size: int = 0
     context_hidden_size: int = 256
     context_turns: int = 5
@@ -277,6 +330,12 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:
             kwargs["num_labels"] = next(iter(counts.values()), 20)
+        for name, components in (("encoder", ENCODERS), ("decoder", DECODERS)):
+            path = getattr(self, f"{name}_name_or_path")
+            if path is not None:
+                setattr(self, f"{name}_name_or_path", absolute_name(path))
+            if getattr(self, name) == "pretrained":
+                components["pretrained"].complete_config(self)
         super().__post_init__(**kwargs)
         for name, count in counts.items():
             require(count == self.num_labels, name, count, f"{self.num_labels}, the number of symbols named")
@@ -323,6 +382,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         """As in transformers, but always with the symbols' names, because transformers' own default is two labels."""
         names = self.to_dict()
         return super().to_diff_dict() | {name: names[name] for name in ("id2label", "label2id")}
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> "LDEBMConfig":
+        """The configuration itself, of whose fields `decoder` and `encoder` are no configurations."""
+        return self
 
     @property
     def modality_class(self) -> type[Modality]:
@@ -416,7 +479,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         for name, value in vars(self).items():
             if isinstance(value, float):
                 require(math.isfinite(value), name, value, "finite")
-        for name in ("dropout", "word_dropout", "document_dropout"):
+        for name in ("dropout", "word_dropout", "decoder_word_dropout", "document_dropout"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         for name in ("langevin_step_size", "point_scale", "point_std", "gumbel_temperature"):
             require(getattr(self, name) > 0, name, getattr(self, name), "positive")
@@ -443,5 +506,6 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
                 require(name == self.prior or not value, setting, value, f'used with prior="{name}" only')
 
     def validate_settings_of_components(self):
-        for component in (*MODALITIES.values(), *PRIORS.values()):
+        components = (*MODALITIES.values(), *PRIORS.values(), ENCODERS["pretrained"], DECODERS["pretrained"])
+        for component in components:
             component.validate_settings(self)

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_packed_sequence, pad_sequence
 
 from .noise import at_least_float32
 from .recurrent import GRU, pack
+from .token_embedding import TokenEmbedding
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -57,7 +58,7 @@ class ContextEncoder(nn.Module):
         super().__init__()
         self.config = config
         size = 2 * config.context_hidden_size
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.of_tokens = GRU(config.embedding_size, config.context_hidden_size, batch_first=True, bidirectional=True)
         self.pooling = SelfAttentionPooling(size, config.context_hidden_size)
         self.of_turns = GRU(size, config.context_size, batch_first=True)

@@ -192,7 +192,7 @@ class DocumentModality(Modality[tuple[torch.Tensor, torch.Tensor]]):
     """Bags of words. Inputs are tokens in any order and how often each counts, 1 or 0."""
 
     is_bag_of_words = True
-    unused_arguments = ("labels", "decoder_input_ids")
+    unused_arguments = ("labels", "decoder_input_ids", "encoder_features")
     generation_options = ("do_sample", "max_new_tokens")
     default_vocab_size = 30004
     default_max_length = 512

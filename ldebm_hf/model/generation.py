@@ -186,6 +186,10 @@ class LDEBMGenerationMixin(GenerationMixin):
                 "give the ids of the words as eos_token_id"
             ) from error
 
+    def prepare_inputs_for_generation(self, *args, tokenizer=None, **kwargs):
+        """As in transformers, which would pass the tokenizer of `stop_strings` on to `forward`."""
+        return super().prepare_inputs_for_generation(*args, **kwargs)
+
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, **kwargs):
         """
         Greedy search and sampling, as in transformers; but rows that have ended leave the batch and cost no more.
@@ -204,8 +208,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         conditions, state, unread = kwargs["encoder_outputs"][0].squeeze(1), None, input_ids
         while len(rows) > 0:
             latents, context = self.modality.split_conditions(conditions)
-            hidden, state = self.decoder(unread, latents, state, context)
-            scores = logits_processor(input_ids[rows], self.decoder.logits(hidden[:, -1]).float())
+            logits, state = self.decoder.next_tokens(unread, latents, state, context, last_only=True)
+            scores = logits_processor(input_ids[rows], logits[:, -1].float())
             unread = scores.softmax(-1).multinomial(1) if generation_config.do_sample else scores.argmax(-1, True)
             input_ids = torch.cat([input_ids, padding.index_copy(0, rows, unread)], 1)
             is_unfinished = ~stopping_criteria(input_ids[rows], None)

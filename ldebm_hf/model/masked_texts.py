@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .text_reading import SPACE, UNSPACED, Unread, is_byte, is_word_level, join_words, word_groups
+from .text_reading import (
+    REPLACEMENT,
+    SPACE,
+    UNSPACED,
+    Unread,
+    is_byte,
+    is_byte_level,
+    is_word_level,
+    join_words,
+    token_pieces,
+    word_groups,
+)
 
 MASKS = re.compile(r"(<mask>|<unk>|<span>|<extra_id_\d+>)", re.IGNORECASE)
 WORD_MASKS = ("<mask>", "<unk>")
@@ -170,11 +181,15 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
 
 def pieces_of_words(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Tokens of subwords that are no word by themselves, where all masks stand for whole words: no text has a span,
-    and each mask has a space before it. Otherwise none."""
-    if is_word_level(tokenizer) or any(re.search(r"<span>|<extra_id_|\S<(mask|unk)>", t, re.I) for t in texts):
+    and each mask has a space before it, or is at the start if words have a space there too. Otherwise none."""
+    of_pieces = r"<span>|<extra_id_|\S<(mask|unk)>"
+    if is_byte_level(tokenizer):
+        of_pieces += r"|^\s*<(mask|unk)>"
+    if is_word_level(tokenizer) or any(re.search(of_pieces, text, re.I) for text in texts):
         return []
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    pieces = token_pieces(tokenizer, range(len(tokenizer)))
     is_whole = [len(piece) > 1 and piece.startswith(SPACE) or bool(UNSPACED.search(piece)) for piece in pieces]
+    is_whole = [whole and REPLACEMENT not in piece for whole, piece in zip(is_whole, pieces, strict=True)]
     if not any(is_whole):
         return []
     return [token for token, whole in enumerate(is_whole) if not whole or is_byte(pieces[token])]
@@ -185,9 +200,11 @@ def _subwords_between_masks(tokenizer: PreTrainedTokenizerBase, part: str, is_fi
     text = part.strip(" ")
     if not text:
         return []
-    if is_first or part.startswith(" "):
+    if is_first:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
-    # Without a space before it, as "!" in "<mask>!". A line break ends any token, so that what follows is unchanged.
+    # With or without a space before it, as "!" in "<mask>!". A line break ends any token, so that what follows is as
+    # in the middle of a text.
+    text = " " + text if part.startswith(" ") else text
     breaks, both = (tokenizer(lines, add_special_tokens=False)["input_ids"] for lines in ("\n", "\n" + text))
     return both[len(breaks) :]
 

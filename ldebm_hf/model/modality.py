@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from .arguments import as_ids, as_mask
-from .outputs import LDEBMOutput, RecurrentState
+from .outputs import LDEBMOutput
 from .posteriors import Posterior
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Inputs = TypeVar("Inputs")
 CONTEXT_ARGUMENTS = ("context_input_ids", "context_attention_mask", "context_lengths")
 ARGUMENTS = {
-    "input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", *CONTEXT_ARGUMENTS
+    "input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", "encoder_features",
+    *CONTEXT_ARGUMENTS,
 }  # fmt: skip
 CONVERSIONS = {
     "input_ids": as_ids,
@@ -182,7 +183,7 @@ class Modality(Generic[Inputs]):
         self,
         decoder_input_ids: torch.Tensor,
         conditions: torch.Tensor,
-        past_key_values: RecurrentState | None,
+        past_key_values: Any,
         use_cache: bool | None,
     ) -> LDEBMOutput:
         """One step of transformers' `generate`, by an autoregressive decoder."""

@@ -6,17 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import PreTrainedModel
-from transformers import initialization as init
+from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .arguments import as_ids
-from .checkpoint_code import CodeInCheckpoint
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
-from .energy import restart_power_iteration
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
@@ -24,67 +21,12 @@ from .noise import as_generator, at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
+from .pretrained_decoder import PrefixedState
+from .pretrained_model import LDEBMPreTrainedModel
 from .responding import respond
 from .sampling import sample_latents
 from .symbols import name_symbols, require_symbols, symbol_ids
 from .trainer_signature import LossWithoutLabels
-from .weight_files import refuse_unreadable_files
-
-
-class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
-    config: LDEBMConfig
-    base_model_prefix = "ldebm"
-    main_input_name = "input_ids"
-    _keep_in_fp32_modules_strict = ["prior"]
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        """
-        As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
-        pointer, empty or truncated is an OSError that says so.
-        """
-        refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.data = tensor.data.clone()
-        for module in model.modules():
-            if isinstance(module, nn.GRU):
-                module.flatten_parameters()  # cuDNN wants a GRU's parameters in one block of memory
-        return loaded
-
-    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
-        # transformers skips modules of custom code whose own tensors were all loaded, but a weight with a spectral
-        # norm belongs to a submodule. No module needs to be skipped, because loaded tensors are never drawn again.
-        super()._initialize_weights(module, is_custom_code=False)
-
-    def _init_weights(self, module: nn.Module):
-        """
-        Initialise a module. A class of this package with tensors of its own has a method `init_tensors` for it; linear
-        maps, embeddings and recurrent layers are initialised according to `config.uniform_init_range`, and torch's
-        batch normalisation as in transformers. There are no other modules with tensors.
-        """
-        if hasattr(module, "init_tensors"):
-            module.init_tensors()
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
-            self._init_layer(module)
-        elif isinstance(module, nn.BatchNorm1d):
-            super()._init_weights(module)
-
-    def _init_layer(self, layer: nn.Module):
-        bound, is_normalized = self.config.uniform_init_range, parametrize.is_parametrized(layer)
-        if bound is None and is_normalized:
-            bound = layer.in_features**-0.5  # as in `reset_parameters`, which does not find a normalised weight
-        if bound is not None:
-            for parameter in layer.parameters():
-                init.uniform_(parameter, -bound, bound)
-        elif isinstance(layer, nn.Embedding):  # torch's unit normal embeddings drown the latent at first
-            init.normal_(layer.weight, std=2 * layer.embedding_dim**-0.5)
-        else:
-            layer.reset_parameters()
-        if is_normalized:
-            restart_power_iteration(layer)
 
 
 class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
@@ -114,6 +56,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         config.modality_class.add_parts(self)
         self.main_input_name = config.modality_class.input_name
         self.post_init()
+        self.add_adapters()  # after the initialisation, which would give all of their weights random values
         self.generation_config.max_new_tokens = 40
         if not config.has_latent:
             self.generation_config.do_sample = True  # greedy search would always write the same text
@@ -143,6 +86,17 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     complete = complete
     complete_texts = complete_texts
 
+    def set_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """
+        Tell a pretrained encoder which text the token ids stand for. `from_pretrained` does so with the tokenizer that
+        it finds beside the model; a model with another encoder has no use for it.
+
+        Args:
+            tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        """
+        if hasattr(self.encoder, "read_texts"):
+            self.encoder.tokenizer = tokenizer
+
     def get_input_embeddings(self) -> nn.Embedding:
         """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
         return self._token_embeddings()[0]
@@ -151,7 +105,10 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
         current = self.get_input_embeddings()
         owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
-        owner.embedding = value
+        if hasattr(owner, "base"):
+            owner.base.set_input_embeddings(value)
+        else:
+            owner.embedding = value
 
     def _token_embeddings(self) -> list[nn.Embedding]:
         embeddings = self.modality.token_embeddings()
@@ -167,10 +124,13 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         decoder's its output projection, which is tied to them.
 
         Raises:
-            NotImplementedError: For a model of documents or points, which has no token embeddings.
+            NotImplementedError: For a model of documents or points, which has no token embeddings, and for one with a
+                pretrained decoder.
             ValueError: If a special token of the configuration would be removed.
         """
         self._token_embeddings()
+        if self.config.decoder == "pretrained":
+            raise NotImplementedError("a pretrained decoder has the vocabulary of its language model")
         names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
         special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
         smallest = 1 + max(token for token in special if token is not None)
@@ -266,12 +226,13 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         labels: torch.Tensor | None = None,
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | None = None,
-        past_key_values: RecurrentState | None = None,
+        past_key_values: RecurrentState | PrefixedState | None = None,
         use_cache: bool | None = None,
         generator: torch.Generator | int | None = None,
         lengths: Sequence[int] | None = None,
         skip_logits: bool | None = None,
         points: torch.Tensor | None = None,
+        encoder_features: torch.Tensor | None = None,
         kl_scale: float = 1.0,
         classification_only: bool = False,
         context_input_ids: torch.Tensor | None = None,
@@ -298,7 +259,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 defaults to `labels` shifted to the right.
             encoder_outputs (`BaseModelOutput`, *optional*): Latents, followed by context vectors in a model with
                 contexts, as `last_hidden_state` `(batch_size, 1, total_latent_size + context_size)`.
-            past_key_values ([`RecurrentState`], *optional*): Decoder state after earlier tokens.
+            past_key_values ([`RecurrentState`] or [`PrefixedState`], *optional*): Decoder state after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return the new decoder state.
             generator (`torch.Generator` or `int`, *optional*): Source of posterior, diffusion and Langevin noise; an
                 integer is a seed.
@@ -307,6 +268,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             skip_logits (`bool`, *optional*): Whether to leave out `logits`, which are large; defaults to `True` in
                 training mode, else `False`.
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Inputs of a model of points.
+            encoder_features (`torch.FloatTensor` of shape `(batch_size, num_features)`, *optional*): Vectors of the
+                texts from a pretrained encoder that is frozen, if they are known already
+                ([`PretrainedEncoder.features`]).
             kl_scale (`float`, *optional*, defaults to 1.0): Factor of `config.kl_weight`, for annealing; for priors
                 with codes also of the weight of I(x; c).
             classification_only (`bool`, *optional*, defaults to `False`): Whether to compute only the symbols'
@@ -340,6 +304,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 points=points,
                 labels=labels,
                 decoder_input_ids=decoder_input_ids,
+                encoder_features=encoder_features,
                 context_input_ids=context_input_ids,
                 context_attention_mask=context_attention_mask,
                 context_lengths=context_lengths,

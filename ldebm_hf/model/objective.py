@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .token_embedding import outside_of_range
+
 IGNORE_INDEX = -100  # marks padding among target tokens, and unknown symbols among class labels
 
 # How `F.linear_cross_entropy`, which old versions of torch lack, splits the tokens: the logits of a chunk are as large
@@ -133,8 +135,15 @@ def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor)
     Args:
         symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
         class_labels (`torch.LongTensor` of shape `(batch_size,)`): Symbols; -100 where unknown.
+
+    Raises:
+        ValueError: On the CPU, for a symbol that there is not; on a GPU this is torch's error.
     """
-    total = F.cross_entropy(symbol_logits, class_labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    try:
+        total = F.cross_entropy(symbol_logits, class_labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    except IndexError as error:
+        size = symbol_logits.shape[-1]
+        raise ValueError(outside_of_range("class ids", class_labels, size, "num_labels", IGNORE_INDEX)) from error
     return total / (class_labels != IGNORE_INDEX).sum().clamp(min=1)
 
 

@@ -1,6 +1,7 @@
 """What the model returns."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.utils import ModelOutput
@@ -27,6 +28,10 @@ class RecurrentState:
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
         self.hidden = self.hidden[beam_idx]
+
+    def __getitem__(self, rows: torch.Tensor) -> "RecurrentState":
+        """The state of some of the texts, chosen by indices or by a mask."""
+        return RecurrentState(self.hidden[rows], self.length)
 
 
 @dataclass
@@ -80,7 +85,7 @@ class LDEBMOutput(ModelOutput):
         latents (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): z.
         posterior_mean, posterior_log_variance: As in [`PosteriorOutput`].
         context (`torch.FloatTensor` of shape `(batch_size, context_size)`): Context vectors, for models with contexts.
-        past_key_values ([`RecurrentState`]): The decoder's state during generation.
+        past_key_values ([`RecurrentState`] or [`PrefixedState`]): The decoder's state during generation.
     """
 
     loss: torch.FloatTensor | None = None
@@ -97,7 +102,7 @@ class LDEBMOutput(ModelOutput):
     posterior_mean: torch.FloatTensor | None = None
     posterior_log_variance: torch.FloatTensor | None = None
     context: torch.FloatTensor | None = None
-    past_key_values: RecurrentState | None = None
+    past_key_values: Any = None
 
     def __getitem__(self, key):
         if key == "logits" and self.logits is None:

@@ -18,10 +18,9 @@ from .masked_texts import Completion
 from .modeling_ldebm import LDEBMModel
 from .noise import as_generator
 from .pipeline_outputs import Neighbour, PathStep, Reading, WrittenText
+from .pretrained_model import FROM_THE_HUB
 from .rejection import generate_accepted
 from .text_reading import TextReader
-
-HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
 class LDEBMPipeline(Pipeline):
@@ -88,7 +87,7 @@ class LDEBMPipeline(Pipeline):
             OSError: If there is no such checkpoint, or one of its files is a Git LFS pointer, empty or truncated.
             ValueError: For a model of points.
         """
-        hub = {name: model_kwargs[name] for name in HUB_ARGUMENTS if name in model_kwargs}
+        hub = {name: model_kwargs[name] for name in FROM_THE_HUB if name in model_kwargs}
         model = LDEBMModel.from_pretrained(checkpoint, **model_kwargs)
         tokenizer = load_tokenizer(checkpoint, model.config, **hub) if model.modality.reads_texts else None
         return cls(model, tokenizer, device=device)

@@ -88,7 +88,7 @@ class PointModality(Modality[torch.Tensor]):
 
     input_name = "points"
     reads_texts = False
-    unused_arguments = ("attention_mask", "lengths", "labels", "decoder_input_ids")
+    unused_arguments = ("attention_mask", "lengths", "labels", "decoder_input_ids", "encoder_features")
     hub_task = ("other", "Density of points")
 
     @classmethod

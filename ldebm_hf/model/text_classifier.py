@@ -13,8 +13,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from .arguments import as_ids, as_mask
 from .objective import classification_loss
 from .recurrent import GRU, pack, text_lengths
+from .token_embedding import TokenEmbedding
 from .validation import require
-from .weight_files import refuse_unreadable_files
+from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 
 @strict
@@ -93,7 +94,7 @@ class TextClassifier(PreTrainedModel):
 
     def __init__(self, config: TextClassifierConfig):
         super().__init__(config)
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.hidden_size, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(config.dropout)
         self.classes = nn.Linear(2 * config.hidden_size, config.num_labels)
@@ -101,8 +102,13 @@ class TextClassifier(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        """As in transformers. A file that is a Git LFS pointer, empty or truncated is an OSError that says so."""
+        """
+        As in transformers. A file that is a Git LFS pointer, empty or truncated is an OSError that says so, and so are
+        weights that are not safetensors.
+        """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
+        refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
+        kwargs["use_safetensors"] = True
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _init_weights(self, module: nn.Module):

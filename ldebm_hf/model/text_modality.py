@@ -1,4 +1,4 @@
-"""Texts: sequences of tokens, with a recurrent encoder and decoder, perhaps in the context of a dialogue."""
+"""Texts: sequences of tokens, with an encoder and a decoder of their own, perhaps in the context of a dialogue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from .noise import draw
 from .objective import IGNORE_INDEX, reconstruction_loss
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior, PosteriorHeads
+from .pretrained_decoder import PrefixedState, PretrainedDecoder
+from .pretrained_encoder import PretrainedEncoder
 from .recurrent import GRU, pack, text_lengths, unpack
+from .token_embedding import TokenEmbedding
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -30,7 +33,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: LDEBMConfig):
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.rnn = GRU(config.embedding_size, config.encoder_hidden_size, batch_first=True, bidirectional=True)
         num_features, self.merge = 2 * config.encoder_hidden_size, None
         if config.context_size:
@@ -105,7 +108,8 @@ class TextDecoder(nn.Module):
 
     def __init__(self, config: LDEBMConfig):
         super().__init__()
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.config = config
+        self.embedding = TokenEmbedding(config.vocab_size, config.embedding_size)
         self.initial_state = None
         if config.total_latent_size:
             self.initial_state = nn.Linear(config.total_latent_size, config.decoder_hidden_size, bias=False)
@@ -190,6 +194,91 @@ class TextDecoder(nn.Module):
         """Next-token logits `(..., vocab_size)` of hidden states `(..., hidden_size)`."""
         return F.linear(hidden, self.embedding.weight)
 
+    def next_tokens(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        state: RecurrentState | None = None,
+        context: torch.Tensor | None = None,
+        last_only: bool = False,
+    ) -> tuple[torch.Tensor, RecurrentState]:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, num_new_tokens)`): Tokens since the last state.
+            latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
+            state ([`RecurrentState`], *optional*): State after earlier tokens.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
+                with contexts.
+            last_only (`bool`, *optional*, defaults to `False`): Whether only the logits after the last token are
+                needed.
+
+        Returns:
+            Logits of the next token after every token, `(batch_size, num_new_tokens or 1, vocab_size)`, and the state
+            after the last one.
+        """
+        seen = 0 if state is None else state.length
+        hidden, after = self(input_ids, latents, None if state is None else state.hidden, context)
+        logits = self.logits(hidden[:, -1:] if last_only else hidden)
+        return logits, RecurrentState(after, seen + input_ids.shape[1])
+
+    def reconstruction_loss(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        labels: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+        with_logits: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`): Previous tokens.
+            latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
+            labels (`torch.LongTensor` of shape `(batch_size, target_length)`): Tokens to predict; -100 is not counted.
+            lengths (`Sequence[int]`): Number of positions of each text that are read, at least 1.
+            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
+                with contexts.
+            with_logits (`bool`, *optional*, defaults to `False`): Whether to return the logits too.
+
+        Returns:
+            -log p(x|z) in nats, mean over the texts, and the logits, `(batch_size, longest text, vocab_size)`, 0 at
+            padding, or `None`.
+        """
+        hidden = self.forward_packed(self._drop_words(input_ids), latents, lengths, context)
+        targets = pack(labels, lengths).data
+        loss = reconstruction_loss(hidden.data, self.embedding.weight, targets, len(latents))
+        return loss, unpack(hidden, self.logits(hidden.data)) if with_logits else None
+
+    def log_likelihood(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        labels: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """log p(x|z) of each text in nats, `(batch_size,)`. Arguments as in [`reconstruction_loss`]."""
+        hidden = self.forward_packed(input_ids, latents, lengths, context)
+        logits = self.logits(hidden.data).float()
+        targets = pack(labels, lengths).data
+        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+        return -unpack(hidden, losses).sum(-1)
+
+    def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """In training, the previous tokens with random ones replaced by the unknown word; the begin mark stays."""
+        share = self.config.decoder_word_dropout
+        if not share or not self.training:
+            return input_ids
+        dropped = draw(torch.rand, input_ids.shape, self.embedding.weight) < share
+        dropped[:, 0] = False
+        return input_ids.masked_fill(dropped, self.config.unk_token_id)
+
+
+ENCODERS: dict[str, type[nn.Module]] = {"recurrent": TextEncoder, "pretrained": PretrainedEncoder}
+"""Encoders of texts by the name that `LDEBMConfig.encoder` takes."""
+DECODERS: dict[str, type[nn.Module]] = {"recurrent": TextDecoder, "pretrained": PretrainedDecoder}
+"""Decoders of texts by the name that `LDEBMConfig.decoder` takes."""
+
 
 class Texts(NamedTuple):
     """
@@ -201,12 +290,14 @@ class Texts(NamedTuple):
         lengths (`Sequence[int]`): Number of tokens of each text.
         context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model with
             contexts.
+        features (`torch.Tensor` of shape `(batch_size, num_features)`, *optional*): Vectors of a frozen encoder.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor | None
     lengths: Sequence[int]
     context: torch.Tensor | None
+    features: torch.Tensor | None = None
 
 
 class TextModality(Modality[Texts]):
@@ -218,13 +309,13 @@ class TextModality(Modality[Texts]):
 
     @classmethod
     def build_encoder(cls, config: LDEBMConfig) -> nn.Module:
-        """A recurrent encoder, or one that reads nothing for a model without a latent."""
-        return TextEncoder(config) if config.has_latent else NoEncoder(config)
+        """The encoder that `config.encoder` names, or one that reads nothing for a model without a latent."""
+        return ENCODERS[config.encoder](config) if config.has_latent else NoEncoder(config)
 
     @classmethod
     def build_decoder(cls, config: LDEBMConfig) -> nn.Module:
-        """A recurrent decoder."""
-        return TextDecoder(config)
+        """The decoder that `config.decoder` names."""
+        return DECODERS[config.decoder](config)
 
     @classmethod
     def add_parts(cls, model: nn.Module) -> None:
@@ -237,38 +328,39 @@ class TextModality(Modality[Texts]):
         readers = (self.model.encoder, self.model.decoder, getattr(self.model, "context_encoder", None))
         return [reader.embedding for reader in readers if hasattr(reader, "embedding")]
 
-    def _make_inputs(self, input_ids, attention_mask=None, lengths=None, context=None, **others):
+    def _make_inputs(
+        self, input_ids, attention_mask=None, lengths=None, context=None, encoder_features=None, **others
+    ):
+        if encoder_features is not None and not getattr(self.model.encoder, "is_frozen", False):
+            raise ValueError("encoder_features cannot be given to a model whose encoder is not pretrained and frozen")
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if context is not None and len(context) != len(input_ids):
             raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
-        return Texts(input_ids, attention_mask, lengths, context)
+        return Texts(input_ids, attention_mask, lengths, context, encoder_features)
 
     def posterior(self, inputs) -> Posterior:
-        posterior = self.model.encoder(*inputs)
+        *others, features = inputs
+        posterior = self.model.encoder(*others) if features is None else self.model.encoder(*others, features)
         if inputs.context is not None:
             posterior.context = inputs.context.detach()  # the prior does not train the context encoder (published)
         return posterior
 
     def reconstruction(self, latents, inputs, labels, decoder_input_ids, with_logits):
-        hidden, targets = self._predict(latents, inputs, labels, decoder_input_ids)
-        loss = reconstruction_loss(hidden.data, self.model.decoder.embedding.weight, targets, len(latents))
-        logits = None
-        if with_logits:
-            logits = unpack(hidden, self.model.decoder.logits(hidden.data))
-        return loss, logits
+        previous, targets, lengths = self._targets(inputs, labels, decoder_input_ids)
+        return self.model.decoder.reconstruction_loss(
+            previous, latents, targets, lengths, inputs.context, with_logits=with_logits
+        )
 
     def log_likelihood(self, latents: torch.Tensor, inputs) -> torch.Tensor:
-        hidden, targets = self._predict(latents, inputs)
-        logits = self.model.decoder.logits(hidden.data).float()
-        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
-        return -unpack(hidden, losses).sum(-1)
+        previous, targets, lengths = self._targets(inputs)
+        return self.model.decoder.log_likelihood(previous, latents, targets, lengths, inputs.context)
 
     def decode_step(
         self,
         decoder_input_ids: torch.Tensor,
         conditions: torch.Tensor,
-        past_key_values: RecurrentState | None,
+        past_key_values: RecurrentState | PrefixedState | None,
         use_cache: bool | None,
     ) -> LDEBMOutput:
         """
@@ -278,18 +370,12 @@ class TextModality(Modality[Texts]):
             decoder_input_ids (`torch.LongTensor` of shape `(batch_size, num_new_tokens)`): Tokens since the last step.
             conditions (`torch.Tensor` of shape `(batch_size, total_latent_size + context_size)`): Latents and context
                 vectors side by side.
-            past_key_values ([`RecurrentState`], *optional*): State after earlier tokens.
+            past_key_values ([`RecurrentState`] or [`PrefixedState`], *optional*): State after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return the new state.
         """
         latents, context = self.split_conditions(conditions)
-        state = None if past_key_values is None else past_key_values.hidden
-        seen = 0 if past_key_values is None else past_key_values.length
-        hidden, state = self.model.decoder(decoder_input_ids, latents, state, context)
-        return LDEBMOutput(
-            logits=self.model.decoder.logits(hidden),
-            latents=latents,
-            past_key_values=RecurrentState(state, seen + decoder_input_ids.shape[1]) if use_cache else None,
-        )
+        logits, state = self.model.decoder.next_tokens(decoder_input_ids, latents, past_key_values, context)
+        return LDEBMOutput(logits=logits, latents=latents, past_key_values=state if use_cache else None)
 
     def split_conditions(self, conditions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Latents and context vectors (`None` without contexts), given both side by side, `(batch_size, …)`."""
@@ -297,28 +383,28 @@ class TextModality(Modality[Texts]):
             return conditions, None
         return conditions.tensor_split([self.config.total_latent_size], dim=-1)
 
-    def _predict(self, latents, inputs, labels=None, decoder_input_ids=None) -> tuple[PackedSequence, torch.Tensor]:
-        """The decoder's states after every token, packed, and the next tokens, which are to be predicted from them."""
-        input_ids, attention_mask, lengths, context = inputs
+    def _targets(
+        self, inputs: Texts, labels: torch.Tensor | None = None, decoder_input_ids: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+        """Previous tokens, the tokens to predict from them, and the number of positions to read of each text."""
         if labels is not None and labels.ndim != 2:
             raise ValueError(
                 f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
                 "symbols go into class_labels"
             )
         if labels is None:
-            labels = self._targets(input_ids, attention_mask)
+            labels = self._next_tokens(inputs.input_ids, inputs.attention_mask)
             # A text of one token has no target, but packing needs one position, which the loss ignores.
-            target_lengths = [max(length - 1, 1) for length in lengths]
+            lengths = [max(length - 1, 1) for length in inputs.lengths]
         else:
-            target_lengths = [labels.shape[1]] * len(labels)  # finding the padding would need a GPU synchronisation
+            lengths = [labels.shape[1]] * len(labels)  # finding the padding would need a GPU synchronisation
         if labels.shape[1] == 0:
             raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
         if decoder_input_ids is None:
             decoder_input_ids = self._shift_right(labels)
-        hidden = self.model.decoder.forward_packed(decoder_input_ids, latents, target_lengths, context)
-        return hidden, pack(labels, target_lengths).data
+        return decoder_input_ids, labels, lengths
 
-    def _targets(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def _next_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         padding = input_ids == self.config.pad_token_id if attention_mask is None else attention_mask == 0
         return input_ids.masked_fill(padding, IGNORE_INDEX)[:, 1:]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import regex
 import torch
-from tokenizers import Encoding
+from tokenizers import Encoding, decoders
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -18,10 +18,22 @@ from .dialogue_turns import BEGIN, MARKERS
 logger = logging.get_logger(__name__)
 
 UNKNOWN_WORD = "<unk>"
+SURROGATE = re.compile("[\ud800-\udfff]")
 SPACE = "▁"
 """What stands for a space in tokens of subwords."""
-UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+UNSPACED = regex.compile(f"[{UNSPACED_SCRIPTS}]")
 """Letters of scripts without spaces between words."""
+WORD = regex.compile(
+    rf"(?:[{UNSPACED_SCRIPTS}]\p{{M}}*)+"
+    rf"|(?:[[\p{{L}}\p{{M}}\u200c\u200d]--[{UNSPACED_SCRIPTS}]]|(?<=\p{{L}})['’](?=\p{{L}}))+"
+    r"|\p{N}{1,3}"
+    r"|[^\s\p{L}\p{M}\p{N}]+",
+    regex.V1,
+)
+"""Words, numbers and marks in a text, as our tokenizers of subwords split it before they split words."""
+PART_OF_A_CHARACTER, REPLACEMENT = "<0xFF>", "\ufffd"
+"""What stands for a token of bytes that are no character by themselves, here and where such a token is decoded."""
 
 
 @dataclass
@@ -101,6 +113,7 @@ class TextReader:
 
     def __call__(self, texts: Sequence[str]) -> BatchEncoding:
         """`input_ids` and `attention_mask` of some of the texts, `(len(texts), longest)`, padded on the right."""
+        require_unicode("texts", texts)
         options = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": self.max_length}
         batch = self.tokenizer(list(texts), **options)
         self.count(texts, batch)
@@ -141,6 +154,16 @@ class TextReader:
             logger.warning(self.message)
 
 
+def require_unicode(name: str, texts: Sequence[str]) -> None:
+    """Raise a ValueError, with the place of the text, if one has a lone surrogate, which no tokenizer can read."""
+    for place, text in enumerate(texts):
+        if found := SURROGATE.search(text):
+            raise ValueError(
+                f"{name}[{place}] must be valid Unicode, but it has the lone surrogate {found.group()!r} at character "
+                f"{found.start()}"
+            )
+
+
 def decode_words(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[Sequence[int]] | torch.Tensor) -> list[str]:
     """
     Texts as words with spaces between them, the form in which scores count and compare words. Where
@@ -173,22 +196,23 @@ def is_word_level(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def words_of(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     """
-    The words and marks of a text as a tokenizer of subwords splits it before it splits words. Of scripts without
-    spaces between words, its tokens are the words.
+    The words and marks of a text that a tokenizer of subwords reads. Of scripts without spaces between words, its
+    tokens are the words.
     """
-    backend = tokenizer.backend_tokenizer
+    normalizer = tokenizer.backend_tokenizer.normalizer
     markers = [token.content for token in tokenizer.added_tokens_decoder.values() if not token.special]
     words = []
     for part in re.split(f"({'|'.join(map(re.escape, markers))})", text) if markers else [text]:
         if part in markers:
             words.append(part)
             continue
-        for piece, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(part)):
-            word = piece.replace(SPACE, " ").strip()
+        normalized = part if normalizer is None else normalizer.normalize_str(part)
+        for word in WORD.findall(normalized.replace(SPACE, " ")):
             if UNSPACED.search(word):
-                tokens = [token.value for token in backend.model.tokenize(word)]
-                words += list(word) if any(map(is_byte, tokens)) else tokens
-            elif word:
+                pieces = token_pieces(tokenizer, tokenizer(word, add_special_tokens=False)["input_ids"])
+                pieces = [piece.strip(SPACE) for piece in pieces]
+                words += pieces if "".join(pieces) == word else list(word)
+            else:
                 words.append(word)
     return words
 
@@ -222,17 +246,37 @@ class WholeWordCounts:
 def word_groups(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> list[list[int]]:
     """Places of the tokens of each word among `token_ids`, which are of subwords without begin and end marks."""
     groups: list[list[int]] = []
-    in_word = False
-    for place, piece in enumerate(tokenizer.convert_ids_to_tokens(list(token_ids))):
+    in_word = after_space = False
+    for place, piece in enumerate(token_pieces(tokenizer, token_ids)):
         if is_byte(piece) and int(piece[3:5], 16) < 128:
             piece = chr(int(piece[3:5], 16))  # a character of its own
         continues = is_byte(piece) or (in_word and _is_of_word(piece[0]) and not UNSPACED.search(piece))
+        continues = continues or (after_space and piece[0] != SPACE)
+        after_space = not piece.strip(SPACE)
         if groups and continues:
             groups[-1].append(place)
         else:
             groups.append([place])
         in_word = is_byte(piece) or (_is_of_word(piece[-1]) and not UNSPACED.search(piece))
     return groups
+
+
+def token_pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> list[str]:
+    """
+    Tokens as they are written, with `▁` for a space. A byte that is no character by itself is `<0x…>`, also for the
+    tokenizers of language models that write every byte as some letter, such as a space as `Ġ`.
+    """
+    pieces = tokenizer.convert_ids_to_tokens(list(token_ids))
+    if not is_byte_level(tokenizer):
+        return pieces
+    decoder = tokenizer.backend_tokenizer.decoder
+    written = [decoder.decode([piece]).replace(" ", SPACE) for piece in pieces]
+    return [PART_OF_A_CHARACTER if text.startswith(REPLACEMENT) else text for text in written]
+
+
+def is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether tokens are written with a letter for each byte, and the first word of a text has no space before it."""
+    return isinstance(tokenizer.backend_tokenizer.decoder, decoders.ByteLevel)
 
 
 def is_byte(piece: str) -> bool:

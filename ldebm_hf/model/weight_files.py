@@ -1,7 +1,10 @@
-"""Files of a checkpoint that cannot be read: what they are instead, and what to do about it."""
+"""Files of a checkpoint that cannot be read or are not to be: what they are instead, and what to do about it."""
 
 import json
 from pathlib import Path
+from typing import Any
+
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 GIT_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 """How the small text file begins that Git keeps in the place of a large file."""
@@ -10,9 +13,13 @@ NEEDED_FILES = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "encoder_tokenizer.json",
+    "encoder_tokenizer_config.json",
     "*.safetensors",
 )
 """The files of a checkpoint that are looked at, if they exist."""
+DOWNLOAD_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+"""Arguments of `from_pretrained` that say where the files are."""
 
 
 def refuse_unreadable_files(checkpoint: str | Path | None, subfolder: str = "") -> None:
@@ -30,6 +37,52 @@ def refuse_unreadable_files(checkpoint: str | Path | None, subfolder: str = "") 
         for file in sorted(Path(checkpoint, subfolder).glob(pattern)):
             if problem := problem_of(file):
                 raise OSError(f"{file} {problem}")
+
+
+def refuse_pickled_weights(checkpoint: str | Path | None, options: dict[str, Any]) -> None:
+    """
+    Raise an error unless all weights of a checkpoint are safetensors. A pickle, such as `pytorch_model.bin`, can run
+    any code when it is loaded.
+
+    Args:
+        checkpoint (`str` or `Path`, *optional*): Folder of a model, or its id on the Hub.
+        options (`dict`): The arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: `use_safetensors` is false.
+        OSError: There are no safetensors, or the checkpoint names other files of weights besides.
+    """
+    if options.get("use_safetensors") is False:
+        raise ValueError("use_safetensors must not be False: only safetensors are read, because a pickle can run code")
+    if checkpoint is None:
+        return
+    place = {name: options[name] for name in DOWNLOAD_OPTIONS if options.get(name) is not None}
+
+    def find(name: str) -> str | None:
+        return cached_file(str(checkpoint), name, _raise_exceptions_for_missing_entries=False, **place)
+
+    variant = f".{options['variant']}." if options.get("variant") else "."
+    weights, index = (name.replace(".", variant, 1) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
+    named = [_json_of(find("config.json")).get("transformers_weights") or weights]
+    if not find(weights):
+        found = find(index)
+        if not found:
+            raise OSError(
+                f"{checkpoint} has no {weights}, and other files of weights, such as pytorch_model.bin, are not read, "
+                "because a pickle can run any code"
+            )
+        named += _json_of(found).get("weight_map", {}).values()
+    if pickles := sorted({str(name) for name in named if not str(name).endswith((".safetensors", index))}):
+        raise OSError(
+            f"{checkpoint} names {', '.join(pickles)} as its weights, which are not read, because only safetensors "
+            "cannot run any code"
+        )
+
+
+def _json_of(file: str | None) -> dict[str, Any]:
+    """The object in a JSON file; empty without a file, and for a file that holds something else."""
+    content = json.loads(Path(file).read_bytes()) if file else {}
+    return content if isinstance(content, dict) else {}
 
 
 def problem_of(file: Path) -> str | None:

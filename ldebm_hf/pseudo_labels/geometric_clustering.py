@@ -13,10 +13,19 @@ SOURCES = {
     "mean": "by clustering of latents",
     "whitened": "by clustering of latents",
     "words": "by clustering of words",
+    "encoder": "by clustering of vectors of a pretrained encoder",
     "word_classes": "by naive Bayes over words",
+    "encoder_classes": "by logistic regression over vectors of a pretrained encoder",
 }
 """How examples without a label get their symbol, by `ClusteringSettings.features`."""
-K_MEANS_SETTINGS = ("num_components", "normalize", "num_iterations", "initialization", "match_previous", "seed", "gpu")
+CLASS_FEATURES = ("word_classes", "encoder_classes")
+"""Features that are probabilities of classes, learned from the labels that are known."""
+K_MEANS_SETTINGS = (
+    "num_components", "normalize", "num_iterations", "num_starts", "initialization", "match_previous", "seed", "gpu"
+)  # fmt: skip
+STARTS_FOR_VECTORS = 10
+"""Starts of K-means on vectors of an encoder, which is done once in a run. From a single start few symbols end in a
+poor optimum now and then; no scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
 
 def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
@@ -31,14 +40,15 @@ class ClusteringSettings:
     enabled: bool | None = _setting(
         None,
         "Give a symbol to examples without a label. Default: for the diffusion prior with several noise levels and, "
-        'with features "word_classes", for every prior that has symbols.',
+        'with features "word_classes" or "encoder_classes", for every prior that has symbols.',
         heading="Symbols of examples without a label",
     )
-    features: Literal["whitened", "mean", "words", "word_classes"] = _setting(
+    features: Literal["whitened", "mean", "words", "encoder", "word_classes", "encoder_classes"] = _setting(
         "mean",
-        'What is clustered: "mean", the posterior means; "whitened", their whitened principal components (published); '
-        '"words", latent semantic analysis of the texts. "word_classes": no clusters but the classes of naive Bayes, '
-        "for texts of which some have a label.",
+        'What is clustered: "mean", the posterior means; "whitened", their whitened principal components '
+        '(published); "words", latent semantic analysis of the texts; "encoder", vectors of a frozen pretrained '
+        'encoder. No clusters but learned classes, for texts of which some have a label: "word_classes", by naive '
+        'Bayes; "encoder_classes", by logistic regression over vectors of the encoder.',
     )
     balanced_resampling: bool = _setting(
         True, "In epochs that use clusters, draw equally many examples of every symbol."
@@ -51,6 +61,12 @@ class ClusteringSettings:
     )
     normalize: bool = _setting(False, "Scale every feature vector to unit length (published for texts).")
     num_iterations: int = _setting(20, "Number of iterations of K-means.", at_least=1)
+    num_starts: int | None = _setting(
+        None,
+        "Number of random starts of K-means, of which the one with the tightest clusters is kept. Default: 10 for "
+        '"encoder", whose vectors are clustered once in a run, otherwise 1 (published).',
+        at_least=1,
+    )
     initialization: Literal["random", "previous"] = _setting(
         "random", 'Where K-means starts: at "random" examples, or at the "previous" epoch\'s clusters.'
     )
@@ -60,16 +76,23 @@ class ClusteringSettings:
     seed: int = _setting(2021, "Seed of K-means, the same in every epoch.", at_least=0)
     gpu: bool = _setting(False, "Run K-means on all GPUs, which needs faiss-gpu. Small features are fast on a CPU.")
 
+    @property
+    def starts(self) -> int:
+        """Number of random starts of K-means."""
+        if self.num_starts is not None:
+            return self.num_starts
+        return STARTS_FOR_VECTORS if self.features == "encoder" else 1
+
     def validate(self) -> None:
-        """Raise a ValueError for settings of K-means where naive Bayes takes its place."""
-        if self.features != "word_classes":
+        """Raise a ValueError for settings of K-means where a classifier takes its place."""
+        if self.features not in CLASS_FEATURES:
             return
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in K_MEANS_SETTINGS and value != item.default:
                 raise ValueError(
                     f"clustering.{item.name}={value} is a setting of K-means and cannot be used with "
-                    "features=word_classes"
+                    f"features={self.features}"
                 )
 
 
@@ -134,7 +157,7 @@ class Clusters:
             len(offset),
             num_symbols,
             niter=settings.num_iterations,
-            nredo=1,
+            nredo=settings.starts if start is None else 1,
             seed=settings.seed,
             gpu=settings.gpu,
             min_points_per_centroid=1,
@@ -217,7 +240,7 @@ def check_clustering(settings: ClusteringSettings, latent_size: int) -> None:
         ValueError: more whitened components than a latent vector has dimensions, or no GPU that faiss can see.
         ImportError: faiss is not installed.
     """
-    if settings.features == "word_classes":  # without K-means
+    if settings.features in CLASS_FEATURES:  # without K-means
         return
     if settings.features == "whitened" and settings.num_components > latent_size:
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files.atomic import write_file
+from .run_record import metrics_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,7 @@ def plot_validation_curves(metrics: Path, figure: Path) -> bool:
     Returns:
         `bool`: Whether the figure was drawn; it is not if there is no validation, or if matplotlib is not installed.
     """
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    lines = [line for line in lines if line["split"] == "validation"]
+    lines = [line for line in metrics_lines(metrics) if line["split"] == "validation"]
     try:
         from matplotlib.figure import Figure
     except ImportError:

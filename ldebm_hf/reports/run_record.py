@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 
 from ..model.configuration_ldebm import LDEBMConfig
+
+logger = logging.getLogger(__name__)
 
 FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluation.json", "likelihood.json"
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
@@ -48,10 +51,27 @@ def greater_is_better(name: str, setting: bool | None) -> bool:
 
 
 def read_metrics(run: Path, split: str) -> list[dict]:
-    """The lines of a run's `metrics.jsonl` that belong to a split."""
-    file = run / METRICS
-    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-    return [line for line in lines if line["split"] == split]
+    """The lines of a run's `metrics.jsonl` that belong to a split. Lines that no run has written are left out."""
+    return [line for line in metrics_lines(run / METRICS) if line["split"] == split]
+
+
+def metrics_lines(file: Path) -> list[dict]:
+    """The lines of a file of metrics, with `step`, `epoch`, `split` and `values`. Others are counted in a warning."""
+    content = file.read_bytes().splitlines() if file.is_file() else []
+    lines = [line for line in map(_metrics_line, content) if line is not None]
+    if others := len(content) - len(lines):
+        logger.warning("%s: %s of %s lines are not as a run writes them", file, others, len(content))
+    return lines
+
+
+def _metrics_line(line: bytes) -> dict | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    kinds = {"step": int, "epoch": int | float, "split": str, "values": dict}
+    is_right = isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    return found if is_right else None
 
 
 @dataclass(frozen=True)

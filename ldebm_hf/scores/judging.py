@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ..model.weight_files import refuse_unreadable_files
+from ..model.weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 
 class Judge:
@@ -100,6 +100,7 @@ def load_judge(checkpoint: str | Path, device: str | torch.device | None = None)
         ValueError: The model is not a sequence classifier, or weights are missing from the checkpoint.
     """
     refuse_unreadable_files(checkpoint)
+    refuse_pickled_weights(checkpoint, {})
     options = {"trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint, **options)
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:

@@ -8,7 +8,8 @@ it and writes it as people do.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
@@ -225,6 +226,24 @@ def text_decoder(conventions: Conventions, markers: Iterable[str] = ()) -> decod
     replace(r" (?=[.,!?;:%)\]…](?:[\s.,!?;:%)\]\"'…]|\z))", "")
     replace(r"(?<=[(\[$#]) ", "")
     return decoders.Sequence(steps)
+
+
+def natural_writer(texts: Iterable[str]) -> Callable[[str], str] | None:
+    """
+    What turns a text of a tokenised corpus into one as people write it: "the food was great !" into "The food was
+    great!".
+
+    Args:
+        texts (iterable of `str`): Texts of the corpus, which show its conventions.
+
+    Returns:
+        `Callable`, or `None` if the texts are not tokenised.
+    """
+    conventions = Conventions.found_in(Counter(word for text in texts for word in text.split()))
+    if conventions is None:
+        return None
+    decoder = text_decoder(conventions)
+    return lambda text: decoder.decode(text.split())
 
 
 def _alternatives(words: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedExamples, check_corpus
+from ..model.base_models import require_name
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from .initial_words import set_words_by_cooccurrence
@@ -26,13 +27,16 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
     """
     corpus = settings.load_corpus()
     modality = MODALITIES[settings.modality]
-    tokenizer = settings.data.build_tokenizer(corpus, modality.is_bag_of_words) if modality.reads_texts else None
+    tokenizer = _build_tokenizer(settings, corpus)
     labelled_classes = corpus.train.classes
     names = [name if label in labelled_classes else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
     config = settings.model_config(tokenizer, names, None if modality.reads_texts else corpus.train.points)
     check_corpus(corpus, config.num_labels if config.has_symbols else max(1, len(names)))
     set_seed(settings.training.seed)
     model = LDEBMModel(config)
+    model.load_base_models()
+    if tokenizer is not None:
+        model.set_tokenizer(tokenizer)
     if modality.is_autoregressive:
         model.generation_config.max_new_tokens = settings.data.max_length
     elif modality.is_bag_of_words:
@@ -43,6 +47,18 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
             if reason is not None:
                 corpus.notes.append(f"train: the encoder's words start at random: {reason}")
     return model, tokenizer, corpus
+
+
+def _build_tokenizer(settings: Settings, corpus: Corpus) -> PreTrainedTokenizerBase | None:
+    """The tokenizer of texts: of a pretrained decoder its own, else one made from the training texts."""
+    modality = settings.modality_class
+    if not modality.reads_texts:
+        return None
+    name = revision = None
+    if settings.model_value("decoder") == "pretrained":
+        name, revision = settings.model_value("decoder_name_or_path"), settings.model_value("decoder_revision")
+        require_name("decoder_name_or_path", name)
+    return settings.data.build_tokenizer(corpus, modality.is_bag_of_words, name, revision)
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> np.ndarray:

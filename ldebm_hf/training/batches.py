@@ -51,12 +51,14 @@ class TokenizedSplit:
         labels (`np.ndarray` of shape `(n,)`, int64): true class ids, -100 where unknown.
         pad_token_id (`int`): the token that batches are padded with.
         unread (`str`, *optional*): what the model does not see of the texts, with counts.
+        features (`np.ndarray` of shape `(n, size)`, *optional*): vectors of the texts from a frozen encoder.
     """
 
     token_ids: list[list[int]]
     labels: np.ndarray
     pad_token_id: int
     unread: str = field(default="", kw_only=True)
+    features: np.ndarray | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_split(cls, split, tokenizer, max_length: int, reader: TextReader | None = None) -> "TokenizedSplit":
@@ -100,8 +102,8 @@ class TokenizedSplit:
 
         Yields:
             dicts of `input_ids` and `attention_mask`, `(batch, longest text)`, `class_labels` and `indices`, both
-            `(batch,)`, all int64 on the CPU and in page-locked memory if there is a GPU; and `lengths`, the numbers of
-            tokens of the texts as a list.
+            `(batch,)`, all int64 on the CPU and in page-locked memory if there is a GPU; `lengths`, the numbers of
+            tokens of the texts as a list; and `encoder_features`, float32 `(batch, size)`, if there are `features`.
         """
         return DataLoader(
             range(len(self)),
@@ -118,13 +120,16 @@ class TokenizedSplit:
         is_token = np.arange(lengths[0]) < np.array(lengths)[:, None]
         input_ids = np.full(is_token.shape, self.pad_token_id, dtype=np.int64)
         input_ids[is_token] = np.concatenate([self.token_ids[index] for index in indices])
-        return {
+        batch = {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(is_token.astype(np.int64)),
             "class_labels": torch.from_numpy(labels[indices]),
             "indices": torch.tensor(indices),
             "lengths": lengths,
         }
+        if self.features is not None:
+            batch["encoder_features"] = torch.from_numpy(np.array(self.features[indices]))
+        return batch
 
     def batches_by_length(self, batch_size: int) -> list[np.ndarray]:
         """All indices, in batches of texts of similar length, which need the least padding."""

@@ -6,37 +6,52 @@ Each is written to a temporary folder, gets a manifest of its files, and is then
 import json
 import logging
 import shutil
-import zlib
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import extract_model_from_parallel, gather_object
+from accelerate.utils import load as load_tensors
 from safetensors import SafetensorError
+from torch import nn
 
 from ..files.atomic import flush, flush_folder, replace
+from ..files.manifest import problem_of, read_manifest, write_manifest
+from .progress import Progress
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+PICKLED_STATE = "custom_checkpoint_*.pkl"
+"""Files that Accelerate's `load_state` reads without `weights_only`, so that they can run any code."""
+WEIGHTS, RANDOM_STATES = "model.safetensors", "random_states_*.pkl"
 WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # what Python, safetensors and torch.save raise on a full disk
 
 
 class CheckpointStore:
     """The checkpoints `step-00000500`, … of one run.
 
+    Nothing in a checkpoint can run code when it is loaded: weights and progress are safetensors and JSON. What
+    Accelerate writes of the optimiser, the schedule, the loss scale and the random numbers is read as tensors and
+    plain values only (`weights_only` of `torch.load`).
+
     Args:
-        accelerator (`Accelerator`): has the model, optimiser, schedule and registered objects that are saved.
+        accelerator (`Accelerator`): has the model, optimiser and schedule that are saved. No object may be registered
+            with it for checkpointing.
         folder (`Path`): where the checkpoints are.
         limit (`int`): number of checkpoints to keep.
         fingerprint (`dict`): values by name that must be the same for a run to be resumed.
+        progress ([`Progress`]): the run's, saved and loaded too.
     """
 
-    def __init__(self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any]):
-        self.accelerator, self.folder, self.limit = accelerator, folder, limit
+    def __init__(
+        self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any], progress: Progress
+    ):
+        self.accelerator, self.folder, self.limit, self.progress = accelerator, folder, limit, progress
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.last_good: Path | None = None
+        accelerator.register_save_state_pre_hook(_leave_out_base_models)
 
     def prepare(self) -> None:
         """Make the folder, and remove what an interrupted save or removal has left."""
@@ -79,12 +94,16 @@ class CheckpointStore:
 
         Raises:
             FileNotFoundError: there is no complete checkpoint at `path`.
-            ValueError: the data or the settings differ from those of the run that wrote it.
+            ValueError: the data or the settings differ from those of the run that wrote it, or a file holds something
+                other than tensors and plain values.
         """
         problem = problem_of(path)
         if problem is not None:
             raise FileNotFoundError(f"cannot resume from {path}: {problem}")
-        saved = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["fingerprint"]
+        refuse_pickles(path)
+        saved = read_manifest(path).get("fingerprint")
+        if not isinstance(saved, dict):
+            raise ValueError(f"cannot resume from {path}: its manifest does not say which run it is of")
         differences = [
             f"{name} was {saved.get(name)!r} and is now {self.fingerprint.get(name)!r}"
             for name in sorted(saved.keys() | self.fingerprint.keys())
@@ -92,7 +111,17 @@ class CheckpointStore:
         ]
         if differences:
             raise ValueError(f"cannot resume from {path}, which is of another run: {'; '.join(differences)}")
-        self.accelerator.load_state(str(path))
+        try:
+            for file in path.glob(RANDOM_STATES):  # here, because Accelerate goes on without those it cannot read
+                load_tensors(file)
+            # Weights of base models are not in the file, and the fingerprint says that they are the same.
+            self.accelerator.load_state(str(path), strict=False)
+        except UnpicklingError as error:
+            raise ValueError(
+                f"cannot resume from {path}: a file of it holds something other than tensors and plain values, which "
+                "is not read because it could run any code"
+            ) from error
+        self.progress.load(path)
         self.last_good = path
 
     def paths(self) -> list[Path]:
@@ -100,10 +129,9 @@ class CheckpointStore:
         return sorted(self.folder.glob("step-[0-9]*"))
 
     def _finish(self, step: int, temporary: Path, final: Path) -> None:
-        """Write the manifest, move the checkpoint into place and remove those beyond the limit."""
-        files = {file.name: _describe(file) for file in sorted(temporary.iterdir())}
-        manifest = {"step": step, "fingerprint": self.fingerprint, "files": files}
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        """Write the progress and the manifest, move the checkpoint into place and remove those beyond the limit."""
+        self.progress.save(temporary)
+        write_manifest(temporary, step=step, fingerprint=self.fingerprint)
         flush_folder(temporary)
         if final.exists():  # of a run that was resumed from before this step
             shutil.rmtree(final)
@@ -131,26 +159,20 @@ class CheckpointStore:
         return next(filter(None, gather_object([problem])), None)
 
 
-def problem_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint; `None` if every file has the size and checksum that the manifest says."""
-    if not (path / MANIFEST).is_file():
-        return "it has no manifest" if path.is_dir() else "there is no such folder"
-    try:
-        files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError):
-        return "its manifest cannot be read"
-    for name, expected in files.items():
-        if not (path / name).is_file():
-            return f"{name} is missing"
-        if _describe(path / name) != expected:
-            return f"{name} is not as it was written"
-    return None
+def _leave_out_base_models(models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
+    """Remove the frozen weights of pretrained encoders and decoders, which never change, from what is saved."""
+    for model, state in zip(models, weights, strict=True):
+        names = extract_model_from_parallel(model).frozen_base_names()
+        for name in [name for name in state if name.removeprefix("module.") in names]:
+            del state[name]
 
 
-def _describe(path: Path) -> dict[str, int]:
-    """Size and checksum of a file."""
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return {"size": path.stat().st_size, "crc32": checksum}
+def refuse_pickles(path: Path) -> None:
+    """Raise a ValueError if loading a checkpoint would read a pickle that could run code, or pickled weights."""
+    for file in sorted(path.glob(PICKLED_STATE)):
+        raise ValueError(
+            f"cannot resume from {path}: {file.name} is a pickle, as earlier versions wrote it, which is not read "
+            "because it could run any code; start the run again with --overwrite_output_dir true"
+        )
+    if not (path / WEIGHTS).is_file():
+        raise ValueError(f"cannot resume from {path}: it has no {WEIGHTS}, and other files of weights are not read")

@@ -1,6 +1,7 @@
 """How long training has taken, over all sessions of a run."""
 
 import time
+from numbers import Real
 
 import numpy as np
 
@@ -24,8 +25,9 @@ class RunClock:
         return {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds}
 
     def resume(self, times: dict[str, float]) -> None:
-        """Go on from the `times` of an earlier session."""
-        self.seconds = np.array([times["cpu_seconds"], times["wall_seconds"]])
+        """Go on from the `times` of an earlier session. A time that is no number counts as 0."""
+        found = [times.get(name) for name in ("cpu_seconds", "wall_seconds")]
+        self.seconds = np.array([float(value) if isinstance(value, Real) else 0.0 for value in found])
 
     def __enter__(self) -> "RunClock":
         self.started = now()

@@ -11,6 +11,7 @@ from ..model.document_modality import DocumentModality
 from ..model.modality import Modality
 from ..model.text_modality import TextModality
 from ..text.document_tokenization import build_document_tokenizer
+from ..text.language_model_tokenization import build_language_model_tokenizer
 from ..text.subword_tokenization import build_subword_tokenizer
 from ..text.tokenization import build_tokenizer
 from .typed_values import setting
@@ -43,6 +44,9 @@ class DataSettings:
     titles: bool = setting(False, "agnews: put the title of an item before its description")
     min_words: int = setting(0, "leave out texts with fewer words, as bags of words count", at_least=0)
     max_train_examples: int | None = setting(None, "train on a random subset of at most this size", at_least=1)
+    max_validation_examples: int | None = setting(
+        None, "validate on a random subset of at most this size", at_least=1
+    )
     streaming: bool = setting(False, "read the training texts from disk or the Hub in every epoch")
     validation_size: int = setting(2000, "rows of a stream that are held out for validation", at_least=1)
     reservoir_size: int = setting(100_000, "texts of a stream kept in memory for clustering", at_least=1)
@@ -61,8 +65,14 @@ class DataSettings:
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
     lowercase: bool | None = setting(None, "lower-case the texts. Default: words of raw corpora only")
     split_punctuation: bool | None = setting(None, "words: make marks tokens. Default: of raw corpora only")
+    natural_writing: bool | None = setting(
+        None, "write tokenised corpora as people do, with capitals and marks. Default: for a pretrained decoder"
+    )
     max_length: int | None = setting(
         None, "longest text in tokens, with begin and end. Default: 40, subwords 64, documents 512", at_least=3
+    )
+    features_dir: str | None = setting(
+        None, "folder that keeps vectors of a pretrained encoder between runs. Default: the cache of Hugging Face"
     )
     corpus_seed: int = setting(0, "decides built-in corpora and which examples are held out", at_least=0)
 
@@ -92,8 +102,20 @@ class DataSettings:
             return SUBWORD_MAX_LENGTH
         return modality.default_max_length
 
-    def build_tokenizer(self, corpus: Corpus, of_documents: bool = False) -> PreTrainedTokenizerBase:
-        """A tokenizer with the words, or the subwords, of the corpus's training texts."""
+    def build_tokenizer(
+        self,
+        corpus: Corpus,
+        of_documents: bool = False,
+        language_model: str | None = None,
+        revision: str | None = None,
+    ) -> PreTrainedTokenizerBase:
+        """
+        A tokenizer with the words, or the subwords, of the corpus's training texts; or that of a language model, given
+        by its name or folder.
+        """
+        if language_model is not None:
+            length = self.max_length or SUBWORD_MAX_LENGTH
+            return build_language_model_tokenizer(language_model, revision, max_length=length)
         modality = DocumentModality if of_documents else TextModality
         sizes = {
             "vocab_size": self.vocab_size or modality.default_vocab_size,

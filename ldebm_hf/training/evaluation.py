@@ -92,6 +92,14 @@ class Evaluator:
             )
         return replace(settings, training=replace(settings.training, metric_for_best_model=name))
 
+    @property
+    def _has_shuffled_loss(self) -> bool:
+        """
+        Whether the reconstruction loss is also computed with the latents of other texts. If it is no larger then, the
+        decoder does not read its latent (posterior collapse).
+        """
+        return self.config.has_latent and self.config.modality_class.is_autoregressive
+
     def _terms(self) -> list[str]:
         """The names of the loss terms, with the cross-entropy only where symbols can be compared with labels."""
         comparable = self.symbols_are_labels and (self.split.labels >= 0).any()
@@ -125,6 +133,9 @@ class Evaluator:
         record = {"batch": index, "size": len(batch["indices"]), "labels": batch["class_labels"].numpy()}
         with accelerator.autocast():
             output = model(**inputs, class_labels=labels, skip_logits=True)
+            if self._has_shuffled_loss:
+                others = output.latents.roll(1, 0)
+                record["shuffled"] = -float(model.conditional_log_likelihood(others, **inputs).mean())
             if self.config.has_symbols:
                 symbols = model.mean_symbol_logits(output).argmax(-1)
                 record["symbols"] = symbols.cpu().numpy()
@@ -141,6 +152,9 @@ class Evaluator:
             weights = known if name == "classification_loss" else sizes
             terms = np.array([record["terms"][column] for record in records])
             scores[name] = float((terms * weights).sum() / max(weights.sum(), 1))
+        if self._has_shuffled_loss:
+            terms = np.array([record["shuffled"] for record in records])
+            scores["shuffled_reconstruction_loss"] = float((terms * sizes).sum() / sizes.sum())
         if self.config.has_symbols:
             symbols = np.concatenate([record["symbols"] for record in records])
             labels = np.concatenate([record["labels"] for record in records])

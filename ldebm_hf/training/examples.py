@@ -8,11 +8,16 @@ from ..model.text_reading import TextReader
 from .batches import Examples, PointExamples, TokenizedSplit
 from .data_settings import DataSettings
 from .dialogue_batches import DialogueExamples
+from .features import FeatureCache
 from .shards import InMemoryExamples, StreamedTexts, TrainingExamples
 
 
 def prepare_split(
-    split: Split | PointSplit, config: LDEBMConfig, tokenizer: PreTrainedTokenizerBase | None, max_length: int
+    split: Split | PointSplit,
+    config: LDEBMConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    max_length: int,
+    features: FeatureCache | None = None,
 ) -> Examples:
     """A split as the model reads it: points, texts with the turns before them, or texts.
 
@@ -21,13 +26,16 @@ def prepare_split(
         config ([`LDEBMConfig`]): The model's.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's; `None` for points.
         max_length (`int`): Longer texts are cut to this number of tokens.
+        features ([`FeatureCache`], *optional*): Gives the texts their vectors, for a frozen pretrained encoder.
     """
     if not config.modality_class.reads_texts:
         return PointExamples.from_split(split)
     reader = TextReader(tokenizer, config, max_length)
-    if config.context_size:
-        return DialogueExamples.from_split(split, tokenizer, max_length, reader)
-    return TokenizedSplit.from_split(split, tokenizer, max_length, reader)
+    kind = DialogueExamples if config.context_size else TokenizedSplit
+    examples = kind.from_split(split, tokenizer, max_length, reader)
+    if features is not None:
+        examples.features = features.of_tokens(examples.token_ids)
+    return examples
 
 
 def prepare_training_split(
@@ -36,11 +44,13 @@ def prepare_training_split(
     tokenizer: PreTrainedTokenizerBase | None,
     data: DataSettings,
     step_size: int,
+    features: FeatureCache | None = None,
 ) -> TrainingExamples:
     """The training split in shards: as one shard, or a stream as shards of `data.shuffle_buffer_size` texts.
 
     Args:
         step_size (`int`): Number of examples in an optimiser step, over all processes.
+        features ([`FeatureCache`], *optional*): As in [`prepare_split`].
     """
     if isinstance(split, StreamedExamples):
         return StreamedTexts(
@@ -50,5 +60,6 @@ def prepare_training_split(
             step_size=step_size,
             shard_size=data.shuffle_buffer_size,
             reader=TextReader(tokenizer, config, data.max_length),
+            features=features,
         )
-    return InMemoryExamples(prepare_split(split, config, tokenizer, data.max_length))
+    return InMemoryExamples(prepare_split(split, config, tokenizer, data.max_length, features))

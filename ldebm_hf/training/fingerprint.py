@@ -5,7 +5,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from ..model.configuration_ldebm import LDEBMConfig
-from .settings import REMOVED_SETTINGS, Settings
+from .settings import Settings
 from .shards import TrainingExamples
 
 MAY_CHANGE = {
@@ -35,8 +35,6 @@ def run_fingerprint(
     """Every setting that changes the course of a run, and a digest of its training examples, by full name."""
     values = {f"clustering.{name}": value for name, value in vars(settings.clustering).items()}
     values |= {f"training.{k}": value for k, value in vars(settings.training).items() if k not in MAY_CHANGE}
-    for name in ("training.group_by_length", "training.greater_is_better"):  # in checkpoints of earlier versions
-        values[name] = REMOVED_SETTINGS[name].default
     values |= {f"model.{k}": value for k, value in config.to_diff_dict().items() if k != "transformers_version"}
     if not settings.training.lr_scheduler_type.startswith("constant") or settings.training.kl_schedule != "constant":
         values["the number of training steps"] = total_steps

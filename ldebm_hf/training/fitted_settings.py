@@ -11,9 +11,9 @@ from .data_settings import DataSettings
 
 FROM_DATA = {
     "vocab_size", "pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id",
-    "context_turns", "speaker_markers",
+    "context_turns", "speaker_markers", "encoder_config", "encoder_layout", "decoder_config", "includes_base_models",
 }  # fmt: skip
-"""What a recipe cannot set."""
+"""What a recipe cannot set, because it follows from the data or from a base model."""
 UNKNOWN_WORD = SPECIAL_TOKENS[1]
 PUBLISHED_POINT_STD = 8.5
 
@@ -31,10 +31,11 @@ def settings_of_contexts(data: DataSettings) -> dict[str, Any]:
 
 def tokens_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """What a model has to know of its tokenizer."""
+    unknown = tokenizer.convert_tokens_to_ids(UNKNOWN_WORD)  # a word like any other, without a role
     return {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
-        "unk_token_id": tokenizer.convert_tokens_to_ids(UNKNOWN_WORD),  # a word like any other, without a role
+        "unk_token_id": tokenizer.pad_token_id if unknown is None else unknown,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "decoder_start_token_id": tokenizer.bos_token_id,

@@ -15,13 +15,15 @@ from ..data import Corpus
 from ..files.locks import InUseError
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.plots import plot_validation_curves
-from ..reports.run_record import greater_is_better, read_metrics
+from ..reports.run_record import read_metrics
 from .annealing import kl_scale
 from .batches import Batch, model_inputs, to_device
-from .checkpoints import WRITE_ERRORS, CheckpointStore
+from .best_model import BestModel
+from .checkpoints import CheckpointStore
 from .clock import RunClock
 from .evaluation import Evaluator, loss_terms
 from .examples import prepare_split, prepare_training_split
+from .features import FeatureCache
 from .fingerprint import run_fingerprint
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
@@ -33,7 +35,7 @@ from .randomness import Purpose, seed_noise
 from .settings import Settings
 from .step_batches import StepBatches, StepPlanner
 from .symbols import SymbolAssigner
-from .tracking import DivergenceError, MetricsLog, StepRecorder
+from .tracking import DivergenceError, MetricsLog, StepRecorder, causes_first
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +79,9 @@ class Trainer:
         self.folder = OutputFolder(training.output_dir)
         check_push(training)
         self.accelerator = build_accelerator(training)
+        self.training = training
         with self._folder_locked():  # only for a moment, to find out now whether `train` will be able to lock it
-            if training.resume is None and not training.overwrite_output_dir:
-                self.folder.refuse_earlier_run()
+            pass
         self._prepare_examples(corpus, settings)
         self._prepare_records()
         self._prepare_model()
@@ -90,7 +92,10 @@ class Trainer:
         training, max_length = settings.training, settings.data.max_length
         step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         step_size *= self.accelerator.num_processes
-        self.examples = prepare_training_split(corpus.train, self.config, self.tokenizer, settings.data, step_size)
+        features = self._feature_cache(settings)
+        self.examples = prepare_training_split(
+            corpus.train, self.config, self.tokenizer, settings.data, step_size, features
+        )
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
         self.labelled_stream = LabelledStream(
@@ -101,7 +106,7 @@ class Trainer:
             process=self.accelerator.process_index,
         )
         self.evaluator = Evaluator(
-            prepare_split(corpus.validation, self.config, self.tokenizer, max_length),
+            prepare_split(corpus.validation, self.config, self.tokenizer, max_length, features),
             self.config,
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
@@ -114,13 +119,23 @@ class Trainer:
         if training.max_steps <= 0:
             self.total_steps = training.num_train_epochs * self.steps_per_epoch
 
+    def _feature_cache(self, settings: Settings) -> FeatureCache | None:
+        """What computes and keeps the vectors of a frozen pretrained encoder; `None` for other models."""
+        if not getattr(self.model.encoder, "is_frozen", False):
+            return None
+        self.model.encoder.to(self.accelerator.device).eval()
+        show_progress = self.accelerator.is_local_main_process
+        return FeatureCache(self.model.encoder, settings.data.features_dir, show_progress=show_progress)
+
     def _prepare_records(self) -> None:
         """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""
         self.progress = Progress()
-        self.accelerator.register_for_checkpointing(self.progress)
         fingerprint = run_fingerprint(self.settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
-            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint
+            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint, self.progress
+        )
+        self.best_model = BestModel(
+            self.model, self.tokenizer, self.folder, self.progress, self.training, self.accelerator
         )
         self.metrics = MetricsLog(self.folder.metrics, self.accelerator)
         self.recorder = StepRecorder(self.accelerator)
@@ -177,18 +192,23 @@ class Trainer:
 
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:
-        """Keep other runs out of the output folder. The main process holds the lock for all processes of this run."""
-        problem = None
+        """Keep other runs out of the output folder. The main process holds the lock for all processes of this run.
+
+        A new run is refused a folder with an earlier one, which may have ended while this one was waiting.
+        """
+        problem: Exception | None = None
         if self.accelerator.is_main_process:
             try:
                 self.folder.lock.acquire()
-            except InUseError as error:
-                problem = str(error)
+                if self.training.resume is None and not self.training.overwrite_output_dir:
+                    self.folder.refuse_earlier_run()
+            except (InUseError, ValueError) as error:
+                problem = error
         try:
             with lost_process_explained(lambda: None):
                 problem = gather_object([problem])[0]
             if problem:
-                raise InUseError(problem)
+                raise problem
             yield
         finally:
             self.folder.lock.release()
@@ -199,7 +219,7 @@ class Trainer:
         with lost_process_explained(lambda: self.checkpoints.last_good):
             self._start()
             try:
-                while progress.step < self.total_steps and not progress.finished:
+                while not self.is_over:
                     with self.clock:
                         self._train_epoch()
                     values = self.validate()
@@ -258,6 +278,7 @@ class Trainer:
         if path is not None:
             self.checkpoints.load(path)
             self.say(f"resuming from {path}")
+            self.best_model.check(path, self.is_over, self.say)
         elif resume == "latest":
             self.say(f"no checkpoint in {self.folder.checkpoints} yet, starting from the beginning")
         self.metrics.start(self.progress.step, self.settings)
@@ -266,6 +287,11 @@ class Trainer:
                 self.clock.resume(clock_lines[-1]["values"])
             self.settings.save(self.folder.settings)
             write_facts(self.folder.facts, self.facts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.progress.step >= self.total_steps or self.progress.finished
 
     def _train_epoch(self) -> None:
         """Train to the end of the current epoch, or of the run."""
@@ -371,33 +397,13 @@ class Trainer:
         """Score the model on the validation split, and save it if it is the best so far."""
         progress = self.progress
         values = self.evaluator(self.model, self.accelerator)
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise DivergenceError(f"validation {name}", progress.step, value, self.checkpoints.last_good)
+        for name in causes_first(values):
+            if not math.isfinite(values[name]):
+                raise DivergenceError(f"validation {name}", progress.step, values[name], self.checkpoints.last_good)
         self._log("validation", values)
         self.say(f"validation at step {progress.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
-        name, best = self.training.metric_for_best_model, progress.best_metric
-        score = values[name]
-        if best is None:
-            is_best = True
-        elif greater_is_better(name, None):
-            is_best = score > best
-        else:
-            is_best = score < best
-        was_saved = is_best and self._save_best()
-        progress.record_validation(was_saved, score, self.training.early_stopping_patience)
+        self.best_model.offer(values[self.training.metric_for_best_model])
         return values
-
-    def _save_best(self) -> bool:
-        """Save the model as the best so far; returns on all processes whether that succeeded."""
-        saved = True
-        if self.accelerator.is_main_process:
-            try:
-                self.folder.save_best(self.model, self.tokenizer)
-            except WRITE_ERRORS as error:
-                logger.warning("could not save the best model so far, the previous one stays: %s", error)
-                saved = False
-        return gather_object([saved])[0]
 
     def _save_checkpoint(self) -> None:
         """Write a checkpoint and, before it, the time of the clock: without the checkpoint that line is dropped."""
@@ -411,8 +417,6 @@ class Trainer:
 
     def _finish(self) -> None:
         """Put the best model into the output folder, and draw the validation curves."""
+        self.best_model.publish()
         if self.accelerator.is_main_process:
-            if self.progress.best_metric is None:  # no validation's model could be saved: try once more
-                self.folder.save_best(self.model, self.tokenizer)
-            self.folder.publish_best()
             plot_validation_curves(self.folder.metrics, self.folder.curves)

@@ -1,4 +1,4 @@
-"""The optimiser: one Adam whose two parameter groups, autoencoder and prior, have their own rates and clips."""
+"""The optimiser: one Adam whose parameter groups (autoencoder, base models, prior) have their own rates and clips."""
 
 import math
 
@@ -9,17 +9,25 @@ from .training_settings import TrainingSettings
 
 
 def make_optimizer(model: PreTrainedModel, settings: TrainingSettings) -> torch.optim.Adam:
-    """Adam with the groups `"autoencoder"` and `"prior"` (all of `model.prior`); empty groups are left out.
+    """Adam with the groups `"autoencoder"`, `"base_models"` (what is trained of pretrained encoders and decoders) and
+    `"prior"` (all of `model.prior`); empty groups are left out.
 
     The fused implementation passes once over parameters, gradients and moments, and never waits for a GPU.
     """
     in_prior = {id(parameter) for parameter in model.prior.parameters()}
+    in_base_models = {id(parameter) for parameter in model.base_parameters()}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {
             "name": "autoencoder",
-            "params": [parameter for parameter in parameters if id(parameter) not in in_prior],
+            "params": [p for p in parameters if id(p) not in in_prior and id(p) not in in_base_models],
             "lr": settings.learning_rate,
+            "weight_decay": settings.weight_decay,
+        },
+        {
+            "name": "base_models",
+            "params": [parameter for parameter in parameters if id(parameter) in in_base_models],
+            "lr": settings.base_learning_rate,
             "weight_decay": settings.weight_decay,
         },
         {
@@ -45,9 +53,13 @@ def clip_gradients(optimizer: torch.optim.Optimizer, settings: TrainingSettings)
     """Clip the gradient of each group to its own largest norm.
 
     Returns:
-        `dict`: the norms before clipping, `autoencoder_grad_norm` and `prior_grad_norm`, scalar tensors.
+        `dict`: the norms before clipping by name of the group, such as `prior_grad_norm`, scalar tensors.
     """
-    limits = {"autoencoder": settings.max_grad_norm, "prior": settings.prior_max_grad_norm}
+    limits = {
+        "autoencoder": settings.max_grad_norm,
+        "base_models": settings.max_grad_norm,
+        "prior": settings.prior_max_grad_norm,
+    }
     norms = {}
     for group in optimizer.param_groups:
         limit = limits[group["name"]]

@@ -9,14 +9,18 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..files.atomic import copy_file, replace_folder, restore_folder
 from ..files.locks import WriteLock
+from ..files.manifest import MANIFEST, describe_file, problem_of, read_manifest, write_manifest
 from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
+
+CHECKPOINTS, BEST = "checkpoints", "best"
+"""Folders in that of a run."""
 
 
 class OutputFolder:
     """The paths of `settings.yaml`, `run.json`, `metrics.jsonl`, `curves.png`, `checkpoints/` and `best/` in a folder.
 
-    At the end of a run the folder also holds the files of the best model. While a run writes to it, the run's main
-    process holds `lock`.
+    At the end of a run the folder also holds the files of the best model, and their manifest. While a run writes to
+    it, the run's main process holds `lock`.
 
     Args:
         path (`str` or `Path`): the folder.
@@ -28,8 +32,8 @@ class OutputFolder:
         self.facts = self.path / FACTS
         self.metrics = self.path / METRICS
         self.curves = self.path / CURVES
-        self.checkpoints = self.path / "checkpoints"
-        self.best = self.path / "best"
+        self.checkpoints = self.path / CHECKPOINTS
+        self.best = self.path / BEST
         self.lock = WriteLock(self.path / ".lock", self.path)
 
     def refuse_earlier_run(self) -> None:
@@ -41,36 +45,65 @@ class OutputFolder:
             )
 
     def discard_earlier_run(self) -> None:
-        """Remove the checkpoints, the best model and the metrics of an earlier run."""
+        """Remove the checkpoints, the best model, the metrics and the manifest of an earlier run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
-        self.metrics.unlink(missing_ok=True)
+        for file in (self.metrics, self.path / MANIFEST):
+            file.unlink(missing_ok=True)
 
     def repair(self) -> None:
         """Make the folder, and undo an interrupted `save_best`."""
         self.path.mkdir(parents=True, exist_ok=True)
         restore_folder(self.best)
 
-    def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
-        """Replace `best/` by this model and its tokenizer, if it has one. If that fails, the previous one stays."""
+    def save_best(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, step: int) -> None:
+        """Replace `best/` by the model of a step and its tokenizer, if it has one, with a manifest. If that fails, the
+        previous one stays."""
 
         def write(folder: Path) -> None:
             model.save_pretrained(folder)
             if tokenizer is not None:
                 tokenizer.save_pretrained(folder)
+            write_manifest(folder, step=step)
 
         replace_folder(self.best, write)
+
+    def problem_of_best(self, step: int) -> str | None:
+        """What is wrong with `best/`, which should hold the model of a step; `None` if nothing is."""
+        return _problem_of_model(self.best, step)
+
+    def has_published(self, step: int) -> bool:
+        """Whether the folder itself holds the model of a step, as it was copied from `best/`."""
+        return _problem_of_model(self.path, step) is None
 
     def publish_best(self) -> None:
         """Copy the files of the best model into the folder itself, where `from_pretrained` finds them.
 
         If the folder holds another model, the scores and reports about that model are removed.
+
+        Raises:
+            OSError: The files in `best/` are not as they were written, and nothing was copied; or a copy is not.
         """
+        if problem := problem_of(self.best):
+            raise OSError(f"the best model cannot be copied from {self.best}: {problem}")
         old_weights, new_weights = self.path / SAFE_WEIGHTS_NAME, self.best / SAFE_WEIGHTS_NAME
         both_exist = old_weights.exists() and new_weights.exists()
         if both_exist and not filecmp.cmp(old_weights, new_weights, shallow=False):
             for pattern in ABOUT_THE_MODEL:
                 for file in self.path.glob(pattern):
                     file.unlink(missing_ok=True)
-        for file in self.best.iterdir():
-            copy_file(file, self.path / file.name)
+        files = read_manifest(self.best)["files"]
+        (self.path / MANIFEST).unlink(missing_ok=True)  # which from now on is of another model
+        for name in files:
+            copy_file(self.best / name, self.path / name)
+        copy_file(self.best / MANIFEST, self.path / MANIFEST)
+        for name, expected in files.items():
+            if describe_file(self.path / name) != expected:
+                raise OSError(f"{self.path / name} is not as it was written: the disk may be damaged")
+
+
+def _problem_of_model(folder: Path, step: int) -> str | None:
+    problem = problem_of(folder)
+    if problem is None and (found := read_manifest(folder).get("step")) != step:
+        problem = f"it holds the model of step {found}"
+    return problem

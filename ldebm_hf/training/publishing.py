@@ -41,7 +41,7 @@ CARD = "README.md"
 PACKAGES = ("ldebm_hf", "torch", "transformers", "tokenizers", "accelerate", "datasets", "safetensors", "numpy",
             "faiss-cpu", "faiss-gpu", "huggingface_hub")  # fmt: skip
 PUSHED = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json",
-          "tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py",
+          "tokenizer*.json", "encoder_tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py",
           CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, "guidance.png")  # fmt: skip
 """The files of a run's folder that are pushed to the Hub: no checkpoints, and no report, which quotes training texts.
 

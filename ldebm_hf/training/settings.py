@@ -21,7 +21,7 @@ from ..model.configuration_ldebm import PRESETS, LDEBMConfig
 from ..model.modalities import MODALITIES
 from ..model.modality import Modality
 from ..model.priors import PRIORS
-from ..pseudo_labels.geometric_clustering import ClusteringSettings
+from ..pseudo_labels.geometric_clustering import CLASS_FEATURES, ClusteringSettings
 from .config_help import argument_groups, summary
 from .data_settings import DataSettings
 from .fitted_settings import FROM_DATA, settings_of_contexts, tokens_of, units_of
@@ -40,6 +40,8 @@ SETTINGS_FOR_SOME_MODALITIES = {
 """Settings that only some modalities can use, with the attribute of [`Modality`] that decides and its value."""
 WORD_FEATURES = ("words", "word_classes")
 """The values of `clustering.features` that need words."""
+ENCODER_FEATURES = ("encoder", "encoder_classes")
+"""The values of `clustering.features` that need a pretrained encoder that is frozen."""
 
 
 @dataclass
@@ -90,11 +92,13 @@ class Settings:
         """Replace `None` where the default depends on the model."""
         if self.data.vocab_size is None:
             self.data.vocab_size = self.modality_class.default_vocab_size
+        if self.data.natural_writing is None:
+            self.data.natural_writing = self.model_value("decoder") == "pretrained"
         if self.data.max_length is None:
             self.data.max_length = self.data.default_max_length(self.modality_class)
         if self.clustering.enabled is None:
             prior = PRIORS[self.model_value("prior")]
-            if self.clustering.features == "word_classes":  # which suit every prior with symbols
+            if self.clustering.features in CLASS_FEATURES:  # which suit every prior with symbols
                 self.clustering.enabled = prior.can_have_symbols
             else:
                 self.clustering.enabled = prior.clusters_by_default(self.model_value("num_levels"))
@@ -120,6 +124,18 @@ class Settings:
             raise ValueError(
                 f"data.split_punctuation={show(self.data.split_punctuation)} needs data.tokenizer=words, got subwords"
             )
+        if self.data.tokenizer is not None and self.model_value("decoder") == "pretrained":
+            raise ValueError(
+                f"data.tokenizer={self.data.tokenizer} needs model.decoder=recurrent, because a pretrained decoder "
+                "has the tokenizer of its language model"
+            )
+        is_frozen = self.model_value("encoder_trainable_layers") == self.model_value("encoder_lora_rank") == 0
+        if self.clustering.features in ENCODER_FEATURES:
+            if self.model_value("encoder") != "pretrained" or not is_frozen:
+                raise ValueError(
+                    f"clustering.features={self.clustering.features} needs model.encoder=pretrained, and of it "
+                    "encoder_trainable_layers=0 and encoder_lora_rank=0"
+                )
         context_turns, context_size = self.data.context_turns, self.model.get("context_size", 0)
         if context_turns and not context_size:
             raise ValueError(f"data.context_turns={context_turns} needs model.context_size of at least 1")
@@ -187,7 +203,10 @@ class Settings:
 
     def load_corpus(self) -> Corpus:
         """The corpus that `data` describes: points for a model of points, otherwise texts."""
-        return self.data.load_corpus() if self.modality_class.reads_texts else self.data.load_points()
+        if not self.modality_class.reads_texts:
+            return self.data.load_points()
+        corpus = self.data.load_corpus()
+        return corpus.written_naturally() if self.data.natural_writing else corpus
 
     def model_config(
         self,

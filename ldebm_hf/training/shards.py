@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data import Split, StreamedExamples
 from ..model.text_reading import TextReader
 from .batches import Examples, TokenizedSplit
+from .features import FeatureCache
 
 
 class Shard(NamedTuple):
@@ -67,6 +68,7 @@ class StreamedTexts:
         step_size (`int`): number of texts in an optimiser step.
         shard_size (`int`): number of texts in a shard, rounded down to whole steps, but at least one step.
         reader ([`TextReader`], *optional*): counts what the model does not see of the sample.
+        features ([`FeatureCache`], *optional*): gives the texts their vectors, for a frozen pretrained encoder.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class StreamedTexts:
         step_size: int,
         shard_size: int,
         reader: TextReader | None = None,
+        features: FeatureCache | None = None,
     ):
         self.split, self.tokenizer, self.max_length = split, tokenizer, max_length
         self.steps_per_shard = max(1, shard_size // step_size)
         self.shard_size = self.steps_per_shard * step_size
-        self.sample = TokenizedSplit.from_split(split.sample, tokenizer, max_length, reader)
+        self.cache = features
+        self.sample = self._with_features(TokenizedSplit.from_split(split.sample, tokenizer, max_length, reader))
         # Checkpoints keep this text, so its wording decides whether an earlier run can be resumed.
         self.digest = f"{split.digest} {self.sample.digest} in parts of {self.shard_size}"
 
@@ -107,4 +111,9 @@ class StreamedTexts:
 
     def _shard(self, number: int, texts: list[str], labels: list[int]) -> Shard:
         split = TokenizedSplit.from_split(Split(texts, labels), self.tokenizer, self.max_length)
-        return Shard(number, number * self.steps_per_shard, split)
+        return Shard(number, number * self.steps_per_shard, self._with_features(split))
+
+    def _with_features(self, split: TokenizedSplit) -> TokenizedSplit:
+        if self.cache is not None:
+            split.features = self.cache.of_tokens(split.token_ids)
+        return split

@@ -1,8 +1,10 @@
 """The symbols of the training examples in an epoch.
 
-An example with a label has its label as symbol. The others get one from clusters of posterior means or of words, or
-from naive Bayes over words.
+An example with a label has its label as symbol. The others get one from clusters of posterior means, of words or of
+vectors of a pretrained encoder, or from a classifier over words or vectors.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,7 +14,14 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..model.modeling_ldebm import LDEBMModel
-from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters, check_clustering, matching_names
+from ..pseudo_labels.encoder_classes import EncoderClasses
+from ..pseudo_labels.geometric_clustering import (
+    CLASS_FEATURES,
+    ClusteringSettings,
+    Clusters,
+    check_clustering,
+    matching_names,
+)
 from ..pseudo_labels.latent_semantics import LatentSemantics
 from ..pseudo_labels.naive_bayes import WordClasses
 from .batches import Examples, model_inputs, to_device
@@ -57,11 +66,11 @@ class SymbolAssigner:
             raise ValueError(
                 f"clustering.enabled=true needs a prior with symbols, and model.prior={config.prior} has none"
             )
-        self.words: LatentSemantics | WordClasses | None = None
+        self.fixed_features: Callable[[Examples], np.ndarray] | None = None
         self.is_needed = config.has_symbols and settings.enabled and bool((sample.labels < 0).any())
         if self.is_needed:
             check_clustering(settings, config.total_latent_size)
-            self.words = fit_word_features(sample, tokenizer, config.num_labels, settings)
+            self.fixed_features = fit_features(sample, tokenizer, config.num_labels, settings)
 
     def start_epoch(self) -> dict[str, float]:
         """Cluster the sample if some example needs it.
@@ -73,8 +82,8 @@ class SymbolAssigner:
             return {}
         progress, labels = self.progress, self.sample.labels
         previous = progress.assignments.numpy() if len(progress.assignments) else None
-        # Word features never change, and K-means that starts at the same texts would find the same clusters again.
-        if self.words is None or previous is None or self.settings.initialization == "previous":
+        # These features never change, and K-means that starts at the same texts would find the same clusters again.
+        if self.fixed_features is None or previous is None or self.settings.initialization == "previous":
             features = self.features(self.sample)
             clusters, assigned = fit_clusters(features, labels, previous, self.model.config.num_labels, self.settings)
             progress.clusters, progress.assignments = clusters.state_dict(), torch.from_numpy(assigned)
@@ -92,13 +101,13 @@ class SymbolAssigner:
         return torch.from_numpy(clusters.assign(self.features(split)))
 
     def features(self, split: Examples) -> np.ndarray:
-        """What is clustered, float32 `(n, size)`: word features or posterior means.
+        """What is clustered, float32 `(n, size)`.
 
         Raises:
             DivergenceError: posterior means that are not finite.
         """
-        if self.words is not None:
-            return self.words.features(split.token_ids)
+        if self.fixed_features is not None:
+            return self.fixed_features(split)
         means = posterior_means(self.model, split, self.batch_size, self.accelerator)
         wrong = means[~np.isfinite(means)]
         if len(wrong):
@@ -118,25 +127,36 @@ def symbols_of(labels: np.ndarray, assignments: torch.Tensor) -> np.ndarray:
     return np.where(labels >= 0, labels, assignments.numpy())
 
 
-def fit_word_features(
+def fit_features(
     sample: Examples, tokenizer: PreTrainedTokenizerBase, num_symbols: int, settings: ClusteringSettings
-) -> LatentSemantics | WordClasses | None:
-    """The word features that the settings ask for, fitted on training texts; `None` for posterior means.
+) -> Callable[[Examples], np.ndarray] | None:
+    """The features that the settings ask for, if they do not depend on the model, as a function of examples.
+
+    What they are learned from are training texts. `None` for posterior means, which change with the model.
 
     Raises:
         ValueError: there are too few texts, words or labels.
     """
-    if settings.features == "words":
-        return LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
-    if settings.features != "word_classes":
+    kind = settings.features
+    if kind == "words":
+        words = LatentSemantics(sample.token_ids, tokenizer.all_special_ids, seed=settings.seed)
+        return lambda split: words.features(split.token_ids)
+    if kind == "encoder":
+        return lambda split: np.asarray(split.features)
+    if kind not in CLASS_FEATURES:
         return None
     try:
-        return WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
+        if kind == "word_classes":
+            classes = WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
+            return lambda split: classes.features(split.token_ids)
+        classes = EncoderClasses(sample.features, sample.labels, num_symbols)
+        return lambda split: classes.features(split.features)
     except ValueError as error:
+        other = "words, as in recipes/topics.yaml" if kind == "word_classes" else "encoder"
         raise ValueError(
-            "clustering.features=word_classes learns from the labels of the training texts (of a stream: of its "
+            f"clustering.features={kind} learns from the labels of the training texts (of a stream: of its "
             f"sample of data.reservoir_size texts): {error}. For texts without labels use --clustering.features "
-            "words, as in recipes/topics.yaml"
+            f"{other}"
         ) from error
 
 
@@ -150,15 +170,15 @@ def fit_clusters(
     """Cluster examples, and number the clusters after the previous epoch's and the known labels.
 
     Args:
-        features (`np.ndarray` of shape `(n, size)`): posterior means, or vectors of words, in corpus order. With
-            `features="word_classes"` these are p(y|x), and the likeliest class is the cluster.
+        features (`np.ndarray` of shape `(n, size)`): what is clustered, in corpus order. With
+            `features="word_classes"` or `"encoder_classes"` these are p(y|x), and the likeliest class is the cluster.
         labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown. They take precedence over `previous`.
         previous (`np.ndarray` of shape `(n,)`, *optional*): each example's cluster in the previous epoch.
 
     Returns:
         [`Clusters`], and each example's cluster, `np.ndarray` of shape `(n,)`.
     """
-    if settings.features == "word_classes":
+    if settings.features in CLASS_FEATURES:
         clusters = Clusters.corners(num_symbols)
         return clusters, clusters.assign(features)
     clusters = Clusters.fit(features, num_symbols, settings, previous)

@@ -4,12 +4,14 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
 from ..files.atomic import write_text
+from ..reports.run_record import metrics_lines
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,12 +77,27 @@ class StepRecorder:
         table = self.accelerator.reduce(torch.stack(self.rows), reduction="mean").double().cpu()
         steps, self.steps, self.rows = self.steps, [], []
         for step, row in zip(steps, table.tolist(), strict=True):
-            for name, value in zip(self.names, row, strict=True):
-                if not math.isfinite(value) or (name.startswith("energy_") and abs(value) > MAX_ENERGY):
-                    raise DivergenceError(name, step, value, last_checkpoint)
+            values = dict(zip(self.names, row, strict=True))
+            for name in causes_first(values):
+                if not math.isfinite(values[name]) or (name.startswith("energy_") and abs(values[name]) > MAX_ENERGY):
+                    raise DivergenceError(name, step, values[name], last_checkpoint)
         seconds = (time.perf_counter() - self.clock) / len(steps)
         self.restart_clock()
         return {**dict(zip(self.names, table.mean(0).tolist(), strict=True)), "seconds_per_step": seconds}
+
+
+def causes_first(names: Iterable[str]) -> list[str]:
+    """Names of values in an order in which what is computed from others comes after them: energies, the terms of the
+    loss, the loss itself, and the norms of its gradients."""
+
+    def place(name: str) -> int:
+        if name.startswith("energy_"):
+            return 0
+        if name == "loss":
+            return 2
+        return 3 if name.endswith("_grad_norm") else 1
+
+    return sorted(names, key=place)
 
 
 class MetricsLog:
@@ -97,13 +114,13 @@ class MetricsLog:
         self.path, self.accelerator = path, accelerator
 
     def start(self, step: int, settings: Settings) -> None:
-        """Start the trackers, and remove the lines after `step`, which an interrupted run has left."""
+        """Start the trackers. Remove damaged lines, and those after `step`, which an interrupted run has left."""
         values = {f"{section}.{k}": v for section, entries in settings.to_dict().items() for k, v in entries.items()}
         simple = {name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in values.items()}
         self.accelerator.init_trackers("ldebm", config=simple)
         if self.accelerator.is_main_process and self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
+            kept = [line for line in metrics_lines(self.path) if line["step"] <= step]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
         """Log the values of a step. If the file cannot be written, there is a warning and the run goes on."""
@@ -116,11 +133,3 @@ class MetricsLog:
                 file.write(line + "\n")
         except OSError as error:
             logger.warning("could not write to %s: %s", self.path, error)
-
-
-def _step_of(line: str) -> float:
-    """The step of a line; infinite if a crash has cut the line short."""
-    try:
-        return json.loads(line)["step"]
-    except json.JSONDecodeError:
-        return math.inf

@@ -48,6 +48,9 @@ class TrainingSettings:
         1e-3, "Learning rate of Adam for the encoder and the decoder.", at_least=0, heading="Optimiser"
     )
     prior_learning_rate: float = setting(1e-4, "Learning rate of Adam for the prior.", at_least=0)
+    base_learning_rate: float = setting(
+        2e-4, "Learning rate of Adam for what is trained of pretrained encoders and decoders.", at_least=0
+    )
     weight_decay: float = setting(
         0.0, "L2 penalty on the encoder and the decoder, added to the gradient as in torch's Adam.", at_least=0
     )
@@ -58,7 +61,7 @@ class TrainingSettings:
     prior_max_grad_norm: float | None = setting(
         10.0, "Largest norm of the gradient of the prior; none switches clipping off.", above=0
     )
-    lr_scheduler_type: Schedule = setting("constant", "Schedule of both learning rates, as in transformers.")
+    lr_scheduler_type: Schedule = setting("constant", "Schedule of all learning rates, as in transformers.")
     warmup_steps: int = setting(0, "Number of steps over which the learning rates grow from 0.", at_least=0)
 
     kl_schedule: Literal["constant", "cyclical"] = setting(
@@ -126,7 +129,9 @@ class TrainingSettings:
     hub_private_repo: bool = setting(True, "Keep the repository private.")
 
     def validate(self) -> None:
-        """Raise a ValueError for settings that do not go together."""
+        """Raise a ValueError for settings that do not go together, and for an output folder without a name."""
+        if not self.output_dir.strip():
+            raise ValueError(f"training.output_dir must name a folder, got {self.output_dir!r} (. is the current one)")
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
                 f"training.warmup_steps={self.warmup_steps} has no effect with lr_scheduler_type=constant: use "

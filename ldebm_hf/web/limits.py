@@ -5,7 +5,10 @@ from numbers import Real
 
 
 class BadRequest(ValueError):
-    """A request that cannot be answered. The message is a sentence for the visitor."""
+    """A request that cannot be answered. The message is a sentence for the visitor, in valid Unicode."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence.encode("utf-8", "replace").decode())
 
 
 @dataclass(frozen=True)

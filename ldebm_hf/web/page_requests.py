@@ -16,7 +16,7 @@ from ..model.explanation import Explanation
 from ..model.masked_texts import MASKS, Completion, read_masked_texts
 from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.pipeline_outputs import WrittenText
-from ..model.text_reading import is_word_level
+from ..model.text_reading import SURROGATE, is_word_level
 from ..reports.latent_map import LatentMap
 from ..training.saved_runs import find_checkpoint
 from .answers import DecodedPlace, NearbyText, PlacedPath, PlacedReading, ReverseDiffusion
@@ -84,6 +84,7 @@ class PageRequests:
         *,
         revision: str | None = None,
         num_texts: int = NUM_MAP_TEXTS,
+        data: str | None = None,
         limits: Limits | None = None,
         device: str | torch.device = "cpu",
     ) -> Self:
@@ -98,6 +99,7 @@ class PageRequests:
             checkpoint (`str` or `Path`): A folder or a Hub id.
             revision (`str`, *optional*): Revision of the Hub's repository.
             num_texts (`int`, *optional*, defaults to 1500): The most texts on the map.
+            data (`str`, *optional*): The file that the checkpoint was trained on, if the map may show its texts.
             limits ([`Limits`], *optional*): The largest values that a request may ask for.
             device (`str` or `torch.device`, *optional*, defaults to `"cpu"`): Where requests are computed.
 
@@ -111,7 +113,7 @@ class PageRequests:
             folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
         _require_texts_without_contexts(str(checkpoint), LDEBMConfig.from_pretrained(folder))
         pipe = LDEBMPipeline.from_pretrained(folder, device="cpu")
-        texts, origin = texts_of_checkpoint(folder, num_texts)
+        texts, origin = texts_of_checkpoint(folder, num_texts, data)
         if len(texts) < 2:
             texts, origin = pipe.write(num_texts=num_texts, generator=0), WRITTEN
         requests = cls(pipe, texts, origin, lines_of(folder / EXAMPLES), limits)
@@ -272,8 +274,12 @@ class PageRequests:
 
     def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
         """The text on one line, and sentences about the parts of it that the model does not read."""
-        if not isinstance(text, str) or not text.strip():
+        if text is not None and not isinstance(text, str):
+            raise BadRequest(f"The {name} must be a text, but it is {text!r:.40}.")
+        if not text or not text.strip():
             raise BadRequest(f"Please write something: the {name} is empty.")
+        if SURROGATE.search(text):
+            raise BadRequest(f"The {name} contains half a character (a lone surrogate), which cannot be read.")
         text = " ".join(text.split())
         if len(text) > self.limits.characters:
             most = self.limits.characters
@@ -310,13 +316,16 @@ class PageRequests:
 
     def _symbol_ids(self, symbols: str | Sequence[str] | None) -> list[int]:
         """The ids of symbols that a visitor chose by name, without repetitions."""
-        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols or []))
+        names = [symbols] if isinstance(symbols, str) else symbols or []
+        if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+            raise BadRequest(f"The symbols must be a list of names, but they are {symbols!r:.40}.")
+        names = list(dict.fromkeys(names))
         if names and not self.has_symbols:
             raise BadRequest("This checkpoint has no symbols to write for.")
         if len(names) > self.limits.symbols:
             raise BadRequest(f"Please choose at most {self.limits.symbols} symbols; {len(names)} are chosen.")
         ids = {name: symbol for symbol, name in self.names.items()}
-        missing = [str(name) for name in names if name not in ids]
+        missing = [name for name in names if name not in ids]
         if missing:
             known = ", ".join(ids)
             raise BadRequest(f"There is no symbol called {', '.join(missing):.80}. Symbols: {known:.400}.")

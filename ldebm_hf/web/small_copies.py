@@ -90,7 +90,7 @@ def _write_model(run: Path, copy: Path, dtype: torch.dtype) -> None:
     LDEBMModel.from_pretrained(run, dtype=dtype).save_pretrained(copy)
     config = json.loads((copy / "config.json").read_text("utf-8")) | {"dtype": "float32"}
     write_text(copy / "config.json", json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-    for file in run.glob("tokenizer*.json"):
+    for file in run.glob("*tokenizer*.json"):
         shutil.copyfile(file, copy / file.name)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ldebm_hf.baselines.few_label_classifiers import (
     Baseline,
+    feature_head,
     feature_regression,
     fit_selected,
     hard_em,
@@ -99,6 +100,19 @@ def test_features_are_scaled_together_by_the_training_texts():
     assert baseline.training.std(0)[0] / baseline.training.std(0)[1] == pytest.approx(ratio)
     expected = (5 - training.mean(0)) / np.sqrt(training.var(0).mean())
     np.testing.assert_allclose(baseline.features(["x"]), expected[None])
+
+
+def test_a_head_learns_what_no_plane_separates():
+    """Points around the origin by the sign of the product of their coordinates."""
+    rng = np.random.default_rng(0)
+    training, held_out = rng.normal(3, 1, size=(300, 2)), rng.normal(3, 1, size=(200, 2))
+    truth, held_out_truth = (((points - 3).prod(1) > 0).astype(int) for points in (training, held_out))
+    some = np.where(np.arange(300) < 200, truth, -100)
+    accuracy = {}
+    for make in (feature_regression, feature_head):
+        baseline = make(training, lambda texts: held_out)
+        accuracy[make] = fit_selected(baseline, some, baseline.features(["a text"] * 200), held_out_truth).accuracy
+    assert accuracy[feature_head] > 0.9 and accuracy[feature_regression] < 0.7
 
 
 def test_bad_labels():

@@ -3,13 +3,21 @@
 import random
 import sys
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.metrics import v_measure_score
 
 from ldebm_hf.baselines import text_clusters
-from ldebm_hf.baselines.text_clusters import density_clusters, kmeans_lsa, kmeans_tfidf
+from ldebm_hf.baselines.text_clusters import (
+    bertopic_clusters,
+    density_clusters,
+    kmeans_features,
+    kmeans_lsa,
+    kmeans_tfidf,
+)
 
 NUM_TOPICS = 4
 
@@ -115,6 +123,86 @@ def test_umap_reduces_where_it_is_installed(monkeypatch):
         density_clusters(TRAIN, TEXTS, num_components=6, use_umap=True)
 
 
+def test_kmeans_of_features():
+    rng = np.random.default_rng(0)
+    of_texts = np.repeat(np.arange(4), 30)
+    train, features = (np.eye(8)[of_texts] + 0.05 * rng.normal(size=(120, 8)) for _ in range(2))
+    clusters = kmeans_features((train, features), 4, seed=1)
+    assert clusters.dtype == np.int64 and v_measure_score(of_texts, clusters) == pytest.approx(1)
+    assert (kmeans_features((train, features[:7]), 4, seed=1) == clusters[:7]).all()
+    noise = rng.normal(size=(120, 8))
+    assert (kmeans_features((noise, noise), 8, seed=1) != kmeans_features((noise, noise), 8, seed=2)).any()
+
+
+def test_kmeans_of_features_starts_several_times():
+    """Noise has many poor optima: the spread within clusters is less than from a single start."""
+    noise = np.random.default_rng(0).normal(size=(150, 4))
+
+    def spread(clusters: np.ndarray) -> float:
+        parts = [noise[clusters == cluster] for cluster in range(8)]
+        return sum(((part - part.mean(0)) ** 2).sum() for part in parts)
+
+    for seed in (0, 1, 4):
+        single = KMeans(8, n_init=1, random_state=seed).fit_predict(noise)
+        assert spread(kmeans_features((noise, noise), 8, seed)) < 0.98 * spread(single)
+
+
+class NamedTopics:
+    """A substitute for BERTopic: the topic of a text is its name, and merging halves the topics' numbers."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, **settings):
+        self.settings, self.merged = settings, 1
+        self.made.append(self)
+
+    def fit_transform(self, texts, vectors):
+        return self.transform(texts, vectors)
+
+    def reduce_topics(self, texts, nr_topics):
+        self.nr_topics, self.merged = nr_topics, 2
+
+    def transform(self, texts, vectors):
+        topics = [int(text) for text in texts]
+        return [topic // self.merged if topic >= 0 else -1 for topic in topics], None
+
+    def reduce_outliers(self, texts, topics, strategy, embeddings):
+        assert strategy == "embeddings" and len(embeddings) == len(texts)
+        return [max(topic, 0) for topic in topics]
+
+
+@pytest.fixture
+def bertopic(monkeypatch):
+    """Modules `bertopic` and `umap` with substitutes; the list of the models that are made."""
+    for name, attributes in {"bertopic": {"BERTopic": NamedTopics}, "umap": {"UMAP": dict}}.items():
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(NamedTopics, "made", [])
+    return NamedTopics.made
+
+
+def topics_of(train: list[int], topics: list[int], num_clusters: int) -> list[int]:
+    names = [[str(topic) for topic in part] for part in (train, topics)]
+    vectors = np.zeros((len(train), 2)), np.zeros((len(topics), 2))
+    return bertopic_clusters(*names, num_clusters, vectors, seed=5).tolist()
+
+
+def test_topics_of_bertopic_are_merged_and_outliers_get_one(bertopic):
+    assert topics_of([0, 1, 2, 3, -1], [3, -1, 1], 2) == [1, 0, 0]
+    assert bertopic[-1].nr_topics == 3, "BERTopic counts the outliers as a topic"
+    assert bertopic[-1].settings["umap_model"]["random_state"] == 5
+    assert topics_of([0, 1, 2, 3], [3, 1], 2) == [1, 0] and bertopic[-1].nr_topics == 2
+    assert topics_of([0, 1, -1], [1, -1], 2) == [1, 0] and bertopic[-1].merged == 1, "no more than asked for"
+    assert topics_of([-1, -1], [1, 1], 2) == [0, 0], "no topic is found"
+
+
+def test_bertopic_must_be_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bertopic", None)
+    with pytest.raises(ImportError, match="pip install bertopic"):
+        topics_of([0, 1], [1], 2)
+
+
 def test_few_words_have_fewer_directions():
     """By default up to 100, and these texts have fewer distinct words."""
     assert v_measure_score(TOPICS, kmeans_lsa(TRAIN, TEXTS, NUM_TOPICS)) > 0.95
@@ -130,6 +218,10 @@ def test_few_words_have_fewer_directions():
         (lambda: density_clusters(TRAIN, TEXTS, 401), "num_clusters must be .* got 401"),
         (lambda: density_clusters(TRAIN, TEXTS, min_cluster_size=1), "min_cluster_size must be 2 to .* got 1"),
         (lambda: density_clusters(TRAIN, TEXTS, embeddings=(np.eye(400), np.eye(9))), "two arrays of shapes"),
+        (lambda: kmeans_features((np.eye(4), np.eye(9)), 2), "two arrays of shapes"),
+        (lambda: kmeans_features((np.eye(4), np.eye(4)), 5), "num_clusters must be .* 4, got 5"),
+        (lambda: bertopic_clusters(["a", "b"], ["a"], 2, (np.eye(2), np.eye(2))), "two arrays of shapes"),
+        (lambda: bertopic_clusters(["a"], ["a"], 2, (np.eye(1), np.eye(1))), "num_clusters must be .* 1, got 2"),
     ],
 )
 def test_bad_arguments(call, message):

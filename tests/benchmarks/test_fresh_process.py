@@ -5,7 +5,9 @@ import os
 import numpy as np
 import pytest
 import torch
-from fresh_process import call_in_fresh_process, call_in_fresh_processes, peak_gigabytes
+from fresh_process import call_in_fresh_process, call_in_fresh_processes
+
+from ldebm_hf.experiments.peak_memory import peak_gigabytes
 
 
 def threads_and_process(number: int) -> tuple[int, int, int]:

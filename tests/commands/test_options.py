@@ -13,6 +13,7 @@ from ldebm_hf.commands.options import (
     SAME_COMMAND,
     exit_if_failed,
     experiment_options,
+    folder_name,
     list_of,
     make_parser,
     positive_integer,
@@ -114,3 +115,13 @@ def test_failed_runs_are_told_and_end_the_script(capsys):
     with pytest.raises(SystemExit, match="^2 of the runs failed; the same command tries them again$"):
         exit_if_failed({("vae", 0): "out of luck", ("ae", 1): "no space"})
     assert capsys.readouterr().err == "failed: vae, seed 0: out of luck\nfailed: ae, seed 1: no space\n"
+
+
+def test_an_empty_name_is_not_the_current_folder():
+    assert folder_name("outputs/mine") == Path("outputs/mine") and folder_name(".") == Path()
+    for empty in ("", " "):
+        with pytest.raises(ArgumentTypeError, match="must name a folder"):
+            folder_name(empty)
+    assert experiment_options("outputs/table").parse_args([]).output_dir == Path("outputs/table")
+    with pytest.raises(SystemExit):
+        experiment_options("outputs/table").parse_args(["--output_dir", ""])

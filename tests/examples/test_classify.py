@@ -107,7 +107,7 @@ def test_the_table_is_read_as_training_reads_it(tmp_path, run, capsys):
     tiny = [f"--{name}={value}" for name, value in (TINY | {"num_train_epochs": 1}).items()]
     asked = ["--label_column", "kind", "--encoding", "cp500", "--missing_labels", "[]"]
     run(command(tmp_path, "named.csv") + asked + tiny)
-    assert "24 texts named" in capsys.readouterr().out
+    assert "24 texts with their predicted labels" in capsys.readouterr().out
     run(command(tmp_path, "again.csv") + ["--encoding", "cp500"])
     for name in ("named.csv", "again.csv"):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
@@ -132,9 +132,9 @@ def test_a_recipe_may_name_the_sheet_and_what_was_recognised_is_said_once(tmp_pa
     table += ["--output_file", str(tmp_path / "named.csv")]
     model = str(tmp_path / "model")
     run([model, *table, "--label_column", "kind", "--config", str(tmp_path / "recipe.yaml"), *tiny])
-    assert "25 texts named" in capsys.readouterr().out
+    assert "25 texts with their predicted labels" in capsys.readouterr().out
     run([model, *table, "--sheet", "answers"])
-    assert "25 texts named" in capsys.readouterr().out
+    assert "25 texts with their predicted labels" in capsys.readouterr().out
     (tmp_path / "marks.csv").write_text("body;kind\ncold;weather\n")
     run([model, "--input_file", str(tmp_path / "marks.csv"), *table[2:]])
     assert capsys.readouterr().out.count("note: marks.csv: its cells are separated by ';'") == 1
@@ -158,3 +158,17 @@ def test_what_is_refused(folder, run, capsys, change, message):
 def test_no_model_and_nothing_to_train_on(folder, run):
     with pytest.raises(FileNotFoundError, match="no model in .*absent.* give --input_file and --label_column"):
         run([str(folder / "absent"), "--text", "x"])
+
+
+def test_one_bad_row_does_not_end_the_run(folder, run, capsys):
+    rows = [{"body": "cold storm", "n": "=1+1"}, {"body": "goal \ud83d ball", "n": "-3"}]
+    (folder / "bad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = ["--input_file", str(folder / "bad.jsonl"), "--text_column", "body"]
+    run([str(folder / "model"), *table, "--output_file", str(folder / "good.csv")])
+    assert "broken Unicode are not read in row 2" in capsys.readouterr().out
+    with (folder / "good.csv").open(newline="") as file:
+        named = list(csv.DictReader(file))
+    assert [row["predicted_label"] for row in named] == ["weather", "sport"]
+    assert [row["n"] for row in named] == ["'=1+1", "-3"]
+    with pytest.raises(ValueError, match=r"texts\[1\] must be valid Unicode, but .* lone surrogate '\\ud83d'"):
+        run([str(folder / "model"), "--text", "cold", "a \ud83d"])

@@ -116,6 +116,8 @@ def test_what_cannot_be_completed_or_evaluated(complete, checkpoint, corpus, tmp
         complete.main([checkpoint, "--evaluate", "--language_model", other])
     stream = save_untrained(tmp_path / "stream", corpus, data=DataSettings(source="texts.jsonl", streaming=True))
     with pytest.raises(ValueError, match="texts.jsonl is streamed"):
+        complete.main([stream, "--evaluate", "--data", "texts.jsonl"])
+    with pytest.raises(ValueError, match="name 'texts.jsonl', and a file that is named by a model is read only"):
         complete.main([stream, "--evaluate"])
     shutil.copytree(checkpoint, tmp_path / "copy")
     (tmp_path / "copy" / "settings.yaml").unlink()

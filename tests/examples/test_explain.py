@@ -84,15 +84,29 @@ def test_same_seed_same_report(explain, checkpoint, tmp_path, capsys):
 def test_splits(explain, corpus, tmp_path, capsys):
     (tmp_path / "some.txt").write_text("\n".join(corpus.train.texts[:50]))
     checkpoint = save_untrained(tmp_path / "checkpoint", corpus, DataSettings(source=str(tmp_path / "some.txt")))
-    texts = {}
+    texts, named = {}, ["--data", str(tmp_path / "some.txt")]
     for split in ("train", "validation", "all"):
-        explain.main([checkpoint, "--num_samples", "0", "--split", split, "--words", "ctfidf"])
+        explain.main([checkpoint, *named, "--num_samples", "0", "--split", split, "--words", "ctfidf"])
         report = read_report(Path(checkpoint, "report.json"))
         texts[split] = {point[3] for point in report["map"]["points"]}
         assert report["details"]["texts"] == f"some, {split}" and report["word_score"] == "ctfidf"
         assert report["attributes"] == {}
     assert len(texts["validation"]) == 5 and not texts["train"] & texts["validation"]
     assert texts["all"] == texts["train"] | texts["validation"] == set(corpus.train.texts[:50])
+
+
+def test_file_that_only_the_checkpoint_names_is_not_read(explain, corpus, tmp_path, capsys, monkeypatch):
+    (tmp_path / "secret.csv").write_text("body,label\n" + "\n".join(f"secret {i},{'ab'[i % 2]}" for i in range(20)))
+    data = DataSettings(source=str(tmp_path / "secret.csv"), text_column="body", label_column="label")
+    checkpoint = save_untrained(tmp_path / "checkpoint", corpus, data)
+    with pytest.raises(ValueError, match="name '.*secret.csv', and a file that is named by a model is read only if"):
+        explain.main([checkpoint, "--num_samples", "0"])
+    assert not Path(checkpoint, "report.json").exists() and "secret 1" not in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    explain.main([checkpoint, "--num_samples", "0", "--data", "secret.csv"])
+    report = read_report(Path(checkpoint, "report.json"))
+    assert report["details"]["texts"] == "secret, train"
+    assert report["attributes"]["label"]["known"] == report["num_texts"]
 
 
 def test_names_go_into_the_checkpoint_and_the_report(explain, checkpoint, capsys):
@@ -158,7 +172,7 @@ def test_documents_have_words_beside_those_of_lda(explain, corpus, tmp_path, cap
     for part in (model, tokenizer):
         part.save_pretrained(tmp_path / "model")
     settings.save(tmp_path / "model" / "settings.yaml")
-    explain.main([str(tmp_path / "model"), "--num_samples", "4"])
+    explain.main([str(tmp_path / "model"), "--data", str(tmp_path / "my.csv"), "--num_samples", "4"])
     report = read_report(tmp_path / "model" / "report.json")
     words = set("cold wet windy storm ball goal team coach item".split())
     assert report["modality"] == "document" and report["topics"]["num_words"] == 4
@@ -199,7 +213,7 @@ def test_sample_of_a_stream_stands_for_its_texts(explain, corpus, tmp_path, caps
     (tmp_path / "many.txt").write_text("\n".join(corpus.train.texts[:300]))
     data = DataSettings(source=str(tmp_path / "many.txt"), streaming=True, validation_size=20, reservoir_size=50)
     checkpoint = save_untrained(tmp_path / "streamed", corpus, data)
-    explain.main([checkpoint, "--num_samples", "0"])
+    explain.main([checkpoint, "--data", data.source, "--num_samples", "0"])
     assert read_report(Path(checkpoint, "report.json"))["num_texts"] == 50
 
 

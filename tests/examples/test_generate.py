@@ -161,10 +161,22 @@ def with_data(checkpoint, folder, **data):
 
 def test_stream_is_not_read_again(generate, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(DataSettings, "load_corpus", None)
-    generate.main([with_data(checkpoint, tmp_path / "copy", source="texts.jsonl", streaming=True)])
+    copy = with_data(checkpoint, tmp_path / "copy", source="texts.jsonl", streaming=True)
+    generate.main([copy, "--data", "texts.jsonl"])
     printed = capsys.readouterr()
     assert "note: no held-out check, texts.jsonl is a stream" in printed.err
     assert "held-out check" not in printed.out and "sentences are distinct" in printed.out
+
+
+def test_file_that_only_the_checkpoint_names_is_not_read(generate, checkpoint, tmp_path, capsys):
+    (tmp_path / "secret.txt").write_text("\n".join(f"my secret {i}" for i in range(40)))
+    copy = with_data(checkpoint, tmp_path / "copy", source=str(tmp_path / "secret.txt"))
+    generate.main([copy, "--num_samples", "1"])
+    printed = capsys.readouterr()
+    assert "my secret" not in printed.out + printed.err and "sentences are distinct" in printed.out
+    assert f"read only if you name it too: add --data {tmp_path / 'secret.txt'}" in printed.err
+    generate.main([copy, "--num_samples", "1", "--data", str(tmp_path / "secret.txt")])
+    assert "my secret" in capsys.readouterr().out
 
 
 def test_corpus_that_needs_a_missing_package_is_only_a_note(generate, checkpoint, tmp_path, monkeypatch, capsys):

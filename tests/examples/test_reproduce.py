@@ -32,7 +32,7 @@ def test_other_names_are_answered_with_those_that_there_are(monkeypatch, capsys)
         assert "the following arguments are required: TABLE" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         call(monkeypatch, "--help")
-    assert "one of table1, table1_kl, table3, table4_daily_dialog" in capsys.readouterr().out
+    assert "pretrained_symbols, table1, table1_kl, table3, table4_daily_dialog" in capsys.readouterr().out
 
 
 def test_every_row_of_table_1_on_200_sentences(monkeypatch, tmp_path, capsys):
@@ -50,3 +50,30 @@ def test_every_row_of_table_1_on_200_sentences(monkeypatch, tmp_path, capsys):
         assert ("bleu" in rows[name]["0"]) == (name != "rnn_lm"), name
     text = (tmp_path / "out" / "smoke" / "ptb" / "table1.md").read_text()
     assert text in capsys.readouterr().out and "\nas published: rPPL, BLEU and wKL" in text
+
+
+def test_a_table_of_several_data_sets_reports_each(monkeypatch, tmp_path, capsys):
+    """In the layout of the releases of Yelp and AG News, each in the folder that is called like its source."""
+    corpus = load_corpus("synthetic")
+    for source in ("yelp", "agnews"):
+        (tmp_path / "data" / source).mkdir(parents=True)
+    for split, name, size in ((corpus.train, "train", 200), (corpus.validation, "dev", 60)):
+        texts, news = split.texts[:size], [{"label": i % 4, "text": text} for i, text in enumerate(split.texts[:size])]
+        (tmp_path / "data" / "agnews" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in news))
+        for label in (0, 1):
+            file = tmp_path / "data" / "yelp" / f"sentiment.{name}.{label}"
+            file.write_text("".join(f"{text}\n" for text in texts[label::2]))
+    options = ["--data_dir", str(tmp_path / "data"), "--output_dir", str(tmp_path / "out"), "--smoke"]
+    call(monkeypatch, "pretrained_few_labels", *options, "--rows", "tfidf_regression")
+    printed = capsys.readouterr().out
+    for source in ("agnews", "yelp"):
+        report = (tmp_path / "out" / "smoke" / "pretrained_few_labels" / source / "table.md").read_text()
+        assert report in printed and f": {source}\n" in report and "40 labels %" in report
+    call(monkeypatch, "pretrained_few_labels", *options, "--rows", "hard_em", "--data_sets", "yelp")
+    assert ": agnews" not in capsys.readouterr().out
+    call(monkeypatch, "pretrained_symbols", *options, "--rows", "recurrent_encoder", "--data_sets", "yelp")
+    folder = tmp_path / "out" / "smoke" / "pretrained_symbols" / "yelp"
+    scores = json.loads((folder / "table.json").read_text())
+    assert scores["recurrent_encoder"]["0"]["symbols_used"] <= 2
+    with pytest.raises(SystemExit, match=r"unknown data set films \(--data_sets\): .* has smd, agnews"):
+        call(monkeypatch, "pretrained_symbols", *options, "--data_sets", "films")

@@ -6,7 +6,12 @@ import pytest
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.data.splits import keep_labels
 from ldebm_hf.experiments import few_label_experiment
-from ldebm_hf.experiments.few_label_experiment import TEXT_BASELINES, for_selection, text_baseline_scores
+from ldebm_hf.experiments.few_label_experiment import (
+    FEATURE_BASELINES,
+    TEXT_BASELINES,
+    for_selection,
+    text_baseline_scores,
+)
 
 WORDS = ("rain storm cloud wind", "bread soup salt oven")
 
@@ -37,6 +42,24 @@ def test_baselines_are_right_on_classes_without_a_common_word(name, monkeypatch)
     scores = text_baseline_scores(name, corpus(), "validation", [10, 40], seed=0)
     assert scores["accuracy_10_labels"] == scores["accuracy_40_labels"] == 1
     assert {f"calibration_error_{count}_labels" for count in (10, 40)} < set(scores)
+
+
+@pytest.mark.parametrize("name", FEATURE_BASELINES)
+def test_baselines_on_features_read_nothing_else(name):
+    """The features name the class of a text, whatever its words are."""
+    whole = corpus()
+    vectors = {text: np.array([label, 1.0 - label]) for split in (whole.train, whole.validation)
+               for text, label in zip(split.texts, split.labels, strict=True)}  # fmt: skip
+
+    def features(texts):
+        return np.stack([vectors[text] for text in texts])
+
+    scores = text_baseline_scores(name, whole, "validation", [10], 0, features=features)
+    assert scores["accuracy_10_labels"] == 1
+    scores = text_baseline_scores(name, whole, "validation", [10], 0, features=lambda texts: np.eye(len(texts), 2))
+    assert scores["accuracy_10_labels"] < 1
+    with pytest.raises(ValueError, match=f"unknown baseline '{name}'"):
+        text_baseline_scores(name, whole, "validation", [10], 0)
 
 
 def test_labels_are_those_that_the_training_loop_keeps(monkeypatch):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from transformers import BertConfig
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
@@ -14,14 +15,24 @@ TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
-    plan = PaperTable.load(path)
+    tiny = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    tiny.save_pretrained(tmp_path / "encoder")
+    for plan in PaperTable.load(path).of_data_sets():
+        if plan.encoder is not None:
+            plan.encoder = str(tmp_path / "encoder")
+        check_rows(plan, tmp_path)
+
+
+def check_rows(plan: PaperTable, tmp_path: Path) -> None:
     assert set(plan.published) <= set(plan.rows)
     keys, tokenizer = [], build_tokenizer(["a text"])
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
         run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
         assert run.folder == tmp_path / plan.runs_folder / name / "3"
-        assert run.settings.model_config(tokenizer, ["yes", "no"]).latent_size > 1, "settings that go together"
+        config = run.settings.model_config(tokenizer, ["yes", "no"])
+        assert config.latent_size > 1, "settings that go together"
+        assert config.encoder_name_or_path == (plan.encoder if plan.needs_encoder(name.partition("/")[0]) else None)
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
     if plan.measure == "control":
@@ -75,6 +86,53 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
     assert rows == {"ours": {"3": {"a": 1.0, "b": 2.0}}, "vae": {"3": {"a": 3.0}}}
 
 
+def table_of_two(**more) -> PaperTable:
+    data_sets = {
+        "news": {"data": {"source": "agnews"}, "model": {"num_symbols": 4}},
+        "reviews": {"data": {"source": "yelp", "max_train_examples": 9}},
+    }
+    values = {"rows": {"ours": {}}, "settings": {"data": {"max_train_examples": 7}}, "data_sets": data_sets} | more
+    return PaperTable("both", "Title", "texts", "reading", runs_folder="both", **values)
+
+
+def test_a_table_of_several_data_sets_is_a_table_of_each(tmp_path):
+    news, reviews = table_of_two().of_data_sets(data_dir="data")
+    assert (news.name, news.runs_folder, news.title) == ("both/news", "both/news", "Title: news")
+    runs = [plan.run("ours", 0, EXAMPLES / "recipes", tmp_path, {}) for plan in (news, reviews)]
+    assert [run.folder for run in runs] == [tmp_path / "both" / name / "ours" / "0" for name in ("news", "reviews")]
+    data = [run.settings.data for run in runs]
+    assert [(of_run.source, of_run.data_dir) for of_run in data] == [("agnews", "data/agnews"), ("yelp", "data/yelp")]
+    assert [of_run.max_train_examples for of_run in data] == [7, 9], "a data set's own settings come first"
+    assert runs[0].settings.model["num_symbols"] == 4 and "num_symbols" not in runs[1].settings.model
+    (chosen,) = table_of_two().of_data_sets(["reviews"])
+    assert chosen == reviews.__class__(**vars(reviews) | {"settings": chosen.settings})
+    assert "data_dir" not in chosen.settings["data"]
+    with pytest.raises(ValueError, match=r"unknown data set films \(--data_sets\): both has news, reviews"):
+        table_of_two().of_data_sets(["films", "news"])
+
+
+def test_a_table_of_one_data_set_is_its_own(tmp_path):
+    plan = PaperTable("t", "", "yelp", "reading", rows={"ours": {}})
+    assert plan.of_data_sets() == [plan]
+    (with_folder,) = plan.of_data_sets(data_dir="data/here")
+    assert with_folder.run("ours", 0, EXAMPLES / "recipes", tmp_path, {}).settings.data.data_dir == "data/here"
+    with pytest.raises(ValueError, match="t has none to choose from"):
+        plan.of_data_sets(["yelp"])
+
+
+def test_clusters_of_features_depend_on_texts_and_their_number_alone(tmp_path):
+    table = table_of_two(text_clusters=["kmeans_lsa", "kmeans_features"], encoder="an/encoder")
+    news, _ = table.of_data_sets()
+    assert [news.needs_encoder(row) for row in news.all_rows] == [False, False, True]
+    changes = {"training": {"num_train_epochs": 3}, "model": {"latent_size": 5}}
+    rows = ("ours", "kmeans_features")
+    model, features = (news.run(row, 0, EXAMPLES / "recipes", tmp_path, changes) for row in rows)
+    assert model.settings.training.num_train_epochs == 3 and model.settings.model["latent_size"] == 5
+    assert features.settings.model == {"preset": "consistent", "num_symbols": 4}
+    assert features.settings.data == model.settings.data
+    assert features.key == news.run("kmeans_features", 0, EXAMPLES / "recipes", tmp_path, {}).key
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -90,6 +148,11 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
         ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\noptional_rows: [c]", "must be of rows, got c"),
         ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {b: {}}\ncurves: {a: [b]}", "curve_setting and curves"),
         ("title: t\nrecipe: agnews\nmeasure: classification\nrows: {}", "label_counts must be given"),
+        (
+            "title: t\nrecipe: ptb\nmeasure: reading\nrows: {a: {model: {encoder: pretrained}}}\n"
+            "text_clusters: [kmeans_lsa, bertopic]",
+            "encoder must be given for the rows a, bertopic",
+        ),
     ],
 )
 def test_mistakes_name_the_file_and_the_entry(tmp_path, content, message):

@@ -1,12 +1,19 @@
 """Which runs of a table there are, and what scoring refuses before any training."""
 
 import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from ldebm_hf.data import load_corpus
+from ldebm_hf.experiments import table_runs
 from ldebm_hf.experiments.paper_tables import PaperTable
-from ldebm_hf.experiments.table_runs import ScoringOptions, check_split, chosen_names
+from ldebm_hf.experiments.table_experiment import TableExperiment
+from ldebm_hf.experiments.table_runs import ScoringOptions, check_split, chosen_names, features_of
 
 PLAN = PaperTable("few", "", "agnews", "classification", rows={"ours": {}, "vae": {}}, latent_classifiers=["vae"],
                   text_baselines=["hard_em", "given_vectors"], label_counts=[20, 40])  # fmt: skip
@@ -35,3 +42,66 @@ def test_word_vectors_are_named_and_must_be_there(tmp_path):
 def test_splits_must_be_there():
     with pytest.raises(ValueError, match="unknown split 'exam' .*train, validation"):
         check_split(load_corpus("synthetic"), "exam")
+
+
+def test_rows_whose_package_is_not_installed_are_left_out(monkeypatch):
+    plan = PaperTable("t", "", "demo", "reading", rows={"ours": {}}, text_clusters=["bertopic"], encoder="an/encoder")
+    experiment = TableExperiment(plan, Path("recipes"), Path("out"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert chosen_names(plan, None, None) == ["ours"]
+    assert experiment.notes_on_missing_rows() == [
+        "bertopic is left out: it needs a package that is not installed (pip install bertopic)"
+    ]
+    with pytest.raises(ValueError, match="row bertopic needs a package that is not installed: pip install bertopic"):
+        chosen_names(plan, ["ours", "bertopic"], None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "there")
+    assert chosen_names(plan, None, None) == ["ours", "bertopic"] and not experiment.notes_on_missing_rows()
+
+
+@pytest.fixture
+def encoded(monkeypatch) -> list[tuple[int, str]]:
+    """A substitute for the encoder, whose features name the label of a synthetic text; what it has encoded."""
+    corpus, calls = load_corpus("synthetic"), []
+    labels = {text: label for split in corpus.splits.values()
+              for text, label in zip(split.texts, split.labels, strict=True)}  # fmt: skip
+
+    def frozen_features(texts, name_or_path):
+        calls.append((len(texts), name_or_path))
+        return np.eye(len(corpus.label_names), dtype=np.float32)[[labels[text] for text in texts]]
+
+    features = ModuleType("ldebm_hf.training.features")
+    features.frozen_features = frozen_features
+    monkeypatch.setitem(sys.modules, "ldebm_hf.training.features", features)
+    return calls
+
+
+def test_features_are_computed_once_for_each_split(encoded):
+    corpus = load_corpus("synthetic")
+    features = features_of(corpus, "validation", "an/encoder")
+    assert encoded == [(len(corpus.train), "an/encoder"), (len(corpus.validation), "an/encoder")]
+    every_second = corpus.validation.texts[1::2]
+    assert features(every_second).argmax(1).tolist() == corpus.validation.labels[1::2] and len(encoded) == 2
+    assert features(corpus.train.texts).argmax(1).tolist() == corpus.train.labels
+
+
+def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeypatch):
+    recipes = Path(__file__).resolve().parents[2] / "examples" / "recipes"
+    clusters = PaperTable("t", "", "demo", "reading", rows={}, text_clusters=["kmeans_features"], encoder="an/encoder",
+                          settings={"model": {"num_symbols": 6}, "data": {"label_fraction": 0.0}},
+                          peak_memory=True, runs_folder="t")  # fmt: skip
+    labels = dataclasses.replace(clusters, measure="classification", label_counts=[40], text_clusters=[],
+                                 text_baselines=["feature_regression"], settings={}, runs_folder="u")  # fmt: skip
+    monkeypatch.setattr(table_runs, "peak_gigabytes", lambda: 0.5)
+    for plan, score in ((clusters, "label_v_measure"), (labels, "accuracy_40_labels")):
+        experiment = TableExperiment(plan, recipes, tmp_path)
+        assert not experiment.train()
+        (row,) = plan.all_rows
+        run = experiment.run(row, 0)
+        assert run.scored_with["encoder"] == "an/encoder"
+        scores = run.finished_scores()
+        assert scores[score] > 0.6 and scores["cpu_seconds"] > 0 and scores["peak_gigabytes"] == 0.5
+        assert "encoder: an/encoder" in experiment.report() and "peak GB" in experiment.report()
+        other = TableExperiment(dataclasses.replace(plan, encoder="another"), recipes, tmp_path)
+        assert other.run(row, 0).finished_scores() is None, "another encoder, another score"
+    plain = TableExperiment(dataclasses.replace(clusters, peak_memory=False, runs_folder="v"), recipes, tmp_path)
+    assert not plain.train() and "peak_gigabytes" not in plain.run("kmeans_features", 0).finished_scores()

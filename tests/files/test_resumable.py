@@ -41,6 +41,62 @@ def test_another_request_is_refused_unless_nothing_is_finished_or_it_may_overwri
     assert file.missing == [0, 1]
 
 
+@pytest.mark.parametrize("content", ["[]", '{"seed": ', "3", "\x00"])
+def test_a_request_that_cannot_be_read_is_named_and_its_chunks_are_kept(tmp_path, content):
+    file = ResumableFile(tmp_path / "data.txt", 2)
+    file.begin({"seed": 0})
+    file.add(0, "a")
+    file.request.write_text(content)
+    with pytest.raises(ValueError, match="not finished: its request.json cannot be read. The earlier"):
+        file.begin({"seed": 0})
+    assert file[0].exists()
+    file.begin({"seed": 0}, overwrite=True)
+    assert file.missing == [0, 1]
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_chunk_with_a_flipped_bit_is_made_again(tmp_path):
+    file = ResumableFile(tmp_path / "data.txt", 3)
+    file.begin({"seed": 0})
+    for chunk, text in enumerate("abc"):
+        file.add(chunk, text)
+    flip_a_bit(file[1])
+    with pytest.raises(OSError, match="1 of 3 chunks .* not as they were written, the first is part-00000001.jsonl"):
+        file.finish(lambda: joined(file))
+    assert not file.path.exists()
+    again = ResumableFile(tmp_path / "data.txt", 3)
+    again.begin({"seed": 0})
+    assert again.missing == [1]
+    again.add(1, "b")
+    again.finish(lambda: joined(again))
+    assert file.path.read_text() == "abc"
+
+
+@pytest.mark.parametrize("damage", ['{"part-00000001.jsonl": {"si', "[]\n", "\xff\xfe\n", None])
+def test_checksums_that_are_lost_cost_chunks_not_the_request(tmp_path, damage):
+    file = ResumableFile(tmp_path / "data.txt", 2)
+    file.begin({"seed": 0})
+    file.add(0, "a")
+    if damage is None:
+        file.checksums.unlink()
+    else:
+        with file.checksums.open("a", encoding="latin-1") as stream:
+            stream.write(damage)
+    again = ResumableFile(tmp_path / "data.txt", 2)
+    again.begin({"seed": 0})
+    assert again.missing == ([0, 1] if damage is None else [1])
+    for chunk in again.missing:
+        again.add(chunk, "ab"[chunk])
+    assert again.missing == []
+    again.finish(lambda: joined(again))
+    assert file.path.read_text() == "ab"
+
+
 def test_a_full_disk_is_reported_with_what_is_finished(tmp_path, monkeypatch):
     def no_space(path, text):
         raise OSError(errno.ENOSPC, "No space left on device")

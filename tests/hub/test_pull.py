@@ -1,8 +1,11 @@
 """A pushed model in processes that know only its name: by revision, without the package, and from the cache alone."""
 
+import io
+
 import pytest
 import torch
 from clean_processes import run_clean
+from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
@@ -76,3 +79,15 @@ def test_pull_from_the_hub_and_again_from_the_cache(hub, expected, tmp_path, pac
     script = WITH_THE_PACKAGE if package else WITHOUT_THE_PACKAGE
     run_clean(script + ONLINE_AND_THEN_OFFLINE, tmp_path, tmp_path / "results", package=package, **online)
     assert_same(torch.load(tmp_path / "results"), [*expected, *expected])
+
+
+def test_pickled_weights_on_the_hub_are_not_read(hub, folder):
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in (".json", ".safetensors")}
+    hub.create("models", "me/texts", files=files)
+    LDEBMModel.from_pretrained("me/texts")
+    pickled = io.BytesIO()
+    torch.save(load_file(folder / "model.safetensors"), pickled)
+    del files["model.safetensors"]
+    hub.create("models", "me/pickled", files=files | {"pytorch_model.bin": pickled.getvalue()})
+    with pytest.raises(OSError, match="me/pickled has no model.safetensors, and other files of weights"):
+        LDEBMModel.from_pretrained("me/pickled")

@@ -12,6 +12,11 @@ from ldebm_hf import PRESETS, LDEBMConfig
 
 REJECTED = (ValueError, StrictDataclassClassValidationError, StrictDataclassFieldValidationError)
 FIELDS = {name: kind for name, kind in LDEBMConfig.__annotations__.items() if get_origin(kind) is not ClassVar}
+ABOUT_BASE_MODELS = (
+    "encoder", "encoder_name_or_path", "encoder_revision", "encoder_pooling", "encoder_normalize",
+    "encoder_trainable_layers", "encoder_lora_rank", "encoder_config", "encoder_layout", "decoder",
+    "decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config",
+)  # fmt: skip
 FLOATS = [name for name, kind in FIELDS.items() if float in get_args(kind)]
 
 
@@ -221,7 +226,11 @@ def test_settings_go_on_top_of_a_preset():
 
 def test_every_field_survives_the_json_file(tmp_path):
     published = LDEBMConfig.from_preset("published")
-    values = {name: away_from_default(kind, getattr(published, name)) for name, kind in FIELDS.items()}
+    values = {
+        name: away_from_default(kind, getattr(published, name))
+        for name, kind in FIELDS.items()
+        if name not in ABOUT_BASE_MODELS  # of which test_base_models.py makes real ones
+    }
     del values["is_encoder_decoder"]
     # These go with the others.
     values |= {"prior": "mixture", "latent_size": 42, "num_levels": 1, "point_center": [0.2, 0.9, -1.0]}

@@ -1,8 +1,11 @@
 """A checkpoint whose files are pointers, empty or cut short is refused with what they are and what to do."""
 
+import json
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMModel
@@ -67,3 +70,57 @@ def test_a_model_in_a_subfolder_is_looked_at(saved, tmp_path):
     (tmp_path / "sub" / "model.safetensors").write_bytes(POINTER)
     with pytest.raises(OSError, match="Git LFS pointer"):
         LDEBMModel.from_pretrained(tmp_path, subfolder="sub")
+
+
+@pytest.mark.parametrize("loader", ["model", "classifier"])
+def test_pickled_weights_are_not_read(saved, tmp_path, loader):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved / ("model" if loader in MODEL_LOADERS else "judge"), folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    load = (MODEL_LOADERS | JUDGE_LOADERS)[loader]
+    load(folder)  # beside safetensors, a pickle does no harm
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="copy has no model.safetensors, and other files of weights, such as pytorch_mo"):
+        load(folder)
+
+
+@pytest.mark.parametrize("load", [LDEBMModel.from_pretrained, TextClassifier.from_pretrained])
+def test_pickled_weights_cannot_be_asked_for(saved, load):
+    with pytest.raises(ValueError, match="use_safetensors must not be False"):
+        load(saved / "model", use_safetensors=False)
+
+
+def test_pickled_weights_are_not_read_through_an_index(saved, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved / "model", folder)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    for shard in ("shard.bin", "shard.safetensors"):
+        torch.save(weights, folder / shard) if shard.endswith("bin") else save_file(weights, folder / shard)
+        index = {"metadata": {}, "weight_map": dict.fromkeys(weights, shard)}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        if shard.endswith("bin"):
+            with pytest.raises(OSError, match="names shard.bin as its weights, which are not read"):
+                LDEBMModel.from_pretrained(folder)
+    loaded = LDEBMModel.from_pretrained(folder).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+
+
+def test_pickled_weights_are_not_read_through_the_configuration(saved, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved / "model", folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "adapter_model.bin")
+    config = json.loads((folder / "config.json").read_text()) | {"transformers_weights": "adapter_model.bin"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(OSError, match="names adapter_model.bin as its weights"):
+        LDEBMModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("options", [{"variant": "half"}, {"max_shard_size": "2KB"}])
+def test_variants_and_shards_are_read(tmp_path, options):
+    model = tiny_model()
+    model.save_pretrained(tmp_path, **options)
+    assert not (tmp_path / "model.safetensors").exists()
+    options.pop("max_shard_size", None)
+    loaded = LDEBMModel.from_pretrained(tmp_path, **options).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())

@@ -49,6 +49,22 @@ def test_same_features_give_the_same_clusters_whatever_their_layout():
     assert expected.dtype == np.int64 and set(expected) == set(range(5))
 
 
+def spread(features: np.ndarray, settings: ClusteringSettings) -> float:
+    """Sum of squared distances to the nearest centroid."""
+    centroids = Clusters.fit(features, 6, settings).centroids
+    return float(np.square(features[:, None] - centroids).sum(-1).min(1).sum())
+
+
+def test_of_several_starts_the_tightest_clusters_are_kept():
+    """Six groups far apart: a single start often puts two centroids into one group, and ten hardly ever do."""
+    features, _ = blobs()
+    single = [spread(features, ClusteringSettings(features="encoder", num_starts=1, seed=s)) for s in range(8)]
+    several = [spread(features, ClusteringSettings(features="encoder", seed=s)) for s in range(8)]
+    assert max(several) < 30 and sum(value > 300 for value in single) >= 3
+    by_default = [spread(features, ClusteringSettings(features="mean", seed=s)) for s in range(8)]
+    assert by_default == single
+
+
 def test_published_features_are_whitened_components_on_the_sphere():
     """The pipeline against its formula: centre, project on 3 principal axes, unit variance, unit length, K-means."""
     rng = np.random.default_rng(1)

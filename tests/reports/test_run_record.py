@@ -76,3 +76,12 @@ def test_no_model(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="has a model with model_type 'bert'"):
         RunRecord.read(tmp_path)
+
+
+def test_lines_that_no_run_has_written_are_left_out(folder, caplog):
+    write_lines(folder, (10, "validation", {"reconstruction_loss": 2.0}))
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'[]\n{"step": 20, "split": "validation", "values": 3}\n\xff\n{"step": 30, "spl')
+    assert [line["step"] for line in read_metrics(folder, "validation")] == [10]
+    assert "4 of 5 lines are not as a run writes them" in caplog.text
+    assert RunRecord.read(folder).best["step"] == 10

@@ -1,7 +1,10 @@
 """The page: what it is made of, and a started one through its API, with good and bad requests and many at once."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
 import pytest
 
 gradio = pytest.importorskip("gradio")
@@ -111,12 +114,69 @@ def test_compare_priors(visitor):
         ((1e9, 0), "/decode_at", "x must be a number from"),
         (([], 2, 4, 0, 0, -3), "/write", "seed|minimum"),
         ((["weather"], 2, 4, 0, 0, 0), "/write", "weather"),
+        (("food", "2", 4, 0, 0, 0), "/write", "sentences must be a whole number from 1 to 20, but it is '2'"),
+        (([["food"]], 2, 4, 0, 0, 0), "/write", r"symbols must be a list of names, but they are \[\['food'\]\]"),
+        (([3], 2, 4, 0, 0, 0), "/write", "symbols must be a list of names"),
+        ((["food"], 2, None, [], 0, 0), "/write", r"temperature must be a number from 0 to 2, but it is \[\]"),
+        (([["we"]],), "/read", "text must be a text, but it is"),
+        ((7,), "/read", "text must be a text, but it is 7"),
+        ((["gaussians"], 100, 0), "/compare_priors", "data must be one of gaussians"),
+        (("gaussians", "many", 0), "/compare_priors", "number of points must be a whole number"),
     ],
 )
 def test_bad_requests_get_a_sentence(visitor, arguments, name, said):
     with pytest.raises(client.exceptions.AppError, match=said) as raised:
         visitor.predict(*arguments, api_name=name)
     assert "Traceback" not in str(raised.value)
+
+
+def answer_to(address: str, endpoint: str, body: dict) -> str:
+    """What the server sends for a request that does not come from a client of Gradio."""
+    with httpx.Client(timeout=60) as http:
+        of_json = {"content-type": "application/json"}
+        joined = http.post(f"{address}gradio_api/call/{endpoint}", content=json.dumps(body), headers=of_json)
+        if joined.status_code != 200:
+            return joined.text
+        return http.get(f"{address}gradio_api/call/{endpoint}/{joined.json()['event_id']}").text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "data", "sentence"),
+    [
+        ("read", [], "enough input values"),
+        ("read", [{"a": 1}], "The text must be a text, but it is"),
+        ("read", [None], "Please write something: the text is empty."),
+        ("read", [[[]]], "The text must be a text, but it is [[]]."),
+        ("read", [True], "The text must be a text, but it is True."),
+        ("read", ["half \ud83d"], "half a character"),
+        ("read", [{"meta": {"_type": "gradio.FileData"}}], "inputs of this page are texts and numbers, not files."),
+        ("write", [["half \ud83d"], 2, 4, 0, 0, 0], "There is no symbol called half ?."),
+        ("write", [["food"], 2, 4, 0, 0, 1e30], "The seed must be a whole number from 0 to"),
+    ],
+)
+def test_no_request_is_answered_by_null(address, endpoint, data, sentence):
+    said = answer_to(address, endpoint, {"data": data})
+    assert sentence in said and "event: complete" not in said and "Traceback" not in said
+
+
+def test_nothing_can_be_uploaded(address):
+    said = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.txt", b"a" * 1000)})
+    assert said.status_code == 404 and "takes no files" in said.text
+    said = httpx.post(f"{address}gradio_api/queue/join", content=b"{" + b" " * 2**16)
+    assert said.status_code == 413
+
+
+def test_pictures_of_answers_are_deleted_and_those_of_the_page_stay(page, visitor):
+    from gradio.route_utils import delete_files_created_by_app
+
+    assert page.delete_cache[1] < 3600
+    visitor.predict("we sell tea", api_name="/read")
+    of_answers = {file for files in page.temp_file_sets for file in files}
+    of_page = {file for block in page.blocks.values() for file in block.keep_in_cache}
+    assert of_answers - of_page and of_page
+    delete_files_created_by_app(page, 0)
+    assert not any(Path(file).exists() for file in of_answers - of_page)
+    assert all(Path(file).exists() for file in of_page)
 
 
 def test_what_goes_wrong_inside_is_not_shown(space_on_path, caplog):

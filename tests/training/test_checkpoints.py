@@ -9,7 +9,9 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from ldebm_hf.training.checkpoints import MANIFEST, CheckpointStore, problem_of
+from ldebm_hf.files.manifest import MANIFEST, problem_of, write_manifest
+from ldebm_hf.training.checkpoints import CheckpointStore
+from ldebm_hf.training.progress import Progress
 
 
 @pytest.fixture
@@ -19,8 +21,9 @@ def store(tmp_path) -> CheckpointStore:
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.ones(1, 40)).sum().backward()
     optimizer.step()
-    accelerator.prepare(model, optimizer)
-    store = CheckpointStore(accelerator, tmp_path / "checkpoints", limit=2, fingerprint={"seed": 0, "rate": 1e-3})
+    accelerator.prepare(model, optimizer, torch.optim.lr_scheduler.LinearLR(optimizer))
+    fingerprint = {"seed": 0, "rate": 1e-3}
+    store = CheckpointStore(accelerator, tmp_path / "checkpoints", 2, fingerprint, Progress(best_metric=0.1))
     store.prepare()
     return store
 
@@ -62,13 +65,14 @@ def test_checkpoint_counts_as_soon_as_it_is_in_place(store, monkeypatch):
     assert store.last_good == store.latest() == store.folder / "step-00000005"
 
 
-def test_loading_brings_the_weights_back(store):
+def test_loading_brings_weights_and_progress_back(store):
     (model,) = store.accelerator._models
     before = model.weight.detach().clone()
     path = store.save(1)
     nn.init.zeros_(model.weight)
+    store.progress.best_metric = 2.0
     store.load(path)
-    assert torch.equal(model.weight, before)
+    assert torch.equal(model.weight, before) and store.progress.best_metric == 0.1
 
 
 @pytest.mark.parametrize("size", [100, 5_000, 10_000])  # in the model, in the optimiser's state, in it too
@@ -105,7 +109,16 @@ def corrupt(path, how: str) -> None:
     elif how == "no manifest":
         (path / MANIFEST).unlink()
     else:
-        (path / MANIFEST).write_text('{"step": 2, "fi')
+        (path / MANIFEST).write_text(NO_MANIFESTS[how])
+
+
+NO_MANIFESTS = {
+    "half a manifest": '{"step": 2, "fi',
+    "a list": "[]",
+    "a list of files": '{"files": ["optimizer.bin"]}',
+    "a file elsewhere": '{"files": {"../step-00000001/model.safetensors": {}}}',
+    "no files": '{"step": 2}',
+}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +128,7 @@ def corrupt(path, how: str) -> None:
         ("a file cut short", "model.safetensors is not as it was written"),
         ("a missing file", "model.safetensors is missing"),
         ("no manifest", "it has no manifest"),
-        ("half a manifest", "its manifest cannot be read"),
+        *((how, "its manifest cannot be read") for how in NO_MANIFESTS),
     ],
 )
 def test_damaged_checkpoint_is_skipped_and_named(store, caplog, how, problem):
@@ -167,3 +180,67 @@ def test_manifest_lists_every_file(store):
     assert manifest["step"] == 4 and manifest["fingerprint"] == {"seed": 0, "rate": 1e-3}
     assert {file.name for file in path.iterdir()} == {*manifest["files"], MANIFEST}
     assert manifest["files"]["model.safetensors"]["size"] == (path / "model.safetensors").stat().st_size
+
+
+class Bomb:
+    """An object whose pickle makes a file when it is loaded, as it could do anything else."""
+
+    def __init__(self, crater):
+        self.crater = crater
+
+    def __reduce__(self):
+        return open, (str(self.crater), "w")
+
+
+def place_bomb(path, name: str, crater) -> None:
+    """Put a bomb into a file of a checkpoint, and a manifest that agrees."""
+    content = {"step": 1, "bomb": Bomb(crater)}
+    fingerprint = json.loads((path / MANIFEST).read_text())["fingerprint"]
+    torch.save(content, path / name)
+    write_manifest(path, step=1, fingerprint=fingerprint)
+    torch.load(path / name, weights_only=False)
+    assert crater.exists(), "it would go off"
+    crater.unlink()
+
+
+@pytest.mark.parametrize("name", ["optimizer.bin", "scheduler.bin", "random_states_0.pkl", "scaler.pt"])
+def test_checkpoint_whose_files_would_run_code_is_refused(store, tmp_path, name):
+    if name == "scaler.pt":
+        store.accelerator.scaler = torch.amp.GradScaler("cpu")
+    path = store.save(1)
+    place_bomb(path, name, tmp_path / "crater")
+    with pytest.raises(ValueError, match="cannot resume from .* holds something other than tensors and plain values"):
+        store.load(path)
+    assert not (tmp_path / "crater").exists()
+
+
+def test_pickled_progress_of_earlier_versions_is_refused(store, tmp_path):
+    path = store.save(1)
+    place_bomb(path, "custom_checkpoint_0.pkl", tmp_path / "crater")
+    with pytest.raises(ValueError, match="custom_checkpoint_0.pkl is a pickle, as earlier versions wrote it"):
+        store.load(path)
+    assert not (tmp_path / "crater").exists()
+
+
+def test_pickled_weights_do_not_take_the_place_of_missing_ones(store, tmp_path):
+    path = store.save(1)
+    (path / "model.safetensors").unlink()
+    place_bomb(path, "pytorch_model.bin", tmp_path / "crater")
+    with pytest.raises(ValueError, match="it has no model.safetensors, and other files of weights are not read"):
+        store.load(path)
+    assert not (tmp_path / "crater").exists()
+
+
+def test_no_file_of_a_checkpoint_is_read_by_the_path_that_runs_code(store):
+    """Accelerate reads the states of registered objects without `weights_only`; there must be none."""
+    path = store.save(1)
+    assert not list(path.glob("custom_checkpoint*"))
+    assert store.accelerator._custom_objects == []
+
+
+@pytest.mark.parametrize("fingerprint", [None, [], "seed"])
+def test_manifest_that_does_not_say_of_which_run_is_refused(store, fingerprint):
+    path = store.save(1)
+    write_manifest(path, step=1, fingerprint=fingerprint)
+    with pytest.raises(ValueError, match="its manifest does not say which run it is of"):
+        store.load(path)

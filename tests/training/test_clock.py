@@ -60,3 +60,10 @@ def test_interruptions_are_not_counted(tmp_path, every_look_is_a_second_later):
     resumed = tiny_trainer(tmp_path, tiny_corpus(), num_train_epochs=3, resume=str(first))
     resumed.train()
     assert clock_lines(resumed) == [(5, 1.0), (10, 2.0), (15, 3.0)]
+
+
+@pytest.mark.parametrize("times", [{}, {"cpu_seconds": None, "wall_seconds": "3"}])
+def test_times_that_are_no_numbers_count_as_nothing(times):
+    clock = RunClock()
+    clock.resume(times)
+    assert clock.times == {"cpu_seconds": 0, "wall_seconds": 0}

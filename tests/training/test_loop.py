@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import NO_LABEL
 from ldebm_hf.files.locks import InUseError
-from ldebm_hf.training import DivergenceError, loop, symbols
+from ldebm_hf.training import DivergenceError, best_model, loop, symbols
 from ldebm_hf.training.output_folder import OutputFolder
 from ldebm_hf.training.symbols import symbols_of
 
@@ -55,7 +55,7 @@ def test_training_learns(tmp_path):
 
 def test_best_model_is_kept_and_published(tmp_path, monkeypatch):
     """With the worst reconstruction as "best", the first epoch's model must stand in the folder at the end."""
-    monkeypatch.setattr(loop, "greater_is_better", lambda *_: True)
+    monkeypatch.setattr(best_model, "greater_is_better", lambda *_: True)
     trainer = tiny_trainer(tmp_path / "worst", num_train_epochs=3)
     trainer.train()
     one_epoch = tiny_trainer(tmp_path / "one", num_train_epochs=1)
@@ -64,7 +64,7 @@ def test_best_model_is_kept_and_published(tmp_path, monkeypatch):
 
 
 def test_early_stopping_counts_validations_without_a_new_best(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "greater_is_better", lambda *_: True)
+    monkeypatch.setattr(best_model, "greater_is_better", lambda *_: True)
     trainer = tiny_trainer(tmp_path, num_train_epochs=9, early_stopping_patience=2)
     trainer.train()
     assert trainer.progress.finished and trainer.progress.epoch == 3
@@ -385,11 +385,11 @@ def test_best_model_that_cannot_be_saved_is_tried_again_at_the_end(tmp_path, mon
     trainer = tiny_trainer(tmp_path)
     save_best, calls = loop.OutputFolder.save_best, []
 
-    def disk_full_at_first(folder, model, tokenizer):
+    def disk_full_at_first(folder, model, tokenizer, step):
         calls.append(folder)
         if len(calls) <= 2:
             raise OSError(28, "No space left on device")
-        save_best(folder, model, tokenizer)
+        save_best(folder, model, tokenizer, step)
 
     monkeypatch.setattr(loop.OutputFolder, "save_best", disk_full_at_first)
     trainer.train()

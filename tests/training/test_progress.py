@@ -1,27 +1,70 @@
-"""A run's progress in checkpoints, those of earlier versions included."""
+"""A run's progress in checkpoints."""
 
 import json
 
+import numpy as np
+import pytest
 import torch
-from tiny_runs import tiny_corpus, tiny_trainer
 
-from ldebm_hf.training.checkpoints import MANIFEST
-from ldebm_hf.training.progress import Progress
-
-
-def test_progress_comes_back_from_its_state():
-    progress = Progress(epoch=2, step=7, shard_assignments=torch.arange(3), best_metric=0.5)
-    again = Progress()
-    again.load_state_dict(progress.state_dict())
-    assert (again.epoch, again.step, again.best_metric) == (2, 7, 0.5)
-    assert torch.equal(again.shard_assignments, torch.arange(3))
+from ldebm_hf.pseudo_labels.geometric_clustering import Clusters
+from ldebm_hf.training.progress import TENSORS, VALUES, Progress
 
 
-def test_names_in_checkpoints_are_those_of_earlier_versions(tmp_path):
-    """A run that an earlier version began can be resumed."""
-    assert "part_assignments" in Progress().state_dict()
-    trainer = tiny_trainer(tmp_path, tiny_corpus(), max_steps=1)
-    trainer.train()
-    manifest = json.loads((trainer.checkpoints.last_good / MANIFEST).read_text())
-    names = ("training.group_by_length", "training.greater_is_better")
-    assert [manifest["fingerprint"][name] for name in names] == [False, None]
+def test_progress_comes_back_to_the_bit(tmp_path):
+    corners = Clusters.corners(3)  # two of whose arrays share their memory
+    saved = Progress(
+        epoch=2,
+        step=7,
+        assignments=torch.arange(9)[::2],
+        shard_assignments=torch.tensor([2**60]),
+        clusters=corners.state_dict(),
+        best_metric=0.1 + 0.2,
+        validations_since_best=3,
+        finished=True,
+    )
+    saved.save(tmp_path)
+    again = Progress(step_in_epoch=5)
+    again.load(tmp_path)
+    for name, value in vars(saved).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(again, name), value) and getattr(again, name).dtype == value.dtype
+        elif name != "clusters":
+            assert getattr(again, name) == value, name
+    clusters = Clusters.from_state_dict(again.clusters)
+    assert clusters.normalize is False
+    for name in ("projection", "offset", "centroids"):
+        np.testing.assert_array_equal(getattr(clusters, name), getattr(corners, name))
+
+
+def test_progress_of_a_run_that_has_just_begun(tmp_path):
+    Progress().save(tmp_path)
+    again = Progress(best_metric=1.0, clusters={"normalize": True}, assignments=torch.ones(2))
+    again.load(tmp_path)
+    assert again.best_metric is None and again.clusters == {} and again.assignments.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda values: [values], "must hold an object"),
+        (lambda values: values | {"step": "7"}, "must hold a valid step, got '7'"),
+        (lambda values: {name: value for name, value in values.items() if name != "epoch"}, "valid epoch, got None"),
+        (lambda values: values | {"best_metric": [1]}, r"valid best_metric, got \[1\]"),
+        (lambda values: values | {"assignments": [1]}, None),  # the tensor of this name counts
+    ],
+)
+def test_progress_that_is_something_else_is_named(tmp_path, change, problem):
+    Progress().save(tmp_path)
+    values = json.loads((tmp_path / VALUES).read_text())
+    (tmp_path / VALUES).write_text(json.dumps(change(values)))
+    if problem is None:
+        Progress().load(tmp_path)
+        return
+    with pytest.raises(ValueError, match=f"{VALUES}.* {problem}"):
+        Progress().load(tmp_path)
+
+
+def test_files_of_the_progress_are_json_and_safetensors(tmp_path):
+    Progress(step=3).save(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {VALUES, TENSORS}
+    assert json.loads((tmp_path / VALUES).read_text())["step"] == 3

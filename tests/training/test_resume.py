@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_trainer, weights
 
 from ldebm_hf.files import atomic
+from ldebm_hf.files.manifest import problem_of
 from ldebm_hf.training import checkpoints, evaluation, loop
 
 RUN = {"num_train_epochs": 3, "save_steps": 2, "logging_steps": 3}
@@ -155,7 +156,7 @@ def test_damaged_newest_checkpoint_costs_steps_not_the_run(tmp_path, caplog):
     resumed.train()
     assert f"skipping checkpoint {newest}" in caplog.text
     assert_same_weights(weights(resumed), weights(whole))
-    assert checkpoints.problem_of(newest) is None
+    assert problem_of(newest) is None
 
 
 def test_finished_run_resumes_to_its_end_and_more_epochs_go_on(tmp_path):

@@ -282,3 +282,10 @@ def test_help_of_the_model_is_its_docstrings():
     assert summary(first["size"]) == "Its size, e.g. 3. Default: 3."
     described = argument_names()
     assert {"latent_size", "prior", "langevin_steps", "kl_weight"} <= described <= set(LDEBMConfig.__annotations__)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_output_folder_needs_a_name(name):
+    with pytest.raises(ValueError, match=r"training.output_dir must name a folder, got '\s*' \(\. is the"):
+        load_settings(["--output_dir", name])
+    assert load_settings(["--output_dir", "."]).training.output_dir == "."

@@ -46,20 +46,37 @@ def test_first_bad_step_is_named_with_the_last_checkpoint(recorder, bad, named):
     assert (caught.value.step, caught.value.checkpoint) == (8, Path("out/step-7"))
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "cause"),
+    [
+        (["loss", "prior_loss"], "prior_loss"),
+        (["loss", "prior_loss", "energy_negative", "prior_grad_norm"], "energy_negative"),
+        (["autoencoder_grad_norm", "loss"], "loss"),
+        (["autoencoder_grad_norm"], "autoencoder_grad_norm"),
+    ],
+)
+def test_term_that_is_the_cause_is_named_before_what_is_computed_from_it(recorder, spoiled, cause):
+    names = ["loss", "autoencoder_grad_norm", "prior_grad_norm", "prior_loss", "energy_negative"]
+    recorder.add(3, {name: torch.tensor(float("nan") if name in spoiled else 1.0) for name in names})
+    with pytest.raises(DivergenceError, match=f"step 3: {cause} is nan"):
+        recorder.read(None)
+
+
 def test_divergence_before_any_checkpoint_says_so(recorder):
     recorder.add(1, terms(float("inf")))
     with pytest.raises(DivergenceError, match="no checkpoint had been written"):
         recorder.read(None)
 
 
-def test_metrics_of_abandoned_steps_and_torn_lines_are_dropped(tmp_path):
+def test_metrics_of_abandoned_steps_and_torn_lines_are_dropped(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, Accelerator(cpu=True))
     for step in (10, 20, 30):
         log.write(step, step / 100, "train", {"loss": 1.0 / step})
-    with path.open("a") as file:
-        file.write('{"step": 10, "epo')
+    with path.open("ab") as file:
+        file.write(b'[1]\n{"step": "5", "split": "train", "values": {}}\n\xff\xfe\n7\n{"step": 10, "epo')
     log.start(20, Settings())
+    assert f"{path}: 5 of 8 lines are not as a run writes them" in caplog.text
     log.write(25, 0.25, "validation", {"loss": 0.5})
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["step"], line["split"]) for line in lines] == [(10, "train"), (20, "train"), (25, "validation")]

@@ -11,6 +11,7 @@ from accelerate.utils import set_seed
 
 from ldebm_hf import LDEBMModel, build_document_tokenizer, build_tokenizer
 from ldebm_hf.data import NO_LABEL, Corpus, PointSplit, Split, load_corpus
+from ldebm_hf.text.language_model_tokenization import build_language_model_tokenizer
 from ldebm_hf.training import Settings, Trainer
 
 TINY_MODEL = {
@@ -128,12 +129,21 @@ def tiny_trainer(
             "training": defaults | training,
         }
     )
-    build = build_document_tokenizer if settings.modality == "document" else build_tokenizer
-    tokenizer = None if of_points else build(corpus.train.texts)
+    tokenizer = None
+    if settings.modality == "document":
+        tokenizer = build_document_tokenizer(corpus.train.texts)
+    elif settings.model_value("decoder") == "pretrained":
+        tokenizer = build_language_model_tokenizer(settings.model_value("decoder_name_or_path"))
+    elif not of_points:
+        tokenizer = build_tokenizer(corpus.train.texts)
     points = corpus.train.points if of_points else None
     config = settings.model_config(tokenizer, corpus.label_names, points)
     set_seed(settings.training.seed)
-    return Trainer(LDEBMModel(config), tokenizer, corpus, settings)
+    built = LDEBMModel(config)
+    built.load_base_models()
+    if tokenizer is not None:
+        built.set_tokenizer(tokenizer)
+    return Trainer(built, tokenizer, corpus, settings)
 
 
 def remove_noise(patch: pytest.MonkeyPatch) -> None:

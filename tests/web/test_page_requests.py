@@ -9,6 +9,7 @@ import torch
 from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_subword_tokenizer, build_tokenizer
+from ldebm_hf.training.settings import DataSettings, Settings
 from ldebm_hf.web.limits import BadRequest, Limits
 from ldebm_hf.web.page_requests import PageRequests
 
@@ -306,6 +307,21 @@ def test_checkpoint_brings_its_texts_or_writes_some(requests, tmp_path):
     written = PageRequests.from_checkpoint(checkpoint)
     assert written.map.texts == given.map.texts and written.origin == "texts that the model wrote itself"
     assert written.examples == ["they like red fruit"]
+
+
+def test_map_shows_no_file_that_only_the_checkpoint_names(requests, tmp_path, caplog):
+    checkpoint = saved(requests, tmp_path / "model")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("".join(f"we like secret {i}\n" for i in range(30)), encoding="utf-8")
+    Settings(data=DataSettings(source=str(secret))).save(tmp_path / "model" / "settings.yaml")
+    refused = PageRequests.from_checkpoint(checkpoint, num_texts=5)
+    assert refused.origin == "texts that the model wrote itself" and "secret" not in " ".join(refused.map.texts)
+    assert "a file that is named by a model is read only if you name it too" in caplog.text
+    given = PageRequests.from_checkpoint(checkpoint, num_texts=5, data=str(secret))
+    assert given.origin == "training texts of secret.txt" and "secret" in given.map.texts[0]
+    (tmp_path / "model" / "texts.txt").symlink_to(secret)
+    with pytest.raises(ValueError, match="must be a file of the checkpoint, but it is a link to .*secret.txt"):
+        PageRequests.from_checkpoint(checkpoint)
 
 
 def test_no_checkpoint_and_one_of_points(tmp_path):

@@ -1,0 +1,277 @@
+"""A pretrained language model as decoder, which reads the latent as a learned prefix."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig
+from transformers import initialization as init
+
+from .base_models import (
+    attention_of,
+    build,
+    choose_trainable,
+    copy_base_weights,
+    frozen_names,
+    is_frozen,
+    layers_of,
+    load_base,
+    read_base_config,
+    require_name,
+)
+from .noise import at_least_float32, draw
+from .objective import IGNORE_INDEX
+from .validation import require
+
+if TYPE_CHECKING:
+    from .configuration_ldebm import LDEBMConfig
+
+
+class PrefixedState:
+    """
+    What a language model remembers of a prefix and of the tokens after it, with the interface of a transformers cache.
+
+    Args:
+        cache (`Cache`): Keys and values of prefix and tokens.
+        prefix_length (`int`): Number of positions of the prefix.
+    """
+
+    is_compileable = False
+    is_croppable = False
+
+    def __init__(self, cache: DynamicCache, prefix_length: int):
+        self.cache, self.prefix_length = cache, prefix_length
+
+    def get_seq_length(self) -> int:
+        return self.cache.get_seq_length() - self.prefix_length
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        self.cache.reorder_cache(beam_idx)
+
+    def __getitem__(self, rows: torch.Tensor) -> PrefixedState:
+        """The state of some of the texts, chosen by indices or by a mask."""
+        cache = copy.copy(self.cache)
+        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        cache.batch_select_indices(rows)
+        return PrefixedState(cache, self.prefix_length)
+
+
+class PretrainedDecoder(nn.Module):
+    """
+    A language model of the Hub that reads z before the text, in one of two ways:
+
+    * `decoder_conditioning="every_layer"`: every layer attends to keys and values that are linear in z (prefix tuning,
+      Li & Liang, ACL 2021; the "memory" of Optimus, Li et al., EMNLP 2020).
+    * `decoder_conditioning="prefix"`: the first embeddings are linear in z (prompt tuning, Lester et al., EMNLP 2021).
+
+    A vector of context is read together with z. A begin mark and padding that the language model's own configuration
+    does not name were added by its tokenizer's builder: they are read as the end mark and never written.
+
+    Args:
+        config ([`LDEBMConfig`]): Settings of the model.
+    """
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        self.base = build(AutoModelForCausalLM, config.decoder_config, attention_of(config))
+        base = self.base.config.get_text_config()
+        embedding_size = self.embedding.embedding_dim
+        self.prefix = None
+        num_inputs = config.total_latent_size + config.context_size
+        if num_inputs:
+            if config.decoder_conditioning == "prefix":
+                self.prefix_shape = (config.decoder_prefix_length, embedding_size)
+            else:
+                num_heads = getattr(base, "num_key_value_heads", None) or base.num_attention_heads
+                head_size = getattr(base, "head_dim", None) or base.hidden_size // base.num_attention_heads
+                layers = 2 * base.num_hidden_layers
+                self.prefix_shape = (layers, num_heads, config.decoder_prefix_length, head_size)
+            self.prefix = nn.Linear(num_inputs, torch.Size(self.prefix_shape).numel())
+        self.dropped_word = None
+        if config.decoder_word_dropout:
+            self.dropped_word = nn.Parameter(torch.zeros(embedding_size))
+        self.added_tokens = {config.bos_token_id, config.pad_token_id} - _own_marks(base) - {None}
+
+    @classmethod
+    def complete_config(cls, config: LDEBMConfig) -> None:
+        """Read what the configuration does not say yet of the base model from the base model's files."""
+        if config.decoder_config is None:
+            require_name("decoder_name_or_path", config.decoder_name_or_path)
+            config.decoder_config, config.decoder_revision = read_base_config(
+                "decoder_name_or_path", config.decoder_name_or_path, config.decoder_revision
+            )
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """Raise ValueError for settings of a pretrained decoder that are out of range or that it does not have."""
+        for name in ("decoder_trainable_layers", "decoder_lora_rank"):
+            require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
+        require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
+        if config.decoder != "pretrained":
+            for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config"):
+                value = getattr(config, name)
+                require(not value, name, value, 'used with decoder="pretrained" only')
+            return
+        require(config.modality_class.is_autoregressive, "decoder", config.decoder,
+                f'"recurrent" for a model of {config.modality}s')  # fmt: skip
+        require(bool(config.eos_token_ids), "eos_token_id", config.eos_token_id, "a token, with a pretrained decoder")
+        require(config.speaker_markers == "none", "speaker_markers", config.speaker_markers,
+                '"none" with a pretrained decoder, whose vocabulary has no such tokens')  # fmt: skip
+
+    def init_tensors(self) -> None:
+        """Initialise the tensors of the decoder itself."""
+        if self.dropped_word is not None:
+            init.zeros_(self.dropped_word)
+
+    def add_adapters(self) -> None:
+        """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
+        choose_trainable(self.base, self.config.decoder_trainable_layers, self.config.decoder_lora_rank)
+
+    @property
+    def all_tied_weights_keys(self) -> dict[str, str]:
+        """
+        The tied weights of the language model, where transformers looks for those of a part of a model; none if the
+        checkpoint does not hold them.
+        """
+        config = self.config
+        if not config.includes_base_models and config.decoder_trainable_layers < len(layers_of(self.base)):
+            return {}
+        return {f"base.{name}": f"base.{source}" for name, source in self.base.all_tied_weights_keys.items()}
+
+    @property
+    def _no_split_modules(self) -> list[str]:
+        return list(self.base._no_split_modules or ())
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The embedding of the language model's tokens."""
+        return self.base.get_input_embeddings()
+
+    def train(self, mode: bool = True):
+        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
+        super().train(mode)
+        if is_frozen(self.base):
+            self.base.eval()
+        return self
+
+    def load_base_weights(self, only_frozen: bool = False) -> None:
+        """
+        Load the weights of the base model from where the configuration says they are.
+
+        Args:
+            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
+                are.
+        """
+        name, revision = self.config.decoder_name_or_path, self.config.decoder_revision
+        require_name("decoder_name_or_path", name)
+        source = load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision)
+        copy_base_weights(self.base, source, only_frozen)
+        self.base.tie_weights()
+
+    def base_names(self, prefix: str) -> set[str]:
+        """The names in the state dict, with `prefix`, of the tensors that stay as in the base model."""
+        return frozen_names(self.base, f"{prefix}base.")
+
+    def next_tokens(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        state: PrefixedState | None = None,
+        context: torch.Tensor | None = None,
+        last_only: bool = False,
+    ) -> tuple[torch.Tensor, PrefixedState]:
+        """Logits of the next tokens and the state after the tokens; see [`TextDecoder.next_tokens`]."""
+        embedded, num_prefix_embeddings = self._embed(input_ids), 0
+        if state is None:
+            state = PrefixedState(DynamicCache(config=self.base.config.get_text_config()), 0)
+            prefix = self._prefix(latents, context, embedded.dtype)
+            if prefix is not None:
+                state.prefix_length = self.config.decoder_prefix_length
+                if self.config.decoder_conditioning == "prefix":
+                    embedded = torch.cat([prefix, embedded], 1)
+                    num_prefix_embeddings = state.prefix_length
+                else:
+                    for layer in range(prefix.shape[1] // 2):
+                        state.cache.update(prefix[:, 2 * layer], prefix[:, 2 * layer + 1], layer)
+        output = self.base(inputs_embeds=embedded, past_key_values=state.cache, use_cache=True)
+        logits = output.logits[:, -1:] if last_only else output.logits[:, num_prefix_embeddings:]
+        return self._fit_vocabulary(logits), state
+
+    def reconstruction_loss(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        labels: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+        with_logits: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """-log p(x|z) in nats, mean over the texts, and the logits; see [`TextDecoder.reconstruction_loss`]."""
+        logits, _ = self.next_tokens(self._drop_words(input_ids), latents, context=context)
+        total = F.cross_entropy(
+            at_least_float32(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
+        )
+        return total / len(latents), logits if with_logits else None
+
+    def log_likelihood(
+        self,
+        input_ids: torch.Tensor,
+        latents: torch.Tensor,
+        labels: torch.Tensor,
+        lengths: Sequence[int],
+        context: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """log p(x|z) of each text in nats, `(batch_size,)`; see [`TextDecoder.log_likelihood`]."""
+        logits, _ = self.next_tokens(input_ids, latents, context=context)
+        logits = at_least_float32(logits).transpose(1, 2)
+        return -F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none").sum(-1)
+
+    def _prefix(self, latents: torch.Tensor, context: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
+        """The prefix as `prefix_shape` says, `(batch_size, ...)`; `None` for a model without latent and context."""
+        if self.prefix is None:
+            return None
+        inputs = latents.to(self.prefix.weight.dtype)
+        if context is not None:
+            inputs = torch.cat([inputs, context.to(inputs.dtype)], -1)
+        return self.prefix(inputs).unflatten(-1, self.prefix_shape).to(dtype)
+
+    def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """In training, the previous tokens, random ones of them as -1, which [`_embed`] reads as a learned vector."""
+        if self.dropped_word is None or not self.training:
+            return input_ids
+        dropped = draw(torch.rand, input_ids.shape, self.dropped_word) < self.config.decoder_word_dropout
+        dropped[:, 0] = False  # the begin mark
+        return input_ids.masked_fill(dropped, -1)
+
+    def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
+        is_known = (input_ids >= 0) & (input_ids < self.embedding.num_embeddings)
+        for token in self.added_tokens:
+            is_known = is_known & (input_ids != token)
+        embedded = self.embedding(input_ids.where(is_known, self.config.eos_token_ids[0]))
+        if self.dropped_word is None:
+            return embedded
+        return embedded.where(input_ids[..., None] >= 0, self.dropped_word.to(embedded.dtype))
+
+    def _fit_vocabulary(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits of the tokenizer's tokens: a language model may have more, or lack some, which are never written."""
+        never = torch.finfo(logits.dtype).min
+        num_missing = self.config.vocab_size - logits.shape[-1]
+        logits = F.pad(logits, (0, num_missing), value=never)  # a negative number of them is cut off
+        for token in self.added_tokens:
+            logits[..., token] = never
+        return logits
+
+
+def _own_marks(base: PreTrainedConfig) -> set[int]:
+    """The begin, end and padding marks that a language model's configuration names."""
+    marks = set()
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        value = getattr(base, name, None)
+        marks |= set(value) if isinstance(value, list) else {value}
+    return marks - {None}

@@ -1,0 +1,184 @@
+"""Vectors of texts from a frozen pretrained encoder, computed once and kept on the disk between runs."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from huggingface_hub.constants import HF_HOME
+from tqdm.auto import tqdm
+
+from ..files.atomic import write_text
+from ..model.configuration_ldebm import LDEBMConfig
+from ..model.pretrained_encoder import PretrainedEncoder
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 4096
+"""Number of texts that are sorted by length, computed and written together; an interruption loses at most so many."""
+VECTORS, PROGRESS = "vectors.float32", "progress.json"
+
+
+def default_folder() -> Path:
+    """Where vectors are kept unless a setting says otherwise: in the cache of Hugging Face, `HF_HOME`."""
+    return Path(HF_HOME) / "ldebm_hf" / "encoder_features"
+
+
+class FeatureCache:
+    """
+    Computes the vectors of texts by a frozen encoder, or reads those that were computed before.
+
+    Vectors lie in a folder of their own for each list of texts and each encoder (its weights, layout and precision).
+    They are read through a memory map, so that their number is bounded by the disk alone. A computation that was
+    interrupted goes on where it stopped. Of several processes one computes, and the others wait for it.
+
+    Args:
+        encoder ([`PretrainedEncoder`]): The frozen encoder, on the device on which it shall compute.
+        folder (`str` or `Path`, *optional*): Where vectors are kept; defaults to [`default_folder`].
+        batch_size (`int`, *optional*, defaults to 64): Number of texts that are computed at a time.
+        show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar.
+
+    Raises:
+        ValueError: If the encoder is not frozen, because its vectors would change.
+    """
+
+    def __init__(
+        self,
+        encoder: PretrainedEncoder,
+        folder: str | Path | None = None,
+        *,
+        batch_size: int = 64,
+        show_progress: bool = True,
+    ):
+        if not encoder.is_frozen:
+            raise ValueError("encoder must be frozen to have its vectors kept, and some of its weights are trained")
+        self.encoder, self.batch_size, self.show_progress = encoder, batch_size, show_progress
+        self.folder = default_folder() if folder is None else Path(folder)
+        self._encoder_digest = _digest_of(encoder)
+
+    @property
+    def size(self) -> int:
+        """Size of a vector."""
+        return self.encoder.pooling.num_features
+
+    def of_tokens(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """As [`of_texts`], for texts that are given as tokens of the model's own tokenizer."""
+        texts = self.encoder.tokenizer.batch_decode([list(ids) for ids in token_ids], skip_special_tokens=True)
+        return self.of_texts(texts)
+
+    def of_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """
+        The vectors of texts, in their order.
+
+        Args:
+            texts (`Sequence[str]`): Texts as the encoder reads them.
+
+        Returns:
+            `np.ndarray` of shape `(len(texts), size)`, float32, read from the disk where it is used.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        if not len(texts):
+            return np.empty((0, self.size), dtype=np.float32)
+        place = self.folder / self._key(texts)
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock"):
+            self._compute(texts, place)
+        return np.memmap(place / VECTORS, dtype=np.float32, mode="r", shape=(len(texts), self.size))
+
+    def _key(self, texts: Sequence[str]) -> str:
+        content = hashlib.sha256(self._encoder_digest.encode())
+        content.update(str(self.batch_size).encode())  # the rounding of sums depends on it
+        for text in texts:
+            encoded = text.encode("utf-8", "surrogatepass")
+            content.update(len(encoded).to_bytes(8, "little") + encoded)
+        return content.hexdigest()[:32]
+
+    def _compute(self, texts: Sequence[str], place: Path) -> None:
+        """Compute what is missing of the vectors in a folder."""
+        done = _rows_done(place, len(texts), self.size)
+        if done == len(texts):
+            return
+        mode = "r+" if done else "w+"
+        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode=mode, shape=(len(texts), self.size))
+        bar = tqdm(total=len(texts), initial=done, desc="encoding", unit="text", disable=not self.show_progress)
+        with bar:
+            for start in range(done, len(texts), CHUNK):
+                rows = np.arange(start, min(start + CHUNK, len(texts)))
+                by_length = rows[np.argsort([len(texts[row]) for row in rows], kind="stable")]
+                for first in range(0, len(by_length), self.batch_size):
+                    batch = by_length[first : first + self.batch_size]
+                    vectors[batch] = self._vectors([texts[row] for row in batch])
+                    bar.update(len(batch))
+                vectors.flush()
+                write_text(place / PROGRESS, json.dumps({"rows": int(rows[-1]) + 1, "size": self.size}))
+
+    @torch.no_grad()
+    def _vectors(self, texts: list[str]) -> np.ndarray:
+        vectors = self.encoder.features(texts).float().cpu().numpy()
+        if not np.isfinite(vectors).all():
+            raise ValueError(f"the pretrained encoder's vectors are not finite, of texts such as {texts[0]!r}")
+        return vectors
+
+
+def frozen_features(
+    texts: Sequence[str],
+    name_or_path: str,
+    *,
+    revision: str | None = None,
+    batch_size: int = 64,
+    cache_dir: str | Path | None = None,
+    show_progress: bool = True,
+) -> np.ndarray:
+    """
+    The vectors of texts by a pretrained encoder, without a model; computed once, as [`FeatureCache`] says.
+
+    Args:
+        texts (`Sequence[str]`): Texts.
+        name_or_path (`str`): As `encoder_name_or_path` of [`LDEBMConfig`].
+        revision (`str`, *optional*): Its branch, tag or commit.
+        batch_size, cache_dir (the `folder`), show_progress: As in [`FeatureCache`].
+
+    Returns:
+        `np.ndarray` of shape `(len(texts), size)`, float32.
+    """
+    config = LDEBMConfig(encoder="pretrained", encoder_name_or_path=name_or_path, encoder_revision=revision)
+    encoder = PretrainedEncoder(config)
+    encoder.add_adapters()
+    encoder.load_base_weights()
+    encoder.eval()
+    return FeatureCache(encoder, cache_dir, batch_size=batch_size, show_progress=show_progress).of_texts(texts)
+
+
+def _digest_of(encoder: PretrainedEncoder) -> str:
+    """A text that changes if the vectors of texts do: by weights, layout, precision or tokenizer of the encoder."""
+    content = hashlib.sha256(json.dumps(encoder.config.encoder_layout, sort_keys=True).encode())
+    for part in (encoder.base, encoder.pooling):
+        for name, tensor in sorted(part.state_dict().items()):
+            content.update(f"{name} {tensor.dtype}".encode())
+            content.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    tokenizer = json.loads(encoder.base_tokenizer.backend_tokenizer.to_str())
+    tokenizer |= {"truncation": None, "padding": None}  # which are those of its last call
+    content.update(json.dumps(tokenizer, sort_keys=True).encode())
+    return content.hexdigest()
+
+
+def _rows_done(place: Path, num_rows: int, size: int) -> int:
+    """Number of vectors that an earlier computation has left; 0 if its files are not as they should be."""
+    try:
+        rows = json.loads((place / PROGRESS).read_text(encoding="utf-8"))["rows"]
+        is_whole = os.path.getsize(place / VECTORS) == 4 * num_rows * size and 0 <= rows <= num_rows
+    except FileNotFoundError:
+        return 0
+    except (ValueError, KeyError, TypeError):
+        is_whole = False
+    if not is_whole:
+        logger.warning("the vectors in %s are damaged and are computed again", place)
+        return 0
+    return rows

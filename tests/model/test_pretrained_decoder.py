@@ -1,0 +1,379 @@
+"""A language model as decoder: likelihoods against a plain loop, generation with and without its cache, training."""
+
+import copy
+import math
+
+import pytest
+import torch
+from tiny_base_models import TEXTS, bert, gpt2, language_model_tokenizer, llama, pretrained_model, pretrained_settings
+from torch import nn
+from transformers import AutoModelForCausalLM, DynamicCache, TextStreamer
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
+
+BASES = {"gpt2": gpt2, "llama": llama}
+CONDITIONINGS = ("every_layer", "prefix")
+LONGEST = {"max_new_tokens": 12}
+
+
+def every_kind(function):
+    function = pytest.mark.parametrize("conditioning", CONDITIONINGS)(function)
+    return pytest.mark.parametrize("base", BASES)(function)
+
+
+def model_of(base, conditioning="every_layer", **settings):
+    """A model whose prefix matters: at initialisation it is small beside the keys of the tokens."""
+    model, tokenizer = pretrained_model(decoder=BASES[base](), decoder_conditioning=conditioning, **settings)
+    if model.decoder.prefix is not None:
+        with torch.no_grad():
+            model.decoder.prefix.weight.mul_(3)
+    return model, tokenizer
+
+
+def batch_of(tokenizer, texts=TEXTS):
+    return tokenizer(list(texts), return_tensors="pt", padding=True)
+
+
+def latents_of(model, number: int) -> torch.Tensor:
+    return torch.randn(number, model.config.total_latent_size, generator=torch.Generator().manual_seed(1))
+
+
+# ------------------------------------------------------------------------------------------------------- likelihood
+
+
+@torch.no_grad()
+def plain_log_likelihood(model, base, latent, ids, context=None) -> float:
+    """The sum of log-probabilities of a text's tokens, each by a run of the bare language model over those before."""
+    config, prefix = model.config, model.decoder.prefix
+    language_model = AutoModelForCausalLM.from_pretrained(BASES[base]()).double().eval()
+    settings = language_model.config
+    values = prefix.bias + prefix.weight @ torch.cat([latent, *([] if context is None else [context])])
+    length, layers = config.decoder_prefix_length, settings.num_hidden_layers
+    read = [settings.eos_token_id if base == "gpt2" and token == config.bos_token_id else token for token in ids]
+    total = 0.0
+    for end in range(1, len(ids)):
+        embedded = language_model.get_input_embeddings()(torch.tensor([read[:end]]))
+        cache = DynamicCache()
+        if config.decoder_conditioning == "prefix":
+            embedded = torch.cat([values.view(1, length, -1), embedded], 1)
+        else:
+            for layer, (keys, queries) in enumerate(values.view(layers, 2, 1, -1, length, _head_size(settings))):
+                cache.update(keys, queries, layer)
+        logits = language_model(inputs_embeds=embedded, past_key_values=cache).logits[0, -1, : config.vocab_size]
+        if base == "llama":
+            logits[config.pad_token_id] = -torch.inf
+        total += logits.log_softmax(-1)[ids[end]].item()
+    return total
+
+
+def _head_size(settings) -> int:
+    return settings.hidden_size // settings.num_attention_heads
+
+
+@every_kind
+def test_likelihood_is_that_of_the_language_model_after_the_prefix(base, conditioning):
+    model, tokenizer = model_of(base, conditioning)
+    model.decoder.double()
+    batch, latents = batch_of(tokenizer), latents_of(model, len(TEXTS)).double()
+    found = model.conditional_log_likelihood(latents, **batch)
+    rows = [ids[mask.bool()].tolist() for ids, mask in zip(*batch.values(), strict=True)]
+    expected = [plain_log_likelihood(model, base, z, ids) for z, ids in zip(latents, rows, strict=True)]
+    rounding = 1e-12 if base == "gpt2" else 1e-6  # Llama itself takes norms in float32
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=rounding, atol=rounding)
+    other = model.conditional_log_likelihood(latents.flip(0), **batch)
+    assert (found - other).abs().min() > 1e-4, "the prefix says nothing"
+
+
+@every_kind
+def test_likelihood_in_a_context(base, conditioning):
+    model, tokenizer = model_of(base, conditioning, context_size=3, context_hidden_size=4)
+    model.double()
+    batch, latents = batch_of(tokenizer, TEXTS[:2]), latents_of(model, 2).double()
+    turns = batch["input_ids"].flip(0)[:, None]
+    found = model.conditional_log_likelihood(latents, **batch, context_input_ids=turns)
+    vectors = model.modality.read(**batch, context_input_ids=turns).context
+    rows = [ids[mask.bool()].tolist() for ids, mask in zip(*batch.values(), strict=True)]
+    expected = [
+        plain_log_likelihood(model, base, z, ids, context)
+        for z, ids, context in zip(latents, rows, vectors, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+    other = model.conditional_log_likelihood(latents, **batch, context_input_ids=turns.flip(0))
+    assert (found - other).abs().min() > 1e-6
+
+
+@every_kind
+def test_reconstruction_is_the_mean_of_likelihoods(base, conditioning):
+    model, tokenizer = model_of(base, conditioning)
+    batch = batch_of(tokenizer)
+    with torch.no_grad():
+        output = model(**batch, generator=0)
+        likelihoods = model.conditional_log_likelihood(output.latents, **batch)
+    torch.testing.assert_close(output.reconstruction_loss, -likelihoods.mean(), rtol=1e-5, atol=1e-5)
+    assert output.logits.shape == (*(batch["input_ids"][:, 1:].shape), model.config.vocab_size)
+
+
+def test_labels_and_previous_tokens_of_the_trainer():
+    model, tokenizer = model_of("gpt2")
+    batch = batch_of(tokenizer)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)[:, 1:]
+    one, other = (model(**batch, generator=0, **given).loss for given in ({}, {"labels": labels}))
+    torch.testing.assert_close(one, other)
+
+
+# ------------------------------------------------------------------------------------------------------- vocabulary
+
+
+def test_tokens_that_the_language_model_lacks_are_read_as_its_end_and_never_written():
+    model, tokenizer = model_of("gpt2")
+    assert {model.config.bos_token_id, model.config.pad_token_id} == {320, 321} == model.decoder.added_tokens
+    assert model.decoder.embedding.num_embeddings == 320
+    latents = latents_of(model, 1)
+    one, other = (
+        model.decoder.next_tokens(torch.tensor([[first, 5]]), latents)[0]
+        for first in (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    )
+    assert torch.equal(one, other) and one.shape[-1] == 322
+    assert (one.softmax(-1)[..., 320:] == 0).all()
+    written = model.generate(num_samples=30, do_sample=True, temperature=50.0, generator=0, **LONGEST)
+    body = written[:, 1:]
+    ended = (body == tokenizer.eos_token_id).cumsum(1) > 0
+    assert not torch.isin(body[~ended], torch.tensor([320, 321])).any()
+
+
+def test_language_model_may_have_more_embeddings_than_its_tokenizer_has_tokens():
+    model, tokenizer = model_of("llama")
+    assert model.decoder.embedding.num_embeddings == model.config.vocab_size + 5 == len(tokenizer) + 5
+    logits = model.decoder.next_tokens(torch.tensor([[1, 5]]), latents_of(model, 1))[0]
+    assert logits.shape[-1] == model.config.vocab_size
+
+
+def test_added_tokens_with_an_untrained_row_in_the_language_model(tmp_path):
+    """A language model may have rows to spare, at which tokens that were added behind its vocabulary lie."""
+    language_model = AutoModelForCausalLM.from_pretrained(gpt2())
+    language_model.resize_token_embeddings(330, mean_resizing=False)
+    language_model.save_pretrained(tmp_path)
+    model, tokenizer = pretrained_model(decoder=gpt2())
+    settings = pretrained_settings(decoder=gpt2()) | {"decoder_name_or_path": str(tmp_path)}
+    wide = LDEBMModel(LDEBMConfig(**settings)).eval()
+    wide.load_base_models()
+    wide.decoder.prefix.load_state_dict(model.decoder.prefix.state_dict())
+    batch, latents = batch_of(tokenizer), latents_of(model, len(TEXTS))
+    one, other = (each.conditional_log_likelihood(latents, **batch) for each in (model, wide))
+    torch.testing.assert_close(one, other)
+
+
+# ------------------------------------------------------------------------------------------------------- generation
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_beams": 3}, {"do_sample": True}, {"num_return_sequences": 2, "do_sample": True},
+     {"num_beams": 4, "num_return_sequences": 2}, {"repetition_penalty": 1.5}, {"min_new_tokens": 6}],
+    ids=str,
+)  # fmt: skip
+def test_cached_generation_is_that_without_a_cache(base, conditioning, options):
+    model, tokenizer = model_of(base, conditioning)
+    latents = latents_of(model, 6)
+    cached = model.generate(latents=latents, generator=0, return_dict_in_generate=True, **LONGEST, **options).sequences
+    plain = model.generate(latents=latents, generator=0, use_cache=False, **LONGEST, **options)
+    assert torch.equal(cached, plain) and len(cached) == 6 * options.get("num_return_sequences", 1)
+    assert len({tuple(row) for row in cached.tolist()}) > 1, "all texts are the same"
+
+
+@every_kind
+def test_rows_that_have_ended_leave_the_batch(base, conditioning, monkeypatch):
+    model, tokenizer = model_of(base, conditioning)
+    latents, sizes = latents_of(model, 8), []
+    texts = model.generate(latents=latents, return_dict_in_generate=True, **LONGEST).sequences
+    ends = sorted(set(texts[:, 1:-1].flatten().tolist()))  # let some of the rows end early
+    next_tokens = model.decoder.next_tokens
+    for end in ends:
+        expected = model.generate(latents=latents, eos_token_id=end, return_dict_in_generate=True, **LONGEST).sequences
+        has_end = (expected[:, 1:] == end).any(1)
+        if has_end.any() and not has_end.all():
+            break
+    else:
+        raise AssertionError("no token ends some of the texts and not others")
+
+    def counted(ids, *rest, **options):
+        sizes.append(len(ids))
+        return next_tokens(ids, *rest, **options)
+
+    monkeypatch.setattr(model.decoder, "next_tokens", counted)
+    assert torch.equal(model.generate(latents=latents, eos_token_id=end, **LONGEST), expected)
+    assert sizes[0] == 8 and 0 < sizes[-1] < 8 and sizes == sorted(sizes, reverse=True)
+
+
+def test_streamer_and_stop_strings(capsys):
+    model, tokenizer = model_of("gpt2")
+    latents = latents_of(model, 1)
+    expected = model.generate(latents=latents, **LONGEST)
+    streamed = model.generate(latents=latents, streamer=TextStreamer(tokenizer, skip_special_tokens=True), **LONGEST)
+    assert torch.equal(streamed, expected)
+    assert capsys.readouterr().out.strip() == tokenizer.decode(expected[0], skip_special_tokens=True).strip()
+    third = tokenizer.decode(expected[0, 3:4])
+    stopped = model.generate(latents=latents, stop_strings=[third], tokenizer=tokenizer, **LONGEST)
+    written = tokenizer.decode(stopped[0], skip_special_tokens=True)
+    assert third in written and stopped.shape[1] <= 4 < expected.shape[1]
+
+
+def test_text_that_is_begun_is_continued():
+    model, tokenizer = model_of("llama")
+    latents = latents_of(model, 3)
+    whole = model.generate(latents=latents, **LONGEST)
+    begun = model.generate(latents=latents, decoder_input_ids=whole[:, :5], max_new_tokens=8)
+    assert torch.equal(begun, whole[:, : begun.shape[1]])
+
+
+def test_chosen_rows_of_a_state_leave_it_as_it_is():
+    model, _ = model_of("llama")
+    ids, latents = torch.tensor([[1, 5], [1, 7], [1, 9]]), latents_of(model, 3)
+    _, state = model.decoder.next_tokens(ids, latents)
+    assert state.get_seq_length() == 2
+    chosen = state[torch.tensor([2, 0])]
+    logits, after = model.decoder.next_tokens(torch.tensor([[4], [6]]), latents[[2, 0]], chosen)
+    assert state.get_seq_length() == 2 and after.get_seq_length() == 3
+    expected = model.decoder.next_tokens(torch.tensor([[1, 9, 4], [1, 5, 6]]), latents[[2, 0]])[0]
+    torch.testing.assert_close(logits[:, -1], expected[:, -1], rtol=1e-4, atol=1e-4)
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def one_step(model, batch) -> dict[str, torch.Tensor]:
+    """The gradient of each parameter that has one, after a step."""
+    before = copy.deepcopy(model.state_dict())
+    model.train()(**batch, generator=0).loss.backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    after = model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in model.frozen_base_names())
+    return gradients
+
+
+@every_kind
+def test_gradients_reach_the_latent_and_the_adapters_alone(base, conditioning):
+    model, tokenizer = model_of(base, conditioning)
+    gradients = one_step(model, batch_of(tokenizer))
+    of_base = {name for name in gradients if name.startswith("decoder.base.")}
+    assert of_base and all("lora_" in name for name in of_base)
+    assert model.decoder.base.training
+    assert gradients["decoder.prefix.weight"].abs().sum() > 0
+    assert gradients["encoder.heads.mean.weight"].abs().sum() > 0
+    latents = latents_of(model, len(TEXTS)).requires_grad_()
+    model.eval().conditional_log_likelihood(latents, **batch_of(tokenizer)).sum().backward()
+    assert (latents.grad.abs().sum(1) > 0).all()
+
+
+def test_frozen_language_model_stays_in_evaluation_mode():
+    model, tokenizer = model_of("gpt2", decoder_lora_rank=0)
+    gradients = one_step(model, batch_of(tokenizer))
+    assert not model.decoder.base.training and model.decoder.prefix.training
+    assert {name for name in gradients if name.startswith("decoder.")} == {
+        "decoder.prefix.weight", "decoder.prefix.bias"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_last_layer_or_everything_is_trained(base):
+    model, tokenizer = model_of(base, decoder_lora_rank=0, decoder_trainable_layers=1)
+    gradients = one_step(model, batch_of(tokenizer))
+    layers = "transformer.h" if base == "gpt2" else "model.layers"
+    of_base = {name for name in gradients if name.startswith("decoder.base.")}
+    assert of_base and all(name.startswith(f"decoder.base.{layers}.1.") for name in of_base)
+    model, tokenizer = model_of(base, decoder_lora_rank=0, decoder_trainable_layers=2)
+    gradients = one_step(model, batch_of(tokenizer))
+    of_base = {name.removeprefix("decoder.base.") for name in gradients if name.startswith("decoder.base.")}
+    assert of_base == {name for name, _ in model.decoder.base.named_parameters()}
+
+
+def test_adapters_start_at_the_language_model_and_change_it():
+    model, tokenizer = model_of("gpt2")
+    plain, _ = model_of("gpt2", decoder_lora_rank=0)
+    plain.decoder.prefix.load_state_dict(model.decoder.prefix.state_dict())
+    batch, latents = batch_of(tokenizer), latents_of(model, len(TEXTS))
+    one, other = (each.conditional_log_likelihood(latents, **batch) for each in (model, plain))
+    torch.testing.assert_close(one, other)
+    one_step(model, batch)
+    assert (model.eval().conditional_log_likelihood(latents, **batch) - other).abs().max() > 1e-3
+
+
+@every_kind
+def test_word_dropout_hides_previous_tokens_in_training_only(base, conditioning):
+    model, tokenizer = model_of(base, conditioning, decoder_word_dropout=0.99, decoder_lora_rank=0)
+    batch, latents = batch_of(tokenizer, TEXTS[1:2]), latents_of(model, 1)
+    previous, labels = batch["input_ids"][:, :-1], batch["input_ids"][:, 1:]
+    arguments = (latents, labels, [labels.shape[1]])
+    full, _ = model.decoder.reconstruction_loss(previous, *arguments)
+    model.train()
+    torch.manual_seed(0)
+    hidden, logits = model.decoder.reconstruction_loss(previous, *arguments, with_logits=True)
+    assert not torch.allclose(full, hidden)
+    torch.manual_seed(0)
+    dropped = model.decoder._drop_words(previous)
+    assert (dropped[:, 1:] == -1).float().mean() > 0.8 and dropped[0, 0] == tokenizer.bos_token_id
+    hidden.backward()
+    assert model.decoder.dropped_word.grad.abs().sum() > 0
+    model.eval()
+    again, _ = model.decoder.reconstruction_loss(previous, *arguments)
+    assert torch.equal(again, full)
+
+
+def test_recurrent_decoder_has_word_dropout_too():
+    model, tokenizer = pretrained_model(bert(), decoder_word_dropout=0.9)
+    batch = batch_of(tokenizer)
+    dropped = model.decoder.train()._drop_words(batch["input_ids"])
+    assert (dropped[:, 0] == tokenizer.bos_token_id).all()
+    assert (dropped[:, 1:] == model.config.unk_token_id).float().mean() > 0.7
+    assert torch.equal(model.decoder.eval()._drop_words(batch["input_ids"]), batch["input_ids"])
+
+
+# ------------------------------------------------------------------------------------------------- no latent, errors
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_model_without_a_latent_is_the_language_model(base):
+    model, tokenizer = pretrained_model(decoder=BASES[base](), preset="rnn_lm", decoder_lora_rank=0)
+    assert model.decoder.prefix is None
+    batch = batch_of(tokenizer, TEXTS[:1])
+    ids = batch["input_ids"]
+    read = ids.masked_fill(ids == 320, 0) if base == "gpt2" else ids
+    language_model = AutoModelForCausalLM.from_pretrained(BASES[base]()).eval()
+    with torch.no_grad():
+        logits = language_model(read).logits[0, :-1, : model.config.vocab_size]
+        if base == "llama":
+            logits[:, model.config.pad_token_id] = -torch.inf
+        expected = logits.log_softmax(-1).gather(1, ids[0, 1:, None]).sum()
+        output = model(**batch)
+    torch.testing.assert_close(output.loss, -expected, rtol=1e-5, atol=1e-4)
+    assert len(model.generate(num_samples=3, generator=0, **LONGEST)) == 3
+
+
+def test_vocabulary_cannot_be_resized():
+    model, _ = model_of("gpt2")
+    with pytest.raises(NotImplementedError, match="a pretrained decoder has the vocabulary of its language model"):
+        model.resize_token_embeddings(400)
+
+
+def test_input_embeddings_are_found_and_replaced():
+    model, _ = model_of("gpt2")
+    assert model.get_input_embeddings() is model.encoder.embedding
+    model, tokenizer = pretrained_model(bert(), llama())
+    assert model.get_input_embeddings() is model.decoder.base.model.embed_tokens
+    other = nn.Embedding(*model.decoder.embedding.weight.shape)
+    model.set_input_embeddings(other)
+    assert model.get_input_embeddings() is other is model.decoder.base.model.embed_tokens
+
+
+def test_uniform_likelihood_of_a_language_model_without_weights():
+    """A sanity check of units: nats per text, summed over its tokens and the end mark."""
+    model, tokenizer = model_of("llama", decoder_lora_rank=0)
+    with torch.no_grad():
+        model.decoder.base.lm_head.weight.zero_()
+    batch = batch_of(tokenizer)
+    lengths = batch["attention_mask"].sum(1) - 1
+    expected = -lengths * math.log(len(language_model_tokenizer(llama())) - 1)  # padding cannot be written
+    found = model.conditional_log_likelihood(latents_of(model, len(TEXTS)), **batch)
+    torch.testing.assert_close(found, expected)

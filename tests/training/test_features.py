@@ -1,0 +1,140 @@
+"""Vectors of texts are computed once, in any order, and survive an interruption."""
+
+import json
+from threading import Thread
+
+import numpy as np
+import pytest
+import torch
+from tiny_base_models import bert, pretrained_model
+
+from ldebm_hf.training import features
+from ldebm_hf.training.features import PROGRESS, FeatureCache, frozen_features
+
+TEXTS = ["the food was great", "a", "we hate this place", "great", "the review was the food", "", "a place"]
+
+
+@pytest.fixture
+def encoder():
+    return pretrained_model(bert())[0].encoder
+
+
+@pytest.fixture
+def calls(encoder, monkeypatch) -> list[list[str]]:
+    """The texts of every batch that the encoder computes."""
+    seen, compute = [], encoder.features
+    monkeypatch.setattr(encoder, "features", lambda texts: seen.append(list(texts)) or compute(texts))
+    return seen
+
+
+def cache(encoder, folder, **options) -> FeatureCache:
+    return FeatureCache(encoder, folder, show_progress=False, **{"batch_size": 2, **options})
+
+
+def test_vectors_are_those_of_the_encoder_in_the_order_of_the_texts(encoder, tmp_path):
+    vectors = cache(encoder, tmp_path).of_texts(TEXTS)
+    with torch.no_grad():
+        expected = torch.cat([encoder.features([text]) for text in TEXTS])
+    assert isinstance(vectors, np.memmap) and vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+    assert cache(encoder, tmp_path).of_texts([]).shape == (0, vectors.shape[1])
+
+
+def test_batches_are_of_similar_length(encoder, calls, tmp_path):
+    cache(encoder, tmp_path).of_texts(TEXTS)
+    lengths = [len(text) for batch in calls for text in batch]
+    assert lengths == sorted(lengths) and max(map(len, calls)) == 2
+
+
+def test_known_vectors_are_not_computed_again(encoder, calls, tmp_path):
+    first = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    calls.clear()
+    again = cache(encoder, tmp_path).of_texts(TEXTS)
+    assert calls == []
+    np.testing.assert_array_equal(again, first)
+    cache(encoder, tmp_path).of_texts([*TEXTS[:-1], "another place"])
+    assert sum(map(len, calls)) == len(TEXTS)
+
+
+def test_tokens_are_read_as_their_text(encoder, tmp_path):
+    token_ids = encoder.tokenizer(["The food was great!", "great coffee"])["input_ids"]
+    store = cache(encoder, tmp_path)
+    np.testing.assert_array_equal(store.of_tokens(token_ids), store.of_texts(["The food was great!", "great coffee"]))
+
+
+def test_interrupted_computation_goes_on_and_ends_with_the_same_bits(encoder, calls, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 3)
+    whole = np.array(cache(encoder, tmp_path / "whole").of_texts(TEXTS))
+    compute = encoder.features
+
+    def interrupted(texts):
+        if "the review was the food" in texts:
+            raise KeyboardInterrupt
+        return compute(texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "features", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cache(encoder, tmp_path / "cut").of_texts(TEXTS)
+    calls.clear()
+    resumed = cache(encoder, tmp_path / "cut").of_texts(TEXTS)
+    assert sorted(text for batch in calls for text in batch) == sorted(TEXTS[3:])
+    np.testing.assert_array_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("content", ["[", "[3]", '{"rows": "many"}', '{"rows": 99}', "{}"])
+def test_damaged_progress_is_said_and_computed_again(encoder, calls, tmp_path, content, caplog):
+    whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    (place,) = tmp_path.iterdir()
+    (place / PROGRESS).write_text(content)
+    calls.clear()
+    np.testing.assert_array_equal(cache(encoder, tmp_path).of_texts(TEXTS), whole)
+    assert sum(map(len, calls)) == len(TEXTS) and "damaged" in caplog.text
+
+
+def test_truncated_vectors_are_computed_again(encoder, calls, tmp_path):
+    whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    (place,) = tmp_path.iterdir()
+    with open(place / features.VECTORS, "r+b") as file:
+        file.truncate(8)
+    calls.clear()
+    np.testing.assert_array_equal(cache(encoder, tmp_path).of_texts(TEXTS), whole)
+    assert json.loads((place / PROGRESS).read_text())["rows"] == len(TEXTS)
+
+
+@pytest.mark.parametrize("part", ["weight", "layout", "batch size"])
+def test_other_encoders_have_vectors_of_their_own(encoder, tmp_path, part):
+    first = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    if part == "weight":
+        with torch.no_grad():
+            encoder.base.embeddings.word_embeddings.weight[5:] *= -1
+    elif part == "layout":
+        encoder.config.encoder_layout = {**encoder.config.encoder_layout, "prompt": "review: "}
+    other = cache(encoder, tmp_path, batch_size=3 if part == "batch size" else 2).of_texts(TEXTS)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert np.allclose(other, first, atol=1e-5) == (part == "batch size")
+
+
+def test_one_of_two_that_want_the_same_computes(encoder, calls, tmp_path):
+    threads = [Thread(target=cache(encoder, tmp_path).of_texts, args=(TEXTS,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(map(len, calls)) == len(TEXTS)
+
+
+def test_trained_encoders_and_vectors_that_are_not_finite_are_refused(encoder, tmp_path):
+    with torch.no_grad():
+        encoder.base.embeddings.word_embeddings.weight[:] = torch.nan
+    with pytest.raises(ValueError, match="vectors are not finite, of texts such as"):
+        cache(encoder, tmp_path).of_texts(TEXTS)
+    trained = pretrained_model(bert(), encoder_trainable_layers=1)[0].encoder
+    with pytest.raises(ValueError, match="encoder must be frozen"):
+        cache(trained, tmp_path)
+
+
+def test_vectors_without_a_model_are_the_same(encoder, tmp_path):
+    vectors = frozen_features(TEXTS, str(bert()), batch_size=2, cache_dir=tmp_path, show_progress=False)
+    np.testing.assert_allclose(vectors, cache(encoder, tmp_path / "other").of_texts(TEXTS), atol=1e-5)

@@ -1,0 +1,144 @@
+"""Training with pretrained encoders and decoders: what changes, what is kept, and that runs resume exactly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_base_models import bert, llama
+from tiny_runs import assert_same_weights, tiny_corpus, tiny_stream, tiny_trainer, weights
+
+from ldebm_hf import LDEBMModel
+from ldebm_hf.data import Corpus, Split
+from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses
+from ldebm_hf.training import Settings
+
+ENCODER = {"encoder": "pretrained", "encoder_name_or_path": str(bert())}
+DECODER = {"decoder": "pretrained", "decoder_name_or_path": str(llama()), "decoder_lora_rank": 2}
+BOTH = ENCODER | DECODER
+
+
+@pytest.fixture(autouse=True)
+def features_dir(tmp_path_factory, monkeypatch) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    monkeypatch.setattr("ldebm_hf.training.features.default_folder", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize("model", [ENCODER, DECODER, BOTH], ids=["encoder", "decoder", "both"])
+def test_training_changes_what_is_trained_and_nothing_else(model, tmp_path):
+    trainer = tiny_trainer(tmp_path, model=model)
+    before = weights(trainer)
+    trainer.train()
+    after, frozen = weights(trainer), trainer.model.frozen_base_names()
+    assert frozen and all(torch.equal(before[name], after[name]) for name in frozen)
+    trained = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+    unchanged = [name for name in trained if torch.equal(before[name], after[name])]
+    assert unchanged == []
+    saved = load_file(tmp_path / "model.safetensors")
+    assert not saved.keys() & frozen
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    texts = trainer.tokenizer(["cold wet grey", "bread"], return_tensors="pt", padding=True)
+    best = LDEBMModel.from_pretrained(tmp_path / "best")
+    assert torch.equal(loaded.encode(**texts).posterior_mean, best.encode(**texts).posterior_mean)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [BOTH, ENCODER | {"encoder_trainable_layers": 1}, ENCODER | {"encoder_lora_rank": 2}, DECODER],
+    ids=["both", "last layer", "adapters", "decoder"],
+)
+def test_resumed_run_ends_with_the_same_weights(model, tmp_path):
+    run = {"num_train_epochs": 2, "save_steps": 3, "save_total_limit": 5}
+    whole = tiny_trainer(tmp_path / "whole", model=model, **run)
+    whole.train()
+    (tmp_path / "cut").mkdir()
+    checkpoint = tmp_path / "whole" / "checkpoints" / "step-00000003"
+    assert not load_file(checkpoint / "model.safetensors").keys() & whole.model.frozen_base_names()
+    resumed = tiny_trainer(tmp_path / "cut", model=model, resume=str(checkpoint), **run)
+    resumed.train()
+    assert_same_weights(weights(whole), weights(resumed))
+
+
+def test_batches_hold_the_vectors_of_a_frozen_encoder(tmp_path):
+    trainer = tiny_trainer(tmp_path, model=ENCODER)
+    trainer.model.eval()
+    for split in (trainer.train_set, trainer.evaluator.split):
+        batch = next(iter(split.batches([np.array([3, 0, 7])])))
+        texts = trainer.tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+        expected = trainer.model.encoder.features(texts)
+        torch.testing.assert_close(batch["encoder_features"], expected, rtol=1e-4, atol=1e-5)
+    assert tiny_trainer(tmp_path / "other", model=ENCODER | {"encoder_lora_rank": 2}).train_set.features is None
+
+
+def test_streamed_texts_have_vectors_and_train(tmp_path, features_dir):
+    corpus = tiny_stream(tmp_path, tiny_corpus(num_train=40))
+    trainer = tiny_trainer(tmp_path / "run", corpus, model=ENCODER, data={"shuffle_buffer_size": 16})
+    shards = list(trainer.examples.shards(0))
+    assert [len(shard.split.features) for shard in shards] == [16, 16, 8]
+    computed = set(features_dir.iterdir())
+    trainer.train()
+    assert set(features_dir.iterdir()) == computed  # two more epochs read what was kept
+
+
+def test_clusters_of_vectors_are_the_symbols(tmp_path):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels="no"), model=ENCODER, clustering={"features": "encoder"})
+    np.testing.assert_array_equal(trainer.symbols.features(trainer.train_set), trainer.train_set.features)
+    trainer.symbols.start_epoch()
+    first = trainer.progress.assignments.clone()
+    assert len(first.unique()) == 3
+    trainer.symbols.start_epoch()
+    assert torch.equal(trainer.progress.assignments, first)
+
+
+def test_classes_of_vectors_are_learned_from_the_labels_that_are_known(tmp_path):
+    corpus = tiny_corpus(labels="some")
+    trainer = tiny_trainer(tmp_path, corpus, model=ENCODER, clustering={"features": "encoder_classes"})
+    trainer.symbols.start_epoch()
+    labels, vectors = trainer.train_set.labels, trainer.train_set.features
+    expected = EncoderClasses(vectors, labels, 3).features(vectors).argmax(1)
+    np.testing.assert_array_equal(trainer.progress.assignments, expected)
+    with pytest.raises(ValueError, match="=encoder_classes learns .*at least two classes.* --clustering.features enc"):
+        tiny_trainer(
+            tmp_path / "none", tiny_corpus(labels="no"), model=ENCODER, clustering={"features": "encoder_classes"}
+        )
+
+
+def test_loss_with_shuffled_latents_is_logged_and_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr("ldebm_hf.model.posteriors.gaussian_like", lambda tensor, generator: torch.zeros_like(tensor))
+    trainer = tiny_trainer(tmp_path, num_train_epochs=8, per_device_eval_batch_size=12)
+    values = trainer.train()
+    lines = [json.loads(line) for line in trainer.folder.metrics.read_text().splitlines()]
+    logged = [line["values"] for line in lines if line["split"] == "validation"]
+    assert all("shuffled_reconstruction_loss" in entry for entry in logged)
+    assert values["shuffled_reconstruction_loss"] > values["reconstruction_loss"] + 0.5  # topics are in the latent
+    model, split = trainer.model.eval(), trainer.evaluator.split
+    order = next(iter(split.batches([np.arange(12)])))
+    inputs = {name: order[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        means = model.encode(**inputs).posterior_mean
+        pairs = [-model.conditional_log_likelihood(means.roll(k, 0), **inputs).mean() for k in range(12)]
+    assert min(pairs) == pairs[0]
+
+
+def test_settings_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="clustering.features=encoder needs model.encoder=pretrained"):
+        Settings.from_dict({"clustering": {"features": "encoder"}})
+    with pytest.raises(ValueError, match="encoder_trainable_layers=0"):
+        Settings.from_dict({"clustering": {"features": "encoder"}, "model": ENCODER | {"encoder_lora_rank": 4}})
+    with pytest.raises(ValueError, match="data.tokenizer=words needs model.decoder=recurrent"):
+        Settings.from_dict({"data": {"tokenizer": "words"}, "model": DECODER})
+
+
+def test_tokenised_corpora_are_written_as_people_do():
+    texts = ["the food was great !", "i do n't like it .", "the staff is rude , and i wo n't go back ."]
+    corpus = Corpus("tokenised", Split.unlabelled(texts), Split.unlabelled(["great food !"]))
+    written = corpus.written_naturally()
+    assert written.train.texts[0] == "The food was great!" and written.train.texts[1] == "I don't like it."
+    assert written.validation.texts == ["Great food!"] and "as people do" in written.notes[-1]
+    natural = Corpus("natural", Split.unlabelled(["Great food!", "Well, it is."]), Split.unlabelled(["Fine!"]))
+    assert natural.written_naturally() is natural
+    assert Settings.from_dict({"model": DECODER}).data.natural_writing is True
+    assert Settings.from_dict({"model": ENCODER}).data.natural_writing is False
