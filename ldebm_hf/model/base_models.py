@@ -21,6 +21,7 @@ from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.hub import extract_commit_hash
 
+from .checkpoint_tokenizer import load_tokenizer
 from .validation import require
 
 if TYPE_CHECKING:
@@ -308,11 +309,13 @@ def read_base_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_file=tokenizer_file, **values)
 
 
-def read_tokenizer(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase | None:
+def read_tokenizer(
+    checkpoint: str | Path, config: LDEBMConfig, folder: str, options: dict[str, Any]
+) -> PreTrainedTokenizerBase | None:
     """The model's tokenizer beside its weights; `None` if there is none. Arguments as in [`read_base_tokenizer`]."""
     if _find(checkpoint, TOKENIZER_CONFIG_FILE, folder, options) is None:
         return None
-    return AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options)
+    return load_tokenizer(checkpoint, config, subfolder=folder, **options)
 
 
 def _find(checkpoint: str | Path, name: str, folder: str, options: dict[str, Any]) -> str | None:

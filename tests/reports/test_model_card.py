@@ -90,7 +90,7 @@ def test_code_runs_and_asks_for_symbols_only_where_there_are_some(tmp_path, caps
     assert capsys.readouterr().out
     has_symbols = RunRecord.read(tmp_path / "model").config.has_symbols
     if not settings.get("context_size"):
-        assert "encode" in code or preset == "rnn_lm"
+        assert "encode" in code or "latents" in code or preset == "rnn_lm"
     assert ("class_labels" in code or "classify" in code) == has_symbols == ("## Symbols" in card.text)
     assert "None" not in card.text and "trust_remote_code" not in card.text
 
