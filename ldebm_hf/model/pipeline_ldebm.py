@@ -11,6 +11,7 @@ import torch
 from transformers import Pipeline, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .bag_of_words import marks
 from .checkpoint_code import PIPELINE_TASK
 from .checkpoint_tokenizer import load_tokenizer
 from .explanation import Explanation
@@ -333,10 +334,16 @@ class LDEBMPipeline(Pipeline):
     # ------------------------------------------------------------------------------------------------ between the two
 
     def decode(self, latents: np.ndarray | torch.Tensor) -> list[str]:
-        """The text of the likeliest words of each latent, `(n, total_latent_size)`."""
-        options = {}
+        """
+        The text of the likeliest words of each latent, `(n, total_latent_size)`. For a model of documents these are
+        the likeliest words in descending order, `generation_config.max_new_tokens` of them or all there are.
+        """
+        config = self.model.config
         if self.model.modality.is_autoregressive:
-            options = {"do_sample": False, "suppress_tokens": [self.model.config.unk_token_id]}
+            options = {"do_sample": False, "suppress_tokens": [config.unk_token_id]}
+        else:
+            num_words = config.vocab_size - len(marks(config))
+            options = {"max_new_tokens": min(self.model.generation_config.max_new_tokens, num_words)}
         latents = torch.as_tensor(latents, dtype=torch.float32, device=self.model.device)
         return self._strings(self.model.generate(latents=latents, **options))
 

@@ -203,6 +203,11 @@ def test_documents():
     assert pipe.write("forest", 2, max_new_tokens=3, generator=1) == tokenizer.batch_decode(ids)
     assert set(pipe.classify(texts[:1])[0]) == {"label", "score"}
     assert pipe.latents(texts).shape == (9, 4)
+    reading = pipe.read(texts[0])
+    ids = pipe.model.generate(latents=torch.from_numpy(reading.latent[None]), max_new_tokens=5)
+    words = tokenizer.get_vocab().keys() - {"<unk>", *tokenizer.all_special_tokens}
+    assert set(reading.reconstruction.split()) == words, "fewer than those usually written"
+    assert reading.reconstruction.startswith(tokenizer.decode(ids[0]))
     with pytest.raises(ValueError, match="prompt must be empty for a model of documents"):
         pipe.write("forest", prompt="trees")
 
