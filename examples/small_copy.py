@@ -33,6 +33,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--examples", nargs="+", default=[], metavar="TEXT", help="texts that the page offers as examples"
     )
     parser.add_argument(
+        "--data", metavar="FILE", help="the file that the model was trained on, which is read only if it is named here"
+    )
+    parser.add_argument("--validation_file", metavar="FILE", help="the file of validation texts, likewise")
+    parser.add_argument(
         "--min_label_probability",
         type=float,
         default=0.9,
@@ -82,6 +86,8 @@ def score_and_explain(options: argparse.Namespace) -> None:
     if not RunRecord.read(options.folder).config.has_symbols:
         return
     settings = ExplanationSettings(
+        data=options.data,
+        validation_file=options.validation_file,
         data_dir=options.data_dir,
         split="validation",
         min_label_probability=options.min_label_probability,

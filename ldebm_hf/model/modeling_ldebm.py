@@ -280,8 +280,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             context_attention_mask (`torch.Tensor` of the same shape, *optional*): 0 at padding.
             context_lengths (`Sequence[Sequence[int]]`, *optional*): Number of tokens of each turn, with the effect of
                 `lengths`.
-            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, because the model is
-                recurrent; as in transformers, the configuration has their defaults.
+            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, because the model does not
+                return what its layers compute; as in transformers, the configuration has their defaults.
             return_loss (`bool`, *optional*, defaults to `True`): Not used, because the loss costs nothing more; its
                 default tells transformers' `Trainer` that the loss needs no labels.
             return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
@@ -326,7 +326,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         """Raise ValueError if `output_attentions` or `output_hidden_states` is asked for, here or by the settings."""
         for name, value in requested.items():
             if getattr(self.config, name) if value is None else value:
-                raise ValueError(f"{name} must be False: the model is recurrent and has no layers that return them")
+                raise ValueError(f"{name} must be False, because the model does not return what its layers compute")
 
     def _objective(
         self,

@@ -36,7 +36,8 @@ def test_copy_is_scored_and_explained_without_texts(small_copy, tmp_path, capsys
     (tmp_path / "my.csv").write_text("\n".join(["label,text", *rows[:200]]))
     data = DataSettings(source=str(tmp_path / "my.csv"), label_column="label")
     run = untrained.save_untrained(tmp_path / "run", corpus, data=data)
-    options = ["--data_dir", str(tmp_path), "--min_label_probability", "0.01", "--card", str(card)]
+    places = ["--data_dir", str(tmp_path), "--data", str(tmp_path / "my.csv")]
+    options = [*places, "--min_label_probability", "0.01", "--card", str(card)]
     small_copy.main([run, str(copy), *options])
     printed = capsys.readouterr().out
     assert f"all scores: {copy / 'evaluation.json'}" in printed and "20 texts, " in printed
