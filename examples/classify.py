@@ -16,10 +16,7 @@ it as a formula; .jsonl files keep every cell as it is.
 import argparse
 from pathlib import Path
 
-import torch
-from transformers import AutoTokenizer
-
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.classification import (
     OUTPUT_FORMATS,
     describe_held_out_scores,
@@ -83,14 +80,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 2. A model, trained if need be.
     corpus = None if settings is None else train_classifier(settings)
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
-    if corpus is not None and (described := describe_held_out_scores(model, tokenizer, corpus)):
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    if corpus is not None and (described := describe_held_out_scores(pipe.model, pipe.tokenizer, corpus)):
         print(described)
 
     # 3. Labels for the texts.
     if options.text:
-        for text, found in zip(options.text, model.classify(options.text, tokenizer, top_k=None), strict=True):
+        for text, found in zip(options.text, pipe.classify(options.text, top_k=None), strict=True):
             names = ", ".join(f"{symbol['label']} {symbol['score']:.0%}" for symbol in found[:3])
             print(f"{text}\n    -> {names}")
         return
@@ -99,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     texts, note = texts_to_read(values, options.text_column, origin)
     if note:
         print(f"note: {note}")
-    found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
+    found = pipe.classify(texts, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
     print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..experiments.experiment_runs import Failures, parse_changes
 from ..experiments.paper_tables import PaperTable
 from ..experiments.table_experiment import TableExperiment
+from ..experiments.table_report import write_overview
 from ..experiments.table_runs import ScoringOptions
 from .options import exit_if_failed, list_of
 
@@ -72,4 +73,7 @@ def make_table(file: Path, recipes: Path, options: Namespace) -> None:
         if not options.train_only:
             report = experiment.report()
             print(f"\n{report}" if report else "", end="", flush=True)
+    if not options.train_only:
+        overview = write_overview(plan, options.output_dir / "smoke" if options.smoke else options.output_dir)
+        print(f"\n{overview}" if overview else "", end="", flush=True)
     exit_if_failed(failures)

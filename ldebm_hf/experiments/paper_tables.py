@@ -42,6 +42,7 @@ class PaperTable:
         settings (`dict`): Settings in which all rows differ from the recipe; those of a row come before them.
         data_sets (`dict[str, dict]`): By name, settings of the data sets that the table is made for, one after the
             other ([`of_data_sets`]); default: the recipe's data set alone.
+        overview (`dict[str, str]`): By data set, the one score that stands for it in a table of all data sets.
         encoder (`str`, *optional*): The pretrained encoder, folder or Hub id, of rows whose model has
             `encoder: pretrained`, and of the rows in `FROM_FEATURES`.
         optional_rows (`list[str]`): Rows that are trained only if they are asked for, because they take days or need a
@@ -78,6 +79,7 @@ class PaperTable:
     rows: dict[str, Changes]
     settings: Changes = field(default_factory=dict)
     data_sets: dict[str, Changes] = field(default_factory=dict)
+    overview: dict[str, str] = field(default_factory=dict)
     encoder: str | None = None
     optional_rows: list[str] = field(default_factory=list)
     text_clusters: list[str] = field(default_factory=list)
@@ -122,6 +124,9 @@ class PaperTable:
         reading = [row for row in content.all_rows if content.needs_encoder(row)]
         if reading and content.encoder is None:
             raise ValueError(f"{path}: encoder must be given for the rows {', '.join(reading)}")
+        unknown = content.overview.keys() - content.data_sets.keys()
+        if unknown:
+            raise ValueError(f"{path}: overview must be of data_sets, got {', '.join(sorted(unknown))}")
         unknown = set(content.optional_rows) - content.rows.keys()
         if unknown:
             raise ValueError(f"{path}: optional_rows must be of rows, got {', '.join(sorted(unknown))}")

@@ -9,10 +9,11 @@ from typing import Any
 
 from ..files.atomic import write_text
 from ..reports.plots import plot_guidance, plot_tradeoff
+from ..reports.tables import markdown_table
 from .experiment_runs import ExperimentRun, Scores, collect_scores
 from .generation_experiment import likelihood_scores
 from .paper_tables import PaperTable, curve_points, guidance_sweep, other_ways, real_texts
-from .score_tables import Rows, score_table
+from .score_tables import Rows, chance_level, mean_and_deviation, score_table
 from .table_runs import SENTENCES
 
 
@@ -72,6 +73,38 @@ def write_report(
         real = {row: {"real": without_bleu(values["real"])} for row, values in real_texts(scores).items()}
         plot_tradeoff(curves, real, figures[-1], plan.curve_setting)
     return text + "".join(f"figure: {figure}\n" for figure in figures)
+
+
+def write_overview(plan: PaperTable, output_dir: Path) -> str:
+    """
+    Write `overview.md` in the folder of the table's runs: one score of every data set, in brackets its chance level.
+
+    Args:
+        plan ([`PaperTable`]): A table of several data sets, which says by `overview` which score that is.
+        output_dir (`Path`): The folder of all tables' runs, where [`write_report`] has written those of the data sets.
+
+    Returns:
+        `str`: The text; empty if there is nothing to show.
+    """
+    folder, columns, rows = output_dir / plan.runs_folder, {}, {}
+    for name in plan.overview:
+        file = folder / name / "table.json"
+        if file.exists():
+            columns[name] = json.loads(file.read_text("utf-8"))
+            rows |= dict.fromkeys(columns[name])
+    if not rows:
+        return ""
+    cells: dict[str, list[str]] = {"model": [row for row in plan.all_rows if row in rows]}
+    for name, of_rows in columns.items():
+        score = plan.overview[name]
+        runs = [of_rows.get(row, {}).values() for row in cells["model"]]
+        scores = [[run[score] for run in of_row if score in run] for of_row in runs]
+        chance = [[run[f"{score}_chance"] for run in of_row if f"{score}_chance" in run] for of_row in runs]
+        pairs = zip(scores, chance, strict=True)
+        cells[f"{name}, {score}"] = [mean_and_deviation(values) + chance_level(levels) for values, levels in pairs]
+    text = f"{plan.title}\n\n{markdown_table(cells)}\n"
+    write_text(folder / "overview.md", text)
+    return text
 
 
 def add_likelihoods(scores: Rows, runs: Sequence[ExperimentRun]) -> None:

@@ -31,6 +31,7 @@ from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble
 from ..training.clock import RunClock
+from ..training.features import frozen_features
 from .experiment_runs import ExperimentRun, Scores
 from .few_label_experiment import (
     GIVEN_VECTORS,
@@ -182,7 +183,7 @@ def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: Scoring
     """Score a row that has no model of this package, with the time that it takes."""
     corpus, features = run.settings.load_corpus(), None
     if run.model in FROM_FEATURES:
-        features = features_of(corpus, options.split, plan.encoder)
+        features = features_of(corpus, options.split, plan.encoder, run.settings.data.features_dir)
     with RunClock() as clock:
         if run.model in plan.text_clusters:
             num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
@@ -193,7 +194,9 @@ def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: Scoring
     return scores | clock.times
 
 
-def features_of(corpus: Corpus, split: str, encoder: str) -> Callable[[Sequence[str]], np.ndarray]:
+def features_of(
+    corpus: Corpus, split: str, encoder: str, cache_dir: str | None = None
+) -> Callable[[Sequence[str]], np.ndarray]:
     """Return a function that looks up the frozen features, `(n, feature_size)`, of texts of a corpus.
 
     Args:
@@ -201,11 +204,10 @@ def features_of(corpus: Corpus, split: str, encoder: str) -> Callable[[Sequence[
             computed, or read from the cache.
         split (`str`): The split that will be scored.
         encoder (`str`): The pretrained encoder, folder or Hub id.
+        cache_dir (`str`, *optional*): Where features are kept; default: as [`frozen_features`] does.
     """
-    from ..training.features import frozen_features
-
     splits = [corpus.splits[name].texts for name in dict.fromkeys(["train", "validation", split])]
-    vectors = np.concatenate([frozen_features(texts, encoder) for texts in splits])
+    vectors = np.concatenate([frozen_features(texts, encoder, cache_dir=cache_dir) for texts in splits])
     place = {text: i for i, text in enumerate(chain(*splits))}
     return lambda texts: vectors[[place[text] for text in texts]]
 

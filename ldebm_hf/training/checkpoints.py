@@ -6,13 +6,13 @@ Each is written to a temporary folder, gets a manifest of its files, and is then
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import extract_model_from_parallel, gather_object
+from accelerate.utils import DistributedType, gather_object
 from accelerate.utils import load as load_tensors
 from safetensors import SafetensorError
 from torch import nn
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 PICKLED_STATE = "custom_checkpoint_*.pkl"
 """Files that Accelerate's `load_state` reads without `weights_only`, so that they can run any code."""
+READ_BY_OTHERS = (DistributedType.DEEPSPEED, DistributedType.FSDP, DistributedType.MEGATRON_LM)
+"""Ways of training whose checkpoints Accelerate leaves to other libraries."""
 WEIGHTS, RANDOM_STATES = "model.safetensors", "random_states_*.pkl"
 WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # what Python, safetensors and torch.save raise on a full disk
 
@@ -43,15 +45,24 @@ class CheckpointStore:
         limit (`int`): number of checkpoints to keep.
         fingerprint (`dict`): values by name that must be the same for a run to be resumed.
         progress ([`Progress`]): the run's, saved and loaded too.
+        left_out (iterable of `str`, *optional*): tensors of the model that are not saved, because they never change:
+            the frozen weights of pretrained encoders and decoders.
     """
 
     def __init__(
-        self, accelerator: Accelerator, folder: Path, limit: int, fingerprint: dict[str, Any], progress: Progress
+        self,
+        accelerator: Accelerator,
+        folder: Path,
+        limit: int,
+        fingerprint: dict[str, Any],
+        progress: Progress,
+        left_out: Iterable[str] = (),
     ):
         self.accelerator, self.folder, self.limit, self.progress = accelerator, folder, limit, progress
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.last_good: Path | None = None
-        accelerator.register_save_state_pre_hook(_leave_out_base_models)
+        self.left_out = frozenset(left_out)
+        accelerator.register_save_state_pre_hook(self._leave_out)
 
     def prepare(self) -> None:
         """Make the folder, and remove what an interrupted save or removal has left."""
@@ -101,6 +112,11 @@ class CheckpointStore:
         if problem is not None:
             raise FileNotFoundError(f"cannot resume from {path}: {problem}")
         refuse_pickles(path)
+        if self.accelerator.distributed_type in READ_BY_OTHERS:
+            raise ValueError(
+                f"cannot resume from {path} with {self.accelerator.distributed_type.value}, whose own reader of "
+                "checkpoints can run code: use plain processes in `accelerate config`"
+            )
         saved = read_manifest(path).get("fingerprint")
         if not isinstance(saved, dict):
             raise ValueError(f"cannot resume from {path}: its manifest does not say which run it is of")
@@ -114,8 +130,7 @@ class CheckpointStore:
         try:
             for file in path.glob(RANDOM_STATES):  # here, because Accelerate goes on without those it cannot read
                 load_tensors(file)
-            # Weights of base models are not in the file, and the fingerprint says that they are the same.
-            self.accelerator.load_state(str(path), strict=False)
+            self.accelerator.load_state(str(path), strict=not self.left_out)
         except UnpicklingError as error:
             raise ValueError(
                 f"cannot resume from {path}: a file of it holds something other than tensors and plain values, which "
@@ -123,6 +138,12 @@ class CheckpointStore:
             ) from error
         self.progress.load(path)
         self.last_good = path
+
+    def _leave_out(self, models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
+        """Remove what is left out from the state dicts that Accelerate is about to save."""
+        for state in weights:
+            for name in [name for name in state if name.removeprefix("module.") in self.left_out]:
+                del state[name]
 
     def paths(self) -> list[Path]:
         """All checkpoints, complete or damaged, oldest first."""
@@ -157,14 +178,6 @@ class CheckpointStore:
         except WRITE_ERRORS as error:
             problem = str(error)
         return next(filter(None, gather_object([problem])), None)
-
-
-def _leave_out_base_models(models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
-    """Remove the frozen weights of pretrained encoders and decoders, which never change, from what is saved."""
-    for model, state in zip(models, weights, strict=True):
-        names = extract_model_from_parallel(model).frozen_base_names()
-        for name in [name for name in state if name.removeprefix("module.") in names]:
-            del state[name]
 
 
 def refuse_pickles(path: Path) -> None:

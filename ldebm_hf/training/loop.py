@@ -132,7 +132,12 @@ class Trainer:
         self.progress = Progress()
         fingerprint = run_fingerprint(self.settings, self.config, self.examples, self.accelerator, self.total_steps)
         self.checkpoints = CheckpointStore(
-            self.accelerator, self.folder.checkpoints, self.training.save_total_limit, fingerprint, self.progress
+            self.accelerator,
+            self.folder.checkpoints,
+            self.training.save_total_limit,
+            fingerprint,
+            self.progress,
+            left_out=self.model.frozen_base_names(),
         )
         self.best_model = BestModel(
             self.model, self.tokenizer, self.folder, self.progress, self.training, self.accelerator

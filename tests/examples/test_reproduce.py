@@ -4,8 +4,10 @@ import json
 import re
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
+from tiny_base_models import sentence_bert
 from untrained import SCRIPTS
 
 from ldebm_hf.data import load_corpus
@@ -52,8 +54,9 @@ def test_every_row_of_table_1_on_200_sentences(monkeypatch, tmp_path, capsys):
     assert text in capsys.readouterr().out and "\nas published: rPPL, BLEU and wKL" in text
 
 
-def test_a_table_of_several_data_sets_reports_each(monkeypatch, tmp_path, capsys):
-    """In the layout of the releases of Yelp and AG News, each in the folder that is called like its source."""
+@pytest.fixture
+def releases(tmp_path) -> Path:
+    """A folder with synthetic texts in the layout of the releases of Yelp and AG News, each in its source's folder."""
     corpus = load_corpus("synthetic")
     for source in ("yelp", "agnews"):
         (tmp_path / "data" / source).mkdir(parents=True)
@@ -63,7 +66,11 @@ def test_a_table_of_several_data_sets_reports_each(monkeypatch, tmp_path, capsys
         for label in (0, 1):
             file = tmp_path / "data" / "yelp" / f"sentiment.{name}.{label}"
             file.write_text("".join(f"{text}\n" for text in texts[label::2]))
-    options = ["--data_dir", str(tmp_path / "data"), "--output_dir", str(tmp_path / "out"), "--smoke"]
+    return tmp_path / "data"
+
+
+def test_a_table_of_several_data_sets_reports_each(monkeypatch, releases, tmp_path, capsys):
+    options = ["--data_dir", str(releases), "--output_dir", str(tmp_path / "out"), "--smoke"]
     call(monkeypatch, "pretrained_few_labels", *options, "--rows", "tfidf_regression")
     printed = capsys.readouterr().out
     for source in ("agnews", "yelp"):
@@ -75,5 +82,24 @@ def test_a_table_of_several_data_sets_reports_each(monkeypatch, tmp_path, capsys
     folder = tmp_path / "out" / "smoke" / "pretrained_symbols" / "yelp"
     scores = json.loads((folder / "table.json").read_text())
     assert scores["recurrent_encoder"]["0"]["symbols_used"] <= 2
+    overview = (folder.parent / "overview.md").read_text()
+    assert overview in capsys.readouterr().out and re.search(r"\| +yelp, label_v_measure \|", overview)
+    assert re.search(r"\| recurrent_encoder +\| +[\d.e-]+ \([\d.e-]+\) \|", overview)
     with pytest.raises(SystemExit, match=r"unknown data set films \(--data_sets\): .* has smd, agnews"):
         call(monkeypatch, "pretrained_symbols", *options, "--data_sets", "films")
+
+
+def test_rows_of_a_pretrained_encoder(monkeypatch, releases, tmp_path):
+    """With an encoder in a folder: a model on it and methods without a model, which share the vectors' folder."""
+    options = ["--data_dir", str(releases), "--output_dir", str(tmp_path / "out"), "--smoke", "--data_sets", "yelp"]
+    options += ["--encoder", str(sentence_bert()), "--set", f"data.features_dir={tmp_path / 'vectors'}"]
+    call(monkeypatch, "pretrained_symbols", *options, "--rows", "pretrained_encoder,kmeans_features")
+    folder = tmp_path / "out" / "smoke"
+    rows = json.loads((folder / "pretrained_symbols" / "yelp" / "table.json").read_text())
+    assert rows["pretrained_encoder"]["0"]["symbols_used"] <= 2 and "bleu" in rows["pretrained_encoder"]["0"]
+    assert rows["kmeans_features"]["0"].keys() >= {"label_v_measure", "cpu_seconds"}
+    assert any((tmp_path / "vectors").iterdir())
+    call(monkeypatch, "pretrained_few_labels", *options, "--rows", "pretrained_encoder,feature_regression")
+    rows = json.loads((folder / "pretrained_few_labels" / "yelp" / "table.json").read_text())
+    for row in ("pretrained_encoder", "feature_regression"):
+        assert rows[row]["0"].keys() >= {"accuracy_20_labels", "accuracy_40_labels"}

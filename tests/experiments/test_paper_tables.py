@@ -153,6 +153,7 @@ def test_clusters_of_features_depend_on_texts_and_their_number_alone(tmp_path):
             "text_clusters: [kmeans_lsa, bertopic]",
             "encoder must be given for the rows a, bertopic",
         ),
+        ("title: t\nrecipe: ptb\nmeasure: reading\nrows: {}\noverview: {films: bleu}", "of data_sets, got films"),
     ],
 )
 def test_mistakes_name_the_file_and_the_entry(tmp_path, content, message):

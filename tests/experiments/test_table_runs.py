@@ -2,9 +2,7 @@
 
 import dataclasses
 import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -59,26 +57,24 @@ def test_rows_whose_package_is_not_installed_are_left_out(monkeypatch):
 
 
 @pytest.fixture
-def encoded(monkeypatch) -> list[tuple[int, str]]:
+def encoded(monkeypatch) -> list[tuple[int, str, str | None]]:
     """A substitute for the encoder, whose features name the label of a synthetic text; what it has encoded."""
     corpus, calls = load_corpus("synthetic"), []
     labels = {text: label for split in corpus.splits.values()
               for text, label in zip(split.texts, split.labels, strict=True)}  # fmt: skip
 
-    def frozen_features(texts, name_or_path):
-        calls.append((len(texts), name_or_path))
+    def frozen_features(texts, name_or_path, cache_dir):
+        calls.append((len(texts), name_or_path, cache_dir))
         return np.eye(len(corpus.label_names), dtype=np.float32)[[labels[text] for text in texts]]
 
-    features = ModuleType("ldebm_hf.training.features")
-    features.frozen_features = frozen_features
-    monkeypatch.setitem(sys.modules, "ldebm_hf.training.features", features)
+    monkeypatch.setattr(table_runs, "frozen_features", frozen_features)
     return calls
 
 
 def test_features_are_computed_once_for_each_split(encoded):
     corpus = load_corpus("synthetic")
-    features = features_of(corpus, "validation", "an/encoder")
-    assert encoded == [(len(corpus.train), "an/encoder"), (len(corpus.validation), "an/encoder")]
+    features = features_of(corpus, "validation", "an/encoder", "kept")
+    assert encoded == [(len(split), "an/encoder", "kept") for split in (corpus.train, corpus.validation)]
     every_second = corpus.validation.texts[1::2]
     assert features(every_second).argmax(1).tolist() == corpus.validation.labels[1::2] and len(encoded) == 2
     assert features(corpus.train.texts).argmax(1).tolist() == corpus.train.labels
