@@ -4,13 +4,17 @@ import contextlib
 import csv
 import io
 import json
+import random
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+import yaml
+from tiny_base_models import bert
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
+BY_WORDS = ["--config", str(SCRIPT.parent / "recipes" / "documents.yaml")]
 WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
 TINY = {
     "preset": "di_vae",  # learns in fewer steps than the default
@@ -20,6 +24,17 @@ TINY = {
     "learning_rate": 0.02,
     "per_device_train_batch_size": 16,
     "validation_fraction": 0.25,
+}
+TINY_TEXTS = {
+    "embedding_size": 8,
+    "encoder_hidden_size": 16,
+    "decoder_hidden_size": 8,
+    "latent_size": 4,
+    "energy_hidden_size": 8,
+    "energy_num_blocks": 1,
+    "langevin_steps": 2,
+    "num_train_epochs": 1,
+    "per_device_train_batch_size": 16,
 }
 
 
@@ -41,7 +56,7 @@ def folder(tmp_path_factory, run) -> Path:
     settings = [f"--{name}={value}" for name, value in TINY.items()]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        run(command(folder, "named.csv") + ["--label_column", "kind", *settings])
+        run(command(folder, "named.csv") + ["--label_column", "kind", *BY_WORDS, *settings])
     (folder / "printed.txt").write_text(printed.getvalue())
     return folder
 
@@ -106,7 +121,7 @@ def test_the_table_is_read_as_training_reads_it(tmp_path, run, capsys):
     (tmp_path / "mine.csv").write_bytes(text.encode("cp500"))
     tiny = [f"--{name}={value}" for name, value in (TINY | {"num_train_epochs": 1}).items()]
     asked = ["--label_column", "kind", "--encoding", "cp500", "--missing_labels", "[]"]
-    run(command(tmp_path, "named.csv") + asked + tiny)
+    run(command(tmp_path, "named.csv") + asked + BY_WORDS + tiny)
     assert "24 texts with their predicted labels" in capsys.readouterr().out
     run(command(tmp_path, "again.csv") + ["--encoding", "cp500"])
     for name in ("named.csv", "again.csv"):
@@ -140,11 +155,35 @@ def test_a_recipe_may_name_the_sheet_and_what_was_recognised_is_said_once(tmp_pa
     assert capsys.readouterr().out.count("note: marks.csv: its cells are separated by ';'") == 1
 
 
+def test_the_recipe_is_chosen_by_the_labelled_rows(tmp_path, run, capsys):
+    """Every word occurs once, and the letters of a class, which the pieces of words of an encoder show, tell all."""
+    rng, rows = random.Random(0), ["body,kind"]
+    for i in range(120):
+        letters, kind = [("abcdef", "early"), ("uvwxyz", "late")][i % 2]
+        words = " ".join("".join(rng.choices(letters, k=7)) for _ in range(3))
+        rows.append(f"{words},{kind if i % 8 < 2 else ''}")
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    asked = ["--label_column", "kind", "--encoder_name_or_path", str(bert())]
+    tiny = [f"--{name}={value}" for name, value in TINY_TEXTS.items()]
+    run(command(tmp_path, "named.csv") + asked + ["--features_dir", str(tmp_path / "vectors"), *tiny])
+    printed = capsys.readouterr().out
+    assert "texts_pretrained_few_labels.yaml is used: in cross-validation on the 27 labelled training texts" in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["encoder"] == "pretrained"
+    settings = yaml.safe_load((tmp_path / "model" / "settings.yaml").read_text())
+    assert settings["clustering"]["features"] == "encoder_classes"
+    with (tmp_path / "named.csv").open(newline="") as file:
+        named = [row["predicted_label"] for row in csv.DictReader(file)]
+    assert len(named) == 120 and set(named) <= {"early", "late"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (["--label_column", "kind"], "holds a trained model and has no use for --label_column"),
         (["--num_train_epochs", "3"], "has no use for --num_train_epochs 3"),
+        (BY_WORDS, "has no use for --config"),
+        (["--encoder_name_or_path", "x"], "has no use for --encoder_name_or_path"),
         (["--text", "x"], "give either --text or --input_file"),
         (["--output_file", "x.xlsx"], "--output_file must end in .csv, .tsv or .jsonl"),
     ],

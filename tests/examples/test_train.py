@@ -145,3 +145,14 @@ def test_help_names_the_settings(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         run_here(monkeypatch, "--help")
     assert "--learning_rate 0.001" in capsys.readouterr().out
+
+
+def test_without_a_network_one_sentence_names_the_recipe_without_an_encoder(arguments, tmp_path):
+    recipe = REPOSITORY / "examples" / "recipes" / "texts_pretrained.yaml"
+    asked = ["--config", str(recipe), *arguments[2:]]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    command = [sys.executable, str(SCRIPT), *asked]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("error: encoder_name_or_path='sentence-transformers/all-MiniLM-L6-v2' is neither a ")
+    assert "examples/recipes/texts.yaml" in run.stderr and not (tmp_path / "out").exists()
