@@ -16,10 +16,7 @@ it as a formula; .jsonl files keep every cell as it is.
 import argparse
 from pathlib import Path
 
-import torch
-from transformers import AutoTokenizer
-
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.classification import (
     OUTPUT_FORMATS,
     describe_held_out_scores,
@@ -28,11 +25,12 @@ from ldebm_hf.commands.classification import (
     write_table,
 )
 from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
+from ldebm_hf.commands.recipe_choice import choose_recipe
 from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of
 from ldebm_hf.training import Settings, load_settings
 
-RECIPE = Path(__file__).parent / "recipes" / "documents.yaml"
+RECIPES = Path(__file__).parent / "recipes"
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -47,7 +45,8 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     add("--output_file", type=Path, metavar="FILE", help="the table with predictions: .csv, .tsv or .jsonl")
     add("--encoding", help="encoding of the table, e.g. cp1252 (default: recognised)")
     add("--sheet", metavar="NAME", help="sheet of an Excel file (default: the first)")
-    add("--config", default=str(RECIPE), metavar="RECIPE", help="recipe to train by (default recipes/documents.yaml)")
+    add("--config", metavar="RECIPE", help="recipe to train by (default: the better one of two)")
+    add("--encoder_name_or_path", metavar="NAME", help="pretrained encoder to train with: folder or Hub id")
     add("--batch_size", type=int, default=256, metavar="N", help="number of texts read at a time (default 256)")
     options, training_options = parser.parse_known_args(arguments)
     if (options.text is None) == (options.input_file is None):
@@ -58,8 +57,10 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
         parser.error(f"--output_file must end in .csv, .tsv or .jsonl, got {options.output_file}")
     if options.output_file and not options.output_file.parent.is_dir():
         parser.error(f"--output_file must be in a folder that exists, got {options.output_file}")
-    if is_model(options.checkpoint) and (options.label_column or training_options):
-        unused = ["--label_column", *training_options] if options.label_column else training_options
+    given = ["--label_column"] if options.label_column else []
+    given += ["--config"] if options.config else []
+    given += ["--encoder_name_or_path"] if options.encoder_name_or_path else []
+    if is_model(options.checkpoint) and (unused := [*given, *training_options]):
         parser.error(f"{options.checkpoint} holds a trained model and has no use for {' '.join(unused)}")
     return options, training_options
 
@@ -79,14 +80,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     # 2. A model, trained if need be.
     corpus = None if settings is None else train_classifier(settings)
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
-    if corpus is not None and (described := describe_held_out_scores(model, tokenizer, corpus)):
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    if corpus is not None and (described := describe_held_out_scores(pipe.model, pipe.tokenizer, corpus)):
         print(described)
 
     # 3. Labels for the texts.
     if options.text:
-        for text, found in zip(options.text, model.classify(options.text, tokenizer, top_k=None), strict=True):
+        for text, found in zip(options.text, pipe.classify(options.text, top_k=None), strict=True):
             names = ", ".join(f"{symbol['label']} {symbol['score']:.0%}" for symbol in found[:3])
             print(f"{text}\n    -> {names}")
         return
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     texts, note = texts_to_read(values, options.text_column, origin)
     if note:
         print(f"note: {note}")
-    found = model.classify(texts, tokenizer, batch_size=options.batch_size, show_progress=True)
+    found = pipe.classify(texts, batch_size=options.batch_size, show_progress=True)
     columns |= {f"predicted_{name}": [symbol[name] for symbol in found] for name in ("label", "score")}
     write_table(options.output_file, columns)
     print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")
@@ -113,6 +113,12 @@ def settings_of_training(options: argparse.Namespace, training_options: list[str
     for name in ("encoding", "sheet"):
         if getattr(options, name) is not None:
             table_options += [f"--{name}", getattr(options, name)]
+    if options.config is None:
+        choice = choose_recipe(RECIPES, [*table_options, *training_options], options.encoder_name_or_path)
+        print(choice.reason)
+        return choice.settings
+    if options.encoder_name_or_path is not None:
+        table_options += ["--encoder_name_or_path", options.encoder_name_or_path]
     return load_settings(["--config", options.config, *table_options, *training_options])
 
 

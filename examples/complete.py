@@ -18,11 +18,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import yaml
-from transformers import AutoTokenizer
 
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMPipeline
 from ldebm_hf.commands.options import corpus_options, make_parser, run_script, seed_options, symbol_options
 from ldebm_hf.experiments.completion_experiment import (
     MaskedTexts,
@@ -90,32 +88,30 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    model, tokenizer = load(options.checkpoint)
+    pipe = load(options.checkpoint)
     if options.text:
-        print_completions(model, tokenizer, options)
+        print_completions(pipe, options)
     else:
-        evaluate(model, tokenizer, options)
+        evaluate(pipe, options)
 
 
-def load(checkpoint: str) -> tuple[LDEBMModel, AutoTokenizer]:
+def load(checkpoint: str) -> LDEBMPipeline:
     find_checkpoint(checkpoint)
-    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    if not model.modality.reads_texts:
+    if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points, which has no words to complete")
-    return model, AutoTokenizer.from_pretrained(checkpoint)
+    return LDEBMPipeline.from_pretrained(checkpoint)
 
 
-def print_completions(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
-    completions = model.complete_texts(
+def print_completions(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:
+    completions = pipe.complete(
         options.text,
-        tokenizer,
         class_labels=options.class_labels,
         guidance_scale=options.guidance_scale,
         num_return_sequences=NUM_COMPLETIONS if options.num_completions is None else options.num_completions,
         num_chains=options.num_chains,
         num_rounds=options.num_rounds,
         num_beams=options.num_beams,
-        generator=torch.Generator().manual_seed(options.seed),
+        generator=options.seed,
     )
     for text, found in zip(options.text, completions, strict=True):
         print(text)
@@ -129,26 +125,26 @@ def marked(words: Sequence[str], is_filled: Sequence[bool]) -> str:
     return " ".join(f"*{word}*" if filled else word for word, filled in zip(words, is_filled, strict=True))
 
 
-def evaluate(model: LDEBMModel, tokenizer, options: argparse.Namespace) -> None:
+def evaluate(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:
     # 1. Texts of the corpus that the model was trained on.
     settings = settings_to_show(options.checkpoint, options.data, options.validation_file)
     if settings is None:
         raise ValueError(f"--evaluate needs settings.yaml in {options.checkpoint}, which names the corpus")
     if settings.data.streaming:
         raise ValueError(f"--evaluate needs a corpus that fits into memory, {settings.data.source} is streamed")
-    corpus = settings.load_corpus()
+    corpus, tokenizer = settings.load_corpus(), pipe.tokenizer
     texts = words_of_texts(tokenizer, corpus.validation.texts)
     if options.num_texts != -1:
         texts = texts[: options.num_texts or NUM_TEXTS]
 
     # 2. What completes them.
     search = SearchSettings(options.num_chains, options.num_rounds, options.num_beams, options.seed)
-    completers = {"this model": model_completer(model, tokenizer, search)}
+    completers = {"this model": model_completer(pipe.model, tokenizer, search)}
     if options.language_model is not None:
-        language_model, other = load(options.language_model)
-        if other.get_vocab() != tokenizer.get_vocab():
+        language_model = load(options.language_model)
+        if language_model.tokenizer.get_vocab() != tokenizer.get_vocab():
             raise ValueError(f"--language_model must have {options.checkpoint}'s vocabulary, not another one")
-        completers["left-to-right LM"] = model_completer(language_model, tokenizer, search)
+        completers["left-to-right LM"] = model_completer(language_model.model, tokenizer, search)
     completers |= ngram_completers(tokenizer, corpus.train.texts, options.num_beams)
 
     # 3. All methods complete the same masks.

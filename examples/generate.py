@@ -17,14 +17,10 @@ the symbol asked for; after an interruption the same command continues.
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoTokenizer
-
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline
 from ldebm_hf.commands.held_out_check import HeldOutCheck, load_training_corpus, symbols_of_labels
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
@@ -37,7 +33,8 @@ from ldebm_hf.commands.options import (
     symbol_options,
 )
 from ldebm_hf.files.writing import write_samples
-from ldebm_hf.model.text_reading import TextReader, decode_words
+from ldebm_hf.model.pipeline_outputs import WrittenText
+from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import text_table
 from ldebm_hf.training.saved_runs import find_checkpoint, shipped_checkpoint
 
@@ -93,60 +90,53 @@ def main(arguments: list[str] | None = None) -> None:
     # 1. The model.
     options = parse_arguments(arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    model, tokenizer = load(options.checkpoint)
+    pipe = load(options.checkpoint)
+    model = pipe.model
 
     # 2. Texts to reconstruct, or many sentences for a file.
     if options.text:
-        print_reconstructions(model, tokenizer, options.text)
+        print_reconstructions(pipe, options.text)
         return
     decoding = decoding_options(model, options)
     if options.output_file:
         of_file = {name: value for name, value in vars(options).items() if name in FILE_OPTIONS}
         symbols = {"class_labels": options.class_labels, "seed": options.seed}
-        write_samples(model, tokenizer, options.output_file, options.num_samples, **symbols, **of_file, **decoding)
+        number = options.num_samples
+        write_samples(model, pipe.tokenizer, options.output_file, number, **symbols, **of_file, **decoding)
         return
 
     # 3. Sentences for the symbols, or from the prior.
-    symbols = None
     names = options.class_labels or (list(model.config.label2id) if model.has_symbols else [])
-    if names and not options.no_symbols:
-        symbols = model.symbol_ids(names).repeat_interleave(options.num_samples)
-    token_ids = model.generate(
-        class_labels=symbols,
-        num_samples=options.num_samples if symbols is None else None,
-        generator=torch.Generator().manual_seed(options.seed),
-        **decoding,
-    )
-    sentences = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
-    words = decode_words(tokenizer, token_ids)  # as the corpus has them, for the held-out check
+    if options.no_symbols:
+        names = []
+    written = pipe.write_and_read(names or None, options.num_samples, generator=options.seed, **decoding)
 
     # 4. How the model and the held-out check read them.
     corpus = load_training_corpus(options.checkpoint, options.data, options.validation_file)
-    requested = None if symbols is None else symbols.tolist()
-    print_readings(model, tokenizer, sentences, words, requested, corpus)
+    print_readings(pipe, written, corpus)
 
     # 5. Some reconstructions, and what to try next.
     has_latent = model.config.has_latent
     if corpus is not None and has_latent:
         print("\nTexts of the validation split, reconstructed from their latents:")
-        print_reconstructions(model, tokenizer, corpus.validation.texts[:3])
+        print_reconstructions(pipe, corpus.validation.texts[:3])
     print("\nNext:")
     if model.has_symbols:
-        some = names[0] if symbols is not None else next(iter(model.config.id2label.values()))
+        some = names[0] if names else next(iter(model.config.id2label.values()))
         print(f"  python examples/generate.py {options.checkpoint} --class_labels {some!r} --num_samples 10")
     print(f"  python examples/generate.py {options.checkpoint} --no_symbols --num_samples 10 --do_sample")
     if has_latent:
         print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
-def load(checkpoint: str) -> tuple[LDEBMModel, Any]:
+def load(checkpoint: str) -> LDEBMPipeline:
     find_checkpoint(checkpoint)
-    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    if not model.modality.reads_texts:
+    config = LDEBMConfig.from_pretrained(checkpoint)
+    if not config.modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: python examples/synthetic.py draws from it")
-    if model.config.context_size:
+    if config.context_size:
         raise ValueError(f"{checkpoint} holds a model with contexts: examples/respond.py answers with it")
-    return model, AutoTokenizer.from_pretrained(checkpoint)
+    return LDEBMPipeline.from_pretrained(checkpoint)
 
 
 def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str, Any]:
@@ -162,57 +152,38 @@ def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str
     return decoding
 
 
-def print_readings(
-    model: LDEBMModel,
-    tokenizer,
-    sentences: list[str],
-    words: list[str],
-    symbols: list[int] | None,
-    corpus: Any,
-) -> None:
-    """
-    Print the sentences with the symbols asked for and read, and how often these are the same. `words` are the
-    sentences as the corpus has them, which the held-out check reads.
-    """
-    id2label = model.config.id2label
-    asked: Sequence[int | None] = [None] * len(sentences) if symbols is None else symbols
-    columns = {"asked for": ["-" if symbol is None else id2label[symbol] for symbol in asked]}
+def print_readings(pipe: LDEBMPipeline, written: list[WrittenText], corpus: Any) -> None:
+    """Print the sentences with the symbols asked for and read, and how often these are the same."""
+    sentences, symbols = [one.text for one in written], pipe.model.config.label2id
+    asked = [symbols.get(one.requested) for one in written]
+    columns = {"asked for": [one.requested or "-" for one in written]}
     verdicts: dict[str, list[int | None]] = {}
-    if model.has_symbols:
-        verdicts["model reads"] = read_symbols(model, tokenizer, sentences)
-        columns["model reads"] = [id2label[symbol] for symbol in verdicts["model reads"]]
+    if pipe.model.has_symbols:
+        columns["model reads"] = [one.read for one in written]
+        verdicts["model reads"] = [symbols[one.read] for one in written]
     if corpus is not None and corpus.label_names:
         check = HeldOutCheck(corpus)
         if check.describe():
             print(f"{check.describe()}\n")
-        labels = check.predict(words)
+        token_ids = pipe.tokenizer(sentences, verbose=False)["input_ids"]
+        labels = check.predict(decode_words(pipe.tokenizer, token_ids))  # words as the corpus has them
         columns["held-out check"] = ["?" if label is None else corpus.label_names[label] for label in labels]
-        verdicts["held-out check"] = symbols_of_labels(labels, corpus, model.config.label2id)
+        verdicts["held-out check"] = symbols_of_labels(labels, corpus, symbols)
     print(text_table(columns | {"sentence": sentences}))
-    if symbols is not None:
+    if any(symbol is not None for symbol in asked):
         for judge, read in verdicts.items():
             hits = sum(one == other for one, other in zip(asked, read, strict=True))
             print(f"{judge}: as asked for in {hits} of {len(asked)}")
     print(f"{len(set(sentences))} of {len(sentences)} sentences are distinct")
 
 
-def read_symbols(model: LDEBMModel, tokenizer, texts: list[str]) -> list[int]:
-    batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True).to(model.device)
-    return model.infer_symbols(**batch).argmax(-1).tolist()
-
-
-def print_reconstructions(model: LDEBMModel, tokenizer, texts: list[str]) -> None:
-    reader = TextReader(tokenizer, model.config)
-    batch = reader(texts).to(model.device)
-    reader.warn()
-    copies = tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True)
-    notes = [""] * len(texts)
-    if model.has_symbols:
-        probabilities, symbols = (values.tolist() for values in model.infer_symbols(**batch).max(-1))
-        names = [model.config.id2label[symbol] for symbol in symbols]
-        notes = [f"   [{name}, {probability:.0%}]" for name, probability in zip(names, probabilities, strict=True)]
-    for text, copy, note in zip(texts, copies, notes, strict=True):
-        print(f"  {text}\n    -> {copy}{note}")
+def print_reconstructions(pipe: LDEBMPipeline, texts: list[str]) -> None:
+    for reading in pipe.read(texts):
+        note = ""
+        if reading.probabilities is not None:
+            name = max(reading.probabilities, key=reading.probabilities.get)
+            note = f"   [{name}, {reading.probabilities[name]:.0%}]"
+        print(f"  {reading.text}\n    -> {reading.reconstruction}{note}")
 
 
 if __name__ == "__main__":

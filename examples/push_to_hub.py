@@ -3,6 +3,7 @@
     hf auth login                                                        # once, with a token that may write
     python examples/push_to_hub.py outputs/demo me/requests              # private
     python examples/push_to_hub.py outputs/demo me/requests --public --revision v1
+    python examples/push_to_hub.py outputs/demo me/requests --merge      # with the weights of base models
     python examples/push_to_hub.py outputs/demo --card card.md                             # only the card, into a file
 
 Anybody who may read the repository loads the model by `AutoModel.from_pretrained("me/requests",
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--token", help="token of the Hub (default: that of `hf auth login`, or the variable HF_TOKEN)"
     )
+    parser.add_argument(
+        "--merge", action="store_true", help="push the weights of a pretrained encoder and decoder too"
+    )
     parser.add_argument("--card", type=Path, metavar="FILE", help="write the model card to a file, and push nothing")
     options = parser.parse_args(arguments)
     if (options.repo_id is None) == (options.card is None):
@@ -40,7 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
             raise ValueError(f"{options.card} was edited by hand and stays as it is: remove it first")
         return
     address = push(
-        options.folder, options.repo_id, private=not options.public, revision=options.revision, token=options.token
+        options.folder,
+        options.repo_id,
+        private=not options.public,
+        revision=options.revision,
+        token=options.token,
+        merge=options.merge,
     )
     print(address)
 

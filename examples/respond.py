@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.options import (
     check_symbols,
     corpus_options,
@@ -67,10 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
     # 1. The model.
     options = parse_arguments(arguments)
     find_checkpoint(options.checkpoint)
-    model = LDEBMModel.from_pretrained(options.checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    model = pipe.model
     if not model.config.context_size:
         raise ValueError(f"{options.checkpoint} holds a model without contexts: examples/generate.py writes with it")
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
 
     # 2. Which symbols to answer for, and how words are chosen.
     symbols = None
@@ -93,8 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     for turns, said_next in dialogues(options):
         for turn in turns:
             print(f"  {turn}")
-        generator = torch.Generator().manual_seed(options.seed)
-        responses = model.respond(turns, tokenizer, **asked, generator=generator, **decoding)
+        responses = pipe.respond(turns, **asked, generator=options.seed, **decoding)
         columns = {"response": responses}
         if symbols is not None:
             columns = {"symbol": [model.config.id2label[symbol] for symbol in symbols.tolist()]} | columns

@@ -1,8 +1,9 @@
 """Make a small copy of a trained model to give away: half the size, with its record and scores, no text of its data.
 
     python examples/small_copy.py outputs/demo outputs/demo_small
-    python examples/small_copy.py outputs/yelp spaces_app/yelp_sentiment --data_dir data/yelp --judge outputs/judge \\
-        --language_model outputs/lm --card MODEL_CARD.md --examples "the soup was cold ." "what a lovely place !"
+    python examples/small_copy.py outputs/yelp spaces_app/yelp_sentiment --link_code --data_dir data/yelp \\
+        --judge outputs/judge --language_model outputs/lm --card MODEL_CARD.md \\
+        --examples "the soup was cold ." "what a lovely place !"
 
 Weights are stored in bfloat16, those of the prior in float32; `from_pretrained` computes in float32. The copy itself
 is then scored and explained on the validation texts of its training data, and gets a model card with the results. In
@@ -41,6 +42,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="file of the model card (default: README.md in the copy)"
     )
+    parser.add_argument(
+        "--link_code",
+        action="store_true",
+        help="link the code of the model to this package instead of copying it, for a copy in this repository",
+    )
     parser.add_argument("--unscored", action="store_true", help="neither score nor explain the copy")
     return parser.parse_args(arguments)
 
@@ -48,7 +54,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     # 1. The copy.
     options = parse_arguments(arguments)
-    write_small_copy(options.run, options.folder, dtype=options.dtype, examples=options.examples)
+    written = {"dtype": options.dtype, "examples": options.examples, "link_code": options.link_code}
+    write_small_copy(options.run, options.folder, **written)
     weights = options.folder / "model.safetensors"
     print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB", flush=True)
 

@@ -1,11 +1,16 @@
 """Latent diffusion energy-based models of text on the Hugging Face stack."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+from transformers.pipelines import PIPELINE_REGISTRY
 
+from .model.checkpoint_code import PIPELINE_TASK
 from .model.configuration_ldebm import LDEBMConfig
+from .model.feature_extraction import LatentExtractionPipeline
 from .model.modeling_ldebm import LDEBMModel
 from .model.outputs import LDEBMOutput
+from .model.pipeline_ldebm import LDEBMPipeline
 from .model.presets import PRESETS
+from .model.sequence_classification import LDEBMForSequenceClassification
 from .model.text_classifier import TextClassifier, TextClassifierConfig
 from .text.document_tokenization import build_document_tokenizer
 from .text.subword_tokenization import build_subword_tokenizer
@@ -15,8 +20,10 @@ __version__ = "0.1.0"
 __all__ = [
     "PRESETS",
     "LDEBMConfig",
+    "LDEBMForSequenceClassification",
     "LDEBMModel",
     "LDEBMOutput",
+    "LDEBMPipeline",
     "TextClassifier",
     "TextClassifierConfig",
     "build_document_tokenizer",
@@ -27,6 +34,10 @@ __all__ = [
 AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)
 AutoModelForSeq2SeqLM.register(LDEBMConfig, LDEBMModel, exist_ok=True)
+AutoModelForSequenceClassification.register(LDEBMConfig, LDEBMForSequenceClassification, exist_ok=True)
 # Saved folders carry the code, so that they also load where this package is not installed.
 LDEBMConfig.register_for_auto_class()
 LDEBMModel.register_for_auto_class("AutoModel")
+PIPELINE_REGISTRY.register_pipeline(PIPELINE_TASK, LDEBMPipeline, pt_model=AutoModel, type="text")
+# The pipeline of transformers, of which this is a subclass, would take the loss for the features.
+PIPELINE_REGISTRY.supported_tasks["feature-extraction"]["impl"] = LatentExtractionPipeline

@@ -20,7 +20,7 @@ from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab
 
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
-from ldebm_hf.web.explorer import Explorer
+from ldebm_hf.web.page_requests import PageRequests
 from ldebm_hf.web.prior_comparison import PriorComparison
 from ldebm_hf.web.request_guard import RequestGuard
 
@@ -76,36 +76,36 @@ def build(
     checkpoint = checkpoint or os.environ.get("LDEBM_CHECKPOINT") or str(shipped_checkpoint(HERE))
     priors = Path(priors or os.environ.get("LDEBM_PRIORS") or HERE / "priors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    explorer = Explorer.from_checkpoint(checkpoint, data=data, device=device)
+    requests = PageRequests.from_checkpoint(checkpoint, data=data, device=device)
     comparisons = {folder.name: PriorComparison.from_folder(folder) for folder in sorted(priors.glob("*/"))}
-    return page(explorer, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
+    return page(requests, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
 
 
-def page(explorer: Explorer, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
+def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
     title_of_page = "Latent diffusion energy-based models of text"
     with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_PICTURES) as demo:
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
-                symbols=symbols_sentence(list(explorer.names.values())),
-                num_texts=len(explorer.map.texts) if explorer.map else 0,
-                origin=explorer.origin,
+                symbols=symbols_sentence(list(requests.names.values())),
+                num_texts=len(requests.map.texts) if requests.map else 0,
+                origin=requests.origin,
             )
         )
         with gr.Tabs():
             with gr.Tab("Write", id="write"):
-                writing_tab(explorer)
-            if explorer.map:
+                writing_tab(requests)
+            if requests.map:
                 with gr.Tab("Read a text", id="read"):
-                    reading_tab(explorer)
+                    reading_tab(requests)
                 with gr.Tab("Latent map", id="map"):
-                    map_tab(explorer)
-            if explorer.has_levels:
+                    map_tab(requests)
+            if requests.has_levels:
                 with gr.Tab("Reverse diffusion", id="diffusion"):
-                    diffusion_tab(explorer)
+                    diffusion_tab(requests)
             with gr.Tab("Complete", id="complete"):
-                completion_tab(explorer)
+                completion_tab(requests)
             if comparisons:
                 with gr.Tab("Compare priors", id="priors"):
                     priors_tab(comparisons)

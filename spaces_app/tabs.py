@@ -1,4 +1,4 @@
-"""The tabs of the page: their inputs, and how the answers of an explorer are shown."""
+"""The tabs of the page: their inputs, and how the answers to requests are shown."""
 
 import functools
 import logging
@@ -7,10 +7,10 @@ from collections.abc import Callable
 import gradio as gr
 
 from ldebm_hf.model.masked_texts import Completion
-from ldebm_hf.web.answers import Neighbour
-from ldebm_hf.web.explorer import Explorer
+from ldebm_hf.web.answers import NearbyText
 from ldebm_hf.web.limits import BadRequest
 from ldebm_hf.web.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
+from ldebm_hf.web.page_requests import PageRequests
 from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
 
 try:
@@ -28,13 +28,13 @@ TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrol
 SEED_HELP = "The same seed gives the same answer; change it for another one."
 
 
-def writing_tab(explorer: Explorer) -> None:
-    limits = explorer.limits
+def writing_tab(requests: PageRequests) -> None:
+    limits = requests.limits
 
     @answering
     def write(symbols, num_sentences, guidance_scale, temperature, min_label_probability, seed):
         options = (guidance_scale, temperature, min_label_probability, seed)
-        written = explorer.write(symbols, num_sentences, *options)
+        written = requests.write(symbols, num_sentences, *options)
         rows = [[one.text, one.requested or "–", one.read or "–", percent(one.probability)] for one in written]
         requested = [one for one in written if one.requested]
         note = ""
@@ -45,15 +45,15 @@ def writing_tab(explorer: Explorer) -> None:
 
     with gr.Row():
         with gr.Column(min_width=280):
-            symbols = symbol_choice(explorer, "Symbols to write for", "None: samples of the whole prior.")
+            symbols = symbol_choice(requests, "Symbols to write for", "None: samples of the whole prior.")
             number = gr.Slider(1, limits.sentences, 5, step=1, label="Sentences", info="For each symbol.")
-            guidance = guidance_slider(explorer)
+            guidance = guidance_slider(requests)
             temperature = gr.Slider(
                 0, limits.temperature, 0, step=0.1, label="Temperature",
                 info="0: the likeliest words of each latent. Higher: more varied words.",
             )  # fmt: skip
             least = gr.Slider(
-                0, 1, 0.9, step=0.05, label="Minimum probability", visible=explorer.has_symbols,
+                0, 1, 0.9, step=0.05, label="Minimum probability", visible=requests.has_symbols,
                 info="Resample sentences in which the model reads the symbol with less probability. 0: never.",
             )  # fmt: skip
             seed = seed_number()
@@ -66,56 +66,57 @@ def writing_tab(explorer: Explorer) -> None:
                "Sentences for symbols, or samples of the whole prior.")  # fmt: skip
 
 
-def reading_tab(explorer: Explorer) -> None:
+def reading_tab(requests: PageRequests) -> None:
     @answering
     def read(text):
-        found = explorer.read(text)
-        picture = draw_map(explorer.map, explorer.names, mark=found.place)
-        return found.probabilities, found.reconstruction, near(found.neighbours), picture, " ".join(found.notes)
+        found = requests.read(text)
+        picture = draw_map(requests.map, requests.names, mark=found.place)
+        reading = found.reading
+        return reading.probabilities, reading.reconstruction, near(found.nearby), picture, " ".join(found.notes)
 
     with gr.Row():
         with gr.Column(min_width=300):
-            text = text_box(explorer, "Your text", explorer.examples[0])
+            text = text_box(requests, "Your text", requests.examples[0])
             button = gr.Button("Read", variant="primary")
             notes = gr.Markdown()
-            symbols = gr.Label(label="Symbols", num_top_classes=8, visible=explorer.has_symbols)
+            symbols = gr.Label(label="Symbols", num_top_classes=8, visible=requests.has_symbols)
             copy = gr.Textbox(label="Reconstruction from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
-            base = draw_map(explorer.map, explorer.names)
+            base = draw_map(requests.map, requests.names)
             picture = picture_of("Its place on the map (★)", "Map of latents with the text's place", value=base)
             neighbours = neighbour_table()
-    gr.Examples([[example] for example in explorer.examples], [text], cache_examples=False)
+    gr.Examples([[example] for example in requests.examples], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
                "Symbol probabilities of a text, its reconstruction, nearest texts, map, notes.")  # fmt: skip
 
 
-def map_tab(explorer: Explorer) -> None:
-    low, high = explorer.map.limits
+def map_tab(requests: PageRequests) -> None:
+    low, high = requests.map.limits
 
     @answering
     def decode_at(x, y):
-        found = explorer.decode_at(x, y)
+        found = requests.decode_at(x, y)
         decoded = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
-        return decoded, near(found.neighbours), draw_map(explorer.map, explorer.names, mark=found.place)
+        return decoded, near(found.nearby), draw_map(requests.map, requests.names, mark=found.place)
 
     @answering
     def decode_click(event: gr.SelectData):
-        x, y = place_of_pixel(explorer.map, *event.index)
+        x, y = place_of_pixel(requests.map, *event.index)
         return round(x, 3), round(y, 3), *decode_at(x, y)
 
     @answering
     def interpolate(first, second, num_steps):
-        steps = explorer.interpolate(first, second, num_steps)
-        rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in steps]
-        return rows, draw_map(explorer.map, explorer.names, path=[step.place for step in steps])
+        found = requests.interpolate(first, second, num_steps)
+        rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in found.steps]
+        return rows, draw_map(requests.map, requests.names, path=found.places)
 
     def notes_of_ends(first, second):
-        named = {"Text A": explorer.notes(first), "Text B": explorer.notes(second)}
+        named = {"Text A": requests.notes(first), "Text B": requests.notes(second)}
         return " ".join(f"{name}: {note}" for name, notes in named.items() for note in notes)
 
     with gr.Row():
         with gr.Column(min_width=320):
-            base = draw_map(explorer.map, explorer.names)
+            base = draw_map(requests.map, requests.names)
             alternative = "Map of latents: one point for each text, coloured by symbol"
             label = "Click anywhere to decode the latent there"
             picture = picture_of(label, alternative, value=base, elem_id="map")
@@ -128,9 +129,9 @@ def map_tab(explorer: Explorer) -> None:
             neighbours = neighbour_table()
     gr.Markdown("### From one text to another")
     with gr.Row():
-        first = text_box(explorer, "Text A", explorer.examples[0])
-        second = text_box(explorer, "Text B", explorer.examples[-1])
-    steps = gr.Slider(3, explorer.limits.steps, 7, step=1, label="Steps")
+        first = text_box(requests, "Text A", requests.examples[0])
+        second = text_box(requests, "Text B", requests.examples[-1])
+    steps = gr.Slider(3, requests.limits.steps, 7, step=1, label="Steps")
     interpolation = gr.Button("Interpolate", variant="primary")
     notes = gr.Markdown()
     table = table_of(["sentence", "symbol", "position"], "Sentences from A to B")
@@ -143,13 +144,13 @@ def map_tab(explorer: Explorer) -> None:
     on_submission(interpolation.click, notes_of_ends, [first, second], notes)
 
 
-def diffusion_tab(explorer: Explorer) -> None:
+def diffusion_tab(requests: PageRequests) -> None:
     @answering
     def reverse_diffusion(symbols, num_latents, guidance_scale, seed):
-        found = explorer.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
+        found = requests.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
         names = ["–"]
         if found.symbols is not None:
-            names = [explorer.names[symbol] for symbol in dict.fromkeys(found.symbols.tolist())]
+            names = [requests.names[symbol] for symbol in dict.fromkeys(found.symbols.tolist())]
         last = len(found.texts) - 1
         levels = [f"{last} (noise)", *(str(last - state) for state in range(1, last + 1))]
         rows = [
@@ -157,17 +158,17 @@ def diffusion_tab(explorer: Explorer) -> None:
             for column, name in enumerate(names)
             for texts, level in zip(found.texts, levels, strict=True)
         ]
-        return draw_reverse_diffusion(found, explorer.map, explorer.names), rows
+        return draw_reverse_diffusion(found, requests.map, requests.names), rows
 
     gr.Markdown(
         "Latents start as noise. At each level, an energy learned from the data moves them towards the latents of"
         " texts (grey: the texts of the map) and, if symbols are requested, towards those of each symbol."
     )
     with gr.Row():
-        names = list(explorer.names.values())
-        symbols = symbol_choice(explorer, "Symbols", "None: the whole prior.", names[:3])
-        number = gr.Slider(1, explorer.limits.latents, 20, step=1, label="Latents", info="For each symbol.")
-        guidance = guidance_slider(explorer)
+        names = list(requests.names.values())
+        symbols = symbol_choice(requests, "Symbols", "None: the whole prior.", names[:3])
+        number = gr.Slider(1, requests.limits.latents, 20, step=1, label="Latents", info="For each symbol.")
+        guidance = guidance_slider(requests)
         seed = seed_number()
     button = gr.Button("Sample latents", variant="primary")
     picture = picture_of("From noise to data", "Latents at each level of the diffusion", show_label=False)
@@ -177,25 +178,25 @@ def diffusion_tab(explorer: Explorer) -> None:
                )  # fmt: skip
 
 
-def completion_tab(explorer: Explorer) -> None:
+def completion_tab(requests: PageRequests) -> None:
     @answering
     def complete(text, symbol, num_completions, guidance_scale, seed):
-        found = explorer.complete(text, symbol, num_completions, guidance_scale, seed)
+        found = requests.complete(text, symbol, num_completions, guidance_scale, seed)
         return [[shown(one), one.symbol or "–", f"{one.score:.2f}"] for one in found]
 
     def notes_of(text):
-        return " ".join(explorer.notes(text, with_masks=True))
+        return " ".join(requests.notes(text, with_masks=True))
 
-    examples = with_gaps([*explorer.examples, *(explorer.map.texts if explorer.map else [])])
+    examples = with_gaps([*requests.examples, *(requests.map.texts if requests.map else [])])
     with gr.Row():
         with gr.Column(min_width=280):
-            text = text_box(explorer, "A text with gaps", examples[0])
+            text = text_box(requests, "A text with gaps", examples[0])
             gr.Markdown("`<mask>` stands for one missing word, `<span>` for one to ten.")
             symbol = gr.Dropdown(
-                [("any", ""), *explorer.names.values()], value="", label="Symbol", visible=explorer.has_symbols
+                [("any", ""), *requests.names.values()], value="", label="Symbol", visible=requests.has_symbols
             )
-            number = gr.Slider(1, explorer.limits.completions, 3, step=1, label="Completions")
-            guidance = guidance_slider(explorer)
+            number = gr.Slider(1, requests.limits.completions, 3, step=1, label="Completions")
+            guidance = guidance_slider(requests)
             seed = seed_number()
             button = gr.Button("Complete", variant="primary")
         with gr.Column(scale=2, min_width=320):
@@ -289,28 +290,28 @@ def on_submission(event, function: Callable, inputs, output) -> None:
     )
 
 
-def symbol_choice(explorer: Explorer, label: str, info: str, value: list[str] | None = None) -> gr.Dropdown:
-    names = list(explorer.names.values())
+def symbol_choice(requests: PageRequests, label: str, info: str, value: list[str] | None = None) -> gr.Dropdown:
+    names = list(requests.names.values())
     return gr.Dropdown(
         names,
         value=names[:2] if value is None else value,
         multiselect=True,
-        max_choices=explorer.limits.symbols,
+        max_choices=requests.limits.symbols,
         label=label,
         info=info,
-        visible=explorer.has_symbols,
+        visible=requests.has_symbols,
     )
 
 
-def guidance_slider(explorer: Explorer) -> gr.Slider:
+def guidance_slider(requests: PageRequests) -> gr.Slider:
     return gr.Slider(
         0,
-        explorer.limits.guidance_scale,
-        explorer.default_guidance,
+        requests.limits.guidance_scale,
+        requests.default_guidance,
         step=0.5,
         label="Guidance",
         info="How strictly to follow the symbol.",
-        visible=explorer.has_symbols and explorer.has_levels,
+        visible=requests.has_symbols and requests.has_levels,
     )
 
 
@@ -318,8 +319,8 @@ def seed_number() -> gr.Number:
     return gr.Number(0, label="Seed", info=SEED_HELP, precision=0, minimum=0)
 
 
-def text_box(explorer: Explorer, label: str, value: str) -> gr.Textbox:
-    return gr.Textbox(value, label=label, lines=2, max_lines=6, max_length=explorer.limits.characters)
+def text_box(requests: PageRequests, label: str, value: str) -> gr.Textbox:
+    return gr.Textbox(value, label=label, lines=2, max_lines=6, max_length=requests.limits.characters)
 
 
 def picture_of(label: str, alternative: str, **options) -> gr.Image:
@@ -339,8 +340,8 @@ def neighbour_table() -> gr.Dataframe:
     return table_of(["text", "symbol", "distance"], "Texts whose latents are nearest")
 
 
-def near(neighbours: list[Neighbour]) -> list[list[str]]:
-    return [[one.text, one.symbol or "–", f"{one.distance:.2f}"] for one in neighbours]
+def near(nearby: list[NearbyText]) -> list[list[str]]:
+    return [[one.text, one.symbol or "–", f"{one.distance:.2f}"] for one in nearby]
 
 
 def percent(share: float | None) -> str:

@@ -14,6 +14,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from ..files.atomic import write_text
+from ..files.json_objects import read_object
 from ..training import DivergenceError, Settings
 
 Changes = dict[str, dict[str, Any]]
@@ -96,12 +97,14 @@ class ExperimentRun:
         """Return the scores of the finished run in `folder`; `None` if it is not finished or must be scored again.
 
         Raises:
-            ValueError: If the folder holds a finished run with other settings.
+            ValueError: If the folder holds a finished run with other settings, or scores that cannot be read.
         """
         file = self.folder / SCORES_FILE
         if not file.exists():
             return None
-        finished, key = json.loads(file.read_text("utf-8")), self.key
+        finished, key = read_object(file) or {}, self.key
+        if not isinstance(finished.get("settings"), dict) or "scores" not in finished:
+            raise ValueError(f"{file} cannot be read: remove it, and the run is scored again")
         earlier = {name: value for name, value in finished["settings"].items() if name not in PLACE_SETTINGS}
         different = [name for name in earlier.keys() & key.keys() if earlier[name] != key[name]]
         # Settings of data and training that only one of the two has were added or removed between two versions; those

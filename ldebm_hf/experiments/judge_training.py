@@ -18,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ..data import Corpus, Split, check_corpus
 from ..files.atomic import replace_folder, restore_folder, write_text
+from ..files.json_objects import read_object
 from ..files.locks import WriteLock
 from ..files.resumable import differences
 from ..model.text_classifier import TextClassifier, TextClassifierConfig
@@ -210,10 +211,11 @@ def is_finished(folder: Path, request: dict, overwrite: bool) -> bool:
     restore_folder(folder)
     report = folder / REPORT
     if report.is_file():
-        finished = json.loads(report.read_text("utf-8"))["request"]
+        finished = (read_object(report) or {}).get("request")
         if overwrite or finished == request:
             return not overwrite
-        changes = "; ".join(differences(finished, request))
+        is_known = isinstance(finished, dict)
+        changes = "; ".join(differences(finished, request)) if is_known else f"its {REPORT} cannot be read"
         raise ValueError(
             f"output_dir {str(folder)!r} holds another judge: {changes}. --overwrite replaces it, another "
             "--output_dir leaves it alone"
@@ -231,11 +233,12 @@ def prepare_working_folder(folder: Path, request: dict, overwrite: bool) -> Path
     """
     file = folder / "request.json"
     if file.is_file() and not overwrite:
-        earlier = json.loads(file.read_text("utf-8"))
+        earlier = read_object(file)
         if earlier == request:
             return last_checkpoint(folder)
         if last_checkpoint(folder):
-            changes = "; ".join(differences(earlier, request))
+            is_known = earlier is not None
+            changes = "; ".join(differences(earlier, request)) if is_known else "its request.json cannot be read"
             raise ValueError(
                 f"{folder} holds another training that is not finished: {changes}. The earlier command continues it, "
                 "--overwrite discards it, another --output_dir leaves it alone"

@@ -5,6 +5,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from .json_objects import read_object
+
 MANIFEST = "manifest.json"
 
 
@@ -38,8 +40,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         FileNotFoundError: There is none.
         ValueError: It is not what [`write_manifest`] writes.
     """
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    files = manifest.get("files") if isinstance(manifest, dict) else None
+    manifest = read_object(folder / MANIFEST) or {}
+    files = manifest.get("files")
     # A name with a folder in it would make the check read another place.
     if not isinstance(files, dict) or any(Path(name).name != name for name in files):
         raise ValueError(f"{folder / MANIFEST} must hold an object with the files of its folder")

@@ -18,6 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .atomic import flush, replace, write_text
+from .json_objects import read_object
 from .locks import WriteLock
 from .manifest import describe_file
 
@@ -68,7 +69,7 @@ class ResumableFile:
             FileExistsError: The file exists, and `overwrite` is false.
         """
         if self.request.exists():
-            earlier = self._read_request()
+            earlier = read_object(self.request)
             if earlier is None:
                 changes = ["its request.json cannot be read"]
             else:
@@ -144,14 +145,6 @@ class ResumableFile:
             if isinstance(found, dict):
                 checksums |= found
         return checksums
-
-    def _read_request(self) -> dict[str, Any] | None:
-        """The request in the folder; `None` if it cannot be read."""
-        try:
-            request = json.loads(self.request.read_bytes())
-        except ValueError:
-            return None
-        return request if isinstance(request, dict) else None
 
     def _put_in_place(self, joined: Path) -> None:
         flush(joined)

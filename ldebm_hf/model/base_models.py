@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,17 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
-from transformers.utils import cached_file
+from transformers.utils import CONFIG_NAME, cached_file
+from transformers.utils.hub import extract_commit_hash
+
+from .checkpoint_tokenizer import load_tokenizer
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
-LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config")
+LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config",
+            "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id")  # fmt: skip
 """Entries of a base model's configuration that say nothing about its architecture."""
 BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")
 """Files of a checkpoint with the tokenizer of a pretrained encoder."""
@@ -37,6 +44,12 @@ def absolute_name(name_or_path: str) -> str:
     return str(Path(name_or_path).resolve()) if os.path.isdir(name_or_path) else name_or_path
 
 
+def base_model_folders(config: LDEBMConfig) -> dict[str, str]:
+    """The settings that name a base model by a folder, which is on this machine alone, with their values."""
+    names = {name: getattr(config, name) for name in ("encoder_name_or_path", "decoder_name_or_path")}
+    return {name: value for name, value in names.items() if value is not None and os.path.isabs(value)}
+
+
 def require_name(setting: str, name_or_path: str | None) -> None:
     """Raise ValueError if a base model is needed and not named; `setting` is where it would be named."""
     if name_or_path is None:
@@ -44,6 +57,18 @@ def require_name(setting: str, name_or_path: str | None) -> None:
         raise ValueError(
             f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
         )
+
+
+@contextmanager
+def missing_explained(setting: str, name_or_path: str) -> Iterator[None]:
+    """Turn the errors with which transformers reads files, of two kinds, into an OSError that names the setting."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
+            f"in the cache: {error}"
+        ) from error
 
 
 def read_base_config(
@@ -65,15 +90,12 @@ def read_base_config(
     Raises:
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    try:
+    with missing_explained(setting, name_or_path):
         config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
-    except (OSError, ValueError) as error:  # transformers raises either, by what it finds in a folder
-        raise OSError(
-            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
-            f"in the cache: {error}"
-        ) from error
-    commit = getattr(config, "_commit_hash", None) or revision
-    values = {name: value for name, value in config.to_dict().items() if name not in LEFT_OUT}
+        file = cached_file(name_or_path, CONFIG_NAME, revision=revision, subfolder=subfolder)
+    commit = extract_commit_hash(file, None)
+    written = json.loads(config.to_json_string(use_diff=False))
+    values = {name: value for name, value in written.items() if name not in LEFT_OUT}
     return values | {"model_type": config.model_type}, commit
 
 
@@ -89,6 +111,14 @@ def build(auto_class: type, values: dict[str, Any], attention: str | None) -> Pr
     config = AutoConfig.for_model(**values)
     options = {} if attention is None else {"attn_implementation": attention}
     return auto_class.from_config(config, dtype=torch.get_default_dtype(), **options)
+
+
+def require_layers(setting: str, value: int, base: dict[str, Any] | None) -> None:
+    """Raise ValueError if a number of layers to train is negative, or more than the base model has."""
+    require(value >= 0, setting, value, "at least 0")
+    if value and base is not None:
+        number = getattr(AutoConfig.for_model(**base).get_text_config(), "num_hidden_layers", value)
+        require(value <= number, setting, value, f"at most {number}, the number of layers of the base model")
 
 
 def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
@@ -151,9 +181,34 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
     inject_adapter_in_model(settings, base)
 
 
-def is_frozen(base: nn.Module) -> bool:
-    """Whether nothing of a base model is trained."""
-    return not any(parameter.requires_grad for parameter in base.parameters())
+class BasePart(nn.Module):
+    """An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model."""
+
+    base: PreTrainedModel
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of the base model is trained."""
+        return not any(parameter.requires_grad for parameter in self.base.parameters())
+
+    def train(self, mode: bool = True):
+        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
+        super().train(mode)
+        if self.is_frozen:
+            self.base.eval()
+        return self
+
+    @property
+    def _no_split_modules(self) -> list[str]:
+        return list(self.base._no_split_modules or ())
+
+    @property
+    def _skip_keys_device_placement(self) -> list[str]:
+        return list(self.base._skip_keys_device_placement or ())
+
+    @property
+    def _keep_in_fp32_modules(self) -> list[str]:
+        return list(self.base._keep_in_fp32_modules or ())
 
 
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:
@@ -254,11 +309,13 @@ def read_base_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_file=tokenizer_file, **values)
 
 
-def read_tokenizer(checkpoint: str | Path, folder: str, options: dict[str, Any]) -> PreTrainedTokenizerBase | None:
+def read_tokenizer(
+    checkpoint: str | Path, config: LDEBMConfig, folder: str, options: dict[str, Any]
+) -> PreTrainedTokenizerBase | None:
     """The model's tokenizer beside its weights; `None` if there is none. Arguments as in [`read_base_tokenizer`]."""
     if _find(checkpoint, TOKENIZER_CONFIG_FILE, folder, options) is None:
         return None
-    return AutoTokenizer.from_pretrained(checkpoint, subfolder=folder, **options)
+    return load_tokenizer(checkpoint, config, subfolder=folder, **options)
 
 
 def _find(checkpoint: str | Path, name: str, folder: str, options: dict[str, Any]) -> str | None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .checkpoint_tokenizer import load_tokenizer
 from .text_reading import TextReader, require_unicode
-from .weight_files import refuse_unreadable_files
 
 
 def classify(
@@ -64,8 +64,7 @@ def classify(
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-        refuse_unreadable_files(model.name_or_path)
-        tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
+        tokenizer = load_tokenizer(model.name_or_path, model.config)
     reader = TextReader(tokenizer, model.config)
     found = []
     with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:

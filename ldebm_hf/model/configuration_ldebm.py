@@ -16,6 +16,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .base_models import absolute_name
+from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
 from .presets import PRESETS
@@ -26,7 +27,7 @@ from .validation import require
 
 
 @strict
-class LDEBMConfig(PreTrainedConfig):
+class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     r"""
     Configuration of [`LDEBMModel`].
 

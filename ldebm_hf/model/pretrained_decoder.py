@@ -13,15 +13,16 @@ from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig
 from transformers import initialization as init
 
 from .base_models import (
+    BasePart,
     attention_of,
     build,
     choose_trainable,
     copy_base_weights,
     frozen_names,
-    is_frozen,
     layers_of,
     load_base,
     read_base_config,
+    require_layers,
     require_name,
 )
 from .noise import at_least_float32, draw
@@ -61,7 +62,7 @@ class PrefixedState:
         return PrefixedState(cache, self.prefix_length)
 
 
-class PretrainedDecoder(nn.Module):
+class PretrainedDecoder(BasePart):
     """
     A language model of the Hub that reads z before the text, in one of two ways:
 
@@ -110,8 +111,8 @@ class PretrainedDecoder(nn.Module):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained decoder that are out of range or that it does not have."""
-        for name in ("decoder_trainable_layers", "decoder_lora_rank"):
-            require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
+        require(config.decoder_lora_rank >= 0, "decoder_lora_rank", config.decoder_lora_rank, "at least 0")
+        require_layers("decoder_trainable_layers", config.decoder_trainable_layers, config.decoder_config)
         require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
         if config.decoder != "pretrained":
             for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config"):
@@ -145,20 +146,9 @@ class PretrainedDecoder(nn.Module):
         return {f"base.{name}": f"base.{source}" for name, source in self.base.all_tied_weights_keys.items()}
 
     @property
-    def _no_split_modules(self) -> list[str]:
-        return list(self.base._no_split_modules or ())
-
-    @property
     def embedding(self) -> nn.Embedding:
         """The embedding of the language model's tokens."""
         return self.base.get_input_embeddings()
-
-    def train(self, mode: bool = True):
-        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
-        super().train(mode)
-        if is_frozen(self.base):
-            self.base.eval()
-        return self
 
     def load_base_weights(self, only_frozen: bool = False) -> None:
         """

@@ -12,16 +12,17 @@ from torch.nn import functional as F
 from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
 
 from .base_models import (
+    BasePart,
     attention_of,
     build,
     choose_trainable,
     copy_base_weights,
     encoder_of,
     frozen_names,
-    is_frozen,
     load_base,
     load_base_tokenizer,
     read_base_config,
+    require_layers,
     require_name,
     save_base_tokenizer,
 )
@@ -37,7 +38,7 @@ LONGEST = 512
 """Texts are cut to this number of the base model's tokens if neither its files nor its tokenizer say a length."""
 
 
-class PretrainedEncoder(nn.Module):
+class PretrainedEncoder(BasePart):
     """
     A pretrained transformer that makes one vector of each text, and a small network from it to the posterior.
 
@@ -84,8 +85,8 @@ class PretrainedEncoder(nn.Module):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained encoder that are out of range or that it does not have."""
-        for name in ("encoder_trainable_layers", "encoder_lora_rank"):
-            require(getattr(config, name) >= 0, name, getattr(config, name), "at least 0")
+        require(config.encoder_lora_rank >= 0, "encoder_lora_rank", config.encoder_lora_rank, "at least 0")
+        require_layers("encoder_trainable_layers", config.encoder_trainable_layers, config.encoder_config)
         if config.encoder != "pretrained":
             for name in ("encoder_name_or_path", "encoder_revision", "encoder_trainable_layers", "encoder_lora_rank",
                          "encoder_pooling", "encoder_normalize", "encoder_config", "encoder_layout"):  # fmt: skip
@@ -101,18 +102,6 @@ class PretrainedEncoder(nn.Module):
         """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
         choose_trainable(self.base, self.config.encoder_trainable_layers, self.config.encoder_lora_rank)
         self.pooling.requires_grad_(False)
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether the vectors of texts never change."""
-        return is_frozen(self.base)
-
-    def train(self, mode: bool = True):
-        """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
-        super().train(mode)
-        if self.is_frozen:
-            self.base.eval()
-        return self
 
     def load_base_weights(self, only_frozen: bool = False) -> None:
         """

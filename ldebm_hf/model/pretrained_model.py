@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .base_models import read_base_tokenizer, read_tokenizer
+from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
 from .energy import restart_power_iteration
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
@@ -19,7 +20,7 @@ FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "rev
 """Arguments of `from_pretrained` that say where files are."""
 
 
-class LDEBMPreTrainedModel(PreTrainedModel):
+class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
     config: LDEBMConfig
     base_model_prefix = "ldebm"
     main_input_name = "input_ids"
@@ -135,7 +136,7 @@ class LDEBMPreTrainedModel(PreTrainedModel):
             return
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
-        tokenizer = read_tokenizer(checkpoint, folder, options)
+        tokenizer = read_tokenizer(checkpoint, self.config, folder, options)
         if tokenizer is not None:
             self.set_tokenizer(tokenizer)
         self.encoder.base_tokenizer = read_base_tokenizer(checkpoint, folder, options) or self.encoder.base_tokenizer

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.utils import cached_file
 
+from .base_models import missing_explained
 from .noise import at_least_float32
 
 POOLINGS = {
@@ -65,11 +66,13 @@ def read_layout(name_or_path: str, revision: str | None = None) -> dict[str, Any
         `dict`: with the keys of [`NO_LAYOUT`].
 
     Raises:
+        OSError: If there is no such model, or it cannot be downloaded.
         ValueError: If the model has a step, or a setting of a step, that is not known here.
     """
 
     def read(file: str) -> Any:
-        path = cached_file(name_or_path, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+        with missing_explained("encoder_name_or_path", name_or_path):
+            path = cached_file(name_or_path, file, revision=revision, _raise_exceptions_for_missing_entries=False)
         if path is None:
             return None
         with open(path, encoding="utf-8") as stream:

@@ -15,7 +15,7 @@ SOURCES = {
     "words": "by clustering of words",
     "encoder": "by clustering of vectors of a pretrained encoder",
     "word_classes": "by naive Bayes over words",
-    "encoder_classes": "by logistic regression over vectors of a pretrained encoder",
+    "encoder_classes": "by a classifier over vectors of a pretrained encoder and words",
 }
 """How examples without a label get their symbol, by `ClusteringSettings.features`."""
 CLASS_FEATURES = ("word_classes", "encoder_classes")
@@ -24,8 +24,8 @@ K_MEANS_SETTINGS = (
     "num_components", "normalize", "num_iterations", "num_starts", "initialization", "match_previous", "seed", "gpu"
 )  # fmt: skip
 STARTS_FOR_VECTORS = 10
-"""Starts of K-means on vectors of an encoder, which is done once in a run. From a single start few symbols end in a poor
-optimum now and then; no scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
+"""Starts of K-means on vectors of an encoder, which is done once in a run. A single start ends in a poor optimum now
+and then. No scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
 
 def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
@@ -48,7 +48,7 @@ class ClusteringSettings:
         'What is clustered: "mean", the posterior means; "whitened", their whitened principal components '
         '(published); "words", latent semantic analysis of the texts; "encoder", vectors of a frozen pretrained '
         'encoder. No clusters but learned classes, for texts of which some have a label: "word_classes", by naive '
-        'Bayes; "encoder_classes", by logistic regression over vectors of the encoder.',
+        'Bayes; "encoder_classes", by a classifier over vectors of the encoder, their neighbours and words.',
     )
     balanced_resampling: bool = _setting(
         True, "In epochs that use clusters, draw equally many examples of every symbol."

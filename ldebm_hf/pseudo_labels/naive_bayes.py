@@ -1,6 +1,6 @@
 """Naive Bayes over words that learns from texts with and without a label."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from ..text.word_counts import WordCounts
 UNLABELLED_WEIGHT = 0.3
 """The weight of a text without a label in [`WordClasses`]. On AG News with 200 to 2,500 labels it is about the best of
 0.03 to 1, and values between 0.1 and 1 make little difference."""
+
+NUM_FOLDS = 5
+"""Parts of the known labels that cross-validation holds out in turn; fewer if some class has fewer labels."""
 
 
 class HardEMNaiveBayes:
@@ -74,6 +77,30 @@ def class_probabilities(classifier: Any, features: Any, num_classes: int) -> np.
     return probabilities
 
 
+def label_folds(labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """
+    Hold out the known labels in [`NUM_FOLDS`] parts; nothing if some class has a single label.
+
+    Args:
+        labels (`np.ndarray` of shape `(n,)`): class ids, negative where unknown.
+
+    Yields:
+        The rows of the labels that are held out, and all labels without them.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    known = np.flatnonzero(labels >= 0)
+    num_folds = min(NUM_FOLDS, *np.unique(labels[known], return_counts=True)[1])
+    if num_folds < 2:
+        return
+    folds = StratifiedKFold(num_folds, shuffle=True, random_state=0)
+    for _, positions in folds.split(known, labels[known]):
+        held_out = known[positions]
+        kept = labels.copy()
+        kept[held_out] = -1
+        yield held_out, kept
+
+
 class WordClasses:
     """p(y|x) of texts from [`HardEMNaiveBayes`] over their tokens, for texts of which few have a label.
 
@@ -95,11 +122,31 @@ class WordClasses:
             raise ValueError(f"labels must be of at least two classes, got {known}")
         self.num_classes = num_classes
         self.counts = WordCounts(token_ids, ignored)
-        counts = self.counts.count(token_ids)
+        self.training_counts = self.counts.count(token_ids)
+        self.model = self._fitted(labels)
+
+    def _fitted(self, labels: np.ndarray) -> HardEMNaiveBayes:
         # Texts with neither words nor a label would all join the largest class.
-        is_informative = (counts.sum(1) > 0) | (labels >= 0)
-        rows = np.flatnonzero(is_informative)
-        self.model = HardEMNaiveBayes(UNLABELLED_WEIGHT).fit(counts[rows], labels[rows])
+        rows = np.flatnonzero((self.training_counts.sum(1) > 0) | (labels >= 0))
+        return HardEMNaiveBayes(UNLABELLED_WEIGHT).fit(self.training_counts[rows], labels[rows])
+
+    def of_training_texts(self, labels: np.ndarray) -> np.ndarray:
+        """
+        p(y|x) of the texts to fit on, if these were their labels, float32 `(n, num_classes)`.
+
+        Args:
+            labels (`np.ndarray` of shape `(n,)`): class ids of these texts, negative where unknown.
+        """
+        model = self._fitted(labels)
+        return class_probabilities(model, self.training_counts, self.num_classes).astype(np.float32)
+
+    def cross_validated_accuracy(self, labels: np.ndarray) -> float | None:
+        """
+        The fraction of these labels of the texts to fit on that are predicted where they are held out; `None` if some
+        class has a single label.
+        """
+        right = [self.of_training_texts(kept)[rows].argmax(1) == labels[rows] for rows, kept in label_folds(labels)]
+        return float(np.concatenate(right).mean()) if right else None
 
     def features(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """p(y|x) of texts, float32 `(len(token_ids), num_classes)`."""

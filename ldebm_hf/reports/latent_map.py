@@ -83,12 +83,6 @@ class LatentMap:
         center, half = central_square(self.places)
         return center - 1.08 * half, center + 1.08 * half
 
-    def nearest(self, latent: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the texts nearest to a latent `(d,)` and their Euclidean distances, in ascending order."""
-        distances = np.linalg.norm(self.latents - latent, axis=1)
-        order = np.argsort(distances, kind="stable")[:number]
-        return order, distances[order]
-
     def latent_at(self, x: float, y: float) -> np.ndarray:
         """
         A latent `(d,)` whose place is exactly `(x, y)`.

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -26,8 +27,10 @@ FEW_SYMBOLS, EXAMPLES_OF_FEW = 12, 3
 FLOATING_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """Names of safetensors' types."""
 SEAL = re.compile(r"\n<!-- made by ldebm_hf, ([0-9a-f]{16}) -->\n$")
+BASE_MODELS = ("encoder_name_or_path", "decoder_name_or_path")
 MACHINE_SETTINGS = {
     "data_dir",
+    "features_dir",
     "output_dir",
     "overwrite_output_dir",
     "resume",
@@ -119,6 +122,8 @@ def public_settings(record: RunRecord) -> str:
             if name in MACHINE_SETTINGS:
                 continue
             is_place = name in ("source", "validation_file") and value
+            if name in BASE_MODELS and value:
+                value = _without_folders(value)
             shown[section][name] = public_name(value, hub_id) if is_place else value
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True) if shown else ""
 
@@ -151,6 +156,7 @@ def _metadata(record: RunRecord, origin: Origin, scores: CardScores, place: str)
         language=origin.language,
         library_name="transformers",
         tags=["ldebm", "energy-based-model", "latent-diffusion", record.config.modality],
+        base_model=[name for name in _base_models(record) if not Path(name).is_absolute()] or None,
         datasets=[origin.hub_id] if origin.hub_id else None,
         model_name=place.rstrip("/").rpartition("/")[2] if results else None,
         eval_results=results or None,
@@ -165,7 +171,21 @@ def _summary(record: RunRecord, origin: Origin) -> str:
     parts += [f"a latent of {config.total_latent_size} numbers"] if config.has_latent else []
     kind = f"{config.prior_class.card_description} of {config.modality}s"
     text = f"A {kind}: {', '.join(parts)}. Trained on: {origin.title}."
+    if config.encoder_name_or_path is not None:
+        text += f" Texts are read by the pretrained encoder {_without_folders(config.encoder_name_or_path)}."
+    if config.decoder_name_or_path is not None:
+        text += f" Texts are written by the language model {_without_folders(config.decoder_name_or_path)}."
     return f"{text} {stored}" if (stored := _stored(record)) else text
+
+
+def _base_models(record: RunRecord) -> list[str]:
+    """The pretrained models that a model is built on, by id or folder."""
+    return [name for setting in BASE_MODELS if (name := getattr(record.config, setting)) is not None]
+
+
+def _without_folders(base_model: str) -> str:
+    """The id of a base model, or the name of its folder without the folders of this machine."""
+    return Path(base_model).name if Path(base_model).is_absolute() else base_model
 
 
 def _stored(record: RunRecord) -> str:

@@ -11,6 +11,7 @@ from ..data import Corpus, StreamedExamples, check_corpus
 from ..model.base_models import require_name
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
+from .hub_access import require_base_models
 from .initial_words import set_words_by_cooccurrence
 from .settings import Settings
 
@@ -23,11 +24,13 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
 
     Raises:
         FileNotFoundError, ConnectionError, ImportError: the corpus cannot be read.
+        OSError: a pretrained model of the settings cannot be had.
         ValueError: the corpus cannot be used, or settings do not go together.
     """
+    require_base_models(settings)
     corpus = settings.load_corpus()
     modality = MODALITIES[settings.modality]
-    tokenizer = _build_tokenizer(settings, corpus)
+    tokenizer = build_tokenizer_of(settings, corpus)
     labelled_classes = corpus.train.classes
     names = [name if label in labelled_classes else f"LABEL_{label}" for label, name in enumerate(corpus.label_names)]
     config = settings.model_config(tokenizer, names, None if modality.reads_texts else corpus.train.points)
@@ -49,7 +52,7 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
     return model, tokenizer, corpus
 
 
-def _build_tokenizer(settings: Settings, corpus: Corpus) -> PreTrainedTokenizerBase | None:
+def build_tokenizer_of(settings: Settings, corpus: Corpus) -> PreTrainedTokenizerBase | None:
     """The tokenizer of texts: of a pretrained decoder its own, else one made from the training texts."""
     modality = settings.modality_class
     if not modality.reads_texts:

@@ -12,7 +12,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedType, gather_object
 from accelerate.utils import load as load_tensors
 from safetensors import SafetensorError
 from torch import nn
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 PICKLED_STATE = "custom_checkpoint_*.pkl"
 """Files that Accelerate's `load_state` reads without `weights_only`, so that they can run any code."""
+READ_BY_OTHERS = (DistributedType.DEEPSPEED, DistributedType.FSDP, DistributedType.MEGATRON_LM)
+"""Ways of training whose checkpoints Accelerate leaves to other libraries."""
 WEIGHTS, RANDOM_STATES = "model.safetensors", "random_states_*.pkl"
 WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)  # what Python, safetensors and torch.save raise on a full disk
 
@@ -110,6 +112,11 @@ class CheckpointStore:
         if problem is not None:
             raise FileNotFoundError(f"cannot resume from {path}: {problem}")
         refuse_pickles(path)
+        if self.accelerator.distributed_type in READ_BY_OTHERS:
+            raise ValueError(
+                f"cannot resume from {path} with {self.accelerator.distributed_type.value}, whose own reader of "
+                "checkpoints can run code: use plain processes in `accelerate config`"
+            )
         saved = read_manifest(path).get("fingerprint")
         if not isinstance(saved, dict):
             raise ValueError(f"cannot resume from {path}: its manifest does not say which run it is of")

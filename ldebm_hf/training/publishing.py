@@ -21,6 +21,7 @@ from huggingface_hub.utils import validate_repo_id
 from ..data import Corpus
 from ..data.hub import is_hub_id
 from ..files.atomic import write_text
+from ..model.base_models import base_model_folders
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.hub_upload import (
@@ -116,7 +117,13 @@ def _is_edited(card: Path) -> bool:
 
 
 def push(
-    folder: str | Path, repo_id: str, *, private: bool = True, revision: str | None = None, token: str | None = None
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool = True,
+    revision: str | None = None,
+    token: str | None = None,
+    merge: bool = False,
 ) -> str:
     """Push a model to the Hub with its tokenizer, code, scores and a new model card.
 
@@ -129,13 +136,16 @@ def push(
         private (`bool`, *optional*, defaults to `True`): Whether only its owner can see it.
         revision (`str`, *optional*): A tag for this commit, for `from_pretrained(…, revision=…)`.
         token (`str`, *optional*): Defaults to what `hf auth login` stored, or the variable `HF_TOKEN`.
+        merge (`bool`, *optional*, defaults to `False`): Whether the weights of a pretrained encoder and decoder are
+            pushed too, so that the model needs no other one. The folder itself stays as it is.
 
     Returns:
         `str`: The address of the repository.
 
     Raises:
-        ValueError: the folder has no model or no code; the repository is not as private as asked for, or holds
-            something else; the revision is the tag of another commit.
+        ValueError: the folder has no model or no code; a base model is a folder of this machine, without `merge`; the
+            repository is not as private as asked for, or holds something else; the revision is the tag of another
+            commit.
         PermissionError, ConnectionError, FileNotFoundError: as in [`hub_errors_explained`].
     """
     folder = Path(folder)
@@ -148,6 +158,12 @@ def push(
         )
     if not any(folder.glob("model*.safetensors")):
         raise ValueError(f"folder must hold the model's weights (model.safetensors), and {str(folder)!r} does not")
+    if not merge and not record.config.includes_base_models:
+        for name, value in base_model_folders(record.config).items():
+            raise ValueError(
+                f"{name}={value!r} is a folder of this machine, in which nobody else finds the base model: merge its "
+                "weights into what is pushed (merge=True, or the option --merge)"
+            )
     check_token(repo_id, token)
     hub = HfApi(token=token)
     with hub_errors_explained(repo_id):
@@ -157,6 +173,8 @@ def push(
             logger.warning("%s has been edited and is pushed as it is", folder / CARD)
         with TemporaryDirectory() as staged:
             _stage(folder, Path(staged), record)
+            if merge or base_model_folders(record.config):
+                _stage_with_base_models(folder, Path(staged))
             if not is_edited:
                 Path(staged, CARD).unlink(missing_ok=True)  # only the link to the folder's card
                 Path(staged, CARD).write_text(sealed(model_card(record, repository.id)), encoding="utf-8")
@@ -173,6 +191,19 @@ def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
             (staged / file.name).symlink_to(file)
     if settings := public_settings(record):
         (staged / SETTINGS).write_text(settings, encoding="utf-8")
+
+
+def _stage_with_base_models(folder: Path, staged: Path) -> None:
+    """Replace the model of a staged folder by the same model with the weights of its base models, and no folders."""
+    model = LDEBMModel.from_pretrained(folder)
+    for name in base_model_folders(model.config):
+        setattr(model.config, name, None)
+    for file in [*staged.glob("model*.safetensors"), *staged.glob("model.safetensors.index.json")]:
+        file.unlink()
+    with TemporaryDirectory(dir=staged) as merged:
+        model.save_pretrained(merged, include_base_models=True)
+        for file in Path(merged).iterdir():
+            file.replace(staged / file.name)
 
 
 def push_command(training: TrainingSettings) -> list[str]:

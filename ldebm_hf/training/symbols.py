@@ -149,8 +149,9 @@ def fit_features(
         if kind == "word_classes":
             classes = WordClasses(sample.token_ids, sample.labels, num_symbols, tokenizer.all_special_ids)
             return lambda split: classes.features(split.token_ids)
-        classes = EncoderClasses(sample.features, sample.labels, num_symbols)
-        return lambda split: classes.features(split.features)
+        vectors, labels = np.asarray(sample.features), np.asarray(sample.labels)
+        classes = EncoderClasses(vectors, labels, num_symbols, sample.token_ids, tokenizer.all_special_ids)
+        return lambda split: classes.features(split.features, split.token_ids)
     except ValueError as error:
         other = "words, as in recipes/topics.yaml" if kind == "word_classes" else "encoder"
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The answers of an [`Explorer`] to the requests of the page."""
+"""The answers of [`PageRequests`] that hold more than the model's own: places on the map, and nearby texts."""
 
 from __future__ import annotations
 
@@ -6,25 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class WrittenText:
-    """
-    Args:
-        text (`str`): A text that the model wrote.
-        requested (`str`, *optional*): The symbol it was written for; `None` for a sample of the whole prior.
-        read (`str`, *optional*), probability (`float`, *optional*): The likeliest symbol of the text by the model's
-            own reading, and its probability; `None` for a model without symbols.
-    """
-
-    text: str
-    requested: str | None
-    read: str | None
-    probability: float | None
+from ..model.pipeline_outputs import PathStep, Reading
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class NearbyText:
     """A text of the map, its symbol (`None` for a model without symbols) and the distance of its latent."""
 
     text: str
@@ -33,20 +19,18 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PlacedReading:
     """
     Args:
-        probabilities (`dict[str, float]`, *optional*): p(y|x) by the symbol's name; `None` without symbols.
-        reconstruction (`str`): The text decoded from its own latent.
-        place (`tuple[float, float]`), neighbours (`list[Neighbour]`): Its place on the map, and the texts of the map
-            with the nearest latents.
+        reading ([`Reading`]): What the model sees in a text.
+        place (`tuple[float, float]`), nearby (`list[NearbyText]`): Its place on the map, and the texts of the map with
+            the nearest latents.
         notes (`list[str]`): Sentences about the parts of the text that the model could not read.
     """
 
-    probabilities: dict[str, float] | None
-    reconstruction: str
+    reading: Reading
     place: tuple[float, float]
-    neighbours: list[Neighbour]
+    nearby: list[NearbyText]
     notes: list[str]
 
 
@@ -57,17 +41,15 @@ class DecodedPlace:
     text: str
     symbol: str | None
     place: tuple[float, float]
-    neighbours: list[Neighbour]
+    nearby: list[NearbyText]
 
 
 @dataclass(frozen=True)
-class PathStep:
-    """A text between two others; `share` is its position from the first (0) to the second (1)."""
+class PlacedPath:
+    """The steps from one text to another, and the place of each on the map."""
 
-    share: float
-    text: str
-    symbol: str | None
-    place: tuple[float, float]
+    steps: list[PathStep]
+    places: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)

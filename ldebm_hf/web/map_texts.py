@@ -6,11 +6,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import torch
 from huggingface_hub.constants import HF_HUB_CACHE
-from transformers import PreTrainedTokenizerBase
 
-from ..model.modeling_ldebm import LDEBMModel
 from ..training.saved_runs import settings_to_show
 
 logger = logging.getLogger(__name__)
@@ -44,18 +41,6 @@ def texts_of_checkpoint(
     source = settings.data.source
     origin = "a built-in synthetic corpus" if source == "synthetic" else Path(source).name
     return _some(texts, number, seed), f"training texts of {origin}"
-
-
-def written_texts(model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, number: int, seed: int = 0) -> list[str]:
-    """`number` texts that a model writes from samples of its whole prior."""
-    generator = torch.Generator(model.device).manual_seed(seed)
-    ids = model.generate(num_samples=number, generator=generator, **known_words_only(model))
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
-
-
-def known_words_only(model: LDEBMModel) -> dict[str, list[int]]:
-    """Arguments of `generate` that keep it from writing the unknown word, which means nothing to a reader."""
-    return {"suppress_tokens": [model.config.unk_token_id]}
 
 
 def lines_of(file: Path) -> list[str]:

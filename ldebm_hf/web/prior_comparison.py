@@ -13,8 +13,8 @@ from ..data import POINT_DISTRIBUTIONS
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores import energy_distance, mode_scores
 from ..scores.point_models import NUM_STDS
-from .explorer import ONE_AT_A_TIME
 from .limits import whole_number
+from .page_requests import ONE_AT_A_TIME
 
 PRIOR_TITLES = {
     "ldebm": "latent diffusion EBM",

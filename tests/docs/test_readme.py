@@ -12,11 +12,16 @@ def test_first_lines_of_python_run(monkeypatch):
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     names = {}
     exec(block, names)
-    model, tokenizer = names["model"], names["tokenizer"]
-    assert {row["label"] for row in model.classify(tokenizer.batch_decode(names["ids"]), tokenizer)} == {"negative"}
-    assert model.classify(["the soup was cold ."], tokenizer)[0]["label"] == "negative"
-    assert model.infer_symbols(**names["batch"]).shape == (2, 2)
-    assert model.encode(**names["batch"]).posterior_mean.shape == (2, 40)
+    pipe = names["pipe"]
+    for symbol in ("positive", "negative"):
+        written = pipe.write(symbol, 3, min_label_probability=0.9, generator=3)
+        assert all(repr(text) in block for text in written)
+    assert pipe.classify("The soup was COLD!")[0]["label"] == "negative"
+    assert pipe.complete("The <span> wasn't fresh.", generator=0)[0].text == "The food wasn't fresh."
+    assert repr(pipe.read("The soup was COLD!").reconstruction) in block
+    assert pipe.latents(["a", "b"]).shape == (2, 40)
+    assert pipe.neighbours("The soup was cold.", ["A lovely place!", "My food was cold."], 1)[0].index == 1
+    assert names["model"].infer_symbols(**names["batch"]).shape == (2, 2)
 
 
 def test_it_names_how_to_test():

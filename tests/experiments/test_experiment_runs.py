@@ -92,3 +92,13 @@ def test_a_finished_run_of_an_earlier_version_is_recognised(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps({"scores": {"score": 2.0}, "settings": settings}))
     with pytest.raises(ValueError, match="holds a run with another model.kl_weight: remove it"):
         run.finished_scores()
+
+
+@pytest.mark.parametrize("content", ["[]", '{"scores": {}, "settings": [1]}', '{"scores"'])
+def test_scores_that_cannot_be_read_are_named(tmp_path, content):
+    run = ExperimentRun.from_changes("vae", 0, tmp_path, CHANGES)
+    run.finish(lambda run: {"score": 1.0})
+    [file] = tmp_path.iterdir()
+    file.write_text(content)
+    with pytest.raises(ValueError, match=f"{file} cannot be read: remove it, and the run is scored again"):
+        run.finished_scores()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ldebm_hf.experiments.judge_training import JudgeSettings
+from ldebm_hf.experiments.judge_training import JudgeSettings, is_finished, prepare_working_folder
 from ldebm_hf.training import Settings
 
 EARLIER = {
@@ -32,3 +32,22 @@ def test_texts_come_from_the_data_that_are_named():
 def test_numbers_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         JudgeSettings(data="yelp", **{name: 0})
+
+
+@pytest.mark.parametrize("content", ["[]", '{"request": [1]}', '{"see'])
+def test_judge_whose_report_cannot_be_read_is_kept_and_named(tmp_path, content):
+    (tmp_path / "judge.json").write_text(content)
+    with pytest.raises(ValueError, match="another judge: its judge.json cannot be read. --overwrite replaces it"):
+        is_finished(tmp_path, {"seed": 0}, overwrite=False)
+    assert not is_finished(tmp_path, {"seed": 0}, overwrite=True)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"see'])
+def test_training_whose_request_cannot_be_read_is_kept_and_named(tmp_path, content):
+    (tmp_path / "checkpoint-5").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text("{}")
+    (tmp_path / "request.json").write_text(content)
+    with pytest.raises(ValueError, match="that is not finished: its request.json cannot be read. The earlier"):
+        prepare_working_folder(tmp_path, {"seed": 0}, overwrite=False)
+    assert prepare_working_folder(tmp_path, {"seed": 0}, overwrite=True) is None
+    assert not (tmp_path / "checkpoint-5").exists()

@@ -34,6 +34,7 @@ def hub(server, tmp_path, monkeypatch) -> LoopbackHub:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None)  # which keeps the address it was made with
     monkeypatch.setenv("HF_TOKEN", "hf_me")
     return server
 

@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         owner = asked["organization"] or self.user
         if self.user is None or owner != self.user or self.token in READERS:
             raise Refused(401 if self.user is None else 403, f"You don't have the rights to create {owner}'s repos")
-        kind, name = asked["type"] + "s", f"{owner}/{asked['name']}"
+        kind, name = asked.get("type", "model") + "s", f"{owner}/{asked['name']}"
         prefix = "spaces/" if kind == "spaces" else ""
         url = {"url": f"{self.server.address}/{prefix}{name}"}
         if (kind, name) in self.server.repositories:

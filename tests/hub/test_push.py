@@ -47,7 +47,7 @@ def test_everything_of_the_model_and_nothing_else_is_pushed(hub, folder, monkeyp
     assert card.data.model_name == "texts" and card.data.license == "unknown"
     scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert scores == {"reconstruction_loss": 9.5, "v_measure": 0.25}
-    assert 'AutoModel.from_pretrained("me/texts", trust_remote_code=True)' in card.text
+    assert 'pipeline("ldebm", model="me/texts", trust_remote_code=True)' in card.text
 
 
 def test_same_push_again_changes_nothing_and_a_new_one_is_the_next_commit(hub, folder, monkeypatch):

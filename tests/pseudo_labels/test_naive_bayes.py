@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from ldebm_hf.pseudo_labels.naive_bayes import HardEMNaiveBayes, WordClasses
+from ldebm_hf.pseudo_labels.naive_bayes import HardEMNaiveBayes, WordClasses, label_folds
 
 UNKNOWN = -100
 
@@ -54,3 +54,17 @@ def test_fewer_than_two_classes_are_refused(labels):
     known = [] if labels.max() < 0 else [1]
     with pytest.raises(ValueError, match=re.escape(f"labels must be of at least two classes, got {known}")):
         WordClasses(CHAIN, labels, 2)
+
+
+def test_cross_validation_predicts_labels_that_are_held_out():
+    """Four texts have words of their class, and the fifth of each class has words of the other class."""
+    words = {0: [2, 3], 1: [5, 6]}
+    tokens = [words[label] if i < 4 else words[1 - label] for label in (0, 1) for i in range(5)]
+    labels = np.repeat([0, 1], 5)
+    classes = WordClasses(tokens, labels, 2)
+    assert classes.cross_validated_accuracy(labels) == 0.8
+    held_out = np.concatenate([rows for rows, kept in label_folds(labels)])
+    assert sorted(held_out) == list(range(10))
+    assert all((kept[rows] < 0).all() and (kept >= 0).sum() == 8 for rows, kept in label_folds(labels))
+    single = np.array([0] * 5 + [1] + [UNKNOWN] * 4)
+    assert WordClasses(tokens, single, 2).cross_validated_accuracy(single) is None

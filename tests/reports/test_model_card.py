@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard
+from tiny_base_models import bert, pretrained_model
 from tiny_models import TINY_SIZES
 from transformers import AutoTokenizer
 
@@ -89,7 +90,7 @@ def test_code_runs_and_asks_for_symbols_only_where_there_are_some(tmp_path, caps
     assert capsys.readouterr().out
     has_symbols = RunRecord.read(tmp_path / "model").config.has_symbols
     if not settings.get("context_size"):
-        assert "encode" in code or preset == "rnn_lm"
+        assert "encode" in code or "latents" in code or preset == "rnn_lm"
     assert ("class_labels" in code or "classify" in code) == has_symbols == ("## Symbols" in card.text)
     assert "None" not in card.text and "trust_remote_code" not in card.text
 
@@ -292,3 +293,22 @@ def test_what_the_vocabulary_does_not_have(tmp_path):
     build_subword_tokenizer(TEXTS).save_pretrained(folder)
     assert "so none is unknown" in str(card_of(folder))
     assert unknown not in str(card_of(folder)) and natural not in str(card_of(folder))
+
+
+def test_card_names_base_models_without_folders_of_this_machine(tmp_path):
+    for file in bert().iterdir():
+        place = tmp_path / "folders of mine" / "a-sentence-encoder" / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes())
+    model, tokenizer = pretrained_model(place.parent)
+    folder = tmp_path / "run"
+    model.save_pretrained(folder)
+    settings = {"data": {"features_dir": "/somewhere"}, "model": {"encoder_name_or_path": str(place.parent)}}
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    text = str(model_card(RunRecord.read(folder), "someone/mine"))
+    assert "Texts are read by the pretrained encoder a-sentence-encoder." in text
+    assert "folders of mine" not in text and "/somewhere" not in text
+    config = json.loads((folder / "config.json").read_text()) | {"encoder_name_or_path": "someone/an-encoder"}
+    (folder / "config.json").write_text(json.dumps(config))
+    card = model_card(RunRecord.read(folder), "someone/mine")
+    assert card.data.base_model == ["someone/an-encoder"] and "encoder someone/an-encoder." in str(card)

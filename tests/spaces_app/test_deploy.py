@@ -18,10 +18,10 @@ from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 READ_NAMES = """
 from pathlib import Path
-from ldebm_hf.web import explorer
+from ldebm_hf.web import page_requests
 from ldebm_hf.training.saved_runs import shipped_checkpoint
 shipped = shipped_checkpoint(Path.cwd())
-print(explorer.__file__, shipped.name, *explorer.Explorer.from_checkpoint(shipped).names.values())
+print(page_requests.__file__, shipped.name, *page_requests.PageRequests.from_checkpoint(shipped).names.values())
 """
 SPACE = Path(__file__).parents[2] / "spaces_app"
 

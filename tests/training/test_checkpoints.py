@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from torch import nn
 
 from ldebm_hf.files.manifest import MANIFEST, problem_of, write_manifest
@@ -243,4 +244,12 @@ def test_manifest_that_does_not_say_of_which_run_is_refused(store, fingerprint):
     path = store.save(1)
     write_manifest(path, step=1, fingerprint=fingerprint)
     with pytest.raises(ValueError, match="its manifest does not say which run it is of"):
+        store.load(path)
+
+
+@pytest.mark.parametrize("kind", ["DEEPSPEED", "FSDP", "MEGATRON_LM"])
+def test_checkpoints_are_not_left_to_readers_of_other_libraries(store, monkeypatch, kind):
+    path = store.save(1)
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType[kind])
+    with pytest.raises(ValueError, match=f"cannot resume from .* with {kind}, whose own reader .* can run code"):
         store.load(path)

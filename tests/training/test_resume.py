@@ -211,3 +211,17 @@ def test_latest_without_any_checkpoint_starts_from_the_beginning(tmp_path, capsy
     trainer.train()
     assert "starting from the beginning" in capsys.readouterr().out
     assert load_file(tmp_path / "model.safetensors")
+
+
+def test_two_resumes_started_together_leave_one_whole_model(run, processes, tmp_path, uninterrupted):
+    assert run(tmp_path, "in a step", 8, resume="latest") == -signal.SIGKILL
+    arguments = (tmp_path, None, 0, {"resume": "latest"})
+    both = [processes.Process(target=run_until_killed, args=arguments) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    codes = sorted(process.exitcode for process in both)
+    assert codes in ([0, 0], [0, 1]), "one is refused, unless it begins when the other has ended"
+    assert_same_end(tmp_path, uninterrupted)
+    assert problem_of(tmp_path) is None and problem_of(tmp_path / "best") is None

@@ -1,4 +1,5 @@
-"""transformers' common tests of models and configurations, for every prior of texts, and for documents and points.
+"""transformers' common tests of models and configurations, for every prior of texts, for documents and points, and for
+models with a pretrained encoder, a pretrained decoder, or both.
 
 Overrides, each with its reason, are the class attributes and methods of [`Suite`] and of the classes below.
 """
@@ -8,6 +9,7 @@ import unittest
 
 import torch
 from suites import import_suite
+from tiny_base_models import bert, gpt2, llama, pretrained_settings, word_tokenizer
 from tiny_models import TINY_SIZES
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
@@ -141,6 +143,69 @@ class PointTest(Suite, unittest.TestCase):
 
     def test_model_get_set_embeddings(self):
         self.skipTest("there are no token embeddings")
+
+
+class PretrainedInputs(Inputs):
+    """
+    A small configuration with base models, whose weights are in the checkpoint: the suite's models have random weights
+    that no base model has.
+    """
+
+    def __init__(self, parent, encoder=None, decoder=None):
+        super().__init__(parent)
+        self.encoder, self.decoder = encoder, decoder
+
+    def get_config(self) -> LDEBMConfig:
+        bases = {name: base() for name, base in vars(self).items() if name in ("encoder", "decoder") and base}
+        return LDEBMConfig(**{**pretrained_settings(**bases), **self.settings, "includes_base_models": True})
+
+
+class PretrainedModel(SeededNoise):
+    """The model with a tokenizer, which a pretrained encoder reads with, from the start."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.set_tokenizer(word_tokenizer())
+
+
+class PretrainedSuite(Suite):
+    """What does not hold for a base model that is frozen, and is a model of its own within ours."""
+
+    all_model_classes = (PretrainedModel,)
+    encoder, decoder = None, None
+
+    def setUp(self):
+        self.model_tester = PretrainedInputs(self, type(self).encoder, type(self).decoder)
+
+    def test_can_init_all_missing_weights(self):
+        self.model_tester.settings = {"decoder_lora_rank": 0}  # the base model's class does not know adapters
+        super().test_can_init_all_missing_weights()
+
+    def test_can_capture_specific_layers_hidden_states(self):
+        self.skipTest("output_hidden_states is refused, though base models could record theirs")
+
+    def test_capture_outputs_decorator(self):
+        self.skipTest("output_hidden_states and output_attentions are refused, though base models could record theirs")
+
+
+class PretrainedEncoderTest(PretrainedSuite, unittest.TestCase):
+    encoder = bert
+
+
+class PretrainedDecoderTest(PretrainedSuite, unittest.TestCase):
+    decoder = gpt2
+    test_resize_embeddings = False  # the vocabulary is that of the language model
+
+    def test_can_init_all_missing_weights(self):
+        self.skipTest("GPT-2 draws some weights twice, in an order that differs in a part; they are always loaded")
+
+
+class PretrainedPartsTest(PretrainedSuite, unittest.TestCase):
+    encoder, decoder = bert, llama
+    test_resize_embeddings = False  # the vocabulary is that of the language model
+
+    def test_tied_weights_keys(self):
+        self.skipTest("the language model's own configuration says that its embeddings are not tied")
 
 
 class ConfigurationTest(unittest.TestCase):

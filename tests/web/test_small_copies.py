@@ -44,8 +44,10 @@ def run(tmp_path):
 def test_record_is_kept_and_nothing_else(run, tmp_path):
     write_small_copy(run, tmp_path / "copy", examples=["bread  and\nrain", "rain"])
     names = {path.name for path in (tmp_path / "copy").iterdir()}
+    code = {path.name for path in run.glob("*.py")}
+    assert {"modeling_ldebm.py", "pipeline_ldebm.py"} <= code
     model = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert names == model | {
+    assert names == code | model | {
         "settings.yaml", "metrics.jsonl", "run.json", "curves.png", "written.txt", "examples.txt"
     }  # fmt: skip
     record = RunRecord.read(tmp_path / "copy")
@@ -80,6 +82,16 @@ def test_earlier_copy_is_replaced_and_nothing_else_is(run, tmp_path):
     (tmp_path / "mine" / "letter.txt").touch()
     with pytest.raises(ValueError, match="contains something else"):
         write_small_copy(run, tmp_path / "mine")
+
+
+def test_code_is_a_copy_or_links(run, tmp_path):
+    write_small_copy(run, tmp_path / "copy")
+    write_small_copy(run, tmp_path / "linked", link_code=True)
+    for file in run.glob("*.py"):
+        assert not (tmp_path / "copy" / file.name).is_symlink()
+        link = tmp_path / "linked" / file.name
+        assert link.is_symlink() and not link.readlink().is_absolute()
+        assert link.read_text() == (tmp_path / "copy" / file.name).read_text() == file.read_text()
 
 
 def test_refusals(run, tmp_path):

@@ -1,4 +1,4 @@
-"""The requests of the demo page: small questions to a model of texts, checked and answered one at a time."""
+"""The requests of the demo page: checked against its limits, and answered by a pipeline one at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Self
 import numpy as np
 import torch
 from huggingface_hub import snapshot_download
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..model.configuration_ldebm import LDEBMConfig
+from ..model.explanation import Explanation
 from ..model.masked_texts import MASKS, Completion, read_masked_texts
-from ..model.modeling_ldebm import LDEBMModel
-from ..model.rejection import generate_accepted
+from ..model.pipeline_ldebm import LDEBMPipeline
+from ..model.pipeline_outputs import WrittenText
 from ..model.text_reading import SURROGATE, is_word_level
 from ..reports.latent_map import LatentMap
 from ..training.saved_runs import find_checkpoint
-from .answers import DecodedPlace, Neighbour, PathStep, Reading, ReverseDiffusion, WrittenText
+from .answers import DecodedPlace, NearbyText, PlacedPath, PlacedReading, ReverseDiffusion
 from .limits import BadRequest, Limits, real_number, whole_number
 from .map_texts import (
     EXAMPLES,
@@ -27,10 +27,8 @@ from .map_texts import (
     NUM_MAP_TEXTS,
     WRITTEN,
     WRITTEN_TEXTS,
-    known_words_only,
     lines_of,
     texts_of_checkpoint,
-    written_texts,
 )
 
 ONE_AT_A_TIME = threading.RLock()
@@ -39,15 +37,15 @@ NUM_EXAMPLES = 4
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES]
 
 
-class Explorer:
+class PageRequests:
     """
-    A model of texts with all that a page about it needs. Every request is independent of all others.
+    A pipeline with all that a page about it needs. Every request is independent of all others.
 
     Requests that cannot be answered raise [`BadRequest`]. Requests of several threads are answered one after another.
 
     Args:
-        model ([`LDEBMModel`]), tokenizer (`PreTrainedTokenizerBase`): A model of texts without contexts, and its
-            tokenizer.
+        pipe ([`LDEBMPipeline`]): A model of texts without contexts. Symbols without a name of their own get names of
+            their words, in the loaded model alone.
         texts (`Sequence[str]`): The texts on the map, at least two; not used for a model without a latent.
         origin (`str`, *optional*, defaults to `"texts"`): What these texts are, for the visitor.
         examples (`Sequence[str]`, *optional*): Texts offered as examples; defaults to the first texts of the map.
@@ -59,29 +57,22 @@ class Explorer:
 
     def __init__(
         self,
-        model: LDEBMModel,
-        tokenizer: PreTrainedTokenizerBase,
+        pipe: LDEBMPipeline,
         texts: Sequence[str],
         origin: str = "texts",
         examples: Sequence[str] = (),
         limits: Limits | None = None,
     ):
-        _require_texts_without_contexts("model", model.config)
-        self.model, self.tokenizer = model.eval(), tokenizer
+        _require_texts_without_contexts("pipe", pipe.model.config)
+        self.pipe, self.model = pipe, pipe.model
         self.origin, self.limits = origin, limits or Limits()
-        self.names: dict[int, str] = dict(model.config.id2label) if model.has_symbols else {}
         self.map: LatentMap | None = None
         if self.has_latent and self.has_symbols:
-            explanation = model.explain(list(texts), tokenizer, num_samples=0, num_texts=0)
+            explanation = pipe.explain(texts, num_samples=0, num_texts=0)
             self.map = LatentMap.fit(explanation.texts, explanation.latents, explanation.assignments)
-            taken = set(self.names.values())
-            for symbol, name in self.names.items():
-                suggested = explanation.suggested_names[symbol]
-                has_texts = explanation.symbols[symbol].num_texts > 0
-                if name == f"LABEL_{symbol}" and has_texts and suggested not in taken:
-                    self.names[symbol] = suggested
+            self._name_symbols(explanation)
         elif self.has_latent:
-            self.map = LatentMap.fit(texts, self._latents(texts))
+            self.map = LatentMap.fit(texts, pipe.latents(texts))
         self.examples = list(examples)[:NUM_EXAMPLES]
         if not self.examples and self.map is not None:
             self.examples = self.map.texts[:NUM_EXAMPLES]
@@ -98,7 +89,7 @@ class Explorer:
         device: str | torch.device = "cpu",
     ) -> Self:
         """
-        The explorer of a checkpoint, with its map computed on the CPU.
+        The requests to a checkpoint, with its map computed on the CPU.
 
         The map shows the texts in the checkpoint's `texts.txt`, one per line; without that file those in its
         `written.txt`, which the model wrote; else training texts of the corpus that its `settings.yaml` names; else
@@ -120,15 +111,19 @@ class Explorer:
         folder = Path(checkpoint)
         if not folder.is_dir():
             folder = Path(snapshot_download(str(checkpoint), revision=revision, allow_patterns=CHECKPOINT_FILES))
-        model = LDEBMModel.from_pretrained(folder)
-        _require_texts_without_contexts(str(checkpoint), model.config)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        _require_texts_without_contexts(str(checkpoint), LDEBMConfig.from_pretrained(folder))
+        pipe = LDEBMPipeline.from_pretrained(folder, device="cpu")
         texts, origin = texts_of_checkpoint(folder, num_texts, data)
         if len(texts) < 2:
-            texts, origin = written_texts(model, tokenizer, num_texts), WRITTEN
-        explorer = cls(model, tokenizer, texts, origin, lines_of(folder / EXAMPLES), limits)
-        model.to(device)  # last, because a Space with a shared GPU may use it during requests only
-        return explorer
+            texts, origin = pipe.write(num_texts=num_texts, generator=0), WRITTEN
+        requests = cls(pipe, texts, origin, lines_of(folder / EXAMPLES), limits)
+        pipe.to(device)  # last, because a Space with a shared GPU may use it during requests only
+        return requests
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of the symbols by id; none for a model without symbols."""
+        return dict(self.model.config.id2label) if self.has_symbols else {}
 
     @property
     def has_latent(self) -> bool:
@@ -173,43 +168,26 @@ class Explorer:
         count = whole_number("number of sentences", num_sentences, 1, limits.sentences)
         temperature = real_number("temperature", temperature, 0.0, limits.temperature)
         least = real_number("minimum probability", min_label_probability, 0.0, 1.0)
-        generator = self._generator(seed)
-        requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
-        options = {"generator": generator, **known_words_only(self.model)}
-        options |= self._guidance(guidance_scale, bool(requested))
+        ids = self._symbol_ids(symbols)
+        options = {"generator": self._seed(seed), **self._guidance(guidance_scale, bool(ids))}
         if temperature > 0:
             options |= {"do_sample": True, "temperature": temperature}
+        if ids and least > 0:
+            options["min_label_probability"] = least
         with ONE_AT_A_TIME:
-            if requested and least > 0:
-                accepted = generate_accepted(self.model, least, torch.tensor(requested), **options)
-                texts = self._strings(accepted.token_ids)
-                read = self._likeliest(accepted.probabilities)
-            else:
-                asked = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
-                texts = self._strings(self.model.generate(**asked, **options))
-                read = self._symbols_of(texts)
-        names = [self.names[symbol] for symbol in requested] or [None] * len(texts)
-        return [WrittenText(text, name, *symbol) for text, name, symbol in zip(texts, names, read, strict=True)]
+            return self.pipe.write_and_read(torch.tensor(ids) if ids else None, count, **options)
 
-    @torch.no_grad()
-    def read(self, text: str, num_neighbours: int = 5) -> Reading:
+    def read(self, text: str, num_nearby: int = 5) -> PlacedReading:
         """The symbols of a text, the text decoded from its own latent, and the texts with the nearest latents."""
         text, notes = self._checked_text("text", text)
         if not self.has_latent:
             raise BadRequest("This checkpoint is a language model without a latent: it writes, but it cannot read.")
         with ONE_AT_A_TIME:
-            posterior = self.model.posterior(**self._batch([text]))
-            logits = self.model.symbol_logits(posterior)
-            reconstruction = self._decode(posterior.mode)[0]
-        probabilities = None
-        if logits is not None:
-            values = logits[0].softmax(-1).tolist()
-            probabilities = {self.names[symbol]: value for symbol, value in enumerate(values)}
-        latent = posterior.expectation[0].float().cpu().numpy()
-        place = _pair(self.map.plane.project(latent[None])[0])
-        return Reading(probabilities, reconstruction, place, self._neighbours(latent, num_neighbours), notes)
+            reading = self.pipe.read(text)
+        (place,) = self._places(reading.latent[None])
+        return PlacedReading(reading, place, self._nearby(reading.latent, num_nearby), notes)
 
-    def decode_at(self, x: float, y: float, num_neighbours: int = 5) -> DecodedPlace:
+    def decode_at(self, x: float, y: float, num_nearby: int = 5) -> DecodedPlace:
         """The text decoded from the latent at a place of the map."""
         self._require_map()
         low, high = self.map.limits
@@ -221,24 +199,17 @@ class Explorer:
         )
         latent = self.map.latent_at(*place)
         with ONE_AT_A_TIME:
-            text = self._decode(torch.as_tensor(latent[None], dtype=torch.float32))[0]
-            symbol, _ = self._symbols_of([text])[0]
-        return DecodedPlace(text, symbol, place, self._neighbours(latent, num_neighbours))
+            (decoded,) = self.pipe.decode_and_read(latent[None])
+        return DecodedPlace(decoded.text, decoded.read, place, self._nearby(latent, num_nearby))
 
-    @torch.no_grad()
-    def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
+    def interpolate(self, first: str, second: str, num_steps: int = 7) -> PlacedPath:
         """Texts at equal steps on the straight line between the latents of two texts, including both ends."""
         self._require_map()
-        steps = whole_number("number of steps", num_steps, 3, self.limits.steps)
+        num_steps = whole_number("number of steps", num_steps, 3, self.limits.steps)
         ends = [self._checked_text(name, text)[0] for name, text in [("first text", first), ("second text", second)]]
         with ONE_AT_A_TIME:
-            start, end = self.model.reconstruction_latents(**self._batch(ends)).float()
-            shares = torch.linspace(0, 1, steps, device=start.device)
-            latents = start + shares[:, None] * (end - start)
-            texts = self._decode(latents)
-            symbols = [symbol for symbol, _ in self._symbols_of(texts)]
-        places = map(_pair, self.map.plane.project(latents.cpu().numpy()))
-        return [PathStep(*step) for step in zip(shares.tolist(), texts, symbols, places, strict=True)]
+            steps = self.pipe.interpolate(*ends, num_steps)
+        return PlacedPath(steps, self._places(np.stack([step.latent for step in steps])))
 
     def reverse_diffusion(
         self, symbols: Sequence[str] = (), num_latents: int = 20, guidance_scale: float | None = None, seed: int = 0
@@ -251,14 +222,14 @@ class Explorer:
         if not self.has_levels:
             raise BadRequest("This checkpoint's prior is sampled in one step: there is no reverse diffusion to show.")
         count = whole_number("number of latents", num_latents, 1, self.limits.latents)
-        generator = self._generator(seed)
+        seed = self._seed(seed)
         requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
         options = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
         options |= self._guidance(guidance_scale, bool(requested))
         with ONE_AT_A_TIME:
-            states = self.model.sample_latents(generator=generator, return_trajectory=True, **options).trajectory
+            states = self.model.sample_latents(generator=seed, return_trajectory=True, **options).trajectory
             shown = states[:, ::count]  # the first latent of each symbol
-            texts = self._decode(shown.flatten(0, 1))
+            texts = self.pipe.decode(shown.flatten(0, 1))
         width = shown.shape[1]
         places = np.stack([self.map.plane.project(state) for state in states.float().cpu().numpy()])
         texts_by_state = [texts[start : start + width] for start in range(0, len(texts), width)]
@@ -284,18 +255,9 @@ class Explorer:
         count = whole_number("number of completions", num_completions, 1, self.limits.completions)
         ids = self._symbol_ids([symbol] if symbol else [])
         options = {"class_labels": torch.tensor(ids)} if ids else {}
-        options |= self._guidance(guidance_scale, bool(ids))
-        generator = self._generator(seed)
+        options |= self._guidance(guidance_scale, bool(ids)) | {"generator": self._seed(seed)}
         with ONE_AT_A_TIME:
-            (completions,) = self.model.complete_texts(
-                [text],
-                self.tokenizer,
-                num_return_sequences=count,
-                allow_fewer=True,
-                generator=generator,
-                **options,
-            )
-        return completions
+            return self.pipe.complete(text, num_return_sequences=count, allow_fewer=True, **options)
 
     def notes(self, text: str, with_masks: bool = False) -> list[str]:
         """
@@ -323,13 +285,14 @@ class Explorer:
             most = self.limits.characters
             raise BadRequest(f"The {name} may have at most {most} characters, but it has {len(text)}.")
         allowed = ("<mask>", "<unk>", "<span>") if with_masks else ()
-        reserved = [token for token in self.tokenizer.all_special_tokens if token not in allowed and token in text]
+        special = self.pipe.tokenizer.all_special_tokens
+        reserved = [token for token in special if token not in allowed and token in text]
         if reserved:
             raise BadRequest(f"The {name} must not contain {' or '.join(reserved)}, which the model uses itself.")
         with ONE_AT_A_TIME:
             length, num_words, unknown = self._words_of(text, with_masks)
-        words = "words" if is_word_level(self.tokenizer) else "pieces of words"
-        most = self.tokenizer.model_max_length - 2
+        words = "words" if is_word_level(self.pipe.tokenizer) else "pieces of words"
+        most = self.pipe.tokenizer.model_max_length - 2
         if with_masks and length > most:
             raise BadRequest(f"The {name} may have at most {most} {words}, but it has {length}.")
         notes = []
@@ -343,9 +306,9 @@ class Explorer:
     def _words_of(self, text: str, with_masks: bool) -> tuple[int, int, list[str]]:
         """Number of tokens of a text, and of those but masks, and the words that the model does not know."""
         if with_masks and MASKS.search(text):
-            masked = read_masked_texts([text], self.tokenizer, self.model.config.vocab_size)
+            masked = read_masked_texts([text], self.pipe.tokenizer, self.model.config.vocab_size)
             return len(masked.token_ids[0]) - 2, masked.unread.num_words, masked.unknown_words[0]
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        encoded = self.pipe.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids, spans = encoded["input_ids"], encoded["offset_mapping"]
         unknown_id = self.model.config.unk_token_id
         unknown = [text[start:end] for token, (start, end) in zip(ids, spans, strict=True) if token == unknown_id]
@@ -373,55 +336,33 @@ class Explorer:
             return {}
         return {"guidance_scale": real_number("guidance", guidance_scale, 0.0, self.limits.guidance_scale)}
 
-    def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(self.model.device).manual_seed(whole_number("seed", seed, 0, self.limits.seed))
+    def _seed(self, seed: int) -> int:
+        return whole_number("seed", seed, 0, self.limits.seed)
 
     def _require_map(self) -> None:
         if self.map is None:
             raise BadRequest("This checkpoint is a language model without a latent: there is no map of it.")
 
-    def _batch(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        batch = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True).to(self.model.device)
-        return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    def _places(self, latents: np.ndarray) -> list[tuple[float, float]]:
+        """The places of latents on the map."""
+        return [(float(x), float(y)) for x, y in self.map.plane.project(latents)]
 
-    @torch.no_grad()
-    def _latents(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """The posterior means of texts, `(num_texts, total_latent_size)`."""
-        parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-        means = [self.model.encode(**self._batch(part)).posterior_mean.float().cpu().numpy() for part in parts]
-        return np.concatenate(means)
-
-    def _decode(self, latents: torch.Tensor) -> list[str]:
-        """The text of the likeliest words of each latent."""
-        latents = latents.to(self.model.device)
-        return self._strings(self.model.generate(latents=latents, do_sample=False, **known_words_only(self.model)))
-
-    def _strings(self, token_ids: torch.Tensor) -> list[str]:
-        return self.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
-
-    def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
-        """The name and probability of the likeliest symbol of each text."""
-        if not self.has_symbols:
-            return [(None, None)] * len(texts)
-        return self._likeliest(self.model.infer_symbols(**self._batch(texts)))
-
-    def _likeliest(self, probabilities: torch.Tensor) -> list[tuple[str, float]]:
-        """The name and probability of the likeliest symbol in each row of p(y|x), `(num_texts, num_symbols)`."""
-        values, symbols = probabilities.max(-1)
-        return [(self.names[symbol], value) for symbol, value in zip(symbols.tolist(), values.tolist(), strict=True)]
-
-    def _neighbours(self, latent: np.ndarray, number: int) -> list[Neighbour]:
+    def _nearby(self, latent: np.ndarray, number: int) -> list[NearbyText]:
         """The `number` texts of the map with the nearest latents, the nearest first."""
-        order, distances = self.map.nearest(latent, number)
-        neighbours = []
-        for index, distance in zip(order, distances.tolist(), strict=True):
-            symbol = None if self.map.symbols is None else self.names[self.map.symbols[index]]
-            neighbours.append(Neighbour(self.map.texts[index], symbol, distance))
-        return neighbours
+        found = self.pipe.neighbours(latent, self.map.texts, number, latents=self.map.latents)
+        symbols = [None if self.map.symbols is None else self.names[self.map.symbols[one.index]] for one in found]
+        return [NearbyText(one.text, symbol, one.distance) for one, symbol in zip(found, symbols, strict=True)]
 
-
-def _pair(place: np.ndarray) -> tuple[float, float]:
-    return float(place[0]), float(place[1])
+    def _name_symbols(self, explanation: Explanation) -> None:
+        """Give the symbols that have texts but no name of their own the names that an explanation suggests."""
+        taken, names = set(self.names.values()), {}
+        for symbol, name in self.names.items():
+            suggested = explanation.suggested_names[symbol]
+            has_texts = explanation.symbols[symbol].num_texts > 0
+            if name == f"LABEL_{symbol}" and has_texts and suggested not in taken and not suggested.isdigit():
+                names[symbol] = suggested
+        if names:
+            self.model.name_symbols(self.names | names)
 
 
 def _require_texts_without_contexts(name: str, config: LDEBMConfig) -> None:

@@ -1,0 +1,54 @@
+"""What a checkpoint tells transformers about the code in its folder: the auto classes and the pipelines."""
+
+from typing import Any
+
+from transformers.pipelines import PIPELINE_REGISTRY
+
+PIPELINE_TASK = "ldebm"
+"""The task of [`LDEBMPipeline`] in `transformers.pipeline`."""
+
+
+class PipelinesInCheckpoint:
+    """A base of configurations whose checkpoints bring pipelines of their own."""
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """
+        The pipelines in the folder of a checkpoint by task, which `transformers.pipeline(…, trust_remote_code=True)`
+        looks up here. Where the package is imported, it has registered its own pipelines for the other tasks, and
+        transformers needs to trust no code for them.
+        """
+        # Imported here because they import the configuration; the loader of the Hub finds these files all the same.
+        from .feature_extraction import LatentExtractionPipeline
+        from .pipeline_ldebm import LDEBMPipeline
+
+        pipelines: dict[str, type] = {"text-generation": LDEBMPipeline}
+        if PIPELINE_TASK not in PIPELINE_REGISTRY.supported_tasks:
+            pipelines |= {PIPELINE_TASK: LDEBMPipeline, "feature-extraction": LatentExtractionPipeline}
+        return {
+            task: {"impl": _reference(kind), "pt": ("AutoModel",), "type": "text"} for task, kind in pipelines.items()
+        }
+
+
+class CodeInCheckpoint:
+    """A base of models whose checkpoints name the class of each of transformers' auto classes."""
+
+    def save_pretrained(self, save_directory, *args, **kwargs):
+        """As in transformers. The code that a folder loads by, with `trust_remote_code=True`, is saved into it."""
+        from .modeling_ldebm import LDEBMModel
+        from .sequence_classification import LDEBMForSequenceClassification
+
+        modality = self.config.modality_class
+        classes = {"AutoModel": LDEBMModel}
+        if modality.is_autoregressive:
+            classes["AutoModelForSeq2SeqLM"] = LDEBMModel
+        if modality.reads_texts and self.config.has_symbols:
+            classes["AutoModelForSequenceClassification"] = LDEBMForSequenceClassification
+        given = getattr(self.config, "auto_map", None) or {}
+        self.config.auto_map = given | {auto: _reference(kind) for auto, kind in classes.items()}
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+
+def _reference(kind: type) -> str:
+    """A class as the Hub's loader finds it: the file that defines it, and its name."""
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"

@@ -1,0 +1,430 @@
+"""One object for a model and its tokenizer: strings go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from transformers import Pipeline, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from .checkpoint_code import PIPELINE_TASK
+from .checkpoint_tokenizer import load_tokenizer
+from .explanation import Explanation
+from .masked_texts import Completion
+from .modeling_ldebm import LDEBMModel
+from .noise import as_generator
+from .pipeline_outputs import Neighbour, PathStep, Reading, WrittenText
+from .pretrained_model import FROM_THE_HUB
+from .rejection import generate_accepted
+from .text_reading import TextReader
+
+
+class LDEBMPipeline(Pipeline):
+    """
+    A model of texts or documents with its tokenizer.
+
+    ```python
+    >>> pipe = LDEBMPipeline.from_pretrained("outputs/demo")
+    >>> pipe.write("weather", 3)
+    >>> pipe.classify(["will it rain tomorrow"])
+    [{"label": "weather", "score": 0.99}]
+    ```
+
+    `transformers.pipeline("ldebm", model=…)` makes the same object. Called with the beginnings of texts, it continues
+    them in the format of transformers' text generation; see [`__call__`].
+
+    Args:
+        model ([`LDEBMModel`]): A model of texts or documents. It is put into evaluation mode.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*): The model's tokenizer; defaults to the one saved with the
+            checkpoint that the model was loaded from.
+        task (`str`, *optional*, defaults to `"ldebm"`): The name of the task, for transformers.
+        pipeline_kwargs: As in transformers' pipelines, such as `device` (defaults to the first GPU if there is one,
+            else the CPU), `batch_size`, and options of [`__call__`] that then are its defaults.
+
+    Raises:
+        ValueError: For a model of points, and without a tokenizer if the model was not loaded from a checkpoint.
+    """
+
+    _load_tokenizer = True
+    _load_processor = False
+    _load_image_processor = False
+    _load_video_processor = False
+    _load_feature_extractor = False
+
+    def __init__(
+        self,
+        model: LDEBMModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        task: str = PIPELINE_TASK,
+        **pipeline_kwargs,
+    ):
+        if not model.modality.reads_texts:
+            raise ValueError("model must be one of texts or documents, got one of points, which has no tokenizer")
+        if tokenizer is None:
+            if not model.name_or_path:
+                raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
+            tokenizer = load_tokenizer(model.name_or_path, model.config)
+        super().__init__(model.eval(), tokenizer, task=task, **pipeline_kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls, checkpoint: str | Path, *, device: int | str | torch.device | None = None, **model_kwargs
+    ) -> Self:
+        """
+        Load a model and its tokenizer.
+
+        Args:
+            checkpoint (`str` or `Path`): Folder or Hub id.
+            device (`int`, `str` or `torch.device`, *optional*): Defaults to the first GPU if there is one, else to the
+                CPU.
+            model_kwargs: As in `LDEBMModel.from_pretrained`, such as `dtype` and `revision`.
+
+        Raises:
+            OSError: If there is no such checkpoint, or one of its files is a Git LFS pointer, empty or truncated.
+            ValueError: For a model of points.
+        """
+        hub = {name: model_kwargs[name] for name in FROM_THE_HUB if name in model_kwargs}
+        model = LDEBMModel.from_pretrained(checkpoint, **model_kwargs)
+        tokenizer = load_tokenizer(checkpoint, model.config, **hub) if model.modality.reads_texts else None
+        return cls(model, tokenizer, device=device)
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """Save the model, its code and the tokenizer into a folder, from which [`from_pretrained`] loads them."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.tokenizer.save_pretrained(save_directory, **kwargs)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to a device."""
+        self.device = torch.device(device)
+        self.model.to(self.device)
+        return self
+
+    # ---------------------------------------------------------------------------------------------- transformers' call
+
+    def __call__(self, inputs, *args, **kwargs):
+        """
+        Continue the beginnings of texts, in the format of transformers' text generation.
+
+        ```python
+        >>> pipe("the food", class_labels="positive", num_return_sequences=2)
+        [{"generated_text": "the food is great ."}, {"generated_text": "the food here is amazing !"}]
+        ```
+
+        Args:
+            inputs (`str`, `Sequence[str]`, data set or generator): Beginnings of texts; `""` is one, too.
+            num_return_sequences (`int`, *optional*, defaults to 1): Number of texts for each beginning and, if several
+                symbols are given, for each symbol; each from its own latent.
+            kwargs: As in [`write`]; the symbols are called `class_labels`. `batch_size` as in transformers.
+
+        Returns:
+            `list[dict]` with `{"generated_text"}` for a string; a list of these for several strings.
+        """
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _sanitize_parameters(self, **options):
+        return {}, options, {}
+
+    def preprocess(self, input_: str) -> dict[str, str]:
+        if not isinstance(input_, str):
+            raise ValueError(f"inputs must be strings, the beginnings of texts, got {input_!r:.80}")
+        return {"prompt": input_}
+
+    def _forward(self, input_tensors, num_return_sequences: int = 1, class_labels=None, **options):
+        prompts = input_tensors["prompt"]
+        is_batch = isinstance(prompts, list)
+        options["generator"] = as_generator(options.get("generator"))
+        written = [
+            self.write(class_labels, num_return_sequences, prompt=prompt, **options)
+            for prompt in (prompts if is_batch else [prompts])
+        ]
+        return {"generated_text": written if is_batch else written[0]}
+
+    def postprocess(self, model_outputs) -> list[dict[str, str]]:
+        return [{"generated_text": text} for text in model_outputs["generated_text"]]
+
+    # -------------------------------------------------------------------------------------------------------- writing
+
+    def write(
+        self,
+        symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
+        num_texts: int = 1,
+        *,
+        prompt: str = "",
+        min_label_probability: float | None = None,
+        batch_size: int = 256,
+        generator: torch.Generator | int | None = None,
+        **generation_kwargs,
+    ) -> list[str]:
+        """
+        Write texts for symbols or, without symbols, from the whole prior.
+
+        Args:
+            symbols (`int`, `str` or a sequence of them, *optional*): Symbols by id or name, as in `model.symbol_ids`.
+            num_texts (`int`, *optional*, defaults to 1): Number of texts for each symbol, each from its own latent.
+            prompt (`str`, *optional*, defaults to `""`): The beginning of each text.
+            min_label_probability (`float`, *optional*): Resample texts in which the model itself reads the requested
+                symbol with a smaller probability than this.
+            batch_size (`int`, *optional*, defaults to 256): Number of texts written at a time. With another batch size
+                the same seed gives other texts.
+            generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
+            generation_kwargs: As in `model.generate`, such as `guidance_scale`, `do_sample` and `num_beams`. The
+                unknown word is not written unless `suppress_tokens` is given. For a model of documents `do_sample` and
+                `max_new_tokens`, the number of words.
+
+        Returns:
+            `list[str]`: `num_texts` texts for the first symbol, then for the second, and so on.
+
+        Raises:
+            ValueError: For a model with contexts; for a number below 1; for a symbol that the model does not have; for
+                a prompt and a model of documents; and as in `model.generate`.
+        """
+        texts: list[str] = []
+        for _, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
+            texts += self._strings(self.model.generate(min_label_probability=min_label_probability, **asked), prompt)
+        return texts
+
+    def write_and_read(
+        self,
+        symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
+        num_texts: int = 1,
+        *,
+        prompt: str = "",
+        min_label_probability: float | None = None,
+        batch_size: int = 256,
+        generator: torch.Generator | int | None = None,
+        **generation_kwargs,
+    ) -> list[WrittenText]:
+        """Write texts as [`write`] does, and say of each which symbol the model reads in it."""
+        written = []
+        for requested, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
+            if min_label_probability is not None:
+                accepted = generate_accepted(self.model, min_label_probability, **asked)
+                texts, read = self._strings(accepted.token_ids, prompt), self._likeliest(accepted.probabilities)
+            else:
+                texts = self._strings(self.model.generate(**asked), prompt)
+                read = self._symbols_of(texts)
+            names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
+            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
+        return written
+
+    def _requests(
+        self, symbols, num_texts: int, prompt: str, batch_size: int, generator, generation_kwargs: dict[str, Any]
+    ) -> Iterator[tuple[list[int | None], dict[str, Any]]]:
+        """For at most `batch_size` texts at a time the symbol of each, and the arguments of `generate`."""
+        config = self.model.config
+        if config.context_size:
+            raise ValueError("a model with contexts writes responses: use respond")
+        for name, value in (("num_texts", num_texts), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        options = {"generator": as_generator(generator), **generation_kwargs}
+        if self.model.modality.is_autoregressive:
+            options.setdefault("suppress_tokens", [config.unk_token_id])
+        elif prompt:
+            raise ValueError(f"prompt must be empty for a model of documents, which have no order, got {prompt!r:.80}")
+        requested = [None] if symbols is None else self.model.symbol_ids(symbols).tolist()
+        requested = [symbol for symbol in requested for _ in range(num_texts)]
+        for start in range(0, len(requested), batch_size):
+            batch = requested[start : start + batch_size]
+            asked = {"num_samples": len(batch)} if symbols is None else {"class_labels": torch.tensor(batch)}
+            if prompt:
+                asked["decoder_input_ids"] = torch.tensor([self._begun(prompt)] * len(batch), device=self.model.device)
+            yield batch, asked | options
+
+    def _begun(self, prompt: str) -> list[int]:
+        """Token ids of the beginning of a text, with the begin mark."""
+        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return [self.model.config.decoder_start_token_id, *ids]
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def classify(self, texts: str | Sequence[str], **options) -> list[Any]:
+        """The likeliest symbols of texts, `{"label", "score"}`. Arguments and errors as in `model.classify`."""
+        return self.model.classify(texts, self.tokenizer, **options)
+
+    @torch.no_grad()
+    def latents(
+        self, texts: str | Sequence[str], *, batch_size: int = 256, show_progress: bool = False
+    ) -> np.ndarray:
+        """
+        The means of the posteriors of texts, in float32 and of shape `(num_texts, total_latent_size)`.
+
+        Args:
+            texts (`str` or `Sequence[str]`): One text or several. A warning counts words that the tokenizer does not
+                know and texts that are cut.
+            batch_size (`int`, *optional*, defaults to 256): Number of texts encoded at a time.
+            show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
+
+        Raises:
+            ValueError: If there is no text, or something else than strings; for `batch_size` below 1; for a model with
+                contexts or without a latent.
+        """
+        batches = self._batches(texts, batch_size, show_progress)
+        return np.concatenate([_as_array(self.model.encode(**batch).posterior_mean) for _, batch in batches])
+
+    @torch.no_grad()
+    def read(self, texts: str | Sequence[str], *, batch_size: int = 256) -> Any:
+        """
+        What the model sees in texts: probabilities of the symbols, the latent, and the text decoded from it.
+
+        Args:
+            texts, batch_size: As in [`latents`].
+
+        Returns:
+            [`Reading`] for a string, `list[Reading]` for several.
+
+        Raises:
+            ValueError: As in [`latents`].
+        """
+        if not self.model.config.has_latent:
+            raise ValueError(f"prior={self.model.config.prior!r} has no latent that a text could be encoded into")
+        read = []
+        for part, batch in self._batches(texts, batch_size):
+            posterior = self.model.posterior(**batch)
+            logits = self.model.symbol_logits(posterior)
+            probabilities = [None] * len(part) if logits is None else map(self._by_name, logits.softmax(-1).tolist())
+            copies, latents = self.decode(posterior.mode), _as_array(posterior.expectation)
+            read += [Reading(*answer) for answer in zip(part, probabilities, copies, latents, strict=True)]
+        return read[0] if isinstance(texts, str) else read
+
+    def explain(self, texts: Sequence[str], **options) -> Explanation:
+        """What each symbol is about. Arguments and errors as in `model.explain`."""
+        return self.model.explain(texts, self.tokenizer, **options)
+
+    def neighbours(
+        self,
+        text: str | np.ndarray | torch.Tensor,
+        texts: Sequence[str],
+        num_neighbours: int = 5,
+        *,
+        latents: np.ndarray | None = None,
+    ) -> list[Neighbour]:
+        """
+        The texts with the nearest latents.
+
+        Args:
+            text (`str`, or a latent of shape `(total_latent_size,)`): What to find neighbours of.
+            texts (`Sequence[str]`): The texts to choose from.
+            num_neighbours (`int`, *optional*, defaults to 5): The most neighbours to return.
+            latents (`np.ndarray` of shape `(num_texts, total_latent_size)`, *optional*): The latents of `texts`, as
+                [`latents`] returns them, so that they need not be computed again.
+
+        Returns:
+            `list[Neighbour]`: the nearest one first.
+
+        Raises:
+            ValueError: If `num_neighbours` is below 1 or there is not one latent for each text; and as in [`latents`].
+        """
+        if num_neighbours < 1:
+            raise ValueError(f"num_neighbours must be at least 1, got {num_neighbours}")
+        if latents is None:
+            latents = self.latents(texts)
+        if len(latents) != len(texts):
+            raise ValueError(f"latents must be one for each of the {len(texts)} texts, got {len(latents)}")
+        latent = self.latents(text)[0] if isinstance(text, str) else _as_array(torch.as_tensor(text))
+        distances = np.linalg.norm(latents - latent, axis=1)
+        nearest = np.argsort(distances, kind="stable")[:num_neighbours].tolist()
+        return [Neighbour(texts[index], index, float(distances[index])) for index in nearest]
+
+    # ------------------------------------------------------------------------------------------------ between the two
+
+    def decode(self, latents: np.ndarray | torch.Tensor) -> list[str]:
+        """The text of the likeliest words of each latent, `(n, total_latent_size)`."""
+        options = {}
+        if self.model.modality.is_autoregressive:
+            options = {"do_sample": False, "suppress_tokens": [self.model.config.unk_token_id]}
+        latents = torch.as_tensor(latents, dtype=torch.float32, device=self.model.device)
+        return self._strings(self.model.generate(latents=latents, **options))
+
+    def decode_and_read(self, latents: np.ndarray | torch.Tensor) -> list[WrittenText]:
+        """Decode latents as [`decode`] does, and say of each text which symbol the model reads in it."""
+        texts = self.decode(latents)
+        return [WrittenText(text, None, *symbol) for text, symbol in zip(texts, self._symbols_of(texts), strict=True)]
+
+    @torch.no_grad()
+    def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
+        """
+        Texts at equal steps on the straight line between the latents of two texts.
+
+        Args:
+            first, second (`str`): The two texts. The line goes between the likeliest latents of their posteriors.
+            num_steps (`int`, *optional*, defaults to 7): Number of texts, with those decoded at both ends; at least 2.
+
+        Raises:
+            ValueError: If `num_steps` is below 2; and as in [`latents`].
+        """
+        if num_steps < 2:
+            raise ValueError(f"num_steps must be at least 2, for the two ends, got {num_steps}")
+        ((_, batch),) = self._batches([first, second], 2)
+        start, end = self.model.reconstruction_latents(**batch).float()
+        shares = torch.linspace(0, 1, num_steps, device=start.device)
+        latents = start + shares[:, None] * (end - start)
+        steps = zip(shares.tolist(), self.decode_and_read(latents), _as_array(latents), strict=True)
+        return [PathStep(share, decoded.text, decoded.read, latent) for share, decoded, latent in steps]
+
+    def complete(self, texts: str | Sequence[str], **options) -> list[Any]:
+        """
+        Fill in the gaps of texts. Arguments and errors as in `model.complete_texts`.
+
+        Returns:
+            `list[Completion]` for a string, a list of these for several.
+        """
+        given = [texts] if isinstance(texts, str) else texts
+        completions: list[list[Completion]] = self.model.complete_texts(given, self.tokenizer, **options)
+        return completions[0] if isinstance(texts, str) else completions
+
+    def respond(self, turns: Sequence[str | Mapping[str, str]], **options) -> list[str] | dict[str, str]:
+        """What could be said next in a dialogue. Arguments and errors as in `model.respond`."""
+        return self.model.respond(turns, self.tokenizer, **options)
+
+    # --------------------------------------------------------------------------------------------------------- shared
+
+    def _batches(
+        self, texts: str | Sequence[str], batch_size: int, show_progress: bool = False
+    ) -> Iterator[tuple[list[str], dict[str, torch.Tensor]]]:
+        """`batch_size` texts at a time, and what the model reads of them; then a warning of what it does not read."""
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"texts must be strings, at least one, got {texts!r:.80}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        reader = TextReader(self.tokenizer, self.model.config)
+        with logging.tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
+            for start in range(0, len(texts), batch_size):
+                part = texts[start : start + batch_size]
+                batch = reader(part).to(self.model.device)
+                yield part, {name: batch[name] for name in ("input_ids", "attention_mask")}
+                bar.update(len(part))
+        reader.warn()
+
+    def _strings(self, token_ids: torch.Tensor, prompt: str = "") -> list[str]:
+        """Texts of token ids; those that continue a prompt begin with it as it was written."""
+        texts = self.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+        if not prompt:
+            return texts
+        begun = self.tokenizer.decode(self._begun(prompt), skip_special_tokens=True)
+        return [prompt + text[len(begun) :] if text.startswith(begun) else text for text in texts]
+
+    def _by_name(self, probabilities: list[float]) -> dict[str, float]:
+        return {self.model.config.id2label[symbol]: value for symbol, value in enumerate(probabilities)}
+
+    def _symbols_of(self, texts: list[str]) -> list[tuple[str | None, float | None]]:
+        """The name and probability of the likeliest symbol of texts that the model wrote."""
+        if not self.model.has_symbols:
+            return [(None, None)] * len(texts)
+        batch = TextReader(self.tokenizer, self.model.config)(texts).to(self.model.device)
+        return self._likeliest(self.model.infer_symbols(batch["input_ids"], batch["attention_mask"]))
+
+    def _likeliest(self, probabilities: torch.Tensor) -> list[tuple[str, float]]:
+        """The name and probability of the likeliest symbol in each row of p(y|x), `(num_texts, num_symbols)`."""
+        values, symbols = probabilities.max(-1)
+        names = [self.model.config.id2label[symbol] for symbol in symbols.tolist()]
+        return list(zip(names, values.tolist(), strict=True))
+
+
+def _as_array(values: torch.Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()

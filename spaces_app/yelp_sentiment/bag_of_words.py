@@ -1,0 +1,1 @@
+../../ldebm_hf/model/bag_of_words.py

@@ -1,0 +1,1 @@
+../../ldebm_hf/model/checkpoint_tokenizer.py

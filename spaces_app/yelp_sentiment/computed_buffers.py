@@ -1,0 +1,1 @@
+../../ldebm_hf/model/computed_buffers.py

@@ -1,0 +1,1 @@
+../../ldebm_hf/model/configuration_ldebm.py

@@ -1,0 +1,1 @@
+../../ldebm_hf/model/dialogue_turns.py

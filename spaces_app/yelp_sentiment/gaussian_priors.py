@@ -1,0 +1,1 @@
+../../ldebm_hf/model/gaussian_priors.py

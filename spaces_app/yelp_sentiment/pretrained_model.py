@@ -1,0 +1,1 @@
+../../ldebm_hf/model/pretrained_model.py

@@ -1,0 +1,1 @@
+../../ldebm_hf/model/sentence_layout.py

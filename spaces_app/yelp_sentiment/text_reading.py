@@ -1,0 +1,1 @@
+../../ldebm_hf/model/text_reading.py

@@ -1,0 +1,1 @@
+../../ldebm_hf/model/trainer_signature.py

@@ -1,0 +1,106 @@
+"""The choice between words and a pretrained encoder, for a table with few labels."""
+
+import random
+import shutil
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from tiny_base_models import bert
+
+from ldebm_hf.commands.recipe_choice import ENCODER_RECIPE, WORDS_RECIPE, choose_recipe
+
+RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
+WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def options(tmp_path) -> list[str]:
+    """A table whose words say the class, which has a label in every fourth row."""
+    return table(tmp_path, lambda kind, rng: " ".join(rng.choices(WORDS[kind].split(), k=4)))
+
+
+def table(folder: Path, text_of, every: int = 4) -> list[str]:
+    rng = random.Random(0)
+    rows = ["text,kind"]
+    for i in range(160):
+        kind = list(WORDS)[i % 2]
+        rows.append(f"{text_of(kind, rng)} {i},{kind if i % (2 * every) < 2 else ''}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    named = {"data": folder / "mine.csv", "label_column": "kind", "output_dir": folder / "model"}
+    named |= {"features_dir": folder / "vectors"}
+    return [part for name, value in named.items() for part in (f"--{name}", str(value))]
+
+
+def recipes_with(folder: Path, encoder: str) -> Path:
+    """A copy of the recipes whose default encoder is another."""
+    copy = folder / "recipes"
+    shutil.copytree(RECIPES, copy)
+    text = (copy / ENCODER_RECIPE).read_text(encoding="utf-8")
+    changed = text.replace("sentence-transformers/all-MiniLM-L6-v2", encoder)
+    assert changed != text
+    (copy / ENCODER_RECIPE).write_text(changed, encoding="utf-8")
+    return copy
+
+
+def test_words_are_used_where_they_say_more(options):
+    choice = choose_recipe(RECIPES, options, str(bert()))
+    assert choice.settings.modality == "document"
+    assert choice.reason.startswith(f"{WORDS_RECIPE} is used: in cross-validation on the 36 labelled training texts")
+    assert choice.reason.endswith("and classes from words for 100.0%")
+
+
+def test_the_encoder_is_used_where_it_says_more(tmp_path):
+    """Every word occurs once, and all words of a class begin with the same letters, which pieces of words show."""
+
+    def text_of(kind: str, rng: random.Random) -> str:
+        letters = "abcdef" if kind == "sport" else "uvwxyz"
+        return " ".join("".join(rng.choices(letters, k=7)) for _ in range(3))
+
+    choice = choose_recipe(RECIPES, table(tmp_path, text_of), str(bert()))
+    assert choice.settings.model_value("encoder") == "pretrained" and choice.reason.startswith(ENCODER_RECIPE)
+    assert choice.settings.clustering.features == "encoder_classes"
+    assert any((tmp_path / "vectors").iterdir())
+
+
+def test_the_default_encoder_may_be_in_a_folder(options, tmp_path):
+    choice = choose_recipe(recipes_with(tmp_path, str(bert())), options)
+    assert "in cross-validation on the 36 labelled" in choice.reason
+
+
+def test_without_a_network_words_are_used_and_it_is_said(options, tmp_path):
+    recipes = recipes_with(tmp_path, "nobody/no-such-encoder")
+    choice = choose_recipe(recipes, options)
+    assert choice.settings.modality == "document"
+    assert "the pretrained encoder nobody/no-such-encoder is neither in the cache" in choice.reason
+    with pytest.raises(OSError, match="encoder_name_or_path='nobody/other' is neither a folder nor in the cache"):
+        choose_recipe(recipes, options, "nobody/other")
+
+
+def test_an_interrupted_run_keeps_its_recipe(options, tmp_path):
+    recipes = recipes_with(tmp_path, "nobody/no-such-encoder")
+    for recipe in (ENCODER_RECIPE, WORDS_RECIPE):
+        folder = tmp_path / "model"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(recipes / recipe, folder / "settings.yaml")
+        choice = choose_recipe(recipes, options)
+        assert choice.reason == f"{recipe} is used, by which the run in {folder} began"
+        assert (choice.settings.modality == "document") == (recipe == WORDS_RECIPE)
+
+
+def test_what_cannot_be_compared_is_learned_from_words(tmp_path, options):
+    encoder = str(bert())
+    recipes = recipes_with(tmp_path, encoder)
+    single = choose_recipe(recipes, table(tmp_path, lambda kind, rng: WORDS[kind], every=80))
+    assert single.settings.modality == "document" and "a class with a single label" in single.reason
+    chosen = choose_recipe(recipes, [*options, "--clustering.features", "words"])
+    assert "by the options that are given" in chosen.reason and chosen.settings.clustering.features == "words"
+    only_words = choose_recipe(recipes, [*options, "--stop_words", "none"])
+    assert f"{ENCODER_RECIPE} does not allow this: data.stop_words=none" in only_words.reason
+    with pytest.raises(ValueError, match="data.stop_words=none"):
+        choose_recipe(recipes, [*options, "--stop_words", "none"], encoder)

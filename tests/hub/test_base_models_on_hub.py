@@ -1,0 +1,147 @@
+"""Base models by their ids on a Hub, and models with base models pushed there."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from clean_processes import run_clean
+from tiny_base_models import TEXTS, bert, gpt2, pretrained_model, pretrained_settings, sentence_bert
+from transformers import AutoModel, AutoTokenizer
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.training.publishing import push
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "push_to_hub.py"
+PULL = """
+import sys
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("me/reviews", trust_remote_code=True)
+assert type(model).__module__.startswith("transformers_modules.")
+tokenizer = AutoTokenizer.from_pretrained("me/reviews", trust_remote_code=True)
+batch = tokenizer(["The food was great!", "great coffee"], return_tensors="pt", padding=True)
+with torch.no_grad():
+    torch.save([model(**batch, generator=0).loss, model.generate(num_samples=2, generator=0)], sys.argv[1])
+"""
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def bases(hub):
+    """Two base models on the Hub, of which the encoder has a later commit with other weights."""
+    encoder = hub.create("models", "bases/encoder", files=files_of(sentence_bert()))
+    hub.create("models", "bases/decoder", files=files_of(gpt2()))
+    first = encoder.refs["main"]
+    encoder.refs["v1"] = first
+    encoder.commit(files_of(bert()))
+    return {"encoder": first, "decoder": hub.repositories["models", "bases/decoder"].refs["main"]}
+
+
+def model_from_the_hub():
+    names = {"encoder_name_or_path": "bases/encoder", "decoder_name_or_path": "bases/decoder"}
+    names["encoder_revision"] = "v1"
+    twin, tokenizer = pretrained_model(sentence_bert(), gpt2())
+    model = LDEBMModel(LDEBMConfig(**{**pretrained_settings(sentence_bert(), gpt2()), **names})).eval()
+    model.load_state_dict(twin.state_dict())
+    model.set_tokenizer(tokenizer)
+    return model, tokenizer, twin
+
+
+@torch.no_grad()
+def results(model, tokenizer) -> list[torch.Tensor]:
+    batch = tokenizer(["The food was great!", "great coffee"], return_tensors="pt", padding=True)
+    return [model(**batch, generator=0).loss, model.generate(num_samples=2, generator=0)]
+
+
+def assert_same(one, other):
+    assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_base_models_are_pinned_to_the_commit_that_was_read(bases, tmp_path):
+    model, tokenizer, twin = model_from_the_hub()
+    assert model.config.encoder_revision == bases["encoder"] and model.config.decoder_revision == bases["decoder"]
+    assert model.config.encoder_layout["prompt"] == "Review: ", "of v1, which is not the newest commit"
+    model.load_base_models()
+    assert_same(results(model, tokenizer), results(twin, tokenizer))
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert_same(results(LDEBMModel.from_pretrained(tmp_path), tokenizer), results(model, tokenizer))
+    newest = LDEBMConfig(**pretrained_settings(bert()) | {"encoder_name_or_path": "bases/encoder"})
+    assert newest.encoder_revision not in (None, bases["encoder"]) and newest.encoder_layout["prompt"] == ""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_pushed_model_loads_elsewhere_with_the_base_models_of_the_hub(hub, bases, tmp_path, whole):
+    model, tokenizer, _ = model_from_the_hub()
+    model.load_base_models()
+    model.config.includes_base_models = whole  # push_to_hub takes no such argument
+    model.push_to_hub("me/reviews")
+    repository = hub.repositories["models", "me/reviews"]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "encoder_tokenizer.json"} <= repository.files.keys()
+    if whole:
+        for name in ("bases/encoder", "bases/decoder"):
+            del hub.repositories["models", name]
+    online = {"HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_me", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    run_clean(PULL, tmp_path, tmp_path / "results", package=False, **online)
+    assert_same(torch.load(tmp_path / "results"), results(model, tokenizer))
+    run_clean(PULL, tmp_path, tmp_path / "again", package=False)  # from the cache alone
+    assert_same(torch.load(tmp_path / "again"), results(model, tokenizer))
+
+
+def push_by_script(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def test_folders_of_this_machine_are_told_before_a_push_and_merged(hub, tmp_path, monkeypatch):
+    model, tokenizer = pretrained_model(bert(), gpt2())
+    folder = tmp_path / "run"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    before = files_of(folder)
+    with pytest.raises(SystemExit) as stop:
+        push_by_script(monkeypatch, folder, "me/reviews")
+    assert f"encoder_name_or_path='{bert()}' is a folder of this machine" in str(stop.value)
+    assert "--merge" in str(stop.value) and not hub.repositories
+    push_by_script(monkeypatch, folder, "me/reviews", "--merge")
+    repository = hub.repositories["models", "me/reviews"]
+    for place in (bert(), gpt2(), folder):
+        assert not any(str(place).encode() in content for content in repository.files.values()), "nobody's folders"
+    changed = {name for name, content in files_of(folder).items() if before.get(name) != content}
+    assert changed == {"README.md"}, "the folder itself stays as it is"
+    online = {"HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_me", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    run_clean(PULL, tmp_path, tmp_path / "results", package=False, **online)
+    assert_same(torch.load(tmp_path / "results"), results(model, tokenizer))
+
+
+def test_push_without_folders_needs_no_merge(hub, bases, tmp_path):
+    model, tokenizer, _ = model_from_the_hub()
+    model.load_base_models()
+    model.save_pretrained(tmp_path / "run")
+    tokenizer.save_pretrained(tmp_path / "run")
+    push(tmp_path / "run", "me/reviews")
+    files = hub.repositories["models", "me/reviews"].files
+    assert files["model.safetensors"] == (tmp_path / "run" / "model.safetensors").read_bytes()
+    push(tmp_path / "run", "me/whole", merge=True)
+    whole = hub.repositories["models", "me/whole"].files
+    assert len(whole["model.safetensors"]) > len(files["model.safetensors"])
+    assert b"bases/encoder" in whole["config.json"] and b'"includes_base_models": true' in whole["config.json"]
+
+
+def test_base_model_that_is_not_on_the_hub(hub):
+    with pytest.raises(OSError, match="encoder_name_or_path='bases/missing' is neither a folder with a model nor"):
+        LDEBMConfig(**pretrained_settings(bert()) | {"encoder_name_or_path": "bases/missing"})
+
+
+def test_auto_classes_read_texts_that_were_pushed(hub, bases):
+    model, tokenizer, _ = model_from_the_hub()
+    model.load_base_models()
+    model.push_to_hub("me/reviews")
+    loaded = AutoModel.from_pretrained("me/reviews")
+    assert loaded.classify(TEXTS, AutoTokenizer.from_pretrained("me/reviews")) == model.classify(TEXTS, tokenizer)
