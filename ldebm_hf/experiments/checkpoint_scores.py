@@ -17,6 +17,7 @@ from ..reports.run_record import EVALUATION, scores_file
 from ..scores.conditional_generation import control_scores
 from ..scores.held_out_texts import classes_by_attribute, reading_scores
 from ..training import Settings
+from ..training.features import kept_vectors
 from ..training.saved_runs import find_checkpoint, settings_of
 from .experiment_runs import Changes, Scores, merge_changes
 from .paper_tables import guidance_sweep, other_ways, real_texts
@@ -139,7 +140,7 @@ def score_model(
     common = {"split": options.split, "seed": scoring.seed, "show_progress": True}
     scores: Scores = {}
     if model.config.has_latent:
-        scores |= reading_scores(model, tokenizer, corpus, **common)
+        scores |= reading_scores(model, tokenizer, corpus, **common, vectors_of=kept_vectors(model))
     if model.config.context_size:
         scores |= score_responses(model, tokenizer, corpus, options.word_vectors, **common)[0]
     if options.judge is not None:

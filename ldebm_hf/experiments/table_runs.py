@@ -31,7 +31,7 @@ from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble
 from ..training.clock import RunClock
-from ..training.features import frozen_features
+from ..training.features import frozen_features, kept_vectors
 from .experiment_runs import ExperimentRun, Scores
 from .few_label_experiment import (
     GIVEN_VECTORS,
@@ -50,6 +50,8 @@ WAYS_TO_CLUSTER = {
     "density_clusters": density_clusters,
 }
 """Ways of clustering texts without a model of this package, by name."""
+INSTALL = {"bertopic": "pip install bertopic"}
+"""How to install the packages that rows need besides this one's own, by the row, which is called like the package."""
 SENTENCES = "sentences.json"
 """File in a run's folder with what its model wrote, by title."""
 NUM_KEPT_SAMPLES = 100
@@ -147,10 +149,6 @@ def chosen_names(plan: PaperTable, rows: Sequence[str] | None, word_vectors: str
     if missing:
         raise ValueError(f"row {', '.join(missing)} needs a package that is not installed: {INSTALL[missing[0]]}")
     return names
-
-
-INSTALL = {"bertopic": "pip install bertopic"}
-"""Rows that need a package besides those of this one, each of the same name, and how to install it."""
 
 
 def rows_not_installed(plan: PaperTable) -> list[str]:
@@ -257,7 +255,8 @@ def _scores_and_texts(
     """Return the scores that the table measures, and what the model wrote for them, by title; `None` if nothing."""
     common = {"split": options.split, "seed": run.seed, "show_progress": True}
     if plan.measure == "reading":
-        return reading_scores(model, tokenizer, corpus, **common), None
+        vectors_of = kept_vectors(model, run.settings.data.features_dir)
+        return reading_scores(model, tokenizer, corpus, **common, vectors_of=vectors_of), None
     if plan.measure == "responses":
         return score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
     if plan.measure == "control":

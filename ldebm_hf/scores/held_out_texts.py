@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ from .symbol_agreement import batched_homogeneity, symbol_scores
 from .symbol_information import mutual_information, symbol_usage
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
     from ..data import Corpus, Split
     from ..model.modeling_ldebm import LDEBMModel
 
+VectorsOf = Callable[[Sequence[Sequence[int]]], np.ndarray]
 PUBLISHED_BATCH_SIZE = 128
 """Texts per batch in the published protocol of homogeneity."""
 
@@ -66,6 +67,7 @@ def read_texts(
     batch_size: int = 256,
     seed: int = 0,
     show_progress: bool = False,
+    vectors_of: VectorsOf | None = None,
 ) -> Reading:
     """
     Infer the posterior and the symbols of texts, and reconstruct the texts. A warning counts truncated texts and words
@@ -81,6 +83,8 @@ def read_texts(
         batch_size (`int`, *optional*, defaults to 256): Texts per batch.
         seed (`int`, *optional*, defaults to 0): Seed of the posterior samples.
         show_progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar over the texts.
+        vectors_of (`Callable`, *optional*): Returns the frozen pretrained encoder's vectors, `(n, num_features)`, of
+            texts that are given as tokens, such as those that training has kept. Default: they are computed.
 
     Raises:
         ValueError: There is no text, or the model has no latent variable.
@@ -95,14 +99,18 @@ def read_texts(
     order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
     references, reconstructions = [""] * len(texts), [""] * len(texts)
     means, latents, at_means, sampled = [], [], [], []
+    parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = [reader([texts[i] for i in indices]) for indices in parts]
+    vectors = None if vectors_of is None else vectors_of(_tokens_in_order(parts, batches))
     with tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            batch = reader([texts[i] for i in indices]).to(model.device)
-            context = {}
+        for indices, batch in zip(parts, batches, strict=True):
+            batch = batch.to(model.device)
+            context, known = {}, {}
             if contexts is not None:
                 context = encode_contexts([contexts[i] for i in indices], tokenizer, model.device, reader=reader)
-            posterior = model.posterior(**batch, **context)
+            if vectors is not None:
+                known["encoder_features"] = torch.from_numpy(np.array(vectors[indices])).to(model.device)
+            posterior = model.posterior(**batch, **context, **known)
             means.append(posterior.expectation.float().cpu().numpy())
             drawn = posterior.sample(generator, relaxed=False)
             latents.append(drawn.float().cpu().numpy())
@@ -131,6 +139,15 @@ def read_texts(
     )
 
 
+def _tokens_in_order(parts: Sequence[np.ndarray], batches: Sequence[BatchEncoding]) -> list[list[int]]:
+    """The tokens of texts without padding, in the order of the texts, from padded batches of some of them each."""
+    tokens: dict[int, list[int]] = {}
+    for indices, batch in zip(parts, batches, strict=True):
+        for i, row, mask in zip(indices.tolist(), batch["input_ids"], batch["attention_mask"], strict=True):
+            tokens[i] = row[mask.bool()].tolist()
+    return [tokens[i] for i in range(len(tokens))]
+
+
 def reading_scores(
     model: LDEBMModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -140,6 +157,7 @@ def reading_scores(
     num_clusters: int | None = None,
     seed: int = 0,
     show_progress: bool = False,
+    vectors_of: VectorsOf | None = None,
 ) -> dict[str, float]:
     """
     All scores of a model on the texts of a split: reconstruction, and the agreement of its symbols with every kind of
@@ -158,9 +176,10 @@ def reading_scores(
             configuration.
         seed (`int`, *optional*, defaults to 0): Seed of the posterior samples, of K-means and of the chance levels.
         show_progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
+        vectors_of (`Callable`, *optional*): As in [`read_texts`].
     """
     held_out, classes = corpus.splits[split], classes_by_attribute(corpus, split)
-    options = {"seed": seed, "show_progress": show_progress}
+    options = {"seed": seed, "show_progress": show_progress, "vectors_of": vectors_of}
     reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
     if not classes and not model.has_symbols:

@@ -1,11 +1,14 @@
 """Vectors of texts from a frozen pretrained encoder, computed once and kept on the disk between runs."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +19,9 @@ from tqdm.auto import tqdm
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.pretrained_encoder import PretrainedEncoder
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +131,22 @@ class FeatureCache:
         if not np.isfinite(vectors).all():
             raise ValueError(f"the pretrained encoder's vectors are not finite, of texts such as {texts[0]!r}")
         return vectors
+
+
+def kept_vectors(
+    model: LDEBMModel, folder: str | Path | None = None
+) -> Callable[[Sequence[Sequence[int]]], np.ndarray] | None:
+    """
+    What looks up the vectors of texts, given as tokens, by a model's frozen pretrained encoder, or computes and keeps
+    them ([`FeatureCache`]); `None` for other models.
+
+    Args:
+        model ([`LDEBMModel`]): The model, on the device on which vectors are computed.
+        folder (`str` or `Path`, *optional*): As in [`FeatureCache`].
+    """
+    if model.config.encoder != "pretrained" or not model.encoder.is_frozen:
+        return None
+    return FeatureCache(model.encoder, folder).of_tokens
 
 
 def frozen_features(

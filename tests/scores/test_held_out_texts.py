@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_base_models import bert, pretrained_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
@@ -20,6 +21,7 @@ from ldebm_hf.scores.held_out_texts import (
     reading_scores,
     reconstruction_scores,
 )
+from ldebm_hf.training.features import kept_vectors
 
 TEXTS = ["the soup was cold", "rain", "we want our money back for the soup please", "rain again"] * 3
 SIZES = {
@@ -160,3 +162,24 @@ def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
     scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
     assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
     assert "mutual_information" not in scores and "label_homogeneity" in scores
+
+
+def test_kept_vectors_of_a_pretrained_encoder_are_not_computed_again(monkeypatch, tmp_path):
+    model, tokenizer = pretrained_model(bert())
+    texts = ["the food was great", "we hate this place", "great", "the bread"]
+    computed = read_texts(model, tokenizer, texts, batch_size=3, reconstruct=False)
+    vectors_of = kept_vectors(model, tmp_path)
+    kept = read_texts(model, tokenizer, texts, batch_size=3, reconstruct=False, vectors_of=vectors_of)
+    np.testing.assert_allclose(kept.means, computed.means, atol=1e-5)
+    monkeypatch.setattr(model.encoder, "features", None)
+    again = read_texts(model, tokenizer, texts, batch_size=2, reconstruct=False, vectors_of=vectors_of)
+    np.testing.assert_allclose(again.means, kept.means, atol=1e-6)
+    corpus = Corpus("tiny", Split(texts, [0, 1, 0, 1]), Split(texts, [0, 1, 0, 1]), label_names=["yes", "no"])
+    assert reading_scores(model, tokenizer, corpus, vectors_of=vectors_of)["symbols_used"] >= 1
+    with pytest.raises(TypeError):
+        read_texts(model, tokenizer, texts, reconstruct=False)
+
+
+def test_only_frozen_pretrained_encoders_have_vectors_to_keep(tokenizer):
+    assert kept_vectors(pretrained_model(bert(), encoder_trainable_layers=1)[0]) is None
+    assert kept_vectors(LDEBMModel(LDEBMConfig.from_preset("consistent", vocab_size=len(tokenizer), **SIZES))) is None
