@@ -154,6 +154,12 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
         layer.requires_grad_(True)
     if _pooler_of(base) is not None:
         _pooler_of(base).requires_grad_(False)
+    base.trained_names = frozenset(_trainable_names(base))
+
+
+def _trainable_names(base: nn.Module) -> set[str]:
+    """The names of the parameters that have a gradient now, each tied one by all of its names."""
+    return {name for name, parameter in base.named_parameters(remove_duplicate=False) if parameter.requires_grad}
 
 
 def _pooler_of(base: nn.Module) -> nn.Module | None:
@@ -191,6 +197,11 @@ class BasePart(nn.Module):
         """Whether nothing of the base model is trained."""
         return not any(parameter.requires_grad for parameter in self.base.parameters())
 
+    @property
+    def is_unfrozen(self) -> bool:
+        """Whether parameters of the base model are trained that the configuration says are frozen."""
+        return not _trainable_names(self.base) <= self.base.trained_names
+
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
@@ -212,8 +223,12 @@ class BasePart(nn.Module):
 
 
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:
-    """The names in the state dict of all tensors of a base model that training does not change, with `prefix`."""
-    frozen = {name for name, parameter in base.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
+    """
+    The names in the state dict of all tensors of a base model that training does not change, with `prefix`. What
+    [`choose_trainable`] chose is trained, also if it is frozen later on, as one does with a model that is finished.
+    """
+    names = {name for name, _ in base.named_parameters(remove_duplicate=False)}
+    frozen = names - base.trained_names - _trainable_names(base)
     buffers = {name for name, _ in base.named_buffers()} & base.state_dict().keys()
     return {prefix + name for name in frozen | buffers}
 

@@ -150,11 +150,14 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         Args:
             include_base_models (`bool`, *optional*): Whether the weights of pretrained encoders and decoders are saved
                 too, so that the checkpoint is self-contained. Default: as the model was loaded; at first they are not,
-                and the checkpoint names the base models with their revisions.
+                and the checkpoint names the base models with their revisions. A model of which more is trained than
+                its configuration says is saved with them, too, because only then nothing is lost.
         """
         as_loaded = self.config.includes_base_models
         if include_base_models is not None:
             self.config.includes_base_models = include_base_models and self.has_base_models
+        elif any(part.is_unfrozen for part in self._base_parts.values()):
+            self.config.includes_base_models = True
         self._keys_to_ignore_on_save = set() if self.config.includes_base_models else self.frozen_base_names()
         try:
             super().save_pretrained(save_directory, *args, **kwargs)

@@ -188,6 +188,29 @@ def test_checkpoint_names_its_base_models(parts, tmp_path):
         assert getattr(loaded.config, f"{component}_name_or_path") == str(folder())
 
 
+def test_what_was_trained_is_saved_also_if_it_is_frozen_now(tmp_path):
+    model, tokenizer = model_of("both", encoder_lora_rank=2, decoder_trainable_layers=1)
+    model = trained(model, tokenizer)
+    model.save_pretrained(tmp_path / "before")
+    model.requires_grad_(False)
+    model.save_pretrained(tmp_path / "after")
+    before, after = (load_file(tmp_path / name / WEIGHTS) for name in ("before", "after"))
+    assert after.keys() == before.keys() and any("lora_" in name for name in after)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_model_of_which_more_is_trained_than_its_configuration_says_is_saved_whole(tmp_path):
+    model, tokenizer = model_of("both")
+    model.requires_grad_(True)
+    model = trained(model, tokenizer)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert not model.config.includes_base_models
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert loaded.config.includes_base_models
+    assert_same_behaviour(behaviour(loaded, tokenizer), behaviour(model, tokenizer))
+
+
 def test_self_contained_checkpoint_needs_nothing_else(parts, tmp_path):
     model, tokenizer = model_of(parts)
     model = trained(model, tokenizer)
