@@ -12,6 +12,7 @@ def build_language_model_tokenizer(
 
     The tokens keep their ids. A text becomes begin mark, tokens, end mark. The end mark is the language model's own;
     a begin mark or a padding token that it lacks, or that is the same as its end mark, is added behind the vocabulary.
+    A text in which a mark is written, such as "a <s> b", has the tokens of these letters and not the mark.
 
     Args:
         name_or_path (`str`): The id of a language model on the Hub, or a folder.
@@ -54,4 +55,5 @@ def build_language_model_tokenizer(
         truncation_side="right",
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
+        split_special_tokens=True,
     )

@@ -1,7 +1,7 @@
 """Language models' tokenizers with marks around a text: the same tokens, one form for all of them."""
 
 import pytest
-from tiny_base_models import END_OF_TEXT, TEXTS, base_tokenizer, gpt2, llama
+from tiny_base_models import END_OF_TEXT, TEXTS, base_tokenizer, gpt2, llama, pretrained_model
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ldebm_hf.model.masked_texts import pieces_of_words, read_masked_texts
@@ -72,6 +72,20 @@ def test_saved_tokenizer_is_the_same(tokenizer, tmp_path):
     assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
     for name in ("bos_token", "eos_token", "pad_token", "model_max_length", "padding_side"):
         assert getattr(loaded, name) == getattr(tokenizer, name)
+
+
+def test_marks_in_a_text_are_letters_and_can_be_learned(base, tokenizer, tmp_path):
+    """A mark that the language model lacks is never written, so as a token of a text it would have no likelihood."""
+    tokenizer.save_pretrained(tmp_path)
+    texts = ["a <s> and <pad>", "x <unk> y", "a</s>b", f"the end {END_OF_TEXT}."]
+    model, _ = pretrained_model(decoder=BASES[base]())
+    for one in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        for text in texts:
+            ids = one(text)["input_ids"]
+            assert not {one.bos_token_id, one.eos_token_id, one.pad_token_id} & set(ids[1:-1])
+            assert one.decode(ids, skip_special_tokens=True) == text
+        batch = one(texts, padding=True, return_tensors="pt")
+        assert model(**batch, generator=0).reconstruction_loss < 1e4
 
 
 def test_errors(tmp_path):
