@@ -181,8 +181,11 @@ def frozen_features(
 def _digest_of(encoder: PretrainedEncoder) -> str:
     """A text that changes if the vectors of texts do: by weights, layout, precision or tokenizer of the encoder."""
     content = hashlib.sha256(json.dumps(encoder.config.encoder_layout, sort_keys=True).encode())
+    content.update(str(encoder.max_length).encode())
     for part in (encoder.base, encoder.pooling):
         for name, tensor in sorted(part.state_dict().items()):
+            if name.startswith("pooler."):  # is not used, and is random in a base model that is saved without one
+                continue
             content.update(f"{name} {tensor.dtype}".encode())
             content.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     tokenizer = json.loads(encoder.base_tokenizer.backend_tokenizer.to_str())

@@ -1,5 +1,6 @@
 """Vectors of texts are computed once, in any order, and survive an interruption."""
 
+import copy
 import json
 from threading import Thread
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_base_models import bert, pretrained_model
+from transformers import BertModel
 
 from ldebm_hf.training import features
 from ldebm_hf.training.features import PROGRESS, FeatureCache, frozen_features
@@ -103,7 +105,7 @@ def test_truncated_vectors_are_computed_again(encoder, calls, tmp_path):
     assert json.loads((place / PROGRESS).read_text())["rows"] == len(TEXTS)
 
 
-@pytest.mark.parametrize("part", ["weight", "layout", "batch size"])
+@pytest.mark.parametrize("part", ["weight", "layout", "length", "batch size"])
 def test_other_encoders_have_vectors_of_their_own(encoder, tmp_path, part):
     first = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
     if part == "weight":
@@ -111,9 +113,25 @@ def test_other_encoders_have_vectors_of_their_own(encoder, tmp_path, part):
             encoder.base.embeddings.word_embeddings.weight[5:] *= -1
     elif part == "layout":
         encoder.config.encoder_layout = {**encoder.config.encoder_layout, "prompt": "review: "}
+    elif part == "length":
+        encoder.base_tokenizer = copy.deepcopy(encoder.base_tokenizer)
+        encoder.base_tokenizer.model_max_length = 4
     other = cache(encoder, tmp_path, batch_size=3 if part == "batch size" else 2).of_texts(TEXTS)
     assert len(list(tmp_path.iterdir())) == 2
     assert np.allclose(other, first, atol=1e-5) == (part == "batch size")
+
+
+def test_base_model_without_a_pooler_keeps_its_vectors(tmp_path):
+    """transformers gives such a model a random pooler at every loading."""
+    for file in bert().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    BertModel.from_pretrained(tmp_path, add_pooling_layer=False).save_pretrained(tmp_path)
+    encoders = [pretrained_model(tmp_path)[0].encoder for _ in range(2)]
+    encoders[1].load_base_weights()
+    assert not torch.equal(*(encoder.base.pooler.dense.weight for encoder in encoders))
+    for encoder in encoders:
+        cache(encoder, tmp_path / "vectors").of_texts(TEXTS)
+    assert len(list((tmp_path / "vectors").iterdir())) == 1
 
 
 def test_one_of_two_that_want_the_same_computes(encoder, calls, tmp_path):
