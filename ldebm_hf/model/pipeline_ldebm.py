@@ -69,6 +69,7 @@ class LDEBMPipeline(Pipeline):
             if not model.name_or_path:
                 raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
             tokenizer = load_tokenizer(model.name_or_path, model.config)
+        model.set_tokenizer(tokenizer)
         super().__init__(model.eval(), tokenizer, task=task, **pipeline_kwargs)
 
     @classmethod

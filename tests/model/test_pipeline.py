@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_base_models import bert, pretrained_settings, word_tokenizer
 from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_document_tokenizer, build_tokenizer
@@ -262,6 +263,14 @@ def test_tokenizer_of_the_checkpoint_is_the_default(pipe, tmp_path):
     assert own.tokenizer.get_vocab() == pipe.tokenizer.get_vocab()
     with pytest.raises(ValueError, match="tokenizer must be given for a model that was not loaded"):
         LDEBMPipeline(tiny_model())
+
+
+def test_pretrained_encoder_reads_with_the_tokenizer_of_the_pipeline():
+    config = LDEBMConfig.from_preset("consistent", **pretrained_settings(bert()))
+    model = LDEBMModel(config)
+    model.load_base_models()
+    (found,) = LDEBMPipeline(model, word_tokenizer(), device="cpu").classify(["great coffee"])
+    assert found["label"] in config.label2id
 
 
 def test_model_is_moved_and_put_into_evaluation_mode(pipe):
