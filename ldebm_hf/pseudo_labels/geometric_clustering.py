@@ -27,6 +27,9 @@ STARTS_FOR_VECTORS = 10
 """Starts of K-means on vectors of an encoder, which is done once in a run. A single start ends in a poor optimum now
 and then. No scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
+ASSIGNED_AT_A_TIME = 4096
+"""Number of vectors whose distances to all centroids are in memory together."""
+
 
 def _setting(default: Any, help: str, *, heading: str | None = None, **limits: float) -> Any:
     """A field with what `--help` shows of it and, for numbers, its limit `at_least`."""
@@ -186,16 +189,35 @@ class Clusters:
         return cls(**{k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state.items()})
 
     def features(self, means: np.ndarray) -> np.ndarray:
-        """The features, `(n, num_features)`, of posterior means `(n, latent_size)`."""
-        features = np.asarray(means, dtype=np.float32) @ self.projection.T + self.offset
+        """
+        The features, `(n, num_features)`, of posterior means `(n, latent_size)`. Where they are the same these are
+        returned, not a copy, because vectors of an encoder may be larger than the memory.
+        """
+        features = np.asarray(means, dtype=np.float32)
+        if not self._is_identity:
+            features = features @ self.projection.T + self.offset
+        elif self.normalize:
+            features = features.copy()
         if self.normalize:
             _import_faiss().normalize_L2(features)
         return features
 
+    @property
+    def _is_identity(self) -> bool:
+        """Whether projection and offset change nothing."""
+        num_features, size = self.projection.shape
+        return num_features == size and np.array_equal(self.projection, np.eye(size)) and not self.offset.any()
+
     def assign(self, means: np.ndarray) -> np.ndarray:
         """The nearest centroid of posterior means `(n, latent_size)`: cluster ids `(n,)`, int64."""
-        features, centroids = torch.from_numpy(self.features(means)), torch.from_numpy(self.centroids)
-        return torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist").argmin(1).numpy()
+        nearest = np.empty(len(means), dtype=np.int64)
+        centroids = torch.from_numpy(self.centroids)
+        for start in range(0, len(means), ASSIGNED_AT_A_TIME):
+            part = slice(start, start + ASSIGNED_AT_A_TIME)
+            features = torch.tensor(self.features(means[part]))
+            distances = torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist")
+            nearest[part] = distances.argmin(1)
+        return nearest
 
     def renamed(self, names: np.ndarray) -> "Clusters":
         """The same clusters, with `names[k]` as the new id of cluster k; `names` is a permutation."""

@@ -1,6 +1,7 @@
 """Geometric clustering, its alignment with labels, and balanced resampling."""
 
 import sys
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -34,6 +35,20 @@ def cluster(means: np.ndarray, num_symbols: int, settings: ClusteringSettings) -
 
 def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
     return len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(set(first)) == len(set(second))
+
+
+@pytest.mark.filterwarnings("error")
+def test_vectors_of_an_encoder_stay_on_the_disk(tmp_path):
+    vectors = np.memmap(tmp_path / "vectors", dtype=np.float32, mode="w+", shape=(40_000, 64))
+    vectors[:] = np.tile(blobs(4, per_blob=5_000, size=64)[0], (2, 1))
+    vectors = np.memmap(tmp_path / "vectors", dtype=np.float32, mode="r", shape=vectors.shape)
+    settings = ClusteringSettings(features="encoder", num_starts=1, num_iterations=2)
+    tracemalloc.start()
+    assigned = cluster(vectors, 4, settings)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < vectors.nbytes / 2
+    np.testing.assert_array_equal(assigned[:20_000], assigned[20_000:])
 
 
 def test_separated_groups_are_found():
