@@ -93,7 +93,12 @@ def _better_recipe(words: Settings, with_encoder: Settings, must_have_encoder: b
         return RecipeChoice(
             words, f"{WORDS_RECIPE} is used, because a class with a single label leaves nothing to compare recipes by"
         )
-    accuracy_of_encoder = _accuracy_of_encoder(with_encoder)
+    try:
+        accuracy_of_encoder = _accuracy_of_encoder(with_encoder)
+    except OSError as error:
+        if must_have_encoder:
+            raise
+        return RecipeChoice(words, f"{WORDS_RECIPE} is used, because the pretrained encoder cannot be used: {error}")
     is_better = accuracy_of_encoder > accuracy_of_words
     winner, recipe = (with_encoder, ENCODER_RECIPE) if is_better else (words, WORDS_RECIPE)
     return RecipeChoice(

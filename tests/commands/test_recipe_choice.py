@@ -82,6 +82,17 @@ def test_without_a_network_words_are_used_and_it_is_said(options, tmp_path):
         choose_recipe(recipes, options, "nobody/other")
 
 
+def test_an_encoder_that_is_there_in_part_is_not_used_and_it_is_said(options, tmp_path):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(bert(), encoder)
+    (encoder / "model.safetensors").unlink()
+    choice = choose_recipe(recipes_with(tmp_path, str(encoder)), options)
+    assert choice.settings.modality == "document"
+    assert f"encoder cannot be used: encoder_name_or_path='{encoder}' is needed" in choice.reason
+    with pytest.raises(OSError, match="encoder_name_or_path=.* is needed"):
+        choose_recipe(RECIPES, options, str(encoder))
+
+
 def test_an_interrupted_run_keeps_its_recipe(options, tmp_path):
     recipes = recipes_with(tmp_path, "nobody/no-such-encoder")
     for recipe in (ENCODER_RECIPE, WORDS_RECIPE):
