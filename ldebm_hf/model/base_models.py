@@ -264,16 +264,21 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_froze
 
 
 def load_base(
-    auto_class: type, setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+    auto_class: type, setting: str, name_or_path: str, revision: str | None, subfolder: str = "", **hub: Any
 ) -> PreTrainedModel:
     """
     A base model with its weights.
+
+    Args:
+        hub: Arguments of `from_pretrained` about the Hub, such as `token` and `cache_dir`.
 
     Raises:
         OSError: If there is no such model, or it cannot be downloaded.
     """
     try:
-        return auto_class.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True)
+        return auto_class.from_pretrained(
+            name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True, **hub
+        )
     except (OSError, ValueError) as error:
         raise OSError(
             f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base "
@@ -282,11 +287,11 @@ def load_base(
 
 
 def load_base_tokenizer(
-    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
+    setting: str, name_or_path: str, revision: str | None, subfolder: str = "", **hub: Any
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model; errors as in [`load_base`]."""
+    """The tokenizer of a base model; arguments and errors as in [`load_base`]."""
     try:
-        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
+        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, **hub)
     except (OSError, ValueError) as error:
         raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -150,17 +150,18 @@ class PretrainedDecoder(BasePart):
         """The embedding of the language model's tokens."""
         return self.base.get_input_embeddings()
 
-    def load_base_weights(self, only_frozen: bool = False) -> None:
+    def load_base_weights(self, only_frozen: bool = False, **hub: Any) -> None:
         """
         Load the weights of the base model from where the configuration says they are.
 
         Args:
             only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
                 are.
+            hub: Where on the Hub, as in [`load_base`].
         """
         name, revision = self.config.decoder_name_or_path, self.config.decoder_revision
         require_name("decoder_name_or_path", name)
-        source = load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision)
+        source = load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision, **hub)
         copy_base_weights(self.base, source, only_frozen)
         self.base.tie_weights()
 

@@ -103,20 +103,21 @@ class PretrainedEncoder(BasePart):
         choose_trainable(self.base, self.config.encoder_trainable_layers, self.config.encoder_lora_rank)
         self.pooling.requires_grad_(False)
 
-    def load_base_weights(self, only_frozen: bool = False) -> None:
+    def load_base_weights(self, only_frozen: bool = False, **hub: Any) -> None:
         """
         Load the weights of the base model, and its tokenizer, from where the configuration says they are.
 
         Args:
             only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
                 are.
+            hub: Where on the Hub, as in [`load_base`].
         """
         name, revision, layout = self._place
-        source = load_base(AutoModel, "encoder_name_or_path", name, revision, layout["subfolder"])
+        source = load_base(AutoModel, "encoder_name_or_path", name, revision, layout["subfolder"], **hub)
         copy_base_weights(self.base, encoder_of(source), only_frozen)
-        self.pooling.load(layout, name, revision)
+        self.pooling.load(layout, name, revision, **hub)
         if self.base_tokenizer is None:
-            self._load_base_tokenizer()
+            self._load_base_tokenizer(**hub)
 
     @property
     def _place(self) -> tuple[str, str | None, dict[str, Any]]:
@@ -124,9 +125,9 @@ class PretrainedEncoder(BasePart):
         require_name("encoder_name_or_path", self.config.encoder_name_or_path)
         return self.config.encoder_name_or_path, self.config.encoder_revision, self.config.encoder_layout
 
-    def _load_base_tokenizer(self) -> None:
+    def _load_base_tokenizer(self, **hub: Any) -> None:
         name, revision, layout = self._place
-        self.base_tokenizer = load_base_tokenizer("encoder_name_or_path", name, revision, layout["subfolder"])
+        self.base_tokenizer = load_base_tokenizer("encoder_name_or_path", name, revision, layout["subfolder"], **hub)
 
     def base_names(self, prefix: str) -> set[str]:
         """The names in the state dict, with `prefix`, of the tensors that stay as in the base model."""

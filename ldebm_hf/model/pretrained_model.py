@@ -18,6 +18,8 @@ from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
+ALSO_OF_BASE_MODELS = ("cache_dir", "local_files_only", "token")
+"""Those of them that hold for the base models that a checkpoint names, too."""
 
 
 class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
@@ -96,6 +98,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         if not self.config.includes_base_models:
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
+            self._keys_to_ignore_on_save = self.frozen_base_names()  # which transformers' Trainer does not miss then
 
     def base_parameters(self) -> list[nn.Parameter]:
         """The parameters of all base models, trained or not."""
@@ -129,12 +132,13 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             arguments (`dict`): Arguments of `from_pretrained`, of which those about the Hub are used.
         """
         self.add_adapters()  # loaded tensors are trained unless this is said again
+        options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         if not self.config.includes_base_models:
+            of_base_models = {name: value for name, value in options.items() if name in ALSO_OF_BASE_MODELS}
             for part in self._base_parts.values():
-                part.load_base_weights(only_frozen=True)
+                part.load_base_weights(only_frozen=True, **of_base_models)
         if not hasattr(self.encoder, "read_texts") or checkpoint is None:
             return
-        options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         folder = options.pop("subfolder", "")
         tokenizer = read_tokenizer(checkpoint, self.config, folder, options)
         if tokenizer is not None:

@@ -200,13 +200,14 @@ class SentencePooling(nn.Module):
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
     @torch.no_grad()
-    def load(self, layout: dict[str, Any], name_or_path: str, revision: str | None) -> None:
+    def load(self, layout: dict[str, Any], name_or_path: str, revision: str | None, **hub: Any) -> None:
         """
-        Load the weights of the dense layers from the files of the base model.
+        Load the weights of the dense layers from the files of the base model. Arguments as in [`load_base`].
 
         Raises:
             OSError: If a dense layer has no file of weights in the format safetensors.
         """
         for layer, dense in zip(self.dense, layout["dense"], strict=True):
-            weights = load_file(cached_file(name_or_path, f"{dense['path']}model.safetensors", revision=revision))
+            file = cached_file(name_or_path, f"{dense['path']}model.safetensors", revision=revision, **hub)
+            weights = load_file(file)
             layer.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from clean_processes import run_clean
+from huggingface_hub import constants
 from tiny_base_models import TEXTS, bert, gpt2, pretrained_model, pretrained_settings, sentence_bert
 from transformers import AutoModel, AutoTokenizer
 
@@ -74,6 +75,26 @@ def test_base_models_are_pinned_to_the_commit_that_was_read(bases, tmp_path):
     assert_same(results(LDEBMModel.from_pretrained(tmp_path), tokenizer), results(model, tokenizer))
     newest = LDEBMConfig(**pretrained_settings(bert()) | {"encoder_name_or_path": "bases/encoder"})
     assert newest.encoder_revision not in (None, bases["encoder"]) and newest.encoder_layout["prompt"] == ""
+
+
+def test_cache_and_token_of_the_call_are_those_of_the_base_models_too(hub, bases, tmp_path, monkeypatch):
+    model, tokenizer, _ = model_from_the_hub()
+    model.load_base_models()
+    for part in ("encoder", "decoder"):
+        repository = hub.repositories["models", f"me/{part}"] = hub.repositories.pop(("models", f"bases/{part}"))
+        repository.private = True
+        setattr(model.config, f"{part}_name_or_path", f"me/{part}")
+    model.save_pretrained(tmp_path / "run")
+    tokenizer.save_pretrained(tmp_path / "run")
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(OSError, match="is needed, because the checkpoint does not hold"):
+        LDEBMModel.from_pretrained(tmp_path / "run")
+    options = {"token": "hf_me", "cache_dir": tmp_path / "mine"}
+    loaded = LDEBMModel.from_pretrained(tmp_path / "run", **options)
+    assert_same(results(loaded, tokenizer), results(model, tokenizer))
+    assert {"models--me--encoder", "models--me--decoder"} <= {path.name for path in (tmp_path / "mine").iterdir()}
+    assert not list((tmp_path / "empty").glob("models--*/snapshots/*/*.safetensors"))
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -181,6 +181,7 @@ def test_checkpoint_names_its_base_models(parts, tmp_path):
     assert all("lora_" in name for name in base_names) and bool(base_names) == ("decoder" in PARTS[parts])
     loaded, info = LDEBMModel.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values()), info
+    assert loaded._keys_to_ignore_on_save == model.frozen_base_names(), "which transformers' Trainer may miss"
     assert_same_behaviour(behaviour(loaded, tokenizer), behaviour(model, tokenizer))
     required = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert required == {name for name, parameter in loaded.named_parameters() if parameter.requires_grad}
