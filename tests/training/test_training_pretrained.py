@@ -97,8 +97,9 @@ def test_classes_of_vectors_are_learned_from_the_labels_that_are_known(tmp_path)
     corpus = tiny_corpus(labels="some")
     trainer = tiny_trainer(tmp_path, corpus, model=ENCODER, clustering={"features": "encoder_classes"})
     trainer.symbols.start_epoch()
-    labels, vectors = trainer.train_set.labels, trainer.train_set.features
-    expected = EncoderClasses(vectors, labels, 3).features(vectors).argmax(1)
+    labels, vectors, words = trainer.train_set.labels, trainer.train_set.features, trainer.train_set.token_ids
+    classes = EncoderClasses(vectors, labels, 3, words, trainer.tokenizer.all_special_ids)
+    expected = classes.features(vectors, words).argmax(1)
     np.testing.assert_array_equal(trainer.progress.assignments, expected)
     with pytest.raises(ValueError, match="=encoder_classes learns .*at least two classes.* --clustering.features enc"):
         tiny_trainer(
