@@ -27,6 +27,7 @@ from .base_models import (
 )
 from .noise import at_least_float32, draw
 from .objective import IGNORE_INDEX
+from .token_embedding import outside_of_range
 from .validation import require
 
 if TYPE_CHECKING:
@@ -241,6 +242,9 @@ class PretrainedDecoder(BasePart):
         return input_ids.masked_fill(dropped, -1)
 
     def _embed(self, input_ids: torch.Tensor) -> torch.Tensor:
+        size = self.config.vocab_size
+        if input_ids.device.type == "cpu" and bool((input_ids >= size).any()):  # a GPU is not waited for
+            raise ValueError(outside_of_range("token ids", input_ids, size, "vocab_size", exempt=-1))
         is_known = (input_ids >= 0) & (input_ids < self.embedding.num_embeddings)
         for token in self.added_tokens:
             is_known = is_known & (input_ids != token)

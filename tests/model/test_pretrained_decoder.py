@@ -377,3 +377,10 @@ def test_uniform_likelihood_of_a_language_model_without_weights():
     expected = -lengths * math.log(len(language_model_tokenizer(llama())) - 1)  # padding cannot be written
     found = model.conditional_log_likelihood(latents_of(model, len(TEXTS)), **batch)
     torch.testing.assert_close(found, expected)
+
+
+def test_token_outside_of_the_vocabulary_is_named():
+    model, tokenizer = pretrained_model(decoder=gpt2())
+    ids = torch.tensor([[tokenizer.bos_token_id, model.config.vocab_size + 3, tokenizer.eos_token_id]])
+    with pytest.raises(ValueError, match=f"token ids must be in 0..{model.config.vocab_size - 1}, .*got "):
+        model.decoder.next_tokens(ids, torch.zeros(1, model.config.total_latent_size))
