@@ -28,7 +28,8 @@ NUM_WORDS_PRINTED = 6
 ONE_SYMBOL_ADVICE = (
     "One symbol has all texts, so it says nothing about them. Train for more steps, with a larger "
     "classification_weight, with clusters (--clustering.enabled true) or those of words "
-    "(--clustering.features words, or word_classes where some have labels)."
+    "(--clustering.features words, or word_classes where some have labels; with a pretrained encoder encoder, or "
+    "encoder_classes)."
 )
 DATA_OPTIONS = ("data_dir", "text_column", "label_column", "attribute_columns")
 

@@ -60,13 +60,13 @@ class DataSettings:
         None, "number of most frequent words kept. Default: 10000, documents 30004", at_least=1
     )
     tokenizer: Literal["words", "subwords"] | None = setting(
-        None, "tokens of texts. Default: subwords for files and Hub ids, else words"
+        None, "tokens of texts. Default: subwords for files, Hub ids and pretrained encoders, else words"
     )
     stop_words: Literal["english", "none"] = setting("english", "words that documents do not count")
     lowercase: bool | None = setting(None, "lower-case the texts. Default: words of raw corpora only")
     split_punctuation: bool | None = setting(None, "words: make marks tokens. Default: of raw corpora only")
     natural_writing: bool | None = setting(
-        None, "write tokenised corpora as people do, with capitals and marks. Default: for a pretrained decoder"
+        None, "write tokenised corpora as people do, with capitals and marks. Default: for pretrained models"
     )
     max_length: int | None = setting(
         None, "longest text in tokens, with begin and end. Default: 40, subwords 64, documents 512", at_least=3

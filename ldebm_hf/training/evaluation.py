@@ -133,8 +133,9 @@ class Evaluator:
         record = {"batch": index, "size": len(batch["indices"]), "labels": batch["class_labels"].numpy()}
         with accelerator.autocast():
             output = model(**inputs, class_labels=labels, skip_logits=True)
-            if self._has_shuffled_loss:
-                others = output.latents.roll(1, 0)
+            if self._has_shuffled_loss and len(output.latents) > 1:
+                # A batch is sorted by length, and a latent of a text of another length says more.
+                others = output.latents.roll(len(output.latents) // 2, 0)
                 record["shuffled"] = -float(model.conditional_log_likelihood(others, **inputs).mean())
             if self.config.has_symbols:
                 symbols = model.mean_symbol_logits(output).argmax(-1)
@@ -152,9 +153,10 @@ class Evaluator:
             weights = known if name == "classification_loss" else sizes
             terms = np.array([record["terms"][column] for record in records])
             scores[name] = float((terms * weights).sum() / max(weights.sum(), 1))
-        if self._has_shuffled_loss:
-            terms = np.array([record["shuffled"] for record in records])
-            scores["shuffled_reconstruction_loss"] = float((terms * sizes).sum() / sizes.sum())
+        shuffled = [(record["shuffled"], record["size"]) for record in records if "shuffled" in record]
+        if shuffled:
+            terms, weights = np.array(shuffled).T
+            scores["shuffled_reconstruction_loss"] = float((terms * weights).sum() / weights.sum())
         if self.config.has_symbols:
             symbols = np.concatenate([record["symbols"] for record in records])
             labels = np.concatenate([record["labels"] for record in records])

@@ -124,8 +124,7 @@ class Trainer:
         if not getattr(self.model.encoder, "is_frozen", False):
             return None
         self.model.encoder.to(self.accelerator.device).eval()
-        show_progress = self.accelerator.is_local_main_process
-        return FeatureCache(self.model.encoder, settings.data.features_dir, show_progress=show_progress)
+        return FeatureCache(self.model.encoder, settings.data.features_dir)  # the process that computes shows it
 
     def _prepare_records(self) -> None:
         """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""

@@ -93,7 +93,11 @@ class Settings:
         if self.data.vocab_size is None:
             self.data.vocab_size = self.modality_class.default_vocab_size
         if self.data.natural_writing is None:
-            self.data.natural_writing = self.model_value("decoder") == "pretrained"
+            self.data.natural_writing = "pretrained" in (self.model_value("encoder"), self.model_value("decoder"))
+        # A pretrained encoder reads the text that the tokens stand for, of which whole words would keep too little.
+        of_words = self.data.tokenizer is not None or self.data.split_punctuation is not None
+        if self.model_value("encoder") == "pretrained" and self.model_value("decoder") == "recurrent" and not of_words:
+            self.data.tokenizer = "subwords"
         if self.data.max_length is None:
             self.data.max_length = self.data.default_max_length(self.modality_class)
         if self.clustering.enabled is None:

@@ -142,4 +142,12 @@ def test_tokenised_corpora_are_written_as_people_do():
     natural = Corpus("natural", Split.unlabelled(["Great food!", "Well, it is."]), Split.unlabelled(["Fine!"]))
     assert natural.written_naturally() is natural
     assert Settings.from_dict({"model": DECODER}).data.natural_writing is True
-    assert Settings.from_dict({"model": ENCODER}).data.natural_writing is False
+    assert Settings.from_dict({"model": ENCODER}).data.natural_writing is True
+    assert Settings().data.natural_writing is False
+
+
+def test_pretrained_encoder_reads_texts_whole():
+    """Whole words of a small vocabulary would leave out names, and lower-case what is left."""
+    assert Settings.from_dict({"model": ENCODER}).data.uses_subwords
+    assert not Settings.from_dict({"model": ENCODER, "data": {"tokenizer": "words"}}).data.uses_subwords
+    assert not Settings().data.uses_subwords
