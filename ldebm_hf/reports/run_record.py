@@ -148,7 +148,8 @@ class RunRecord:
     @property
     def has_code(self) -> bool:
         """Whether the folder contains the code that `trust_remote_code` runs."""
-        return (self.folder / "modeling_ldebm.py").is_file()
+        auto_map = getattr(self.config, "auto_map", None) or {}
+        return "AutoModel" in auto_map and (self.folder / "modeling_ldebm.py").is_file()
 
     @cached_property
     def best(self) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel, ViTConfig
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
@@ -93,10 +93,22 @@ def test_encoder_without_a_head_is_refused(tmp_path):
 
 
 def test_model_of_another_kind_is_refused(tmp_path):
-    sizes = {"embedding_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8, "energy_hidden_size": 8}
-    LDEBMModel(LDEBMConfig(vocab_size=len(TOKENIZER), **sizes)).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="must be a sequence classifier, got a 'ldebm' model"):
+    ViTConfig().save_pretrained(tmp_path)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="must be a sequence classifier, got a 'vit' model"):
         load_judge(tmp_path)
+
+
+def test_model_with_symbols_can_judge(tmp_path):
+    sizes = {"embedding_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8, "energy_hidden_size": 8}
+    names = {0: "good", 1: "bad"}
+    LDEBMModel(LDEBMConfig(vocab_size=len(TOKENIZER), id2label=names, **sizes)).save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    judge = load_judge(tmp_path)
+    model = LDEBMModel.from_pretrained(tmp_path)
+    texts = ["a text", "and one more"]
+    expected = [found["label"] for found in model.classify(texts, TOKENIZER)]
+    assert [judge.label_names[k] for k in judge.predict(texts)] == expected
 
 
 def test_pickled_weights_are_not_read(folder):
