@@ -191,6 +191,7 @@ class PretrainedDecoder(BasePart):
                 else:
                     for layer in range(prefix.shape[1] // 2):
                         state.cache.update(prefix[:, 2 * layer], prefix[:, 2 * layer + 1], layer)
+        self._require_positions(state.cache.get_seq_length() + embedded.shape[1])
         output = self.base(inputs_embeds=embedded, past_key_values=state.cache, use_cache=True)
         logits = output.logits[:, -1:] if last_only else output.logits[:, num_prefix_embeddings:]
         return self._fit_vocabulary(logits), state
@@ -232,6 +233,15 @@ class PretrainedDecoder(BasePart):
         if context is not None:
             inputs = torch.cat([inputs, context.to(inputs.dtype)], -1)
         return self.prefix(inputs).unflatten(-1, self.prefix_shape).to(dtype)
+
+    def _require_positions(self, number: int) -> None:
+        """Raise ValueError if a text with its prefix is longer than the language model was made for."""
+        limit = getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
+        if limit is not None and number > limit:
+            raise ValueError(
+                f"a text and its prefix must have at most {limit} tokens, the positions of the language model, got "
+                f"{number}: lower data.max_length or max_new_tokens"
+            )
 
     def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
         """In training, the previous tokens, random ones of them as -1, which [`_embed`] reads as a learned vector."""

@@ -384,3 +384,10 @@ def test_token_outside_of_the_vocabulary_is_named():
     ids = torch.tensor([[tokenizer.bos_token_id, model.config.vocab_size + 3, tokenizer.eos_token_id]])
     with pytest.raises(ValueError, match=f"token ids must be in 0..{model.config.vocab_size - 1}, .*got "):
         model.decoder.next_tokens(ids, torch.zeros(1, model.config.total_latent_size))
+
+
+@pytest.mark.parametrize("base", [gpt2, llama], ids=lambda base: base.__name__)
+def test_text_longer_than_the_language_model_reads_is_named(base):
+    model, _ = pretrained_model(decoder=base())
+    with pytest.raises(ValueError, match="at most 64 tokens, the positions of the language model, got 65: lower data"):
+        model.generate(num_samples=1, max_new_tokens=80, eos_token_id=[], generator=0)

@@ -16,6 +16,7 @@ import noiseless_run
 import numpy as np
 import pytest
 import torch
+from tiny_base_models import bert, llama
 from tiny_runs import (
     NOISELESS_MODEL,
     assert_same_weights,
@@ -111,6 +112,22 @@ def test_replicas_are_the_same_with_a_labelled_stream(on_two_processes, tmp_path
     on_two_processes(train_and_dump, tmp_path / "parts", **settings, max_steps=4)
     on_two_processes(train_and_dump, tmp_path / "parts", **settings, resume="latest")
     assert_same_weights(dumps(tmp_path / "parts")[1]["weights"], first["weights"])
+
+
+def test_pretrained_parts_are_the_same_on_both_and_resuming_changes_nothing(on_two_processes, tmp_path):
+    """One process computes the vectors of the frozen encoder, both read them; the adapters of both are the same."""
+    model = {"encoder": "pretrained", "encoder_name_or_path": str(bert()),
+             "decoder": "pretrained", "decoder_name_or_path": str(llama()), "decoder_lora_rank": 2}  # fmt: skip
+    run = {"model": model, "data": {"features_dir": str(tmp_path / "vectors")}, "num_train_epochs": 2}
+    run |= {"clustering": {"features": "encoder"}, "save_steps": 2, "save_total_limit": 10}
+    on_two_processes(train_and_dump, tmp_path / "whole", **run)
+    first, second = dumps(tmp_path / "whole")
+    assert_same_weights(first["weights"], second["weights"])
+    assert torch.equal(first["assignments"], second["assignments"]) and first["values"] == second["values"]
+    assert len(list((tmp_path / "vectors").iterdir())) == 2  # of training and validation texts, each once
+    checkpoint = str(tmp_path / "whole" / "checkpoints" / "step-00000002")
+    on_two_processes(train_and_dump, tmp_path / "resumed", resume=checkpoint, **run)
+    assert_same_weights(first["weights"], dumps(tmp_path / "resumed")[0]["weights"])
 
 
 def refuse_on_both(trainer: Trainer, rank: int) -> None:
