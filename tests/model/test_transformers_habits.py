@@ -27,7 +27,7 @@ def test_tuple_instead_of_an_output(model):
 def test_outputs_of_transformers_layers_are_refused_before_any_work(name, monkeypatch):
     model = tiny_model()
     monkeypatch.setattr(type(model.prior), "sample", lambda *args, **kwargs: pytest.fail("sampled all the same"))
-    expected = rf"{name} must be False: the model is recurrent"
+    expected = rf"{name} must be False, because the model does not return"
     calls = (
         lambda: model(IDS, **{name: True}),
         lambda: model.generate(num_samples=2, return_dict_in_generate=True, **{name: True}),
