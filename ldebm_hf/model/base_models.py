@@ -60,15 +60,20 @@ def require_name(setting: str, name_or_path: str | None) -> None:
 
 
 @contextmanager
-def missing_explained(setting: str, name_or_path: str) -> Iterator[None]:
-    """Turn the errors with which transformers reads files, of two kinds, into an OSError that names the setting."""
+def missing_explained(message: str) -> Iterator[None]:
+    """Turn both kinds of errors with which transformers reads files into an OSError that begins with a message."""
     try:
         yield
     except (OSError, ValueError) as error:
-        raise OSError(
-            f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found "
-            f"in the cache: {error}"
-        ) from error
+        raise OSError(f"{message}: {error}") from error
+
+
+def not_found(setting: str, name_or_path: str) -> str:
+    """What is wrong with a setting that names no base model; the reason follows a colon."""
+    return (
+        f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found in "
+        "the cache"
+    )
 
 
 def read_base_config(
@@ -90,7 +95,7 @@ def read_base_config(
     Raises:
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    with missing_explained(setting, name_or_path):
+    with missing_explained(not_found(setting, name_or_path)):
         config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
         file = cached_file(name_or_path, CONFIG_NAME, revision=revision, subfolder=subfolder)
     commit = extract_commit_hash(file, None)
@@ -275,25 +280,22 @@ def load_base(
     Raises:
         OSError: If there is no such model, or it cannot be downloaded.
     """
-    try:
+    message = (
+        f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base model, "
+        "and cannot be loaded"
+    )
+    with missing_explained(message):
         return auto_class.from_pretrained(
             name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True, **hub
         )
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base "
-            f"model, and cannot be loaded: {error}"
-        ) from error
 
 
 def load_base_tokenizer(
     setting: str, name_or_path: str, revision: str | None, subfolder: str = "", **hub: Any
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of a base model; arguments and errors as in [`load_base`]."""
-    try:
+    with missing_explained(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded"):
         return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, **hub)
-    except (OSError, ValueError) as error:
-        raise OSError(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded: {error}") from error
 
 
 def save_base_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.utils import cached_file
 
-from .base_models import missing_explained
+from .base_models import missing_explained, not_found
 from .noise import at_least_float32
 
 POOLINGS = {
@@ -71,7 +71,7 @@ def read_layout(name_or_path: str, revision: str | None = None) -> dict[str, Any
     """
 
     def read(file: str) -> Any:
-        with missing_explained("encoder_name_or_path", name_or_path):
+        with missing_explained(not_found("encoder_name_or_path", name_or_path)):
             path = cached_file(name_or_path, file, revision=revision, _raise_exceptions_for_missing_entries=False)
         if path is None:
             return None
