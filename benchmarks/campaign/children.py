@@ -1,0 +1,93 @@
+"""Commands of this project in processes of their own, which may be killed, and what became of them."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ldebm_hf.commands.options import run_script
+
+PATIENCE = 300
+"""Seconds after which a process hangs."""
+
+
+@dataclass
+class Ended:
+    """How a process ended.
+
+    Args:
+        code (`int`): Its exit code; -9 if it was killed.
+        output (`str`): What it printed, with a traceback if there was one.
+        hung (`bool`): Whether it had to be killed because it did not end.
+    """
+
+    code: int
+    output: str
+    hung: bool = False
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL and not self.hung
+
+    @property
+    def refused(self) -> bool:
+        """Whether it ended with an error in words."""
+        return self.code == 1 and "Traceback (most recent call last)" not in self.output
+
+    @property
+    def last_line(self) -> str:
+        return (self.output.strip().splitlines() or ["(no output)"])[-1]
+
+
+def run_command(
+    main: Callable[[Sequence[str]], None],
+    arguments: Sequence[str],
+    log: Path,
+    kill_after: float | None = None,
+    begins: Path | None = None,
+) -> Ended:
+    """
+    Run a script's `main` in a process of its own, which starts as a copy of this one, so that it need not import
+    anything again.
+
+    Args:
+        main (callable): The script's `main`, which takes the words of its command line.
+        arguments (`Sequence[str]`): These words.
+        log (`Path`): File for what it prints.
+        kill_after (`float`, *optional*): Send SIGKILL so many seconds after it has begun.
+        begins (`Path`, *optional*): A file by which one sees that it has begun. Default: it begins when it is started.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(main, list(arguments), log))
+    process.start()
+    if begins is not None:
+        while process.is_alive() and not begins.exists():
+            process.join(timeout=0.005)
+    process.join(timeout=PATIENCE if kill_after is None else kill_after)
+    hung = False
+    if process.is_alive():
+        hung = kill_after is None
+        process.kill()
+        process.join()
+    return Ended(process.exitcode, log.read_text(encoding="utf-8", errors="replace"), hung)
+
+
+def _run(main: Callable[[Sequence[str]], None], arguments: list[str], log: Path) -> None:
+    with log.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.stdout = sys.stderr = file
+        try:
+            run_script(lambda: main(arguments), continues="it can be continued")
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=file)
+            file.flush()
+            os._exit(1 if isinstance(end.code, str) else end.code or 0)
+        except BaseException:
+            traceback.print_exc(file=file)
+            file.flush()
+            os._exit(2)
