@@ -59,6 +59,7 @@ class ExplanationSettings:
             working folder for a checkpoint on the Hub.
         batch_size (`int`, *optional*, defaults to 256): Texts read at a time.
         seed (`int`, *optional*, defaults to 0): Seed of draws.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMModel.from_pretrained`].
     """
 
     data: str | None = None
@@ -82,6 +83,7 @@ class ExplanationSettings:
     output: str | None = None
     batch_size: int = 256
     seed: int = 0
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
 
     # 1. The model, its new names, and texts.
     find_checkpoint(checkpoint)
-    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = LDEBMModel.from_pretrained(checkpoint, trust_remote_code=settings.trust_remote_code)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     model.require_symbols()
     if not model.modality.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
