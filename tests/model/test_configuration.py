@@ -14,8 +14,8 @@ REJECTED = (ValueError, StrictDataclassClassValidationError, StrictDataclassFiel
 FIELDS = {name: kind for name, kind in LDEBMConfig.__annotations__.items() if get_origin(kind) is not ClassVar}
 ABOUT_BASE_MODELS = (
     "encoder", "encoder_name_or_path", "encoder_revision", "encoder_pooling", "encoder_normalize",
-    "encoder_trainable_layers", "encoder_lora_rank", "encoder_config", "encoder_layout", "decoder",
-    "decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config",
+    "encoder_trainable_layers", "encoder_lora_rank", "encoder_config", "encoder_layout", "encoder_digest", "decoder",
+    "decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config", "decoder_digest",
 )  # fmt: skip
 FLOATS = [name for name, kind in FIELDS.items() if float in get_args(kind)]
 
