@@ -1,6 +1,12 @@
 """Latent diffusion energy-based models of text on the Hugging Face stack."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .model.checkpoint_code import PIPELINE_TASK
@@ -13,6 +19,7 @@ from .model.presets import PRESETS
 from .model.sequence_classification import LDEBMForSequenceClassification
 from .model.text_classifier import TextClassifier, TextClassifierConfig
 from .text.document_tokenization import build_document_tokenizer
+from .text.retraining import LDEBMTokenizer
 from .text.subword_tokenization import build_subword_tokenizer
 from .text.tokenization import build_tokenizer
 
@@ -24,6 +31,7 @@ __all__ = [
     "LDEBMModel",
     "LDEBMOutput",
     "LDEBMPipeline",
+    "LDEBMTokenizer",
     "TextClassifier",
     "TextClassifierConfig",
     "build_document_tokenizer",
@@ -35,6 +43,7 @@ AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)
 AutoModelForSeq2SeqLM.register(LDEBMConfig, LDEBMModel, exist_ok=True)
 AutoModelForSequenceClassification.register(LDEBMConfig, LDEBMForSequenceClassification, exist_ok=True)
+AutoTokenizer.register(LDEBMConfig, LDEBMTokenizer, exist_ok=True)
 # Saved folders carry the code, so that they also load where this package is not installed.
 LDEBMConfig.register_for_auto_class()
 LDEBMModel.register_for_auto_class("AutoModel")
