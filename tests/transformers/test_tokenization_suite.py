@@ -49,12 +49,16 @@ class Suite(common.TokenizerTesterMixin, backend.TokenizersBackendTesterMixin):
 
 
 class WordsTest(Suite, unittest.TestCase):
+    """tokenizer: words"""
+
     @staticmethod
     def build():
         return build_tokenizer(TEXTS)
 
 
 class SplitWordsTest(Suite, unittest.TestCase):
+    """tokenizer: words and marks"""
+
     @staticmethod
     def build():
         return build_tokenizer(TEXTS, lowercase=True, split_punctuation=True)
@@ -64,6 +68,8 @@ class SplitWordsTest(Suite, unittest.TestCase):
 
 
 class SubwordsTest(Suite, unittest.TestCase):
+    """tokenizer: subwords"""
+
     @staticmethod
     def build():
         return build_subword_tokenizer(TEXTS, 400)
@@ -75,6 +81,8 @@ class SubwordsTest(Suite, unittest.TestCase):
 
 
 class DocumentTest(Suite, unittest.TestCase):
+    """tokenizer: words of documents"""
+
     @staticmethod
     def build():
         return build_document_tokenizer(TEXTS, stop_words="none", min_letters=1)
@@ -90,6 +98,8 @@ class LanguageModelSuite(Suite):
 
 
 class Gpt2Test(LanguageModelSuite, unittest.TestCase):
+    """tokenizer: of GPT-2"""
+
     @staticmethod
     def build():
         return build_language_model_tokenizer(str(gpt2()))
@@ -102,6 +112,8 @@ class Gpt2Test(LanguageModelSuite, unittest.TestCase):
 
 
 class LlamaTest(LanguageModelSuite, unittest.TestCase):
+    """tokenizer: of LLaMA"""
+
     @staticmethod
     def build():
         return build_language_model_tokenizer(str(llama()))
