@@ -214,6 +214,11 @@ class BasePart(nn.Module):
             self.base.eval()
         return self
 
+    def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
+        super()._load_from_state_dict(state_dict, *args, **kwargs)
+        loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
+        compute_unsaved_buffers(self.base, loaded.device)
+
     @property
     def _no_split_modules(self) -> list[str]:
         return list(self.base._no_split_modules or ())
@@ -225,6 +230,31 @@ class BasePart(nn.Module):
     @property
     def _keep_in_fp32_modules(self) -> list[str]:
         return list(self.base._keep_in_fp32_modules or ())
+
+
+@torch.no_grad()
+def compute_unsaved_buffers(base: PreTrainedModel, device: torch.device) -> None:
+    """
+    Give the buffers of a base model that are not in its state dict, such as frequencies of positions, the values that
+    its configuration determines. A model that was built on the meta device has none, or memory that nobody has filled.
+
+    Args:
+        base (`PreTrainedModel`): The base model, of which nothing else is changed.
+        device (`torch.device`): Where buffers go that are on the meta device.
+    """
+    names = base.state_dict().keys()
+    saved = [*base.parameters(), *(buffer for name, buffer in base.named_buffers() if name in names)]
+    for tensor in saved:
+        tensor._is_hf_initialized = True  # by which transformers leaves a tensor as it is
+    for module in base.modules():
+        unsaved = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
+        for name in unsaved:
+            if module._buffers[name].is_meta:
+                module._buffers[name] = torch.empty_like(module._buffers[name], device=device)
+        if unsaved:
+            base._init_weights(module)
+    for tensor in saved:
+        del tensor._is_hf_initialized
 
 
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:
