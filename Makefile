@@ -8,10 +8,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SPACE_OPTIONS ?=
 
-.PHONY: help install demo space lint test docs bench clean
+.PHONY: help install demo space lint test test-floors docs bench clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 install: $(INSTALLED)  ## create .venv and install the package with pinned versions (the targets below do so themselves)
 
@@ -31,6 +31,9 @@ test: lint  ## ruff, then all tests; those of the page where gradio (and for a b
 	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
 	$(BIN)/python -m pytest -q
+
+test-floors:  ## some of the tests with the lowest and the newest versions that pyproject.toml admits, each installed anew
+	$(PYTHON) tests/version_ranges.py lowest newest --torch_index="$(TORCH_INDEX)"
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md
