@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ..baselines.topic_models import compare_with_lda
 from ..data import NO_LABEL, Corpus, Split
 from ..files.atomic import write_text
+from ..model.configuration_ldebm import LDEBMConfig
 from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
 from ..model.pipeline_ldebm import LDEBMPipeline
@@ -127,6 +128,8 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
 
     # 1. The model, its new names, and texts.
     find_checkpoint(checkpoint)
+    if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
+        raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
     pipe = LDEBMPipeline.from_pretrained(checkpoint)
     model = pipe.model
     model.require_symbols()
