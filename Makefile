@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SPACE_OPTIONS ?=
 
-.PHONY: help install demo space lint test transformers-table docs bench clean
+.PHONY: help install demo space lint test test-floors transformers-table docs bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ test: lint  ## ruff, then all tests; those of the page where gradio (and for a b
 transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
 	$(BIN)/python -m pytest -q tests/transformers/test_modeling_suite.py tests/transformers/test_tokenization_suite.py \
 		--transformers-table docs/results/transformers_suites.md
+
+test-floors:  ## some of the tests with the lowest and the newest versions that pyproject.toml admits, each installed anew
+	$(PYTHON) tests/version_ranges.py lowest newest --torch_index="$(TORCH_INDEX)"
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md

@@ -11,12 +11,12 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .model.checkpoint_code import PIPELINE_TASK
 from .model.configuration_ldebm import LDEBMConfig
-from .model.feature_extraction import LatentExtractionPipeline
 from .model.modeling_ldebm import LDEBMModel
 from .model.outputs import LDEBMOutput
 from .model.pipeline_ldebm import LDEBMPipeline
 from .model.presets import PRESETS
 from .model.sequence_classification import LDEBMForSequenceClassification
+from .model.task_pipelines import register_task_pipelines
 from .model.text_classifier import TextClassifier, TextClassifierConfig
 from .text.document_tokenization import build_document_tokenizer
 from .text.retraining import LDEBMTokenizer
@@ -48,5 +48,4 @@ AutoTokenizer.register(LDEBMConfig, LDEBMTokenizer, exist_ok=True)
 LDEBMConfig.register_for_auto_class()
 LDEBMModel.register_for_auto_class("AutoModel")
 PIPELINE_REGISTRY.register_pipeline(PIPELINE_TASK, LDEBMPipeline, pt_model=AutoModel, type="text")
-# The pipeline of transformers, of which this is a subclass, would take the loss for the features.
-PIPELINE_REGISTRY.supported_tasks["feature-extraction"]["impl"] = LatentExtractionPipeline
+register_task_pipelines()

@@ -160,6 +160,12 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
     if _pooler_of(base) is not None:
         _pooler_of(base).requires_grad_(False)
     base.trained_names = frozenset(_trainable_names(base))
+    base.own_names = frozenset(_names(base))
+
+
+def _names(base: nn.Module) -> set[str]:
+    """The names of all parameters, each tied one by all of its names."""
+    return {name for name, _ in base.named_parameters(remove_duplicate=False)}
 
 
 def _trainable_names(base: nn.Module) -> set[str]:
@@ -192,10 +198,40 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
     inject_adapter_in_model(settings, base)
 
 
+class RefusesOtherAdapters(dict):
+    """
+    The attribute `peft_config` of a model with adapters of its own, which the package peft puts the settings of new
+    adapters into before it adds them. They are refused, because peft takes all adapters in a model for those it adds:
+    it would overwrite the model's own, switch them off, or merge them into weights that a checkpoint does not hold.
+
+    Args:
+        ranks (`dict[str, int]`): The settings that gave the model its own adapters.
+    """
+
+    def __init__(self, ranks: dict[str, int]):
+        super().__init__()
+        self.ranks = ranks
+
+    def refuse(self) -> None:
+        """Raise ValueError."""
+        settings = " and ".join(f"{name}={rank}" for name, rank in self.ranks.items())
+        raise ValueError(
+            f"a model with {settings} has adapters of its own, which others that peft adds would overwrite, switch "
+            "off or merge: train these, or add others to a model with rank 0"
+        )
+
+    def __setitem__(self, name, settings):
+        self.refuse()
+
+    def update(self, *args, **kwargs):
+        self.refuse()
+
+
 class BasePart(nn.Module):
     """An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model."""
 
     base: PreTrainedModel
+    _had_other_adapters = False
 
     @property
     def is_frozen(self) -> bool:
@@ -204,12 +240,24 @@ class BasePart(nn.Module):
 
     @property
     def is_unfrozen(self) -> bool:
-        """Whether parameters of the base model are trained that the configuration says are frozen."""
-        return not _trainable_names(self.base) <= self.base.trained_names
+        """
+        Whether weights of the base model may have changed that the configuration says are frozen: they are trained, or
+        there were other adapters than the model's own, which peft may have merged into them.
+        """
+        return self._had_other_adapters or not _trainable_names(self.base) <= self.base.trained_names
+
+    def _notice_other_adapters(self) -> None:
+        if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
+            self._had_other_adapters = True
+
+    def _load_from_state_dict(self, *args, **kwargs):  # by which peft loads adapters
+        super()._load_from_state_dict(*args, **kwargs)
+        self._notice_other_adapters()
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
+        self._notice_other_adapters()
         if self.is_frozen:
             self.base.eval()
         return self
@@ -262,8 +310,7 @@ def frozen_names(base: nn.Module, prefix: str) -> set[str]:
     The names in the state dict of all tensors of a base model that training does not change, with `prefix`. What
     [`choose_trainable`] chose is trained, also if it is frozen later on, as one does with a model that is finished.
     """
-    names = {name for name, _ in base.named_parameters(remove_duplicate=False)}
-    frozen = names - base.trained_names - _trainable_names(base)
+    frozen = _names(base) - base.trained_names - _trainable_names(base)
     buffers = {name for name, _ in base.named_buffers()} & base.state_dict().keys()
     return {prefix + name for name in frozen | buffers}
 

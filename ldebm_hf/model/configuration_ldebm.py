@@ -356,7 +356,14 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):
-        """As in transformers. Names of symbols among the arguments replace all that the dictionary says of them."""
+        """
+        As in transformers. Names of symbols among the arguments replace all that the dictionary says of them.
+
+        Raises:
+            ValueError: If the dictionary is the configuration of another kind of model.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")
             given = {name: kwargs.pop(name) for name in of_names if name in kwargs}

@@ -19,7 +19,7 @@ from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
 from .recurrent import GRU, embed, pack, text_lengths, unpack
-from .token_embedding import TokenEmbedding
+from .token_embedding import TokenEmbedding, all_vectors
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -191,7 +191,7 @@ class TextDecoder(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits `(..., vocab_size)` of hidden states `(..., hidden_size)`."""
-        return F.linear(hidden, self.embedding.weight)
+        return F.linear(hidden, all_vectors(self.embedding))
 
     def next_tokens(
         self,
@@ -245,7 +245,7 @@ class TextDecoder(nn.Module):
         """
         hidden = self.forward_packed(self._drop_words(input_ids), latents, lengths, context)
         targets = pack(labels, lengths).data
-        loss = reconstruction_loss(hidden.data, self.embedding.weight, targets, len(latents))
+        loss = reconstruction_loss(hidden.data, all_vectors(self.embedding), targets, len(latents))
         return loss, unpack(hidden, self.logits(hidden.data)) if with_logits else None
 
     def log_likelihood(
