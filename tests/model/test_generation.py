@@ -313,3 +313,16 @@ def test_latents_of_a_wrong_shape_are_an_error(model, shape):
 def test_assisted_generation_refuses_politely(model, options):
     with pytest.raises(ValueError, match="assisted generation is not supported with stateful models"):
         model.generate(latents=LATENTS[:1], max_new_tokens=4, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 1, "do_sample": True}])
+def test_rows_that_go_on_keep_their_own_latent_and_state_when_others_have_ended(model, options):
+    """Each of 40 texts is the one that its latent gives alone."""
+    latents = 2 * torch.randn(40, LATENT, generator=seeded(1))
+    together = model.generate(latents=latents, max_new_tokens=8, **options)
+    lengths = (together == model.config.pad_token_id).logical_not().sum(1)
+    assert len(lengths[:-1].unique()) >= 4 and lengths[-1] == 9, "others end before the last row does, at many places"
+    for text, latent in zip(together, latents, strict=True):
+        alone = model.generate(latents=latent[None], max_new_tokens=8, **options)[0]
+        assert torch.equal(text[: len(alone)], alone)
+        assert (text[len(alone) :] == model.config.pad_token_id).all()

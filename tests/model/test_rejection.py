@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_models import seeded
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer
@@ -76,6 +77,41 @@ def test_rows_that_are_never_accepted_keep_their_best_attempt_and_are_counted(mo
     assert caplog.records == [
         "5 of 5 texts do not reach min_label_probability=0.6 in 20 attempts; their best versions are returned"
     ]
+
+
+def test_sampling_stops_once_every_text_is_accepted(model, monkeypatch):
+    """Rows that are accepted are not sampled again, and a tie between two versions keeps the first."""
+    asked, warnings = [], []
+
+    def infer_symbols(token_ids, lengths):
+        asked.append(token_ids)
+        good = torch.tensor([[0.9, 0.2, 0.2, 0.9], [0.2, 0.8], [0.95]][len(asked) - 1])
+        return torch.stack([good, 1 - good], dim=1)
+
+    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    monkeypatch.setattr("ldebm_hf.model.rejection.logger.warning", warnings.append)
+    accepted = generate_accepted(model, 0.8, ["good"] * 4, generator=seeded(), **WRITING)
+    assert [len(token_ids) for token_ids in asked] == [4, 2, 1] and warnings == []
+    torch.testing.assert_close(accepted.probabilities[:, 0], torch.tensor([0.9, 0.95, 0.8, 0.9]))
+    for row, (attempt, number) in enumerate([(0, 0), (2, 0), (1, 1), (0, 3)]):
+        expected = asked[attempt][number]
+        length = lengths_to_first_end(expected[None], torch.tensor([3]))[0]
+        assert torch.equal(accepted.token_ids[row, :length], expected[:length])
+        assert (accepted.token_ids[row, length:] == model.config.pad_token_id).all()
+
+
+def test_of_equally_good_versions_the_first_is_kept(model, monkeypatch):
+    asked = []
+
+    def infer_symbols(token_ids, lengths):
+        asked.append(token_ids)
+        return torch.full((len(token_ids), 2), 0.5)
+
+    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    accepted = generate_accepted(model, 0.8, ["good"] * 6, generator=seeded(), **WRITING)
+    lengths = lengths_to_first_end(asked[0], torch.tensor([3]))
+    for text, first, length in zip(accepted.token_ids, asked[0], lengths, strict=True):
+        assert torch.equal(text[:length], first[:length])
 
 
 def test_probabilities_are_those_by_which_texts_were_accepted(model):
