@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ldebm_hf.files.manifest import MANIFEST, problem_of, write_manifest
@@ -140,6 +141,48 @@ def test_damaged_checkpoint_is_skipped_and_named(store, caplog, how, problem):
     assert str(bad) in caplog.text and problem in caplog.text
     with pytest.raises(FileNotFoundError, match=problem):
         store.load(bad)
+
+
+def test_checkpoints_of_later_steps_do_not_count_when_an_earlier_step_is_saved(store):
+    """As in a run that was resumed from before them: they go when it comes to their steps."""
+    for step in (10, 20):
+        store.save(step)
+    store.save(5)
+    assert names(store) == ["step-00000005", "step-00000010", "step-00000020"]
+    store.save(10)
+    assert names(store) == ["step-00000005", "step-00000010", "step-00000020"]
+    store.save(15)
+    assert names(store) == ["step-00000010", "step-00000015", "step-00000020"]
+    assert store.latest() == store.folder / "step-00000020" and store.last_good == store.folder / "step-00000015"
+
+
+def test_weights_that_never_change_are_left_out_and_stay_as_they_are(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    model = accelerator.prepare(nn.Linear(4, 4))
+    store = CheckpointStore(accelerator, tmp_path / "checkpoints", 2, {}, Progress(), left_out=iter(["weight"]))
+    store.prepare()
+    path = store.save(1)
+    assert set(load_file(path / "model.safetensors")) == {"bias"}
+    before = model.bias.detach().clone()
+    nn.init.ones_(model.weight)
+    nn.init.ones_(model.bias)
+    store.load(path)
+    assert torch.equal(model.bias, before) and (model.weight == 1).all()
+
+
+def test_checkpoint_without_a_weight_of_the_model_is_refused(store):
+    path = store.save(1)
+    save_file({"bias": torch.zeros(40)}, path / "model.safetensors", metadata={"format": "pt"})
+    write_manifest(path, step=1, fingerprint=store.fingerprint)
+    with pytest.raises(RuntimeError, match="weight"):
+        store.load(path)
+
+
+def test_loading_says_what_is_the_last_good_checkpoint(store):
+    first, second = store.save(1), store.save(2)
+    assert store.last_good == second
+    store.load(first)
+    assert store.last_good == first
 
 
 def test_damaged_checkpoint_is_replaced_and_does_not_push_out_good_ones(store):
