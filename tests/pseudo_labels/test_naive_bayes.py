@@ -72,7 +72,7 @@ def test_cross_validation_predicts_labels_that_are_held_out():
 
 
 def test_classes_are_guessed_until_none_changes_or_for_the_largest_number_of_fits():
-    """For texts of random words, of which the first two have a label: three fits change classes, and then none does."""
+    """For texts of random words, of which the first two have a label: three fits change classes, then none."""
     counts = np.random.default_rng(10).poisson(0.4, (14, 8))
     counts[:2] += 3 * np.eye(8, dtype=int)[:2]
     labels = np.array([0, 1] + [-1] * 12)
