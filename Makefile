@@ -36,7 +36,7 @@ test: lint  ## ruff, then all tests; those of the page where gradio (and for a b
 
 mutation: $(INSTALLED)  ## change the core in one place at a time: do its tests notice? (MODULE=langevin SAMPLE=40 for less)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,mutation]'
-	$(BIN)/python tests/mutation/run.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
+	$(BIN)/python tests/mutation/run_mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md

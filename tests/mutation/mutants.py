@@ -173,7 +173,10 @@ def is_punctuation(node: NodeOrLeaf) -> bool:
 
 def is_strictness(node: NodeOrLeaf) -> bool:
     """Whether a node is the `True` of `zip(..., strict=True)`."""
-    return node.parent is not None and node.parent.type == "argument" and node.parent.children[0] == "strict"
+    argument = node.parent
+    if argument is None or argument.type != "argument" or argument.children[1] != "=":
+        return False
+    return argument.children[0].value == "strict"
 
 
 def only_for_type_checkers(node: NodeOrLeaf) -> bool:

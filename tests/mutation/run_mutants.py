@@ -1,11 +1,12 @@
 """
 Mutation testing: change the code in one small place at a time, and see whether the tests of that file notice.
 
-    python tests/mutation/run.py [MODULE ...] [--sample N] [--seed S]
+    python tests/mutation/run_mutants.py [MODULE ...] [--sample N] [--seed S]
 
 `modules.toml` names the modules, their tests and the kinds of change. Sources on disk stay as they are: every mutant
 lives in a forked copy of a process that has imported torch and the like once. Its tests are those that call the
-changed function, quickest first; if they all pass, the other tests of the module follow. Results go to `outputs/mutation/`.
+changed function, quickest first; if they all pass, the other tests of the module follow. Results go to
+`outputs/mutation/`. `survivors.toml` says of which mutants it is known why they survive.
 """
 
 import argparse
