@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -154,6 +155,24 @@ def test_checkpoints_of_later_steps_do_not_count_when_an_earlier_step_is_saved(s
     store.save(15)
     assert names(store) == ["step-00000010", "step-00000015", "step-00000020"]
     assert store.latest() == store.folder / "step-00000020" and store.last_good == store.folder / "step-00000015"
+
+
+def test_old_checkpoint_that_cannot_be_removed_does_not_spoil_the_new_one(store, monkeypatch):
+    """It is out of sight at once, and goes when the next run begins."""
+    rmtree = shutil.rmtree
+
+    def stuck(path, ignore_errors=False):
+        if path.name == ".step-00000001.tmp" and not ignore_errors:
+            raise OSError(39, "Directory not empty")
+
+    for step in (1, 2):
+        store.save(step)
+    monkeypatch.setattr("ldebm_hf.training.checkpoints.shutil.rmtree", stuck)
+    assert store.save(3) == store.latest()
+    assert names(store) == [".step-00000001.tmp", "step-00000002", "step-00000003"]
+    monkeypatch.setattr("ldebm_hf.training.checkpoints.shutil.rmtree", rmtree)
+    store.prepare()
+    assert names(store) == ["step-00000002", "step-00000003"]
 
 
 def test_weights_that_never_change_are_left_out_and_stay_as_they_are(tmp_path):
