@@ -94,6 +94,8 @@ def test_gaussian_samples_have_the_posteriors_moments():
     mean, log_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.5, -3.0])
     q = Posterior(LDEBMConfig(prior="gaussian", latent_size=2), mean.expand(N, 2), log_variance.expand(N, 2))
     samples = q.sample(seeded())
+    noise = torch.randn(N, 2, generator=seeded())
+    torch.testing.assert_close(samples, mean + (log_variance / 2).exp() * noise)  # a seed keeps its samples
     assert ((samples.mean(0) - mean).abs() < 5 * (log_variance.exp() / N).sqrt()).all()
     assert ((samples.var(0) / log_variance.exp() - 1).abs() < 5 * (2 / N) ** 0.5).all()
 
