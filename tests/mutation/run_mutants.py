@@ -1,7 +1,7 @@
 """
 Mutation testing: change the code in one small place at a time, and see whether the tests of that file notice.
 
-    python tests/mutation/run_mutants.py [MODULE ...] [--sample N] [--seed S]
+    python tests/mutation/run_mutants.py [MODULE ...] [--sample N] [--seed S] [--keep]
 
 `modules.toml` names the modules, their tests and the kinds of change. Sources on disk stay as they are: every mutant
 lives in a forked copy of a process that has imported torch and the like once. Its tests are those that call the
@@ -12,6 +12,7 @@ changed function, quickest first; if they all pass, the other tests of the modul
 import argparse
 import ast
 import contextlib
+import hashlib
 import importlib
 import importlib.abc
 import importlib.util
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.machinery import SourceFileLoader
@@ -213,27 +214,46 @@ class ModuleRun:
             result = "excused"
         return Outcome(mutant, result, *lines, time.monotonic() - started)
 
-    def run(self, size: int | None, seed: int) -> dict:
-        """Try all mutants or a sample of them, and return the counts, with the survivors."""
+    def run(self, size: int | None, seed: int, earlier: dict) -> dict:
+        """
+        Try all mutants or a sample of them, and return the counts, with the survivors.
+
+        Args:
+            size (`int`, *optional*), seed (`int`): As in [`sampled`].
+            earlier (`dict`): What an earlier call has returned, with the tests that there were then; mutants that it
+                killed are not tried again. Empty if there is none.
+        """
+        digest = hashlib.sha256(self.source.encode()).hexdigest()[:16]
+        known = earlier.get("killed_mutants", []) if earlier.get("source") == digest else []
         self.measure_tests()
         mutants = mutants_of(self.source, SETTINGS["operators"])
         chosen = sampled(mutants, size, seed)
-        outcomes = []
+        killed, survivors = [], []
         for number, mutant in enumerate(chosen, start=1):
+            name = [mutant.operator, mutant.occurrence]
+            if name in known:
+                killed.append(name)
+                continue
             outcome = self.try_mutant(mutant)
-            if outcome is not None:
-                outcomes.append(outcome)
-                print(f"{self.name} {number}/{len(chosen)} {outcome.seconds:.1f} s {told(outcome)}", flush=True)
-        counts = Counter(outcome.result for outcome in outcomes)
+            if outcome is None:
+                continue
+            print(f"{self.name} {number}/{len(chosen)} {outcome.seconds:.1f} s {told(outcome)}", flush=True)
+            if outcome.result in ("killed", "timeout"):
+                killed.append(name)
+            else:
+                survivors.append(outcome)
+        num_excused = sum(outcome.result == "excused" for outcome in survivors)
         return {
             "module": self.name,
+            "source": digest,
             "mutants": len(mutants),
-            "tried": len(outcomes),
-            "killed": counts["killed"] + counts["timeout"],
-            "excused": counts["excused"],
-            "survived": counts["survived"],
+            "tried": len(killed) + len(survivors),
+            "killed": len(killed),
+            "excused": num_excused,
+            "survived": len(survivors) - num_excused,
             "seed": seed,
-            "survivors": [asdict(outcome) for outcome in outcomes if outcome.result in ("survived", "excused")],
+            "survivors": [asdict(outcome) for outcome in survivors],
+            "killed_mutants": killed,
         }
 
 
@@ -278,6 +298,9 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help="names as in modules.toml, such as langevin; default: all")
     parser.add_argument("--sample", type=int, help="number of mutants of each module; default: all")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are sampled")
+    parser.add_argument(
+        "--keep", action="store_true", help="do not try mutants again that an earlier run killed, of the same source"
+    )
     parser.add_argument("--output_dir", type=Path, default=REPOSITORY / "outputs/mutation", help="for the results")
     options = parser.parse_args()
     modules = chosen_modules(options.modules)
@@ -288,8 +311,9 @@ def main() -> int:
     options.output_dir.mkdir(parents=True, exist_ok=True)
     enough = True
     for name, tests in modules.items():
-        summary = ModuleRun(name, tests).run(options.sample, options.seed)
         file = options.output_dir / f"{name.replace('/', '.')}.json"
+        earlier = json.loads(file.read_text("utf-8")) if options.keep and file.exists() else {}
+        summary = ModuleRun(name, tests).run(options.sample, options.seed, earlier)
         file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         share = summary["killed"] / max(summary["tried"] - summary["excused"], 1)
         print(
