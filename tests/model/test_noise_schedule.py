@@ -248,3 +248,9 @@ def test_likelihood_weights_by_level(temperature):
         torch.testing.assert_close(tables.temperature, expected)
         torch.testing.assert_close(tables.quadratic_weight, 1 / torch.tensor(draws))
         torch.testing.assert_close(tables.energy_weight, 1 / torch.tensor(draws) / expected)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_a_single_level_is_trained_once_per_example_and_step(sampling):
+    config = LDEBMConfig.from_preset("svebm", level_sampling=sampling, level_weighting="likelihood")
+    assert LevelConstants(config).quadratic_weight.tolist() == [1.0]
