@@ -46,6 +46,14 @@ def largest_file(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
+def test_folder_is_made_before_the_first_checkpoint(store, tmp_path):
+    assert names(store) == []
+    store.folder = tmp_path / "run" / "checkpoints"
+    for _ in range(2):
+        store.prepare()
+        assert names(store) == []
+
+
 def test_only_the_newest_are_kept(store):
     for step in (5, 10, 115):
         assert store.save(step) == store.folder / f"step-{step:08d}"
