@@ -96,6 +96,24 @@ def test_full_disk_leaves_the_checkpoints_there_are(store, size):
     assert store.save(3) == store.latest(), "room again"
 
 
+def test_what_an_earlier_attempt_has_left_is_no_part_of_a_checkpoint(store):
+    leftover = store.folder / ".step-00000002.tmp"
+    leftover.mkdir()
+    (leftover / "random_states_7.pkl").write_bytes(b"of another run")
+    path = store.save(2)
+    assert "random_states_7.pkl" not in {file.name for file in path.iterdir()}
+
+
+def test_failure_before_anything_is_written_is_told_too(store, monkeypatch):
+    def fail(path):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(store.accelerator, "save_state", fail)
+    with pytest.raises(OSError, match="could not write checkpoint .*step-00000002: .*Read-only file system"):
+        store.save(2)
+    assert names(store) == [] and store.last_good is None
+
+
 def test_failure_of_the_manifest_is_a_failure_of_the_checkpoint(store, monkeypatch):
     store.save(1)
 
