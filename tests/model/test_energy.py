@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -198,9 +199,10 @@ def test_restarted_power_iteration_knows_the_new_weights_norm():
     layer = energy_module.NormalizedLinear(6, 5).eval()
     with torch.no_grad():
         layer.parametrizations.weight.original.copy_(torch.diag(torch.arange(1.0, 7))[:5] * 3)
+    norm = layer.parametrizations.weight[0]
+    norm._v.zero_()  # as it can be in memory that was never written
     energy_module.restart_power_iteration(layer)
     assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.02)
-    norm = layer.parametrizations.weight[0]
     loaded = norm._v.clone()
     for tensor in (layer.parametrizations.weight.original, norm._u, norm._v):
         tensor._is_hf_initialized = True
@@ -223,4 +225,6 @@ def test_level_table_is_the_transformers_one():
     assert table[0].tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
     assert table[3, 2] == pytest.approx(torch.sin(torch.tensor(3 / 10000**0.25)).item())
     assert table[5, 7] == pytest.approx(torch.cos(torch.tensor(5 / 10000**0.75)).item())
+    angles = np.arange(1000)[:, None] / 10000 ** (np.arange(0, 64, 2) / 64)  # not rounded before their sines are
+    np.testing.assert_allclose(sinusoidal_embedding(1000, 64)[:, ::2], np.sin(angles), rtol=0, atol=1e-7)
     assert sinusoidal_embedding(6, 5).shape == (6, 5) and table.dtype == torch.float32

@@ -1,5 +1,7 @@
 """Rejection sampling of texts in which the model reads the requested symbol."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from tiny_models import seeded
@@ -121,6 +123,17 @@ def test_probabilities_are_those_by_which_texts_were_accepted(model):
     assert (requested >= 0.4).all()
     lengths = lengths_to_first_end(accepted.token_ids, torch.tensor([3]))
     torch.testing.assert_close(accepted.probabilities, model.infer_symbols(accepted.token_ids, lengths=lengths))
+
+
+def test_every_text_is_accepted_where_no_probability_is_asked_for(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        model, "infer_symbols", lambda token_ids, lengths: asked.append(token_ids) or torch.zeros(len(token_ids), 2)
+    )
+    accepted = generate_accepted(model, 0, ["good"] * 3, generator=seeded(), **WRITING)
+    assert [len(token_ids) for token_ids in asked] == [3] and accepted.probabilities.tolist() == [[0, 0]] * 3
+    with pytest.raises(FrozenInstanceError):
+        accepted.token_ids = asked[0]
 
 
 def test_lengths_include_the_first_end_mark_and_padding_before_it():
