@@ -7,8 +7,10 @@ TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SPACE_OPTIONS ?=
+MODULE ?=
+SAMPLE ?=
 
-.PHONY: help install demo space lint test test-floors transformers-table docs bench clean
+.PHONY: help install demo space lint test test-floors mutation transformers-table docs bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -38,6 +40,10 @@ transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes d
 
 test-floors:  ## some of the tests with the lowest and the newest versions that pyproject.toml admits, each installed anew
 	$(PYTHON) tests/version_ranges.py lowest newest --torch_index="$(TORCH_INDEX)"
+
+mutation: $(INSTALLED)  ## change the core in one place at a time: do its tests notice? (MODULE=langevin SAMPLE=40 for less)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,mutation]'
+	$(BIN)/python tests/mutation/run_mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md

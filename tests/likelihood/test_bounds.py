@@ -146,6 +146,29 @@ def test_fitted_proposals_raise_the_effective_samples_and_keep_a_lower_bound():
     assert exact - bounds[1].mean() < 0.75 * (exact - bounds[0].mean())
 
 
+def test_proposals_are_wider_than_what_they_are_fitted_to(monkeypatch):
+    """First the encoder's q(z|x), 1.3 times as wide; then nine tenths of a Gaussian 1.1 times as wide as p(z|x)."""
+    model, drawn, size = linear_gaussian_model("vae", latent_size=1), [], 20_000
+    likelihood = model.conditional_log_likelihood
+    monkeypatch.setattr(
+        model,
+        "conditional_log_likelihood",
+        lambda latents, **inputs: drawn.append(latents) or likelihood(latents, **inputs),
+    )
+    settings = LikelihoodSettings(num_posterior_samples=size, num_fitting_rounds=1)
+    estimate_log_likelihood(model, settings, points=POINTS[:1], generator=seeded())
+    latents = torch.cat(drawn)[:, 0]
+    first, fitted, defensive = latents.split([size // 2, size * 9 // 10, size // 10])
+    weight, bias = (parameter.detach() for parameter in model.decoder.network.parameters())
+    precision = 1 + weight.square().sum()
+    mean = (weight[:, 0] * (POINTS[0] - bias)).sum() / precision
+    # The fit has some thousand effective samples, so that 5 standard errors of a deviation are about a tenth.
+    assert first.std().item() == pytest.approx(1.3, rel=0.03)
+    assert fitted.std().item() == pytest.approx(1.1 / precision.item() ** 0.5, rel=0.04)
+    assert fitted.mean().item() == pytest.approx(mean.item(), abs=0.1 / precision.item() ** 0.5)
+    assert defensive.std().item() == pytest.approx(1.3, rel=0.1)
+
+
 def test_codes_keep_the_encoders_proposal():
     model = tiny_model("semi_vae")
     settings = LikelihoodSettings(num_posterior_samples=NUM_SAMPLES, num_fitting_rounds=1)
@@ -165,6 +188,20 @@ def test_symbols_share_the_likelihood_among_them():
     joint = torch.stack([bound(class_labels=torch.full((2,), y)) for y in range(3)])
     torch.testing.assert_close(joint.logsumexp(0), bound())
     assert (joint.std(0) > 0).all()
+
+
+def test_every_example_has_its_own_symbol():
+    model = tiny_model("gm_vae")
+    settings = LikelihoodSettings(num_posterior_samples=50, num_fitting_rounds=0)
+
+    def bound(labels):
+        return estimate_log_likelihood(model, settings, generator=seeded(), class_labels=labels, **TEXTS).lower
+
+    of_symbol = [bound(torch.full((2,), y)) for y in range(3)]
+    for labels in ([0, 2], [1, 0], [2, 1]):
+        torch.testing.assert_close(
+            bound(torch.tensor(labels)), torch.stack([of_symbol[y][i] for i, y in enumerate(labels)])
+        )
 
 
 # ------------------------------------------------------------------------------------------------ the diffusion prior
@@ -194,9 +231,7 @@ def test_texts_under_the_diffusion_prior(preset):
     annealing = prepare_annealing(model.prior, 8, num_chains=100, generator=seeded())
 
     def estimate(seed=0, **labels):
-        return estimate_log_likelihood(
-            model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels
-        )
+        return estimate_log_likelihood(model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels)
 
     first, again, other = (estimate(seed) for seed in (0, 0, 1))
     assert torch.equal(first.lower, again.lower) and not torch.equal(first.lower, other.lower)
