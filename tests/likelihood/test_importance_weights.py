@@ -93,21 +93,22 @@ def test_equal_weights_and_few_weights_have_no_tail():
     assert log_mean_error(torch.zeros(2, 1)).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(("spread", "most_by_delta_method"), [(0.5, 0.06), (1.5, 0.2), (2.5, 1.0)])
-def test_errors_of_log_normal_weights_are_exceeded_no_more_often_than_they_should(spread, most_by_delta_method):
-    """2,000 sets of 200 weights, of which few or none of those that decide the mean are drawn for a large spread."""
+@pytest.mark.parametrize("spread", [0.5, 1.5, 2.5])
+def test_errors_of_log_normal_weights_are_honest_or_the_weights_are_marked(spread):
+    """2,000 sets of 200 weights. For a large spread few or none of those that decide the mean are drawn."""
     log_weights = spread * torch.randn(2000, 200, generator=seeded(3), dtype=torch.float64)
     distance = (log_mean(log_weights) - spread**2 / 2).abs()
-    assert (distance > 2 * log_mean_error(log_weights)).double().mean() < 0.06
+    is_trusted = (effective_sample_size(log_weights) >= 10) & (pareto_k(log_weights) <= 0.7)
+    is_off = distance > 2 * log_mean_error(log_weights)
+    assert (is_off & is_trusted).double().mean() < 0.06
     by_delta_method = (distance > 2 * relative_variance(log_weights).sqrt()).double().mean()
-    assert by_delta_method < most_by_delta_method
-    if spread > 1:
-        assert by_delta_method > 0.09
+    assert is_off.double().mean() < 0.6 * by_delta_method
+    assert spread < 1 or by_delta_method > 0.09
 
 
-def test_errors_are_not_larger_than_they_need_be_where_weights_are_even():
+def test_errors_are_not_much_larger_than_they_need_be_where_weights_are_even():
     even = 0.2 * torch.randn(200, 500, generator=seeded(4), dtype=torch.float64)
-    assert (log_mean_error(even) / relative_variance(even).sqrt()).mean() < 1.1
+    assert (log_mean_error(even) / relative_variance(even).sqrt()).mean() < 1.5
 
 
 def test_beyond_a_mean_the_error_is_that_of_the_tails_logarithm():

@@ -103,7 +103,7 @@ def test_chains_without_a_prior_of_levels_have_no_diagnostics():
 def steep_model():
     """A model whose energies are steep enough that two guided steps do not do."""
     model = tiny_model(energy_spectral_norm=False)
-    model.prior.energy.head.weight.data.mul_(100)
+    model.prior.energy.head.weight.data.mul_(20)
     return model
 
 
@@ -111,7 +111,7 @@ def test_one_warning_says_that_chains_did_not_settle_and_what_to_change(caplog, 
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("ldebm_hf"), "propagate", True)
     model = steep_model()
-    options = {"class_labels": 1, "guidance_scale": 20.0, "generator": seeded()}
+    options = {"class_labels": 1, "guidance_scale": 8.0, "generator": seeded()}
     model.generate(num_samples=100, num_langevin_steps=2, **options)
     (record,) = [record for record in caplog.records if "did not settle" in record.message]
     assert "level 5" in record.message and "larger num_langevin_steps" in record.message
