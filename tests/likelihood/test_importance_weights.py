@@ -93,14 +93,14 @@ def test_equal_weights_and_few_weights_have_no_tail():
     assert log_mean_error(torch.zeros(2, 1)).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("spread", [0.5, 1.5, 2.5])
-def test_errors_of_log_normal_weights_are_honest_or_the_weights_are_marked(spread):
+@pytest.mark.parametrize(("spread", "most_off"), [(0.5, 0.05), (1.5, 0.05), (2.5, 0.1)])
+def test_errors_of_log_normal_weights_are_honest_or_the_weights_are_marked(spread, most_off):
     """2,000 sets of 200 weights. For a large spread few or none of those that decide the mean are drawn."""
     log_weights = spread * torch.randn(2000, 200, generator=seeded(3), dtype=torch.float64)
     distance = (log_mean(log_weights) - spread**2 / 2).abs()
     is_trusted = (effective_sample_size(log_weights) >= 10) & (pareto_k(log_weights) <= 0.7)
     is_off = distance > 2 * log_mean_error(log_weights)
-    assert (is_off & is_trusted).double().mean() < 0.06
+    assert (is_off & is_trusted).double().mean() < most_off
     by_delta_method = (distance > 2 * relative_variance(log_weights).sqrt()).double().mean()
     assert is_off.double().mean() < 0.6 * by_delta_method
     assert spread < 1 or by_delta_method > 0.09
