@@ -69,7 +69,7 @@ def pareto_tail(log_weights: torch.Tensor) -> ParetoTail:
     largest = log_weights.double().topk(size + 1, dim=-1).values.flip(-1)
     relative = (largest - largest[..., -1:]).exp()
     threshold, excess = relative[..., 0], relative[..., 1:] - relative[..., :1]
-    has_tail = excess[..., size // 4] > 0  # else the largest weights are equal
+    has_tail = excess[..., -1] > 0  # else the largest weights are equal
     excess = torch.where(has_tail[..., None], excess, torch.linspace(0.5, 1, size).to(excess))
     num_candidates = 30 + int(math.sqrt(size))
     place = torch.arange(1, num_candidates + 1, dtype=excess.dtype, device=excess.device) - 0.5

@@ -84,6 +84,12 @@ def test_the_tails_shape_is_found(k):
     assert (pareto_k(5 + 2 * LOG_WEIGHTS) - pareto_k(2 * LOG_WEIGHTS)).abs().max() < 1e-9
 
 
+def test_a_single_large_weight_is_a_heavy_tail():
+    single = torch.zeros(1, 50)
+    single[0, 7] = 900
+    assert pareto_k(single).item() > 10 and log_mean_error(single).item() > 1
+
+
 def test_equal_weights_and_few_weights_have_no_tail():
     equal = torch.full((3, 100), -700.0)
     assert pareto_k(equal).tolist() == [0, 0, 0] and (log_mean_error(equal) < 1e-6).all()

@@ -24,8 +24,11 @@ def test_trajectory_starts_at_noise_and_ends_at_the_latents(preset):
 @pytest.mark.parametrize("preset", DIFFUSION_PRESETS)
 @torch.no_grad()
 def test_guidance_moves_the_symbols(preset):
-    """0 ignores the symbol exactly; the larger the scale (in units of 1/τ_0), the likelier the symbol."""
-    model = tiny_model(preset, energy_spectral_norm=False, langevin_steps=20)
+    """
+    0 ignores the symbol exactly; the larger the scale (in units of 1/τ_0), the likelier the symbol, chain by chain if
+    all have the same noise.
+    """
+    model = tiny_model(preset, energy_spectral_norm=False, langevin_steps=20, guided_steps="fixed")
     model.prior.energy.head.weight.mul_(10)
     unit = 1 / model.prior.levels.temperature[0].item()
     unguided = model.sample_latents(200, generator=seeded())

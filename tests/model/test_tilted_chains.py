@@ -171,6 +171,9 @@ def test_guidance_adapts_unless_it_is_zero_or_the_settings_say_otherwise():
     assert not tiny_model(label_guidance=0.0).prior.adapts_steps(labels)
     assert not tiny_model("published").prior.adapts_steps(labels)
     assert tiny_model("published", guided_steps="adaptive").prior.adapts_steps(labels)
+    model = tiny_model()
+    ignored = model.sample_latents(4, class_labels=1, guidance_scale=0.0, generator=seeded())
+    assert torch.equal(ignored, model.sample_latents(4, generator=seeded()))
 
 
 # --------------------------------------------------------------------------------------------------------- diagnostics
