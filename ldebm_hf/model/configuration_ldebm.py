@@ -197,6 +197,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Whether every step has a Metropolis correction
             (MALA).
+        guided_steps (`str`, *optional*): Steps of chains that a symbol steers: `"adaptive"` (every step has a
+            Metropolis correction, and each chain finds its own step size from its acceptance, because guidance makes
+            densities narrower) or `"fixed"` (the steps that the settings above describe). Default: adaptive with the
+            exponential integrator, fixed with Euler's (published).
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
             weight of log p(y|z). 1 is the model's own joint density. `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
@@ -303,6 +307,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False
+    guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
 
     kl_weight: float | int = 0.2
@@ -403,6 +408,13 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def prior_class(self) -> type[Prior]:
         """The class of the prior, which says what the prior can do."""
         return PRIORS[self.prior]
+
+    @property
+    def adapts_guided_steps(self) -> bool:
+        """Whether chains that a symbol steers find their own step sizes."""
+        if self.guided_steps is None:
+            return self.langevin_integrator == "exponential"
+        return self.guided_steps == "adaptive"
 
     @property
     def eos_token_ids(self) -> list[int]:
