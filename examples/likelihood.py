@@ -21,7 +21,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from ldebm_hf.commands.likelihood_summary import describe_likelihood
-from ldebm_hf.commands.options import make_parser, run_script, seed_options
+from ldebm_hf.commands.options import code_options, make_parser, run_script, seed_options
 from ldebm_hf.experiments.table_runs import load_complete_model
 from ldebm_hf.likelihood.bounds import LikelihoodSettings
 from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
@@ -39,7 +39,7 @@ ESTIMATE_HELP = {
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options())
+    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options(), code_options())
     add = parser.add_argument
     add("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
     add("--split", choices=["validation", "test"], default="validation", help="split to score (default validation)")
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise FileNotFoundError(f"no {recipe}: checkpoint must be the folder of a training run")
 
     # 1. The model, and the data that it was not trained on.
-    model = load_complete_model(options.checkpoint)
+    model = load_complete_model(options.checkpoint, options.trust_remote_code)
     is_text = model.modality.reads_texts
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
     if model.modality.is_bag_of_words:

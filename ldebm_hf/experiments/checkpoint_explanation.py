@@ -60,6 +60,7 @@ class ExplanationSettings:
             working folder for a checkpoint on the Hub.
         batch_size (`int`, *optional*, defaults to 256): Texts read at a time.
         seed (`int`, *optional*, defaults to 0): Seed of draws.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMModel.from_pretrained`].
     """
 
     data: str | None = None
@@ -83,6 +84,7 @@ class ExplanationSettings:
     output: str | None = None
     batch_size: int = 256
     seed: int = 0
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     find_checkpoint(checkpoint)
     if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
-    pipe = LDEBMPipeline.from_pretrained(checkpoint)
+    pipe = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=settings.trust_remote_code)
     model = pipe.model
     model.require_symbols()
     if settings.names:

@@ -54,6 +54,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         with at_least_float32_by_default():
             self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
+        self.supports_gradient_checkpointing = self.has_base_models
+        self.checkpoint_place: dict[str, Any] = {}
         self.main_input_name = config.modality_class.input_name
         self.post_init()
         self.add_adapters()  # after the initialisation, which would give all of their weights random values

@@ -4,13 +4,30 @@ reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classi
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
 
 from .token_embedding import outside_of_range
 from .vocabulary_loss import IGNORE_INDEX, vocabulary_loss
+
+
+class Targets(NamedTuple):
+    """
+    What a decoder of texts is to predict, and from what.
+
+    Args:
+        previous (`torch.LongTensor` of shape `(batch_size, target_length)`): The tokens before those to predict.
+        labels (`torch.LongTensor` of shape `(batch_size, target_length)`): Tokens to predict; -100 is not counted.
+        lengths (`Sequence[int]`): Number of positions of each text that are read, at least 1.
+    """
+
+    previous: torch.Tensor
+    labels: torch.Tensor
+    lengths: Sequence[int]
 
 
 @dataclass

@@ -68,7 +68,7 @@ class LDEBMPipeline(Pipeline):
         if tokenizer is None:
             if not model.name_or_path:
                 raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-            tokenizer = load_tokenizer(model.name_or_path, model.config)
+            tokenizer = load_tokenizer(model.name_or_path, model.config, **model.checkpoint_place)
         model.set_tokenizer(tokenizer)
         super().__init__(model.eval(), tokenizer, task=task, **pipeline_kwargs)
 
@@ -409,7 +409,7 @@ class LDEBMPipeline(Pipeline):
             raise ValueError(f"texts must be strings, at least one, got {texts!r:.80}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        reader = TextReader(self.tokenizer, self.model.config)
+        reader = TextReader(self.tokenizer, self.model.config, encoder=self.model.encoder)
         with logging.tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
             for start in range(0, len(texts), batch_size):
                 part = texts[start : start + batch_size]
