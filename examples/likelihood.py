@@ -33,6 +33,7 @@ ESTIMATE_HELP = {
     "num_fitting_rounds": "rounds of fitting the proposal to the posterior; 0 takes the encoder's",
     "num_annealed_samples": "number of these latents whose normalisers are estimated by annealing",
     "num_temperatures": "number of temperatures of the annealing",
+    "prior_share": "fraction of latents drawn as widely as the prior's, for modes unknown to the encoder",
     "memory_budget": "memory for the decoder in MiB",
 }
 
@@ -45,7 +46,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--max_examples", type=int, metavar="N", help="score only the first N examples")
     for name, text in ESTIMATE_HELP.items():
         default = getattr(LikelihoodSettings, name)
-        add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default})")
+        add(f"--{name}", type=type(default), default=default, metavar="N", help=f"{text} (default {default})")
     add("--max_length", type=int, metavar="N", help="cut texts to N tokens, special tokens included (published: 40)")
     add("--chunk_size", type=int, default=8, metavar="N", help="number of examples at a time (default 8)")
     add("--published", action="store_true", help="also compute the published system's estimate")

@@ -89,6 +89,12 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
     if _pooler_of(base) is not None:
         _pooler_of(base).requires_grad_(False)
     base.trained_names = frozenset(_trainable_names(base))
+    base.own_names = frozenset(_names(base))
+
+
+def _names(base: nn.Module) -> set[str]:
+    """The names of all parameters, each tied one by all of its names."""
+    return {name for name, _ in base.named_parameters(remove_duplicate=False)}
 
 
 def _trainable_names(base: nn.Module) -> set[str]:
@@ -121,6 +127,35 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
     inject_adapter_in_model(settings, base)
 
 
+class RefusesOtherAdapters(dict):
+    """
+    The attribute `peft_config` of a model with adapters of its own, which the package peft puts the settings of new
+    adapters into before it adds them. They are refused, because peft takes all adapters in a model for those it adds:
+    it would overwrite the model's own, switch them off, or merge them into weights that a checkpoint does not hold.
+
+    Args:
+        ranks (`dict[str, int]`): The settings that gave the model its own adapters.
+    """
+
+    def __init__(self, ranks: dict[str, int]):
+        super().__init__()
+        self.ranks = ranks
+
+    def refuse(self) -> None:
+        """Raise ValueError."""
+        settings = " and ".join(f"{name}={rank}" for name, rank in self.ranks.items())
+        raise ValueError(
+            f"a model with {settings} has adapters of its own, which others that peft adds would overwrite, switch "
+            "off or merge: train these, or add others to a model with rank 0"
+        )
+
+    def __setitem__(self, name, settings):
+        self.refuse()
+
+    def update(self, *args, **kwargs):
+        self.refuse()
+
+
 class BasePart(nn.Module):
     """
     An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model.
@@ -135,6 +170,7 @@ class BasePart(nn.Module):
     part: ClassVar[str]
     auto_class: ClassVar[type]
     base: PreTrainedModel
+    _had_other_adapters = False
 
     def __init__(self, config: LDEBMConfig):
         super().__init__()
@@ -253,15 +289,32 @@ class BasePart(nn.Module):
 
     @property
     def is_unfrozen(self) -> bool:
-        """Whether parameters of the base model are trained that the configuration says are frozen."""
-        return not _trainable_names(self.base) <= self.base.trained_names
+        """
+        Whether weights of the base model may have changed that the configuration says are frozen: they are trained, or
+        there were other adapters than the model's own, which peft may have merged into them.
+        """
+        return self._had_other_adapters or not _trainable_names(self.base) <= self.base.trained_names
+
+    def _notice_other_adapters(self) -> None:
+        if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
+            self._had_other_adapters = True
+
+    def _load_from_state_dict(self, *args, **kwargs):  # by which peft loads adapters
+        super()._load_from_state_dict(*args, **kwargs)
+        self._notice_other_adapters()
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
+        self._notice_other_adapters()
         if mode and self.is_frozen:
             self.base.eval()
         return self
+
+    def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
+        super()._load_from_state_dict(state_dict, *args, **kwargs)
+        loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
+        compute_unsaved_buffers(self.base, loaded.device)
 
     @property
     def _no_split_modules(self) -> list[str]:
@@ -276,13 +329,37 @@ class BasePart(nn.Module):
         return list(self.base._keep_in_fp32_modules or ())
 
 
+@torch.no_grad()
+def compute_unsaved_buffers(base: PreTrainedModel, device: torch.device) -> None:
+    """
+    Give the buffers of a base model that are not in its state dict, such as frequencies of positions, the values that
+    its configuration determines. A model that was built on the meta device has none, or memory that nobody has filled.
+
+    Args:
+        base (`PreTrainedModel`): The base model, of which nothing else is changed.
+        device (`torch.device`): Where buffers go that are on the meta device.
+    """
+    names = base.state_dict().keys()
+    saved = [*base.parameters(), *(buffer for name, buffer in base.named_buffers() if name in names)]
+    for tensor in saved:
+        tensor._is_hf_initialized = True  # by which transformers leaves a tensor as it is
+    for module in base.modules():
+        unsaved = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
+        for name in unsaved:
+            if module._buffers[name].is_meta:
+                module._buffers[name] = torch.empty_like(module._buffers[name], device=device)
+        if unsaved:
+            base._init_weights(module)
+    for tensor in saved:
+        del tensor._is_hf_initialized
+
+
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:
     """
     The names in the state dict of all tensors of a base model that training does not change, with `prefix`. What
     [`choose_trainable`] chose is trained, also if it is frozen later on, as one does with a model that is finished.
     """
-    names = {name for name, _ in base.named_parameters(remove_duplicate=False)}
-    frozen = names - base.trained_names - _trainable_names(base)
+    frozen = _names(base) - base.trained_names - _trainable_names(base)
     buffers = {name for name, _ in base.named_buffers()} & base.state_dict().keys()
     return {prefix + name for name in frozen | buffers}
 

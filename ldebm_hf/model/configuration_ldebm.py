@@ -203,6 +203,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Whether every step has a Metropolis correction
             (MALA).
+        guided_steps (`str`, *optional*): Steps of chains that a symbol steers: `"adaptive"` (every step has a
+            Metropolis correction, and each chain finds its own step size from its acceptance, because guidance makes
+            densities narrower) or `"fixed"` (the steps that the settings above describe). Default: adaptive with the
+            exponential integrator, fixed with Euler's (published).
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
             weight of log p(y|z). 1 is the model's own joint density. `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
@@ -311,6 +315,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False
+    guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
 
     kl_weight: float | int = 0.2
@@ -382,7 +387,12 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         """
         As in transformers. Names of symbols among the arguments replace all that the dictionary says of them, and a
         dictionary that says that code may be run is not believed.
+
+        Raises:
+            ValueError: If the dictionary is the configuration of another kind of model.
         """
+        kind = config_dict.get("model_type", cls.model_type)
+        require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
         config_dict = _without_trust(config_dict)
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")
@@ -427,6 +437,13 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def prior_class(self) -> type[Prior]:
         """The class of the prior, which says what the prior can do."""
         return PRIORS[self.prior]
+
+    @property
+    def adapts_guided_steps(self) -> bool:
+        """Whether chains that a symbol steers find their own step sizes."""
+        if self.guided_steps is None:
+            return self.langevin_integrator == "exponential"
+        return self.guided_steps == "adaptive"
 
     @property
     def eos_token_ids(self) -> list[int]:

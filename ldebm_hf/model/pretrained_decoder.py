@@ -237,7 +237,7 @@ class PretrainedDecoder(BasePart):
         size = self.config.vocab_size
         if input_ids.device.type == "cpu" and bool((input_ids >= size).any()):  # a GPU is not waited for
             raise ValueError(outside_of_range("token ids", input_ids, size, "vocab_size", exempt=-1))
-        is_known = (input_ids >= 0) & (input_ids < self.embedding.num_embeddings)
+        is_known = (input_ids >= 0) & (input_ids < len(self.embedding.weight))
         for token in self.added_tokens:
             is_known = is_known & (input_ids != token)
         embedded = self.embedding(input_ids.where(is_known, self.config.eos_token_ids[0]))

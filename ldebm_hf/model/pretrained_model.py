@@ -15,10 +15,10 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging
 
-from .base_models import read_base_tokenizer, read_tokenizer
+from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
-from .energy import restart_power_iteration
+from .energy import EnergyLinear, restart_power_iteration
 from .validation import require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
@@ -169,7 +169,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
+        elif isinstance(module, (nn.Linear, EnergyLinear, nn.Embedding, nn.GRU)):
             self._init_layer(module)
         elif isinstance(module, nn.BatchNorm1d):
             super()._init_weights(module)
@@ -203,10 +203,29 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """Freeze base models, but for the parts and the adapters that the configuration says are trained."""
         for part in self._base_parts.values():
             part.add_adapters()
+        with_adapters = [name for name, part in self._base_parts.items() if has_adapters(part.base)]
+        if with_adapters:
+            ranks = {f"{name}_lora_rank": getattr(self.config, f"{name}_lora_rank") for name in with_adapters}
+            self.peft_config = RefusesOtherAdapters(ranks)
         if not self.config.includes_base_models:
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
             self._keys_to_ignore_on_save = self.frozen_base_names()  # which transformers' Trainer does not miss then
+
+    def add_adapter(self, *args, **kwargs) -> None:
+        """As in transformers. A ValueError for a model that has adapters of its own."""
+        self._refuse_other_adapters()
+        super().add_adapter(*args, **kwargs)
+
+    def load_adapter(self, *args, **kwargs):
+        """As in transformers. A ValueError for a model that has adapters of its own."""
+        self._refuse_other_adapters()
+        return super().load_adapter(*args, **kwargs)
+
+    def _refuse_other_adapters(self) -> None:
+        own = getattr(self, "peft_config", None)
+        if isinstance(own, RefusesOtherAdapters):
+            own.refuse()
 
     def base_parameters(self) -> list[nn.Parameter]:
         """The parameters of all base models, trained or not."""

@@ -18,8 +18,8 @@ from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
-from .recurrent import GRU, pack, text_lengths, unpack
-from .token_embedding import TokenEmbedding
+from .recurrent import GRU, embed, pack, text_lengths, unpack
+from .token_embedding import TokenEmbedding, all_vectors
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -65,8 +65,7 @@ class TextEncoder(nn.Module):
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
             input_ids = self._drop_words(input_ids)
-        tokens = pack(input_ids, lengths)
-        _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
+        _, final = self.rnn.read(self.embedding, input_ids, lengths)  # (2, batch_size, hidden_size)
         features = torch.cat([final[0], final[1]], dim=-1)
         if self.merge is not None:
             return self.heads(self.merge(torch.cat([features, context], -1)).relu())
@@ -171,8 +170,8 @@ class TextDecoder(nn.Module):
             Hidden states in the order of `pack(…, lengths)`; `data` has shape `(sum of lengths, hidden_size)`.
         """
         latents = latents.to(self.embedding.weight.dtype)
-        tokens = pack(input_ids, lengths)
-        inputs = self.dropout(self.embedding(tokens.data))
+        tokens = embed(self.embedding, input_ids, lengths)
+        inputs = self.dropout(tokens.data)
         if latents.shape[1]:  # torch cannot pack vectors of size 0
             every_step = pack(latents[:, None].expand(-1, input_ids.shape[1], -1), lengths).data
             inputs = torch.cat([inputs, every_step.to(inputs.dtype)], -1)
@@ -192,7 +191,7 @@ class TextDecoder(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits `(..., vocab_size)` of hidden states `(..., hidden_size)`."""
-        return F.linear(hidden, self.embedding.weight)
+        return F.linear(hidden, all_vectors(self.embedding))
 
     def next_tokens(
         self,
@@ -242,7 +241,7 @@ class TextDecoder(nn.Module):
         """
         hidden = self.forward_packed(self._drop_words(targets.previous), latents, targets.lengths, context)
         labels = pack(targets.labels, targets.lengths).data
-        loss = reconstruction_loss(hidden.data, self.embedding.weight, labels, len(latents))
+        loss = reconstruction_loss(hidden.data, all_vectors(self.embedding), labels, len(latents))
         return loss, unpack(hidden, self.logits(hidden.data)) if with_logits else None
 
     def log_likelihood(
