@@ -1,9 +1,30 @@
 """Arguments of a model as tensors: token ids, masks and classes may be lists, NumPy arrays or columns of pandas."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+
+OF_OTHER_MODELS = ("inputs_embeds", "decoder_inputs_embeds", "decoder_attention_mask")
+"""Arguments of encoder-decoder models of transformers that models here do not read."""
+
+
+def without_embeddings(forward: Callable) -> Callable:
+    """
+    Decorator of a `forward` that lets the arguments [`OF_OTHER_MODELS`] be `None`, as wrappers such as those of peft
+    always give them, and refuses other values of them by name. The signature stays as it is.
+    """
+
+    @functools.wraps(forward)
+    def checked(self, *args, **kwargs):
+        for name in OF_OTHER_MODELS:
+            if kwargs.pop(name, None) is not None:
+                raise ValueError(f"{name} must be None, because the model reads token ids and the mask of its input")
+        return forward(self, *args, **kwargs)
+
+    return checked
 
 
 def as_ids(name: str, values: Any, device: torch.device | str | None = None) -> torch.Tensor:

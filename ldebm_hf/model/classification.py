@@ -64,8 +64,8 @@ def classify(
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-        tokenizer = load_tokenizer(model.name_or_path, model.config)
-    reader = TextReader(tokenizer, model.config)
+        tokenizer = load_tokenizer(model.name_or_path, model.config, **model.checkpoint_place)
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
     found = []
     with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(texts), batch_size):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .base_models import absolute_name
+from .base_model_files import absolute_name
 from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
@@ -35,6 +35,9 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     experiment (PTB). [`LDEBMConfig.from_preset`] starts from another preset, for example the published settings.
     Symbols are transformers' labels: give their number as `num_labels` or `num_symbols` (default 20), or their names
     as `id2label` or `label2id`.
+
+    Code in the repositories of a pretrained encoder and decoder is run only with the argument
+    `trust_remote_code=True`. It is no field: it is never saved, and a file that says so is not believed.
 
     Args:
         modality (`str`, *optional*, defaults to `"text"`): Kind of data: `"text"`, `"document"` (texts as bags of
@@ -79,6 +82,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         encoder_lora_rank (`int`, *optional*, defaults to 0): Rank of low-rank adapters trained in it; 0: none.
         encoder_config, encoder_layout (`dict`, *optional*): Its configuration and how it makes vectors. Default: read
             from its files.
+        encoder_digest (`str`, *optional*): A digest of its weights, which are refused if they are others than a model
+            was trained with; `None` takes any weights. Default: computed when they are loaded for a new model.
         decoder (`str`, *optional*, defaults to `"recurrent"`): Decoder of a text model: `"recurrent"` (a GRU, trained
             from nothing) or `"pretrained"` (a language model of the Hub that reads the latent as a prefix).
         decoder_name_or_path (`str`, *optional*): The language model: the id of a model on the Hub, or a folder.
@@ -92,6 +97,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         decoder_word_dropout (`float`, *optional*, defaults to 0.0): Fraction of the previous tokens that a decoder
             does not see in training, so that it relies on the latent (Bowman et al., CoNLL 2016).
         decoder_config (`dict`, *optional*): Its configuration. Default: read from its files.
+        decoder_digest (`str`, *optional*): A digest of its weights, as `encoder_digest`.
         includes_base_models (`bool`, *optional*, defaults to `False`): Whether a checkpoint holds the weights of its
             pretrained encoder and decoder; otherwise it names them and holds what training changed.
 
@@ -197,6 +203,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Whether every step has a Metropolis correction
             (MALA).
+        guided_steps (`str`, *optional*): Steps of chains that a symbol steers: `"adaptive"` (every step has a
+            Metropolis correction, and each chain finds its own step size from its acceptance, because guidance makes
+            densities narrower) or `"fixed"` (the steps that the settings above describe). Default: adaptive with the
+            exponential integrator, fixed with Euler's (published).
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
             weight of log p(y|z). 1 is the model's own joint density. `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
@@ -239,6 +249,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     encoder_lora_rank: int = 0
     encoder_config: dict[str, Any] | None = None
     encoder_layout: dict[str, Any] | None = None
+    encoder_digest: str | None = None
     decoder: Literal[tuple(DECODERS)] = "recurrent"
     decoder_name_or_path: str | None = None
     decoder_revision: str | None = None
@@ -248,6 +259,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     decoder_trainable_layers: int = 0
     decoder_word_dropout: float | int = 0.0
     decoder_config: dict[str, Any] | None = None
+    decoder_digest: str | None = None
     includes_base_models: bool = False
 
     context_size: int = 0
@@ -303,6 +315,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False
+    guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
 
     kl_weight: float | int = 0.2
@@ -318,6 +331,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     decoder_start_token_id: int = 2
 
     def __post_init__(self, **kwargs):
+        self.trusts_base_models = bool(kwargs.pop("trust_remote_code", False))
         counts = {name: kwargs.pop(name, None) for name in ("num_labels", "num_symbols")}
         counts = {name: count for name, count in counts.items() if count is not None}
         for name, count in counts.items():
@@ -355,8 +369,31 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             super().__setattr__("label2id", self._inverse_names())
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, trust_remote_code: bool = False, **kwargs):
+        """As in transformers. A model of this configuration may run the code of its base models if told so here."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        if trust_remote_code:
+            config = loaded[0] if isinstance(loaded, tuple) else loaded
+            config.trusts_base_models = True
+        return loaded
+
+    @classmethod
+    def from_json_file(cls, json_file):
+        """As in transformers, but a file that says that code may be run is not believed."""
+        return cls(**_without_trust(cls._dict_from_json_file(json_file)))
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):
-        """As in transformers. Names of symbols among the arguments replace all that the dictionary says of them."""
+        """
+        As in transformers. Names of symbols among the arguments replace all that the dictionary says of them, and a
+        dictionary that says that code may be run is not believed.
+
+        Raises:
+            ValueError: If the dictionary is the configuration of another kind of model.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
+        config_dict = _without_trust(config_dict)
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")
             given = {name: kwargs.pop(name) for name in of_names if name in kwargs}
@@ -373,10 +410,14 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             settings: Fields of the configuration that differ from the preset.
         """
         require(preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
-        known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols"}
+        known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols", "trust_remote_code"}
         for name in settings:
             require(name in known, "settings", name, "fields of LDEBMConfig")
         return cls(**{**PRESETS[preset], **settings})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers, without whether code may be run, which everybody decides anew."""
+        return _without_trust(super().to_dict())
 
     def to_diff_dict(self) -> dict[str, Any]:
         """As in transformers, but always with the symbols' names, because transformers' own default is two labels."""
@@ -396,6 +437,13 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def prior_class(self) -> type[Prior]:
         """The class of the prior, which says what the prior can do."""
         return PRIORS[self.prior]
+
+    @property
+    def adapts_guided_steps(self) -> bool:
+        """Whether chains that a symbol steers find their own step sizes."""
+        if self.guided_steps is None:
+            return self.langevin_integrator == "exponential"
+        return self.guided_steps == "adaptive"
 
     @property
     def eos_token_ids(self) -> list[int]:
@@ -509,3 +557,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         components = (*MODALITIES.values(), *PRIORS.values(), ENCODERS["pretrained"], DECODERS["pretrained"])
         for component in components:
             component.validate_settings(self)
+
+
+def _without_trust(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a configuration but for those that say whether code of base models may be run."""
+    return {name: value for name, value in values.items() if name not in ("trust_remote_code", "trusts_base_models")}

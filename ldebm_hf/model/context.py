@@ -97,7 +97,7 @@ class ContextEncoder(nn.Module):
             counts.append(len(read))
         where = torch.tensor([rows, places]).to(context_input_ids.device, non_blocking=True)
         turns = context_input_ids[where[0], where[1], : max(lengths)]
-        states, _ = self.of_tokens.read(self.embedding, pack(turns, lengths))
+        states, _ = self.of_tokens.read(self.embedding, turns, lengths)
         states, num_tokens = pad_packed_sequence(states, batch_first=True)
         is_token = (torch.arange(states.shape[1]) < num_tokens[:, None]).to(states.device, non_blocking=True)
         pooled = self.pooling(states, is_token)

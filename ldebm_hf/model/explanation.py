@@ -296,7 +296,7 @@ def _read_symbols(
     shape = (model.config.num_labels, model.config.vocab_size)
     counts = np.zeros(shape)
     whole_words = None if is_word_level(tokenizer) else WholeWordCounts(tokenizer)
-    reader = TextReader(tokenizer, model.config)
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
     assignments, log_odds, latents = [], [], []
     for indices in _batches(len(texts), batch_size, "reading", show_progress):
         batch = reader([texts[i] for i in indices]).to(model.device)

@@ -48,6 +48,16 @@ ROW_BY_ROW = {
 }
 """Processors and stopping criteria that treat each row by itself, independently of the other rows."""
 
+NOT_READ = {
+    "inputs_embeds": "input_ids, because the model reads tokens",
+    "decoder_inputs_embeds": "decoder_input_ids, because the decoder reads tokens",
+    "encoder_outputs": "latents, which are all that the decoder reads of a text",
+    "past_key_values": "decoder_input_ids, because the decoder's state starts from the latents",
+    "encoder_features": "latents, from encode",
+    "lengths": "attention_mask",
+}
+"""Arguments that the forward pass or other models have, with what `generate` takes instead."""
+
 
 class LDEBMGenerationMixin(GenerationMixin):
     """transformers' `generate` for a model that decodes latents, and the methods that must be overridden for it."""
@@ -120,6 +130,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         generator = as_generator(generator)
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         self._refuse_before_sampling(generation_config, generation_kwargs)
+        if input_ids is not None and "synced_gpus" in generation_kwargs:
+            class_labels = None  # transformers' Seq2SeqTrainer hands on whole batches, the labels of texts included
         if "max_length" in generation_kwargs:
             generation_kwargs.setdefault("max_new_tokens", None)  # its default would overrule max_length
         prior_arguments = {
@@ -161,6 +173,7 @@ class LDEBMGenerationMixin(GenerationMixin):
             generation_kwargs["decoder_input_ids"] = prompts
             if len(prompts) != len(latents):
                 raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+            _refuse_left_padding(prompts, self.config)
         if generation_config is not None and "max_new_tokens" not in generation_kwargs:
             generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
@@ -171,6 +184,9 @@ class LDEBMGenerationMixin(GenerationMixin):
 
     def _refuse_before_sampling(self, generation_config, options: dict) -> None:
         """Raise ValueError for options that cannot be had, before the chains of the prior take their time."""
+        for name, instead in NOT_READ.items():
+            if options.get(name) is not None:
+                raise ValueError(f"{name} cannot be given to generate: give {instead}")
         for name in ("output_attentions", "output_hidden_states"):
             self._refuse_outputs(**{name: options.get(name, getattr(generation_config, name, None))})
         stop_strings = options.get("stop_strings", getattr(generation_config, "stop_strings", None))
@@ -230,6 +246,17 @@ def _in_new_tokens(generation_config, prompt_length: int):
     generation_config.max_new_tokens = generation_config.max_length - prompt_length
     generation_config.max_length = None
     return generation_config
+
+
+def _refuse_left_padding(prompts: torch.Tensor, config) -> None:
+    """Raise ValueError for prompts that begin with padding, which the decoder would read as words."""
+    is_padded = (prompts[:, :1] == config.pad_token_id).any(-1)
+    if config.pad_token_id != config.decoder_start_token_id and is_padded.any():
+        row = is_padded.int().argmax().item()
+        raise ValueError(
+            f"decoder_input_ids must have no padding before them, got {prompts[row].tolist()} in row {row}: give "
+            "prompts of different lengths one after the other"
+        )
 
 
 def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | None) -> None:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
-from .arguments import as_ids
+from .arguments import as_ids, without_embeddings
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
@@ -54,6 +54,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         with at_least_float32_by_default():
             self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
+        self.supports_gradient_checkpointing = self.has_base_models
+        self.checkpoint_place: dict[str, Any] = {}
         self.main_input_name = config.modality_class.input_name
         self.post_init()
         self.add_adapters()  # after the initialisation, which would give all of their weights random values
@@ -109,6 +111,10 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             owner.base.set_input_embeddings(value)
         else:
             owner.embedding = value
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The output projection of a pretrained decoder; `None` for others, whose output is their embedding."""
+        return self.decoder.base.get_output_embeddings() if self.config.decoder == "pretrained" else None
 
     def _token_embeddings(self) -> list[nn.Embedding]:
         embeddings = self.modality.token_embeddings()
@@ -217,6 +223,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
     @LossWithoutLabels
+    @without_embeddings
     @can_return_tuple
     def forward(
         self,
@@ -286,6 +293,9 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 default tells transformers' `Trainer` that the loss needs no labels.
             return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
                 defaults to `config.return_dict`.
+
+        Raises:
+            ValueError: For arguments of other models, such as `inputs_embeds`, that are not `None`.
         """
         self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
         modality, generator = self.modality, as_generator(generator)

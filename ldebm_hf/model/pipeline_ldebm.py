@@ -68,7 +68,7 @@ class LDEBMPipeline(Pipeline):
         if tokenizer is None:
             if not model.name_or_path:
                 raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-            tokenizer = load_tokenizer(model.name_or_path, model.config)
+            tokenizer = load_tokenizer(model.name_or_path, model.config, **model.checkpoint_place)
         model.set_tokenizer(tokenizer)
         super().__init__(model.eval(), tokenizer, task=task, **pipeline_kwargs)
 
@@ -184,39 +184,44 @@ class LDEBMPipeline(Pipeline):
             ValueError: For a model with contexts; for a number below 1; for a symbol that the model does not have; for
                 a prompt and a model of documents; and as in `model.generate`.
         """
-        texts: list[str] = []
-        for _, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
-            texts += self._strings(self.model.generate(min_label_probability=min_label_probability, **asked), prompt)
-        return texts
+        written = self._write_batches(
+            symbols,
+            num_texts,
+            prompt=prompt,
+            min_label_probability=min_label_probability,
+            batch_size=batch_size,
+            generator=generator,
+            **generation_kwargs,
+        )
+        return [text for _, texts, _ in written for text in texts]
 
-    def write_and_read(
+    def write_and_read(self, symbols=None, num_texts: int = 1, **options) -> list[WrittenText]:
+        """
+        Write texts as [`write`] does, and say of each which symbol the model reads in it. Arguments and errors as
+        there.
+        """
+        written = []
+        for requested, texts, probabilities in self._write_batches(symbols, num_texts, **options):
+            read = self._symbols_of(texts) if probabilities is None else self._likeliest(probabilities)
+            names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
+            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
+        return written
+
+    def _write_batches(
         self,
-        symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
-        num_texts: int = 1,
+        symbols: Any,
+        num_texts: int,
         *,
         prompt: str = "",
         min_label_probability: float | None = None,
         batch_size: int = 256,
         generator: torch.Generator | int | None = None,
         **generation_kwargs,
-    ) -> list[WrittenText]:
-        """Write texts as [`write`] does, and say of each which symbol the model reads in it."""
-        written = []
-        for requested, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
-            if min_label_probability is not None:
-                accepted = generate_accepted(self.model, min_label_probability, **asked)
-                texts, read = self._strings(accepted.token_ids, prompt), self._likeliest(accepted.probabilities)
-            else:
-                texts = self._strings(self.model.generate(**asked), prompt)
-                read = self._symbols_of(texts)
-            names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
-            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
-        return written
-
-    def _requests(
-        self, symbols, num_texts: int, prompt: str, batch_size: int, generator, generation_kwargs: dict[str, Any]
-    ) -> Iterator[tuple[list[int | None], dict[str, Any]]]:
-        """For at most `batch_size` texts at a time the symbol of each, and the arguments of `generate`."""
+    ) -> Iterator[tuple[list[int | None], list[str], torch.Tensor | None]]:
+        """
+        At most `batch_size` texts at a time: the symbol of each, the texts, and p(y|x) `(n, num_symbols)` as far as it
+        is known from writing them.
+        """
         config = self.model.config
         if config.context_size:
             raise ValueError("a model with contexts writes responses: use respond")
@@ -235,7 +240,11 @@ class LDEBMPipeline(Pipeline):
             asked = {"num_samples": len(batch)} if symbols is None else {"class_labels": torch.tensor(batch)}
             if prompt:
                 asked["decoder_input_ids"] = torch.tensor([self._begun(prompt)] * len(batch), device=self.model.device)
-            yield batch, asked | options
+            if min_label_probability is None:
+                yield batch, self._strings(self.model.generate(**asked, **options), prompt), None
+            else:
+                accepted = generate_accepted(self.model, min_label_probability, **asked, **options)
+                yield batch, self._strings(accepted.token_ids, prompt), accepted.probabilities
 
     def _begun(self, prompt: str) -> list[int]:
         """Token ids of the beginning of a text, with the begin mark."""
@@ -400,7 +409,7 @@ class LDEBMPipeline(Pipeline):
             raise ValueError(f"texts must be strings, at least one, got {texts!r:.80}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        reader = TextReader(self.tokenizer, self.model.config)
+        reader = TextReader(self.tokenizer, self.model.config, encoder=self.model.encoder)
         with logging.tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
             for start in range(0, len(texts), batch_size):
                 part = texts[start : start + batch_size]

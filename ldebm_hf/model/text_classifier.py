@@ -12,7 +12,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .arguments import as_ids, as_mask
 from .objective import classification_loss
-from .recurrent import GRU, pack, text_lengths
+from .recurrent import GRU, text_lengths
 from .token_embedding import TokenEmbedding
 from .validation import require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
@@ -150,8 +150,7 @@ class TextClassifier(PreTrainedModel):
         if self.training and self.config.word_dropout:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout
             input_ids = input_ids.masked_fill(dropped, self.config.unk_token_id)
-        tokens = pack(input_ids, lengths)
-        states, final = self.rnn.read(self.embedding, tokens)
+        states, final = self.rnn.read(self.embedding, input_ids, lengths)
         if self.config.pooling == "final":
             pooled = torch.cat([final[0], final[1]], -1)
         else:

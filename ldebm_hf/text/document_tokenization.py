@@ -7,9 +7,9 @@ from typing import Literal
 
 import regex
 from tokenizers import Regex, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from .conventions import SPACED_WORD, UNSPACED_LETTER
+from .retraining import LDEBMTokenizer, remembered
 from .subword_tokenization import UNSPACED, learn_pieces
 from .tokenization import SPECIAL_TOKENS, count_words, fast_tokenizer
 from .words import split_words
@@ -20,6 +20,7 @@ OF_AN_ALPHABET = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{G
 UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
 
 
+@remembered
 def build_document_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 30004,
@@ -28,7 +29,7 @@ def build_document_tokenizer(
     min_letters: int = 3,
     max_letters: int = 30,
     max_length: int = 512,
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """
     Count the words of `texts` and keep the most frequent ones that say what a text is about.
 
@@ -50,7 +51,7 @@ def build_document_tokenizer(
         max_length (`int`, *optional*, defaults to 512): `model_max_length` in tokens, unknown words and marks too.
 
     Returns:
-        `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
+        [`LDEBMTokenizer`], with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
 
     Raises:
         ValueError: Texts without a single word to keep, an unknown list of stop words, or a number that is too small.
@@ -117,9 +118,7 @@ def count_content_words(texts: Iterable[str]) -> list[int]:
     return [sum(map(counted, split_words(text.lower()))) for text in texts]
 
 
-def _counted_words(
-    stop_words: StopWords | Iterable[str], min_letters: int, max_letters: int
-) -> Callable[[str], bool]:
+def _counted_words(stop_words: StopWords | Iterable[str], min_letters: int, max_letters: int) -> Callable[[str], bool]:
     """Whether a lower-case word may belong to a vocabulary."""
     left_out = _stop_words(stop_words)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from .conventions import INVISIBLE, UNSPACED_LETTER, UNSPACED_SCRIPTS
+from .retraining import LDEBMTokenizer, remembered
 from .tokenization import SPECIAL_TOKENS, fast_tokenizer
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -31,6 +31,7 @@ UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 
 
+@remembered
 def build_subword_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 10000,
@@ -38,7 +39,7 @@ def build_subword_tokenizer(
     lowercase: bool = False,
     max_length: int = 64,
     markers: Sequence[str] = (),
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """
     Learn the most frequent pieces of words from `texts`, by byte-pair encoding (Sennrich et al., ACL 2016).
 
@@ -56,7 +57,7 @@ def build_subword_tokenizer(
         markers (`Sequence[str]`, *optional*): Tokens of their own, never split, shown by `decode`.
 
     Returns:
-        `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`. Its `<unk>` has id 1
+        [`LDEBMTokenizer`], with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`. Its `<unk>` has id 1
         like that of [`build_tokenizer`] and stands in no text.
 
     Raises:

@@ -172,9 +172,10 @@ def test_score_of_the_sampler_is_the_gradient_of_the_log_density():
         torch.testing.assert_close(moved - z_next, step, rtol=2e-3, atol=2e-6)
 
 
-def test_metropolis_correction_judges_by_the_models_log_density():
+@pytest.mark.parametrize("guided_steps", ["fixed", "adaptive"])
+def test_metropolis_correction_judges_by_the_models_log_density(guided_steps):
     """At every state that a chain of 4 steps visits, with a symbol and guidance."""
-    prior = tiny_prior(langevin_metropolis=True, preset="consistent").eval()
+    prior = tiny_prior(langevin_metropolis=True, preset="consistent", guided_steps=guided_steps).eval()
     level = torch.zeros(4, dtype=torch.long)
     z_next, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
     seen = []
@@ -187,7 +188,7 @@ def test_metropolis_correction_judges_by_the_models_log_density():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrozenNetwork, "value_and_gradient", record)
-        prior.sample_level(z_next, level, labels, 2.5)
+        prior.sample_level(z_next, level, labels, 2.5, num_langevin_steps=4)
     distances = [prior._distance(state, z_next, level) for state, _ in seen]
     densities = [prior.log_density(state, z_next, level, labels, 2.5) for state, _ in seen]
     for (_, value), distance, density in zip(seen, distances, densities, strict=True):

@@ -6,7 +6,6 @@ from torch.distributions import Categorical, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ldebm_hf.model import objective
 from ldebm_hf.model.objective import (
     PriorLoss,
     all_levels_classification_loss,
@@ -18,19 +17,8 @@ from ldebm_hf.model.objective import (
     reconstruction_loss,
 )
 
-HAS_CHUNKS = objective.LOGITS_IN_CHUNKS is not None
 
-
-@pytest.fixture(
-    params=[pytest.param("in chunks", marks=pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")), "plain"]
-)
-def way_of_logits(request, monkeypatch) -> str:
-    if request.param == "plain":
-        monkeypatch.setattr(objective, "LOGITS_IN_CHUNKS", None)
-    return request.param
-
-
-def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
+def test_reconstruction_sums_tokens_and_averages_examples():
     hidden, vocabulary = torch.randn(6, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
     targets = torch.tensor([1, 2, -100, 4, -100, -100])
     logits = hidden @ vocabulary.T
@@ -39,7 +27,7 @@ def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
+def test_reconstruction_has_the_gradients_of_its_definition():
     torch.manual_seed(0)
     hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (200, 300))
     targets = torch.randint(300, (200,)).masked_fill(torch.rand(200) < 0.1, -100)
@@ -54,7 +42,33 @@ def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
             torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_half_precision_adds_up_in_full_precision(way_of_logits):
+def test_reconstruction_in_half_precision_is_summed_in_full_precision():
+    torch.manual_seed(0)
+    hidden, vocabulary = torch.randn(3000, 8), torch.randn(50, 8)
+    targets = torch.randint(50, (3000,))
+    exact = reconstruction_loss(hidden.bfloat16().float(), vocabulary.bfloat16().float(), targets, 1)
+    loss = reconstruction_loss(hidden.bfloat16(), vocabulary.bfloat16(), targets, 1)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, rtol=1e-3, atol=0)  # bfloat16 has steps of 1 / 256
+    with torch.autocast("cpu", torch.bfloat16):
+        assert reconstruction_loss(hidden, vocabulary, targets, 1).dtype == torch.float32
+
+
+@pytest.mark.parametrize("trained", [(True, False), (False, True)])
+def test_reconstruction_with_one_part_frozen(trained):
+    torch.manual_seed(0)
+    tensors = [torch.randn(n, 4).requires_grad_(needed) for n, needed in zip((9, 30), trained, strict=True)]
+    targets = torch.randint(30, (9,))
+    loss = reconstruction_loss(*tensors, targets, 1)
+    expected = torch.nn.functional.cross_entropy(tensors[0] @ tensors[1].T, targets, reduction="sum")
+    chosen = tensors[trained.index(True)]
+    torch.testing.assert_close(*(torch.autograd.grad(value, chosen)[0] for value in (loss, expected)))
+    with torch.no_grad():
+        torch.testing.assert_close(reconstruction_loss(*tensors, targets, 1), expected.detach())
+    assert reconstruction_loss(tensors[0][:0], tensors[1], targets[:0], 1) == 0
+
+
+def test_half_precision_adds_up_in_full_precision():
     """Under autocast too. The sum of 200 tokens in bfloat16 would be off by whole nats."""
     torch.manual_seed(0)
     hidden, vocabulary = torch.randn(200, 16).bfloat16(), torch.randn(300, 16).bfloat16()
@@ -83,7 +97,6 @@ def test_priors_may_leave_out_energies_and_noisy_logits():
     assert PriorLoss(*torch.arange(3.0)).energy_negative == 2
 
 
-@pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")
 def test_logits_of_all_tokens_are_never_in_memory_at_once():
     class Largest(TorchDispatchMode):
         size = 0

@@ -265,6 +265,16 @@ def test_tokenizer_of_the_checkpoint_is_the_default(pipe, tmp_path):
         LDEBMPipeline(tiny_model())
 
 
+def test_tokenizer_in_a_subfolder_is_the_default_for_a_model_from_there(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "models" / "reviews")
+    model = LDEBMModel.from_pretrained(tmp_path / "models", subfolder="reviews")
+    assert LDEBMPipeline(model, device="cpu").classify(TEXTS) == pipe.classify(TEXTS)
+    assert model.classify(TEXTS) == pipe.classify(TEXTS)
+    (tmp_path / "models" / "reviews" / "tokenizer.json").write_text("", encoding="utf-8")
+    with pytest.raises(OSError, match="tokenizer.json is empty"):
+        LDEBMPipeline(model, device="cpu")
+
+
 def test_pretrained_encoder_reads_with_the_tokenizer_of_the_pipeline():
     config = LDEBMConfig.from_preset("consistent", **pretrained_settings(bert()))
     model = LDEBMModel(config)
