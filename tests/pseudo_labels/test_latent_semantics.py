@@ -50,8 +50,8 @@ def test_order_padding_and_unknown_words_do_not_count(texts):
 
 
 def test_too_little_to_analyse_is_refused():
-    with pytest.raises(ValueError, match="2 texts with 2 words"):
-        LatentSemantics([[0, 10, 1], [0, 11, 1]], SPECIAL)
+    with pytest.raises(ValueError, match="got 2 texts with 3 words"):
+        LatentSemantics([[0, 10, 12, 1], [0, 11, 1]], SPECIAL)
 
 
 def test_vectors_have_length_1_in_as_many_directions_as_asked_for_or_possible(texts):

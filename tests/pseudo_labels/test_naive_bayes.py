@@ -43,6 +43,11 @@ def test_texts_without_a_known_word_are_as_likely_as_their_class_and_change_noth
     np.testing.assert_allclose(classes.features([[0, 1], [99]]), [weights / weights.sum()] * 2, rtol=1e-6)
 
 
+def test_a_label_counts_where_its_text_has_no_known_word():
+    classes = WordClasses([[0, 2, 1], [0, 5, 1], [0, 1]], np.array([0, 1, 0]), 2, ignored=(0, 1))
+    np.testing.assert_allclose(classes.features([[0, 1]]), [[2 / 3, 1 / 3]], rtol=1e-6)
+
+
 def test_a_class_without_a_label_gets_no_text():
     classes = WordClasses(CHAIN, np.array([0, UNKNOWN, UNKNOWN, 2, UNKNOWN, UNKNOWN]), 4, ignored=(0, 1))
     probabilities = classes.features(CHAIN)
