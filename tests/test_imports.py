@@ -15,7 +15,8 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # A folder imports from itself and from the folders of earlier lines, never from its own line's others or a later one.
 LAYERS = (
-    {"model", "text"},
+    {"model"},
+    {"text"},
     {"files", "data", "pseudo_labels"},
     {"scores", "likelihood"},
     {"metrics", "baselines", "reports"},

@@ -7,10 +7,11 @@ from functools import partial
 
 import torch
 
+from ..model.arguments import INPUTS, MOST_SAMPLES, MOST_STEPS, Seed, checked
 from ..model.modeling_ldebm import LDEBMModel
-from ..model.noise import as_generator
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
+from ..model.validation import Count, Number
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
 
@@ -57,18 +58,23 @@ class LikelihoodSettings:
     memory_budget: int = 256
 
     def __post_init__(self):
-        for name, least in (("num_posterior_samples", 1), ("num_fitting_rounds", 0), ("num_annealed_samples", 1),
-                            ("num_temperatures", 1), ("memory_budget", 1)):  # fmt: skip
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.prior_share <= LARGEST_PRIOR_SHARE:
-            raise ValueError(f"prior_share must be from 0 to {LARGEST_PRIOR_SHARE}, got {self.prior_share}")
+        rules = {
+            "num_posterior_samples": Count(at_most=MOST_SAMPLES),
+            "num_fitting_rounds": Count(at_least=0, at_most=MOST_STEPS),
+            "num_annealed_samples": Count(at_most=MOST_SAMPLES),
+            "num_temperatures": Count(at_most=MOST_SAMPLES),
+            "memory_budget": Count(),
+            "prior_share": Number(at_least=0, at_most=LARGEST_PRIOR_SHARE),
+        }
+        for name, rule in rules.items():
+            rule(name, getattr(self, name))
         if self.num_fitting_rounds and self.num_posterior_samples < 2 * LEAST_FITTED:
             allowed = f"at least {2 * LEAST_FITTED}, of which half fit a proposal, or num_fitting_rounds 0"
             raise ValueError(f"num_posterior_samples must be {allowed}, got {self.num_posterior_samples}")
 
 
 @torch.no_grad()
+@checked(generator=Seed(), **INPUTS)
 def estimate_log_likelihood(
     model: LDEBMModel,
     settings: LikelihoodSettings | None = None,
@@ -108,12 +114,11 @@ def estimate_log_likelihood(
     Raises:
         ValueError: If the model is in training mode, or does not have a symbol of `class_labels`.
     """
-    settings, generator = settings or LikelihoodSettings(), as_generator(generator)
+    settings = settings or LikelihoodSettings()
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
     if class_labels is not None:
         class_labels = model.symbol_ids(class_labels)
-    inputs = model.modality.as_tensors(inputs)
     proposal = model.posterior(**inputs)
     if class_labels is not None and class_labels.shape != proposal.mean.shape[:1]:
         raise ValueError(f"class_labels must have shape ({len(proposal.mean)},), got {tuple(class_labels.shape)}")
@@ -145,6 +150,7 @@ def estimate_log_likelihood(
     return anneal_paths(model.prior, annealing, samples.paths, samples.log_factors, num_annealed, generator)
 
 
+@checked(num_samples=Count(at_most=MOST_SAMPLES), generator=Seed(), **INPUTS)
 def importance_weighted_bound(
     model: LDEBMModel, *, num_samples: int = 100, generator: torch.Generator | int | None = None, **inputs
 ) -> torch.Tensor:

@@ -8,7 +8,6 @@ The configuration imports the registries of priors and modalities, because these
 import the configuration for type checking only.
 """
 
-import math
 from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
@@ -22,8 +21,9 @@ from .modality import Modality
 from .presets import PRESETS
 from .prior import Prior
 from .priors import PRIORS
+from .setting_rules import INHERITED_RULES, OWN_RULES, IdsByName, require_json
 from .text_modality import DECODERS, ENCODERS
-from .validation import require
+from .validation import check_all, require
 
 
 @strict
@@ -332,14 +332,15 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         self.trusts_base_models = bool(kwargs.pop("trust_remote_code", False))
+        check_all(INHERITED_RULES, vars(self) | kwargs)
+        for name, value in kwargs.items():
+            require_json(name, value)
         counts = {name: kwargs.pop(name, None) for name in ("num_labels", "num_symbols")}
         counts = {name: count for name, count in counts.items() if count is not None}
-        for name, count in counts.items():
-            require(type(count) is int and count >= 1, name, count, "an int of at least 1")
         if self.normalize_posterior is None:
             self.normalize_posterior = self.prior_class.normalizes_posterior
         if self.label2id is not None:
-            self.label2id = {name: int(symbol) for name, symbol in self.label2id.items()}  # JSON also has strings
+            self.label2id = IdsByName()("label2id", self.label2id)  # JSON also has strings
         if self.id2label is None and self.label2id is not None:
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:
@@ -409,7 +410,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             preset (`str`): A name of [`PRESETS`].
             settings: Fields of the configuration that differ from the preset.
         """
-        require(preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
+        require(isinstance(preset, str) and preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
         known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols", "trust_remote_code"}
         for name in settings:
             require(name in known, "settings", name, "fields of LDEBMConfig")
@@ -494,20 +495,19 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def _inverse_names(self) -> dict[str, int]:
         return {name: symbol for symbol, name in self.id2label.items()}
 
-    def validate_sizes(self):
-        for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
-                     "energy_hidden_size", "langevin_steps", "num_levels", "document_hidden_size",
-                     "document_encoder_layers", "document_decoder_layers", "point_size", "point_hidden_size",
-                     "point_encoder_layers", "point_decoder_layers", "num_code_variables", "context_hidden_size",
-                     "context_turns"):  # fmt: skip
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        require(self.context_size >= 0, "context_size", self.context_size, "at least 0")
+    def validate_each_setting(self):
+        check_all(INHERITED_RULES | OWN_RULES, vars(self))
+        for name, value in vars(self).items():
+            require_json(name, value)
+        require(self.is_encoder_decoder, "is_encoder_decoder", self.is_encoder_decoder, "True")
         if self.context_size:
             allowed = f"0 for a model of {self.modality}s"
             require(self.modality_class.reads_contexts, "context_size", self.context_size, allowed)
-        require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
         require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
                  f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip
+        if self.noise_range is not None:
+            increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
+            require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
 
     def validate_symbols(self):
         complete = bool(self.id2label) and sorted(self.id2label) == list(range(self.num_labels))
@@ -522,26 +522,6 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             ids = value if isinstance(value, list) else [] if value is None else [value]
             in_vocabulary = all(0 <= token < self.vocab_size for token in ids)
             require(in_vocabulary, name, value, f"in 0..{self.vocab_size - 1}, as vocab_size={self.vocab_size}")
-
-    def validate_ranges(self):
-        for name, value in vars(self).items():
-            if isinstance(value, float):
-                require(math.isfinite(value), name, value, "finite")
-        for name in ("dropout", "word_dropout", "decoder_word_dropout", "document_dropout"):
-            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        for name in ("langevin_step_size", "point_scale", "point_std", "gumbel_temperature"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "positive")
-        momentum = self.document_batch_norm_momentum
-        require(0 < momentum <= 1, "document_batch_norm_momentum", momentum, "in (0, 1]")
-        require(0 < self.langevin_step_decay <= 1, "langevin_step_decay", self.langevin_step_decay, "in (0, 1]")
-        require(0 <= self.dispersion_weight <= 1, "dispersion_weight", self.dispersion_weight, "in [0, 1]")
-        for name in ("kl_weight", "mutual_information_weight", "classification_weight", "point_noise"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        if self.uniform_init_range is not None:
-            require(self.uniform_init_range > 0, "uniform_init_range", self.uniform_init_range, "positive or None")
-        if self.noise_range is not None:
-            increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
-            require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
 
     def validate_prior(self):
         if self.normalize_posterior:

@@ -25,10 +25,10 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from .arguments import as_ids
-from .noise import as_generator
+from .arguments import DECODING, INPUTS, LATENTS, SAMPLING, checked
 from .rejection import generate_accepted
 from .sampling import context_vectors, expand_to_samples
+from .validation import Number
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -67,6 +67,14 @@ class LDEBMGenerationMixin(GenerationMixin):
         return False
 
     @torch.no_grad()
+    @checked(
+        **INPUTS,
+        **SAMPLING,
+        **DECODING,
+        inputs=INPUTS["input_ids"],
+        latents=LATENTS,
+        min_label_probability=Number(at_least=0, at_most=1),
+    )
     def generate(
         self,
         input_ids: torch.Tensor | None = None,
@@ -127,7 +135,6 @@ class LDEBMGenerationMixin(GenerationMixin):
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
-        generator = as_generator(generator)
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         self._refuse_before_sampling(generation_config, generation_kwargs)
         if input_ids is not None and "synced_gpus" in generation_kwargs:
@@ -157,10 +164,6 @@ class LDEBMGenerationMixin(GenerationMixin):
             latents = self.reconstruction_latents(input_ids, attention_mask, points=points, **context)
         elif latents is None:
             latents = self.sample_latents(**prior_arguments, **context, generator=generator)
-        latents = torch.as_tensor(latents, device=self.device)
-        if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
-            expected = f"(n, {self.config.total_latent_size}) with n at least 1"
-            raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
         conditions = _conditions(self, latents, context)
         if not self.modality.is_autoregressive:
             options = {"generation_config": generation_config, **generation_kwargs}
@@ -169,8 +172,6 @@ class LDEBMGenerationMixin(GenerationMixin):
             return _decode_at_once(self, latents, generator, options)
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None:
-            prompts = as_ids("decoder_input_ids", prompts, self.device)
-            generation_kwargs["decoder_input_ids"] = prompts
             if len(prompts) != len(latents):
                 raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
             _refuse_left_padding(prompts, self.config)

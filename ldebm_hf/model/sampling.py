@@ -5,15 +5,22 @@ from collections.abc import Sequence
 import torch
 from transformers.utils import logging
 
-from .arguments import as_ids, as_mask
-from .noise import as_generator
+from .arguments import CONTEXT, MOST_SAMPLES, SAMPLING, checked
 from .outputs import LatentTrajectory
 from .tilted_chains import ChainDiagnostics
+from .validation import Count, Flag
 
 logger = logging.get_logger(__name__)
 
 
 @torch.no_grad()
+@checked(
+    **SAMPLING,
+    **CONTEXT,
+    batch_size=Count(at_most=MOST_SAMPLES),
+    return_trajectory=Flag(),
+    show_progress=Flag(),
+)
 def sample_latents(
     model,
     num_samples: int | None = None,
@@ -65,7 +72,6 @@ def sample_latents(
             nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale`, `num_langevin_steps` or
             `return_diagnostics` with a prior that does not take them; and for `num_samples` or `batch_size` below 1.
     """
-    generator = as_generator(generator)
     steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
     for name, value in steering.items():
         if value is not None and name not in model.prior.sampling_options:
@@ -76,8 +82,6 @@ def sample_latents(
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
     context = context_vectors(model, context_input_ids, context_attention_mask)
     num_samples, rows = expand_to_samples(num_samples, class_labels=symbols, context_input_ids=context)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if symbols is None and guidance_scale is not None:
         raise ValueError(f"guidance_scale needs class_labels, got {guidance_scale} without them")
     conditions = {}
@@ -138,12 +142,7 @@ def context_vectors(
     model, context_input_ids: torch.Tensor | None, context_attention_mask: torch.Tensor | None
 ) -> torch.Tensor | None:
     """The contexts of dialogues as vectors, `(n, context_size)`; `None` for a model without contexts."""
-    ids = mask = None
-    if context_input_ids is not None:
-        ids = as_ids("context_input_ids", context_input_ids, model.device).to(model.device)
-    if context_attention_mask is not None:
-        mask = as_mask("context_attention_mask", context_attention_mask, model.device).to(model.device)
-    return model.modality.context(context_input_ids=ids, context_attention_mask=mask)
+    return model.modality.context(context_input_ids=context_input_ids, context_attention_mask=context_attention_mask)
 
 
 def expand_to_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:

@@ -4,7 +4,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from .arguments import without_embeddings
+from .arguments import INPUTS, checked, without_embeddings
 from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput, RecurrentState
@@ -32,6 +32,7 @@ class LDEBMForSequenceClassification(LDEBMModel):
 
     @without_embeddings
     @can_return_tuple
+    @checked(unless="encoder_outputs", **INPUTS)
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -73,6 +74,8 @@ class LDEBMForSequenceClassification(LDEBMModel):
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         if labels is None:
             return SequenceClassifierOutput(logits=self.encode(**inputs, **context).symbol_logits)
+        if input_ids is not None:
+            labels = self._checked_class_labels(labels, len(input_ids), "labels")
         output = super().forward(**inputs, **context, class_labels=labels, skip_logits=True, return_dict=True)
         return SequenceClassifierOutput(loss=output.loss, logits=self.mean_symbol_logits(output))
 

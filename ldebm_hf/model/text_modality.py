@@ -20,6 +20,7 @@ from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
 from .recurrent import GRU, embed, pack, text_lengths, unpack
 from .token_embedding import TokenEmbedding, all_vectors
+from .validation import shown
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -325,6 +326,9 @@ class TextModality(Modality[Texts]):
             raise ValueError("encoder_features cannot be given to a model whose encoder is not pretrained and frozen")
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        elif len(lengths) != len(input_ids) or max(lengths) > input_ids.shape[1]:
+            allowed = f"{len(input_ids)} numbers of at most {input_ids.shape[1]}, as input_ids"
+            raise ValueError(f"lengths must be {allowed}, got {shown(lengths)}")
         if context is not None and len(context) != len(input_ids):
             raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
         return Texts(input_ids, attention_mask, lengths, context, encoder_features)

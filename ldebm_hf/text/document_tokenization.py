@@ -8,6 +8,8 @@ from typing import Literal
 import regex
 from tokenizers import Regex, models, normalizers, pre_tokenizers
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.validation import Count
 from .conventions import SPACED_WORD, UNSPACED_LETTER
 from .retraining import LDEBMTokenizer, remembered
 from .subword_tokenization import UNSPACED, learn_pieces
@@ -20,6 +22,14 @@ OF_AN_ALPHABET = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{G
 UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
 
 
+@checked(
+    texts=TextStream(),
+    vocab_size=Count(at_least=len(SPECIAL_TOKENS) + 1, at_most=MOST_TYPES),
+    stop_words=Texts(),
+    min_letters=Count(),
+    max_letters=Count(),
+    max_length=Count(at_least=3, at_most=MOST_TOKENS),
+)
 @remembered
 def build_document_tokenizer(
     texts: Iterable[str],
@@ -56,16 +66,8 @@ def build_document_tokenizer(
     Raises:
         ValueError: Texts without a single word to keep, an unknown list of stop words, or a number that is too small.
     """
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-    for name, value, least in (
-        ("vocab_size", vocab_size, len(SPECIAL_TOKENS) + 1),
-        ("min_letters", min_letters, 1),
-        ("max_letters", max_letters, min_letters),
-        ("max_length", max_length, 3),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    if max_letters < min_letters:
+        raise ValueError(f"max_letters must be at least {min_letters}, got {max_letters}")
     counted = _counted_words(stop_words, min_letters, max_letters)
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     splitter = pre_tokenizers.Split(Regex(f"{UNSPACED_RUN}|{SPACED_WORD}"), "removed", invert=True)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.validation import Count, Flag
 from .conventions import INVISIBLE, UNSPACED_LETTER, UNSPACED_SCRIPTS
 from .retraining import LDEBMTokenizer, remembered
 from .tokenization import SPECIAL_TOKENS, fast_tokenizer
@@ -31,6 +33,13 @@ UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 
 
+@checked(
+    texts=TextStream(),
+    vocab_size=Count(NUM_RESERVED + 1, MOST_TYPES, "4 special tokens, 256 bytes, 1 more"),
+    lowercase=Flag(),
+    max_length=Count(3, MOST_TOKENS, "<s>, one token, </s>"),
+    markers=Texts(or_one=False),
+)
 @remembered
 def build_subword_tokenizer(
     texts: Iterable[str],
@@ -63,13 +72,6 @@ def build_subword_tokenizer(
     Raises:
         ValueError: Texts without a single character, `vocab_size` below 261 or `max_length` below 3.
     """
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-    if vocab_size <= NUM_RESERVED:
-        raise ValueError(f"vocab_size must be at least 261 (4 special tokens, 256 bytes, 1 more), got {vocab_size}")
-    if max_length < 3:
-        raise ValueError(f"max_length must be at least 3 (<s>, one token, </s>), got {max_length}")
-
     steps = [
         normalizers.NFC(),
         *([normalizers.Lowercase()] if lowercase else []),

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.validation import Count, Flag
 from .conventions import WORD, Conventions, reading_normalizer, reading_splitter, text_decoder
 from .retraining import LDEBMTokenizer, remembered
 
@@ -16,6 +18,15 @@ SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 """Tokens of ids 0 to 3: padding, unknown word, beginning and end of a text."""
 
 
+@checked(
+    texts=TextStream(),
+    vocab_size=Count(len(SPECIAL_TOKENS) + 1, MOST_TYPES, "4 special tokens, 1 word"),
+    lowercase=Flag(),
+    split_punctuation=Flag(),
+    max_length=Count(3, MOST_TOKENS, "<s>, one word, </s>"),
+    markers=Texts(or_one=False),
+    raw_text=Flag(),
+)
 @remembered
 def build_tokenizer(
     texts: Iterable[str],
@@ -60,13 +71,6 @@ def build_tokenizer(
     Raises:
         ValueError: texts without a single word, `vocab_size` below 5 or `max_length` below 3.
     """
-    if vocab_size <= len(SPECIAL_TOKENS):
-        raise ValueError(f"vocab_size must be at least 5 (4 special tokens, 1 word), got {vocab_size}")
-    if max_length < 3:
-        raise ValueError(f"max_length must be at least 3 (<s>, one word, </s>), got {max_length}")
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-
     steps = [normalizers.NFC()] if split_punctuation and raw_text else []
     steps += [normalizers.Lowercase()] if lowercase else []
     normalizer = normalizers.Sequence(steps)

@@ -225,7 +225,7 @@ def test_models_of_points_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("request_of", "said"),
     [
-        (lambda pipe: pipe.write("weather"), "class_labels must be in 0..2 or one of 'good'"),
+        (lambda pipe: pipe.write("weather"), "symbols must be in 0..2 or one of 'good'"),
         (lambda pipe: pipe.write("good", 0), "num_texts must be at least 1, got 0"),
         (lambda pipe: pipe.write("good", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda pipe: pipe.write(guidance_scale=2.0), "guidance_scale needs class_labels"),
@@ -235,7 +235,7 @@ def test_models_of_points_are_refused(tmp_path):
         (lambda pipe: pipe.latents("a", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, 0), "num_neighbours must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, latents=np.zeros((2, 4))), "one for each of the 5 texts, got 2"),
-        (lambda pipe: pipe.interpolate("a", "b", 1), "num_steps must be at least 2, for the two ends, got 1"),
+        (lambda pipe: pipe.interpolate("a", "b", 1), "num_steps must be at least 2, got 1"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(pipe, request_of, said):

@@ -53,7 +53,7 @@ def test_default_guidance_is_the_configurations():
     ("arguments", "message"),
     [
         ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
-        ({"class_labels": []}, "num_samples must be at least 1, got 0"),
+        ({"class_labels": []}, "class_labels must name at least one symbol, got none"),
         ({"num_samples": 3, "class_labels": [0, 1]}, "class_labels must be one, or one for each of 3 samples, got 2"),
         ({"num_langevin_steps": -1}, "num_langevin_steps must be at least 0, got -1"),
     ],

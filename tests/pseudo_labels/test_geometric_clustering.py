@@ -175,6 +175,7 @@ def test_collapsed_posterior_gives_one_cluster_not_an_error():
     ("features", "num_symbols", "settings", "message"),
     [
         (np.full((9, 4), np.nan), 2, PUBLISHED, "must be finite"),
+        (np.full((9, 4), 1e20), 2, PUBLISHED, "a magnitude of at most 1e.12, got 1e.20"),
         (np.zeros((3, 4)), 5, PUBLISHED, "cannot divide 3 texts into num_symbols=5 clusters"),
         (np.zeros((9, 2)), 2, PUBLISHED, "num_components=3 must not be more than latent_size=2"),
         (np.zeros((9, 4)), 2, ClusteringSettings(gpu=True), "faiss sees no GPU"),
