@@ -65,17 +65,18 @@ def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, p
     return is_token.sum(-1).tolist()
 
 
-def embed(embedding: nn.Embedding, input_ids: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
+def embed(
+    embedding: nn.Embedding, input_ids: torch.Tensor, tokens: PackedSequence, lengths: Sequence[int]
+) -> torch.Tensor:
     """
-    Embeddings of token ids `(batch_size, sequence_length)` without those of padding, packed.
+    Embeddings of `tokens`, which are the token ids `(batch_size, sequence_length)` packed, in their order.
 
     Hooks of the embedding, such as the one by which transformers' `Trainer` adds noise (NEFTune, Jain et al., ICLR
     2024), get `(batch_size, sequence_length, embedding_dim)`, as in any model.
     """
     if embedding._forward_hooks:
-        return pack(embedding(input_ids), lengths)
-    tokens = pack(input_ids, lengths)
-    return tokens._replace(data=embedding(tokens.data))
+        return pack(embedding(input_ids), lengths).data
+    return embedding(tokens.data)
 
 
 class GRU(nn.GRU):
@@ -98,11 +99,11 @@ class GRU(nn.GRU):
         As `forward` on the embeddings of token ids `(batch_size, sequence_length)`, padded on the right; on the CPU,
         each distinct word is projected once.
         """
+        tokens = pack(input_ids, lengths)
         if _is_plain_cpu(embedding.weight, self.weight_hh_l0) and not embedding._forward_hooks:
-            tokens = pack(input_ids, lengths)
             words, places = tokens.data.unique(return_inverse=True)
             return self._forward_packed(tokens, None, embedding(words), places)
-        return self(embed(embedding, input_ids, lengths))
+        return self(tokens._replace(data=embed(embedding, input_ids, tokens, lengths)))
 
     def _forward_packed(
         self,

@@ -171,8 +171,8 @@ class TextDecoder(nn.Module):
             Hidden states in the order of `pack(…, lengths)`; `data` has shape `(sum of lengths, hidden_size)`.
         """
         latents = latents.to(self.embedding.weight.dtype)
-        tokens = embed(self.embedding, input_ids, lengths)
-        inputs = self.dropout(tokens.data)
+        tokens = pack(input_ids, lengths)
+        inputs = self.dropout(embed(self.embedding, input_ids, tokens, lengths))
         if latents.shape[1]:  # torch cannot pack vectors of size 0
             every_step = pack(latents[:, None].expand(-1, input_ids.shape[1], -1), lengths).data
             inputs = torch.cat([inputs, every_step.to(inputs.dtype)], -1)

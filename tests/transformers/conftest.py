@@ -1,5 +1,6 @@
 """Registers the marks of transformers' suites, and writes what became of their tests as tables."""
 
+import subprocess
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -53,7 +54,10 @@ def pytest_terminal_summary(terminalreporter):
     if file is not None:
         today = datetime.now(UTC).strftime("%d %B %Y").lstrip("0")
         versions = {name: version(name) for name in ("transformers", "torch")}
-        page = TEMPLATE.read_text("utf-8").format(date=today, outcomes=outcomes, **versions, **tables)
+        asked = ["git", "rev-parse", "--short=7", "HEAD"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        facts = {"date": today, "commit": commit, "outcomes": outcomes}
+        page = TEMPLATE.read_text("utf-8").format(**facts, **versions, **tables)
         Path(file).write_text(page, "utf-8")
 
 
