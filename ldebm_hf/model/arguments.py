@@ -108,7 +108,7 @@ class TokenIds(Rule):
     def __call__(self, name: str, value: Any, model: Any = None) -> torch.Tensor:
         ids = _on_device_of(model, name, as_ids(name, value))
         _require_axes(name, ids, self.axes)
-        if self.in_vocabulary and _may_be_read(ids, model):
+        if self.in_vocabulary and may_be_read(ids, model):
             size = model.config.vocab_size
             is_wrong = (ids < 0) | (ids >= size)
             if self.also is not None:
@@ -192,7 +192,7 @@ class Vectors(Rule):
             require(vectors.shape == (size,), name, tuple(vectors.shape), f"of shape ({size},)")
         elif vectors.ndim != 2 or vectors.shape[1] != size or len(vectors) == 0:
             raise ValueError(f"{name} must have shape (n, {size}) with n at least 1, got {tuple(vectors.shape)}")
-        if _may_be_read(vectors, model):
+        if may_be_read(vectors, model):
             require_finite(name, vectors, self.largest)
         return vectors
 
@@ -390,7 +390,7 @@ def _on_device_of(model: Any, name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(device)
 
 
-def _may_be_read(tensor: torch.Tensor, model: Any) -> bool:
+def may_be_read(tensor: torch.Tensor, model: Any) -> bool:
     """Whether the values of a tensor can be looked at without making training wait for an accelerator."""
     return not tensor.is_meta and (tensor.device.type == "cpu" or not getattr(model, "training", False))
 

@@ -19,6 +19,7 @@ from .arguments import (
     TokenIds,
     as_ids,
     checked,
+    may_be_read,
     require_memory,
     without_embeddings,
 )
@@ -440,8 +441,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         self, class_labels: Any, batch_size: int, name: str = "class_labels"
     ) -> torch.Tensor | None:
         """
-        Ids `(batch_size,)`, -100 where unknown, of the argument `name`. Those of a tensor on a GPU are not read, which
-        would synchronise it.
+        Ids `(batch_size,)`, -100 where unknown, of the argument `name`. In training those of a tensor on a GPU are not
+        read, which would synchronise it.
         """
         if class_labels is None:
             return None
@@ -451,7 +452,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             class_labels = as_ids(name, class_labels)
         else:
             class_labels = read_symbols(self, class_labels, name, allow_unknown=True)
-        if class_labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        if may_be_read(class_labels, self) and not torch.compiler.is_compiling():
             size = self.config.num_labels
             is_known = (class_labels >= 0) & (class_labels < size) | (class_labels == IGNORE_INDEX)
             if not is_known.all():
