@@ -144,8 +144,8 @@ class Clusters:
         """
         means = np.ascontiguousarray(means, dtype=np.float32)
         num_texts, size = means.shape
-        # nan if one is. The magnitude is found without a copy, because the features may lie on the disk. Faiss ends the
-        # process if a square overflows.
+        # Nan if one is; without a copy, because the means may lie on the disk. Faiss ends the process if a square
+        # overflows.
         largest = float(np.maximum(means.max(initial=0), -means.min(initial=0)))
         if not largest <= LARGEST_FEATURE:
             allowed = f"finite, and of a magnitude of at most {LARGEST_FEATURE:g}"

@@ -79,6 +79,12 @@ def test_int_is_accepted_for_a_float(name):
             'False for energy_network="mlp"',
         ),
         ({"modality": "point", "prior": "none"}, "modality", "'point'", '"text" for prior="none"'),
+        (
+            {"modality": "document", "vocab_size": 4},
+            "vocab_size",
+            4,
+            "above 4, the number of marks",
+        ),
         ({"point_size": 0}, "point_size", 0, "at least 1"),
         ({"point_center": [1.0]}, "point_center", [1.0], "point_size=2 finite numbers"),
         ({"point_center": [0.0, float("nan")]}, "point_center", "[0.0, nan]", "finite numbers"),
