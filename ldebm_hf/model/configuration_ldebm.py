@@ -500,6 +500,9 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         for name, value in vars(self).items():
             require_json(name, value)
         require(self.is_encoder_decoder, "is_encoder_decoder", self.is_encoder_decoder, "True")
+        for name in ("output_attentions", "output_hidden_states"):
+            allowed = "False, because the model does not return what its layers compute"
+            require(not getattr(self, name), name, getattr(self, name), allowed)
         if self.context_size:
             allowed = f"0 for a model of {self.modality}s"
             require(self.modality_class.reads_contexts, "context_size", self.context_size, allowed)

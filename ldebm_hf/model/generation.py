@@ -58,6 +58,20 @@ NOT_READ = {
 }
 """Arguments that the forward pass or other models have, with what `generate` takes instead."""
 
+OFF_BY_NONE = {
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "eos_token_id",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "max_time",
+    "sequence_bias",
+    "stop_strings",
+    "suppress_tokens",
+}
+"""Options that `None` turns off. Every other option that is `None` has its default, as if it was not given."""
+
 
 class LDEBMGenerationMixin(GenerationMixin):
     """transformers' `generate` for a model that decodes latents, and the methods that must be overridden for it."""
@@ -120,9 +134,10 @@ class LDEBMGenerationMixin(GenerationMixin):
             generator (`torch.Generator` or `int`, *optional*): Source of all noise, including the sampling of
                 tokens; an integer is a seed.
             generation_kwargs: For a model of texts, every argument of transformers' `generate`, including streamers
-                and beam search. For a model of points only `do_sample` (default `False`: the mean of p(x|z); `True`: a
-                draw from it); for a model of documents `do_sample` (default `False`: the likeliest words; `True`:
-                draws) and `max_new_tokens`.
+                and beam search; `None` turns off `eos_token_id`, `stop_strings`, `max_time` and what forbids or forces
+                tokens, and means the default of all others. For a model of points only `do_sample` (default `False`:
+                the mean of p(x|z); `True`: a draw from it); for a model of documents `do_sample` (default `False`: the
+                likeliest words; `True`: draws) and `max_new_tokens`.
 
         Returns:
             For texts as transformers' `generate`: token ids `(n, length)`, or a dictionary with
@@ -135,6 +150,9 @@ class LDEBMGenerationMixin(GenerationMixin):
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
+        generation_kwargs = {
+            name: value for name, value in generation_kwargs.items() if value is not None or name in OFF_BY_NONE
+        }
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         self._refuse_before_sampling(generation_config, generation_kwargs)
         if input_ids is not None and "synced_gpus" in generation_kwargs:

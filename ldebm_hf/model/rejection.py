@@ -108,7 +108,8 @@ def generate_accepted(
 def require_one_text_per_row(caller: str, generation_config: GenerationConfig | None, generation_kwargs: dict) -> None:
     """Raise ValueError, which names `caller`, for options of `generate` that return anything but one text per row."""
     for name, expected in ONE_TEXT_PER_ROW.items():
-        value = generation_kwargs.get(name, getattr(generation_config, name, None))
+        value = generation_kwargs.get(name)
+        value = getattr(generation_config, name, None) if value is None else value
         if value is not None and value != expected:
             raise ValueError(f"{caller} writes one text for each row, got {name}={value}")
 

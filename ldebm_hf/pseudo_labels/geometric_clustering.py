@@ -144,7 +144,9 @@ class Clusters:
         """
         means = np.ascontiguousarray(means, dtype=np.float32)
         num_texts, size = means.shape
-        largest = float(np.abs(means).max(initial=0))  # nan if one is; faiss ends the process if a square overflows
+        # Nan if one is; without a copy, because the means may lie on the disk. Faiss ends the process if a square
+        # overflows.
+        largest = float(np.maximum(means.max(initial=0), -means.min(initial=0)))
         if not largest <= LARGEST_FEATURE:
             allowed = f"finite, and of a magnitude of at most {LARGEST_FEATURE:g}"
             raise ValueError(f"the features to cluster must be {allowed}, got {largest:g}")

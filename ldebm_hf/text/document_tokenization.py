@@ -8,7 +8,7 @@ from typing import Literal
 import regex
 from tokenizers import Regex, models, normalizers, pre_tokenizers
 
-from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
 from ..model.validation import Count
 from .conventions import SPACED_WORD, UNSPACED_LETTER
 from .retraining import LDEBMTokenizer, remembered
@@ -22,7 +22,7 @@ OF_AN_ALPHABET = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{G
 UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
 
 
-@checked(
+@remembered(
     texts=TextStream(),
     vocab_size=Count(at_least=len(SPECIAL_TOKENS) + 1, at_most=MOST_TYPES),
     stop_words=Texts(),
@@ -30,7 +30,6 @@ UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
     max_letters=Count(),
     max_length=Count(at_least=3, at_most=MOST_TOKENS),
 )
-@remembered
 def build_document_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 30004,

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from transformers import PreTrainedTokenizerFast
 
+from ..model.arguments import checked
+from ..model.validation import Rule
+
 BUILDERS: dict[str, Callable[..., PreTrainedTokenizerFast]] = {}
 """The functions that build tokenizers, by name."""
 
@@ -70,24 +73,32 @@ def _texts(batches: Iterable[str] | Iterable[list[str]]) -> Iterator[str]:
             yield from batch
 
 
-def remembered(build: Callable[..., LDEBMTokenizer]) -> Callable[..., LDEBMTokenizer]:
+def remembered(**rules: Rule) -> Callable[[Callable[..., LDEBMTokenizer]], Callable[..., LDEBMTokenizer]]:
     """
     Decorator of a function `(texts, vocab_size, **options)` that builds tokenizers: they remember the function and the
-    options.
+    options. Its arguments are checked as [`checked`] does, whether it is called by name or to train anew.
+
+    Args:
+        rules ([`Rule`]): What each argument must be like.
     """
-    signature = inspect.signature(build)
 
-    @functools.wraps(build)
-    def build_and_remember(*args, **kwargs) -> LDEBMTokenizer:
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        for name, value in call.arguments.items():
-            if name != "texts" and isinstance(value, Iterable) and not isinstance(value, str):
-                call.arguments[name] = list(value)  # which can be saved, and read more than once
-        options = {name: value for name, value in call.arguments.items() if name not in ("texts", "vocab_size")}
-        tokenizer = build(*call.args, **call.kwargs)
-        tokenizer.init_kwargs["builder"] = {"name": build.__name__, **options}
-        return tokenizer
+    def decorate(build: Callable[..., LDEBMTokenizer]) -> Callable[..., LDEBMTokenizer]:
+        signature = inspect.signature(build)
 
-    BUILDERS[build.__name__] = build_and_remember
-    return build_and_remember
+        @checked(**rules)
+        @functools.wraps(build)
+        def build_and_remember(*args, **kwargs) -> LDEBMTokenizer:
+            call = signature.bind(*args, **kwargs)
+            call.apply_defaults()
+            for name, value in call.arguments.items():
+                if isinstance(value, tuple):
+                    call.arguments[name] = list(value)  # as it is read from a file
+            options = {name: value for name, value in call.arguments.items() if name not in ("texts", "vocab_size")}
+            tokenizer = build(*call.args, **call.kwargs)
+            tokenizer.init_kwargs["builder"] = {"name": build.__name__, **options}
+            return tokenizer
+
+        BUILDERS[build.__name__] = build_and_remember
+        return build_and_remember
+
+    return decorate

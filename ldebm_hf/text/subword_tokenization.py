@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
 from ..model.validation import Count, Flag
 from .conventions import INVISIBLE, UNSPACED_LETTER, UNSPACED_SCRIPTS
 from .retraining import LDEBMTokenizer, remembered
@@ -33,14 +33,13 @@ UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 
 
-@checked(
+@remembered(
     texts=TextStream(),
     vocab_size=Count(NUM_RESERVED + 1, MOST_TYPES, "4 special tokens, 256 bytes, 1 more"),
     lowercase=Flag(),
     max_length=Count(3, MOST_TOKENS, "<s>, one token, </s>"),
     markers=Texts(or_one=False),
 )
-@remembered
 def build_subword_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 10000,

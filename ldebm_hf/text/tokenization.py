@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream, checked
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
 from ..model.validation import Count, Flag
 from .conventions import WORD, Conventions, reading_normalizer, reading_splitter, text_decoder
 from .retraining import LDEBMTokenizer, remembered
@@ -18,7 +18,7 @@ SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 """Tokens of ids 0 to 3: padding, unknown word, beginning and end of a text."""
 
 
-@checked(
+@remembered(
     texts=TextStream(),
     vocab_size=Count(len(SPECIAL_TOKENS) + 1, MOST_TYPES, "4 special tokens, 1 word"),
     lowercase=Flag(),
@@ -27,7 +27,6 @@ SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
     markers=Texts(or_one=False),
     raw_text=Flag(),
 )
-@remembered
 def build_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 10000,

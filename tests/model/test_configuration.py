@@ -79,6 +79,7 @@ def test_int_is_accepted_for_a_float(name):
             'False for energy_network="mlp"',
         ),
         ({"modality": "point", "prior": "none"}, "modality", "'point'", '"text" for prior="none"'),
+        ({"modality": "document", "vocab_size": 4}, "vocab_size", 4, "above 4, the number of marks"),
         ({"point_size": 0}, "point_size", 0, "at least 1"),
         ({"point_center": [1.0]}, "point_center", [1.0], "point_size=2 finite numbers"),
         ({"point_center": [0.0, float("nan")]}, "point_center", "[0.0, nan]", "finite numbers"),
@@ -139,6 +140,13 @@ def test_values_assigned_later_are_checked_when_saving(tmp_path):
     config.num_levels = 0
     with pytest.raises(StrictDataclassClassValidationError, match="num_levels must be at least 1, got 0"):
         config.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["output_attentions", "output_hidden_states"])
+def test_what_layers_compute_is_not_returned(name):
+    with pytest.raises(REJECTED, match=f"{name} must be False, because the model does not return .*got True"):
+        LDEBMConfig(**{name: True})
+    assert not getattr(LDEBMConfig(**{name: False}), name)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from transformers import GenerationConfig, TextIteratorStreamer
 from transformers.modeling_outputs import BaseModelOutput
 
 from ldebm_hf import LDEBMModel, build_subword_tokenizer
+from ldebm_hf.model.arguments import DECODING
+from ldebm_hf.model.generation import NOT_READ, OFF_BY_NONE
 
 LATENTS = torch.randn(3, 4, generator=seeded())
 TEXTS = ["the food was great", "I hate this place", "great coffee, great place"]
@@ -224,6 +226,15 @@ def test_inputs_that_are_not_read_are_refused_before_any_work(model, options, me
     )
     with pytest.raises(ValueError, match=message):
         generate(model, **options)
+
+
+@pytest.mark.parametrize("do_sample", [False, True])
+def test_none_is_the_default_of_every_option_that_it_does_not_turn_off(model, do_sample):
+    names = (set(vars(GenerationConfig())) | NOT_READ.keys() | DECODING.keys()) - OFF_BY_NONE - {"do_sample"}
+    options = {name: None for name in names if not name.startswith("_")}
+    assert {"num_beams", "num_return_sequences", "max_length", "use_cache"} <= options.keys()
+    expected = model.generate(latents=LATENTS, do_sample=do_sample, generator=1)
+    assert torch.equal(model.generate(latents=LATENTS, do_sample=do_sample, generator=1, **options), expected)
 
 
 def test_prompts_that_begin_with_padding_are_refused(model):
