@@ -309,7 +309,7 @@ class BasePart(nn.Module):
 
     def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
         super()._load_from_state_dict(state_dict, *args, **kwargs)
-        self._notice_other_adapters()  # peft loads adapters by this
+        self._notice_other_adapters()  # which peft loads this way
         loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
         compute_unsaved_buffers(self.base, loaded.device)
 
