@@ -299,10 +299,6 @@ class BasePart(nn.Module):
         if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
             self._had_other_adapters = True
 
-    def _load_from_state_dict(self, *args, **kwargs):  # by which peft loads adapters
-        super()._load_from_state_dict(*args, **kwargs)
-        self._notice_other_adapters()
-
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
@@ -313,6 +309,7 @@ class BasePart(nn.Module):
 
     def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
         super()._load_from_state_dict(state_dict, *args, **kwargs)
+        self._notice_other_adapters()  # which peft loads this way
         loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
         compute_unsaved_buffers(self.base, loaded.device)
 

@@ -55,6 +55,11 @@ NOT_READ = {
     "past_key_values": "decoder_input_ids, because the decoder's state starts from the latents",
     "encoder_features": "latents, from encode",
     "lengths": "attention_mask",
+    "position_ids": "decoder_input_ids, because the decoder counts positions itself",
+    **dict.fromkeys(
+        ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"),
+        "one text per row, because the model does not read packed texts",
+    ),
 }
 """Arguments that the forward pass or other models have, with what `generate` takes instead."""
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import ldebm_hf.model.energy as energy_module
-from ldebm_hf.model.energy import EnergyNetwork, sinusoidal_embedding
+from ldebm_hf.model.energy import EnergyLinear, EnergyNetwork, sinusoidal_embedding
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_where_nothing_can_be_compiled_the_gradient_is_the_eager_one(energy, mon
 def test_spectral_norm_bounds_every_weight(energy):
     for _ in range(200):  # power iterations
         energy(*batch())
-    maps = {name: module for name, module in energy.named_modules() if isinstance(module, nn.Linear)}
+    maps = {name: module for name, module in energy.named_modules() if isinstance(module, EnergyLinear)}
     assert len(maps) == 2 + 2 + 1 + 3 + 1  # of latent and level, merge, blocks and head
     for name, module in maps.items():
         assert torch.linalg.matrix_norm(module.weight, 2).item() == pytest.approx(1, abs=1e-3), name

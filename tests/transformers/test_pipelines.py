@@ -21,7 +21,7 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     T5Config,
-    T5Model,
+    T5ForConditionalGeneration,
     TextClassificationPipeline,
     TextGenerationPipeline,
     Trainer,
@@ -91,9 +91,12 @@ def test_pipelines_of_other_models_are_transformers_own(pipe):
 
 def test_model_of_another_kind_is_not_loaded_as_ours(pipe, tmp_path):
     tiny_bert(pipe.tokenizer).save_pretrained(tmp_path / "bert")
-    T5Model(T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(tmp_path)
-    tokenizer = copy.deepcopy(pipe.tokenizer)
-    assert type(pipeline("text-generation", model=str(tmp_path), tokenizer=tokenizer, device="cpu").model) is T5Model
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    T5ForConditionalGeneration(T5Config(vocab_size=len(pipe.tokenizer), **sizes)).save_pretrained(tmp_path / "t5")
+    options = {"tokenizer": copy.deepcopy(pipe.tokenizer), "device": "cpu"}
+    writer = pipeline("text-generation", model=str(tmp_path / "t5"), **options)
+    assert type(writer) is TextGenerationPipeline and type(writer.model) is T5ForConditionalGeneration
+    assert writer("a b", max_new_tokens=2)[0]["generated_text"]
     with pytest.raises(ValueError, match="model_type must be 'ldebm', got 'bert'"):
         LDEBMModel.from_pretrained(tmp_path / "bert")
 
