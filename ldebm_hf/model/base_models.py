@@ -178,6 +178,7 @@ class BasePart(nn.Module):
         self.gradient_checkpointing = False
         self._checkpoint: Callable[..., Any] | None = None
         self._checkpoint_every = 1
+        self.register_load_state_dict_post_hook(_tie_weights_again)
 
     @classmethod
     def files_of(cls, config: LDEBMConfig) -> BaseModelFiles:
@@ -299,10 +300,6 @@ class BasePart(nn.Module):
         if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
             self._had_other_adapters = True
 
-    def _load_from_state_dict(self, *args, **kwargs):  # by which peft loads adapters
-        super()._load_from_state_dict(*args, **kwargs)
-        self._notice_other_adapters()
-
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
@@ -313,6 +310,7 @@ class BasePart(nn.Module):
 
     def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
         super()._load_from_state_dict(state_dict, *args, **kwargs)
+        self._notice_other_adapters()  # which peft loads this way
         loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
         compute_unsaved_buffers(self.base, loaded.device)
 
@@ -327,6 +325,18 @@ class BasePart(nn.Module):
     @property
     def _keep_in_fp32_modules(self) -> list[str]:
         return list(self.base._keep_in_fp32_modules or ())
+
+
+def _tie_weights_again(part: BasePart, incompatible_keys: object) -> None:
+    """
+    Tie weights of a base model that are no longer one parameter: loading a state dict with `assign=True` makes one of
+    each entry, and `to_empty`, which comes before loading, one of each name.
+    """
+    base, parameters = part.base, dict(part.base.named_parameters(remove_duplicate=False))
+    for names in base.all_tied_weights_keys.items():
+        if parameters.keys() >= set(names) and parameters[names[0]] is not parameters[names[1]]:
+            base.tie_weights(recompute_mapping=False)
+            return
 
 
 @torch.no_grad()
