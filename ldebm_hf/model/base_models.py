@@ -178,6 +178,7 @@ class BasePart(nn.Module):
         self.gradient_checkpointing = False
         self._checkpoint: Callable[..., Any] | None = None
         self._checkpoint_every = 1
+        self.register_load_state_dict_post_hook(_tie_weights_again)
 
     @classmethod
     def files_of(cls, config: LDEBMConfig) -> BaseModelFiles:
@@ -324,6 +325,18 @@ class BasePart(nn.Module):
     @property
     def _keep_in_fp32_modules(self) -> list[str]:
         return list(self.base._keep_in_fp32_modules or ())
+
+
+def _tie_weights_again(part: BasePart, incompatible_keys: object) -> None:
+    """
+    Tie weights of a base model that are no longer one parameter: loading a state dict with `assign=True` makes one of
+    each entry, and `to_empty`, which comes before loading, one of each name.
+    """
+    base, parameters = part.base, dict(part.base.named_parameters(remove_duplicate=False))
+    for names in base.all_tied_weights_keys.items():
+        if parameters.keys() >= set(names) and parameters[names[0]] is not parameters[names[1]]:
+            base.tie_weights(recompute_mapping=False)
+            return
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from transformers import CONFIG_MAPPING
 
 from .arguments import GUIDANCE, LARGEST_COORDINATE, MOST_STEPS, MOST_TYPES
+from .base_model_files import OWN_CODE
 from .text_reading import SURROGATE
 from .validation import Count, Flag, Number, Rule, plain_number, require, shown
 
@@ -67,12 +68,21 @@ class Dtype(Rule):
 
 
 class BaseConfig(Rule):
-    """The configuration of a base model, of a type that transformers knows."""
+    """The configuration of a base model, of a type that transformers knows or with the names of its own classes."""
 
     def __call__(self, name: str, value: Any, model: Any = None) -> dict[str, Any]:
-        kind = value.get("model_type") if isinstance(value, Mapping) else None
-        is_known = isinstance(kind, str) and kind in CONFIG_MAPPING
+        values = value if isinstance(value, Mapping) else {}
+        kind, own_code = values.get("model_type"), values.get(OWN_CODE)
+        is_known = isinstance(kind, str) and (kind in CONFIG_MAPPING or bool(own_code))
         require(is_known, name, value, "the configuration of a model of transformers, with its model_type")
+        names_classes = own_code is None or (
+            isinstance(own_code, Mapping)
+            and "AutoConfig" in own_code
+            and len(own_code) == 2
+            and all(isinstance(reference, str) for reference in own_code.values())
+        )
+        allowed = "the classes of the base model's own code, by AutoConfig and the auto class of the model"
+        require(names_classes, f"{name}[{OWN_CODE!r}]", own_code, allowed)
         return value
 
 

@@ -187,8 +187,12 @@ def frozen_features(
 
 
 def _digest_of(encoder: PretrainedEncoder) -> str:
-    """A text that changes if the vectors of texts do: by weights, layout, precision or tokenizer of the encoder."""
-    content = hashlib.sha256(json.dumps(encoder.config.encoder_layout, sort_keys=True).encode())
+    """
+    A text that changes if the vectors of texts do: by weights, layout, architecture, precision or tokenizer of the
+    encoder, or by code of its own, of which transformers writes the version into the name of the module.
+    """
+    settings = [encoder.config.encoder_layout, encoder.config.encoder_config, type(encoder.base).__module__]
+    content = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     content.update(str(encoder.max_length).encode())
     for part in (encoder.base, encoder.pooling):
         for name, tensor in sorted(part.state_dict().items()):

@@ -22,6 +22,7 @@ from transformers import AutoModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.model.base_model_files import digest_of_weights
+from ldebm_hf.model.setting_rules import BaseConfig
 from ldebm_hf.training.features import frozen_features
 
 OWN = {"encoder": {"encoder": own_encoder}, "decoder": {"decoder": own_decoder}}
@@ -76,6 +77,16 @@ def test_code_is_not_run_unless_the_user_says_so(part):
     name = f"{part}_name_or_path='{kinds[part]}'"
     with pytest.raises(ValueError, match=rf"{name} is a model with code of its own .* trust_remote_code=True"):
         LDEBMConfig(**settings)
+
+
+@pytest.mark.parametrize("classes", ["own_model.OwnEncoder", {"AutoModel": "own_model.OwnEncoder"},
+                                     {"AutoConfig": "own_model.OwnEncoderConfig", "AutoModel": 3}])  # fmt: skip
+def test_names_of_classes_of_own_code_are_checked(classes):
+    values = {"model_type": "own_encoder", "own_code": classes}
+    with pytest.raises(ValueError, match=r"encoder_config\['own_code'\] must be the classes .* by AutoConfig"):
+        BaseConfig()("encoder_config", values)
+    with pytest.raises(ValueError, match="encoder_config must be the configuration of a model of transformers"):
+        BaseConfig()("encoder_config", {"model_type": "own_encoder"})
 
 
 @pytest.mark.parametrize("whole", [False, True])

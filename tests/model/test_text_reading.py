@@ -67,7 +67,7 @@ def test_classify_and_explain_warn_once_with_the_counts(words, caplog, monkeypat
 def test_texts_that_a_pretrained_encoder_does_not_read_to_the_end_are_counted(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("ldebm_hf.model.text_reading"), "propagate", True)
     model, tokenizer = pretrained_model(sentence_bert())  # which reads 12 tokens, with marks and the prompt
-    texts = ["great", "the food was great", "the food was great the food was great", "a b c d e f g h"]
+    texts = ["great", "the food was great", "the food was great " * 2, "the food was great " * 2 + "great"]
     lengths = [len(model.encoder.base_tokenizer("Review: " + text)["input_ids"]) for text in texts]
     assert sum(length > 12 for length in lengths) == 1 and 12 in lengths
     reader = TextReader(tokenizer, model.config, encoder=model.encoder)
