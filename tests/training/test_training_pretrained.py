@@ -167,9 +167,10 @@ def test_base_models_with_code_of_their_own_are_trained_by_choice(tmp_path):
     other = tmp_path / "other"
     resumed = tiny_trainer(
         other, model=model, trust_remote_code=True, resume=str(next((tmp_path / "checkpoints").glob("step-*"))),
-        num_train_epochs=1,
+        num_train_epochs=2,
     )  # fmt: skip
     resumed.train()
+    assert LDEBMModel.from_pretrained(other, trust_remote_code=True).encoder.is_frozen
 
 
 def test_run_is_resumed_with_the_base_model_that_it_began_with(tmp_path):
