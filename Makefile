@@ -7,11 +7,13 @@ TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SPACE_OPTIONS ?=
+MODULE ?=
+SAMPLE ?=
 
-.PHONY: help install demo space lint test docs bench clean
+.PHONY: help install demo space lint test test-floors mutation transformers-table docs bench clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 install: $(INSTALLED)  ## create .venv and install the package with pinned versions (the targets below do so themselves)
 
@@ -31,6 +33,17 @@ test: lint  ## ruff, then all tests; those of the page where gradio (and for a b
 	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
 	$(BIN)/python -m pytest -q
+
+transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
+	$(BIN)/python -m pytest -q tests/transformers/test_modeling_suite.py tests/transformers/test_tokenization_suite.py \
+		--transformers-table docs/results/transformers_suites.md
+
+test-floors:  ## some of the tests with the lowest and the newest versions that pyproject.toml admits, each installed anew
+	$(PYTHON) tests/version_ranges.py lowest newest --torch_index="$(TORCH_INDEX)"
+
+mutation: $(INSTALLED)  ## change the core in one place at a time: do its tests notice? (MODULE=langevin SAMPLE=40 for less)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,mutation]'
+	$(BIN)/python tests/mutation/run_mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md

@@ -24,18 +24,19 @@ from ldebm_hf.commands.classification import (
     train_classifier,
     write_table,
 )
-from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
+from ldebm_hf.commands.options import SAME_COMMAND, code_options, make_parser, run_script
 from ldebm_hf.commands.recipe_choice import choose_recipe
 from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of
 from ldebm_hf.training import Settings, load_settings
+from ldebm_hf.training.assembly import Assembled
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     usage = "CHECKPOINT (--text TEXT ... | --input_file FILE --output_file FILE) [options]"
-    parser = make_parser(__doc__, usage, allow_abbrev=False)
+    parser = make_parser(__doc__, usage, code_options(), allow_abbrev=False)
     add = parser.add_argument
     add("checkpoint", help="folder of the model, or the folder to train one in")
     add("--text", nargs="+", help="texts to classify")
@@ -68,7 +69,9 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
 def main(arguments: list[str] | None = None) -> None:
     options, training_options = parse_arguments(arguments)
     # 1. The table, read as training reads it.
-    settings = None if is_model(options.checkpoint) else settings_of_training(options, training_options)
+    settings = assembled = None
+    if not is_model(options.checkpoint):
+        settings, assembled = settings_of_training(options, training_options)
     columns = {}
     if options.input_file:
         notes: list[str] = []
@@ -79,8 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"note: {note}")
 
     # 2. A model, trained if need be.
-    corpus = None if settings is None else train_classifier(settings)
-    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    corpus = None if settings is None else train_classifier(settings, assembled)
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint, trust_remote_code=options.trust_remote_code)
     if corpus is not None and (described := describe_held_out_scores(pipe.model, pipe.tokenizer, corpus)):
         print(described)
 
@@ -101,8 +104,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(texts):,} texts with their predicted labels are in {options.output_file}")
 
 
-def settings_of_training(options: argparse.Namespace, training_options: list[str]) -> Settings:
-    """The settings of a model that is trained on the table, in the folder of the checkpoint."""
+def settings_of_training(
+    options: argparse.Namespace, training_options: list[str]
+) -> tuple[Settings, Assembled | None]:
+    """
+    The settings of a model that is trained on the table, in the folder of the checkpoint; and what is assembled from
+    them, if that was done to choose them.
+    """
     if options.input_file is None or options.label_column is None:
         raise FileNotFoundError(
             f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and "
@@ -110,16 +118,18 @@ def settings_of_training(options: argparse.Namespace, training_options: list[str
         )
     table_options = ["--data", str(options.input_file), "--text_column", options.text_column]
     table_options += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]
+    if options.trust_remote_code:
+        table_options += ["--trust_remote_code", "true"]
     for name in ("encoding", "sheet"):
         if getattr(options, name) is not None:
             table_options += [f"--{name}", getattr(options, name)]
     if options.config is None:
         choice = choose_recipe(RECIPES, [*table_options, *training_options], options.encoder_name_or_path)
         print(choice.reason)
-        return choice.settings
+        return choice.settings, choice.assembled
     if options.encoder_name_or_path is not None:
         table_options += ["--encoder_name_or_path", options.encoder_name_or_path]
-    return load_settings(["--config", options.config, *table_options, *training_options])
+    return load_settings(["--config", options.config, *table_options, *training_options]), None
 
 
 def is_model(checkpoint: str) -> bool:

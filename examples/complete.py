@@ -21,7 +21,14 @@ from pathlib import Path
 import yaml
 
 from ldebm_hf import LDEBMConfig, LDEBMPipeline
-from ldebm_hf.commands.options import corpus_options, make_parser, run_script, seed_options, symbol_options
+from ldebm_hf.commands.options import (
+    code_options,
+    corpus_options,
+    make_parser,
+    run_script,
+    seed_options,
+    symbol_options,
+)
 from ldebm_hf.experiments.completion_experiment import (
     MaskedTexts,
     SearchSettings,
@@ -46,7 +53,7 @@ EVALUATION_OPTIONS = ("language_model", "num_texts", "fractions", "output_file",
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shared = symbol_options("any; one for all texts, or one each"), seed_options(), corpus_options()
-    parser = make_parser(__doc__, "[CHECKPOINT] (--text TEXT ... | --evaluate) [options]", *shared)
+    parser = make_parser(__doc__, "[CHECKPOINT] (--text TEXT ... | --evaluate) [options]", *shared, code_options())
     parser.add_argument("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--text", nargs="+", help="texts with <mask> or <span>")
@@ -88,18 +95,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    pipe = load(options.checkpoint)
+    pipe = load(options.checkpoint, options.trust_remote_code)
     if options.text:
         print_completions(pipe, options)
     else:
         evaluate(pipe, options)
 
 
-def load(checkpoint: str) -> LDEBMPipeline:
+def load(checkpoint: str, trust_remote_code: bool = False) -> LDEBMPipeline:
     find_checkpoint(checkpoint)
     if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points, which has no words to complete")
-    return LDEBMPipeline.from_pretrained(checkpoint)
+    return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
 
 
 def print_completions(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
     SAME_COMMAND,
+    code_options,
     experiment_options,
     held_out_options,
     list_of,
@@ -38,7 +39,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shared = scoring_options(), held_out_options(), table_options(), experiment_options("outputs/tables")
-    parser = make_parser(__doc__, "(CHECKPOINT | --config TABLE) [options]", *shared)
+    parser = make_parser(__doc__, "(CHECKPOINT | --config TABLE) [options]", *shared, code_options())
     parser.add_argument("checkpoint", nargs="?", help="folder of a trained model")
     parser.add_argument("--config", type=Path, metavar="TABLE", help="a table, e.g. examples/tables/table3.yaml")
     group = parser.add_argument_group("a checkpoint")
@@ -77,6 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         guidance_scales=options.guidance_scales or (),
         num_samples=options.num_samples or NUM_SAMPLES,
         min_label_probability=options.min_label_probability,
+        trust_remote_code=options.trust_remote_code,
     )
     print(score_checkpoint(options.checkpoint, scoring))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from ldebm_hf.commands.options import (
     GUIDANCE_HELP,
     RESAMPLING_HELP,
+    code_options,
     data_options,
     list_of,
     make_parser,
@@ -35,7 +36,7 @@ from ldebm_hf.model.modalities import MODALITIES
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(__doc__, "CHECKPOINT [options]", data_options(), seed_options())
+    parser = make_parser(__doc__, "CHECKPOINT [options]", data_options(), seed_options(), code_options())
     add = parser.add_argument
     add("checkpoint", help="folder or Hub id")
     add(

@@ -25,6 +25,7 @@ from ldebm_hf.commands.held_out_check import HeldOutCheck, load_training_corpus,
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
     check_symbols,
+    code_options,
     corpus_options,
     make_parser,
     run_script,
@@ -44,7 +45,7 @@ FILE_OPTIONS = ("batch_size", "overwrite")  # only with --output_file
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shared = symbol_options("all; with --output_file none"), sampling_options(), seed_options(), corpus_options()
-    parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared)
+    parser = make_parser(__doc__, "[CHECKPOINT] [options]", *shared, code_options())
     add, unset = parser.add_argument, {"default": argparse.SUPPRESS}
     add("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
     add(
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     # 1. The model.
     options = parse_arguments(arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    pipe = load(options.checkpoint)
+    pipe = load(options.checkpoint, options.trust_remote_code)
     model = pipe.model
 
     # 2. Texts to reconstruct, or many sentences for a file.
@@ -129,14 +130,14 @@ def main(arguments: list[str] | None = None) -> None:
         print(f'  python examples/generate.py {options.checkpoint} --text "a text of your own"')
 
 
-def load(checkpoint: str) -> LDEBMPipeline:
+def load(checkpoint: str, trust_remote_code: bool = False) -> LDEBMPipeline:
     find_checkpoint(checkpoint)
     config = LDEBMConfig.from_pretrained(checkpoint)
     if not config.modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: python examples/synthetic.py draws from it")
     if config.context_size:
         raise ValueError(f"{checkpoint} holds a model with contexts: examples/respond.py answers with it")
-    return LDEBMPipeline.from_pretrained(checkpoint)
+    return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
 
 
 def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from ldebm_hf.commands.likelihood_summary import describe_likelihood
-from ldebm_hf.commands.options import make_parser, run_script, seed_options
+from ldebm_hf.commands.options import code_options, make_parser, run_script, seed_options
 from ldebm_hf.experiments.table_runs import load_complete_model
 from ldebm_hf.likelihood.bounds import LikelihoodSettings
 from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
@@ -33,19 +33,20 @@ ESTIMATE_HELP = {
     "num_fitting_rounds": "rounds of fitting the proposal to the posterior; 0 takes the encoder's",
     "num_annealed_samples": "number of these latents whose normalisers are estimated by annealing",
     "num_temperatures": "number of temperatures of the annealing",
+    "prior_share": "fraction of latents drawn as widely as the prior's, for modes unknown to the encoder",
     "memory_budget": "memory for the decoder in MiB",
 }
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options())
+    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options(), code_options())
     add = parser.add_argument
     add("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
     add("--split", choices=["validation", "test"], default="validation", help="split to score (default validation)")
     add("--max_examples", type=int, metavar="N", help="score only the first N examples")
     for name, text in ESTIMATE_HELP.items():
         default = getattr(LikelihoodSettings, name)
-        add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default})")
+        add(f"--{name}", type=type(default), default=default, metavar="N", help=f"{text} (default {default})")
     add("--max_length", type=int, metavar="N", help="cut texts to N tokens, special tokens included (published: 40)")
     add("--chunk_size", type=int, default=8, metavar="N", help="number of examples at a time (default 8)")
     add("--published", action="store_true", help="also compute the published system's estimate")
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise FileNotFoundError(f"no {recipe}: checkpoint must be the folder of a training run")
 
     # 1. The model, and the data that it was not trained on.
-    model = load_complete_model(options.checkpoint)
+    model = load_complete_model(options.checkpoint, options.trust_remote_code)
     is_text = model.modality.reads_texts
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
     if model.modality.is_bag_of_words:

@@ -14,13 +14,13 @@ command continues.
 
 from pathlib import Path
 
-from ldebm_hf.commands.options import SAME_COMMAND, make_parser, run_script
+from ldebm_hf.commands.options import SAME_COMMAND, code_options, make_parser, run_script
 from ldebm_hf.training.publishing import push, write_card
 
 
 def main(arguments: list[str] | None = None) -> None:
     # 1. Which model, and where to.
-    parser = make_parser(__doc__, "FOLDER (REPO_ID | --card FILE) [options]")
+    parser = make_parser(__doc__, "FOLDER (REPO_ID | --card FILE) [options]", code_options())
     parser.add_argument("folder", type=Path, help="folder of a trained model, as examples/train.py leaves it")
     parser.add_argument("repo_id", nargs="?", help="owner/name; name alone is a repository of your own")
     visibility = parser.add_mutually_exclusive_group()
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         revision=options.revision,
         token=options.token,
         merge=options.merge,
+        trust_remote_code=options.trust_remote_code,
     )
     print(address)
 

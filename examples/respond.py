@@ -19,6 +19,7 @@ import torch
 from ldebm_hf import LDEBMPipeline
 from ldebm_hf.commands.options import (
     check_symbols,
+    code_options,
     corpus_options,
     make_parser,
     positive_integer,
@@ -34,7 +35,7 @@ from ldebm_hf.training.saved_runs import find_checkpoint, settings_to_show
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shared = symbol_options("all"), sampling_options(), seed_options(), corpus_options()
-    parser = make_parser(__doc__, "CHECKPOINT [--turns [TURN ...]] [options]", *shared)
+    parser = make_parser(__doc__, "CHECKPOINT [--turns [TURN ...]] [options]", *shared, code_options())
     add, number = parser.add_argument, {"type": positive_integer, "metavar": "N"}
     add("checkpoint", help="folder or Hub id")
     add("--turns", nargs="*", metavar="TURN", help="what was said, the oldest first; none opens a dialogue")
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     # 1. The model.
     options = parse_arguments(arguments)
     find_checkpoint(options.checkpoint)
-    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint, trust_remote_code=options.trust_remote_code)
     model = pipe.model
     if not model.config.context_size:
         raise ValueError(f"{options.checkpoint} holds a model without contexts: examples/generate.py writes with it")

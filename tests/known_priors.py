@@ -31,6 +31,42 @@ class QuadraticEnergy(nn.Module):
         return weighted_energy(self(scaled, None), self.weight), self.gradient(scaled)
 
 
+class LabelledQuadraticEnergy(nn.Module):
+    """
+    Quadratic forms in place of F and of each f_y, F = -k ‖z̃‖²/2 and f_y = -k_y ‖z̃ - c_y‖²/2: F/τ + γ (f_y - F) is
+    quadratic for every γ, so that every guided conditional is Gaussian. F is not the logsumexp of f here.
+    """
+
+    def __init__(self, curvature: float, label_curvatures: torch.Tensor, centers: torch.Tensor):
+        super().__init__()
+        self.curvature, self.label_curvatures, self.centers = curvature, label_curvatures, centers
+
+    def frozen_copy(self, level, free_energy_weight, logit_weight=None):
+        logit_weight = torch.zeros(len(level), len(self.centers)) if logit_weight is None else logit_weight
+        self.weights = free_energy_weight * self.curvature, logit_weight * self.label_curvatures
+        return self
+
+    def value_and_gradient(self, scaled):
+        weight, label_weights = self.weights
+        offsets = scaled[:, None] - self.centers
+        value = -(weight[:, 0] * scaled.square().sum(-1) + (label_weights * offsets.square().sum(-1)).sum(-1)) / 2
+        return value, self.gradient(scaled)
+
+    def gradient(self, scaled):
+        weight, label_weights = self.weights
+        return -weight * scaled - (label_weights[..., None] * (scaled[:, None] - self.centers)).sum(1)
+
+
+def guided_conditional(prior, z_next, level: int, label: int, guidance_scale: float):
+    """Mean `(size,)` and variance of every dimension of level t's conditional under a [`LabelledQuadraticEnergy`]."""
+    energy, levels = prior.energy, prior.levels
+    mean, variance = prior.level_gaussian(z_next[None], torch.tensor([level]))
+    label_precision = guidance_scale * energy.label_curvatures[label]
+    tilt = (1 / levels.temperature[level] - guidance_scale) * energy.curvature + label_precision
+    precision = 1 / variance[0, 0] + tilt
+    return (mean[0] / variance[0, 0] + label_precision * energy.centers[label]) / precision, 1 / precision
+
+
 def quadratic_prior(preset, size, curvature, **settings) -> DiffusionPrior:
     config = LDEBMConfig.from_preset(preset, num_labels=1, latent_size=size, **settings)
     prior = DiffusionPrior(config).double().eval()

@@ -1,13 +1,13 @@
 """The import rule, read from the folders: who may import whom, what the Hub's loader can ship, what is optional."""
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from clean_processes import run_clean
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -15,7 +15,8 @@ PACKAGE = REPOSITORY / "ldebm_hf"
 
 # A folder imports from itself and from the folders of earlier lines, never from its own line's others or a later one.
 LAYERS = (
-    {"model", "text"},
+    {"model"},
+    {"text"},
     {"files", "data", "pseudo_labels"},
     {"scores", "likelihood"},
     {"metrics", "baselines", "reports"},
@@ -162,21 +163,18 @@ print(*sorted({optional!r} & set(sys.modules)))
 """
 
 
-def optional_packages_loaded_by(paths: list[str], hidden: set[str]) -> list[str]:
+def optional_packages_loaded_by(paths: list[str], hidden: set[str], home: Path) -> list[str]:
     """Import the files in a fresh process where the packages `hidden` are not installed; OPTIONAL ones then loaded."""
     names = [".".join(["ldebm_hf", *Path(path).with_suffix("").parts]).removesuffix(".__init__") for path in paths]
-    code = HIDE.format(hidden=hidden, modules=names, optional=OPTIONAL)
-    run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.split()
+    return run_clean(HIDE.format(hidden=hidden, modules=names, optional=OPTIONAL), home).split()
 
 
-def test_the_package_and_its_model_load_no_optional_package():
+def test_the_package_and_its_model_load_no_optional_package(tmp_path):
     # accelerate is hidden, not looked for: transformers itself loads it wherever it is installed.
     model = [path for path in sources() if path == "__init__.py" or path.startswith("model/")]
-    assert optional_packages_loaded_by(model, hidden={"accelerate"}) == []
+    assert optional_packages_loaded_by(model, {"accelerate"}, tmp_path) == []
 
 
-def test_everything_but_metrics_and_plots_imports_without_the_optional_packages():
+def test_everything_but_metrics_and_plots_imports_without_the_optional_packages(tmp_path):
     paths = [path for path in sources() if not path.startswith(IMPORTS_AT_THE_TOP)]
-    assert optional_packages_loaded_by(paths, OPTIONAL) == []
+    assert optional_packages_loaded_by(paths, OPTIONAL, tmp_path) == []

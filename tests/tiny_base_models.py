@@ -154,6 +154,69 @@ def llama() -> Path:
     return _saved(LlamaForCausalLM(config), fast)
 
 
+OWN_CODE = """
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+
+class OwnEncoderConfig(BertConfig):
+    model_type = "own_encoder"
+
+
+class OwnEncoder(BertModel):
+    config_class = OwnEncoderConfig
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.last_hidden_state = -output.last_hidden_state
+        return output
+
+
+class OwnDecoderConfig(LlamaConfig):
+    model_type = "own_decoder"
+
+
+class OwnDecoder(LlamaForCausalLM):
+    config_class = OwnDecoderConfig
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = -output.logits
+        return output
+
+
+class OwnTokenizer(PreTrainedTokenizerFast):
+    pass
+"""
+"""The code of a repository: models like BERT and Llama that are told from these by the sign of what they return."""
+
+
+def _with_own_code(original: Path, auto_class: str, model: str) -> Path:
+    folder = _folder()
+    for file in original.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "own_model.py").write_text(OWN_CODE, "utf-8")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["model_type"] = "own_encoder" if model == "OwnEncoder" else "own_decoder"
+    config["auto_map"] = {"AutoConfig": f"own_model.{model}Config", auto_class: f"own_model.{model}"}
+    write_json(folder / "config.json", config)
+    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    settings |= {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": [None, "own_model.OwnTokenizer"]}}
+    write_json(folder / "tokenizer_config.json", settings)
+    return folder
+
+
+@cache
+def own_encoder() -> Path:
+    """[`bert`] in a repository with code of its own, which returns the negative of BERT's states."""
+    return _with_own_code(bert(), "AutoModel", "OwnEncoder")
+
+
+@cache
+def own_decoder() -> Path:
+    """[`llama`] in a repository with code of its own, which returns the negative of Llama's logits."""
+    return _with_own_code(llama(), "AutoModelForCausalLM", "OwnDecoder")
+
+
 def _wordpiece_tokenizer() -> PreTrainedTokenizerFast:
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["the", "food", "was", "great", "hate", "place", "review", *".,!:'<>"]
@@ -196,31 +259,39 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def language_model_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def language_model_tokenizer(folder: Path, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
     """The tokenizer for models with a language model as decoder."""
-    return build_language_model_tokenizer(str(folder), max_length=32)
+    return build_language_model_tokenizer(str(folder), max_length=32, trust_remote_code=trust_remote_code)
 
 
-def pretrained_settings(encoder: Path | None = None, decoder: Path | None = None) -> dict:
+def pretrained_settings(
+    encoder: Path | None = None, decoder: Path | None = None, trust_remote_code: bool = False
+) -> dict:
     """Settings of a small model with these base models and a tokenizer that fits."""
-    tokenizer = word_tokenizer() if decoder is None else language_model_tokenizer(decoder)
+    tokenizer = word_tokenizer() if decoder is None else language_model_tokenizer(decoder, trust_remote_code)
     settings = SIZES | tokens_of(tokenizer)
     if encoder is not None:
         settings |= {"encoder": "pretrained", "encoder_name_or_path": str(encoder)}
     if decoder is not None:
         settings |= {"decoder": "pretrained", "decoder_name_or_path": str(decoder), "decoder_lora_rank": 2}
+    if trust_remote_code:
+        settings["trust_remote_code"] = True
     return settings
 
 
 def pretrained_model(
-    encoder: Path | None = None, decoder: Path | None = None, preset: str = "consistent", **settings
+    encoder: Path | None = None,
+    decoder: Path | None = None,
+    preset: str = "consistent",
+    trust_remote_code: bool = False,
+    **settings,
 ) -> tuple[LDEBMModel, PreTrainedTokenizerFast]:
     """A model in evaluation mode with the weights of these base models, and its tokenizer."""
     torch.manual_seed(6)
-    config = LDEBMConfig.from_preset(preset, **{**pretrained_settings(encoder, decoder), **settings})
+    config = LDEBMConfig.from_preset(preset, **pretrained_settings(encoder, decoder, trust_remote_code) | settings)
     model = LDEBMModel(config).eval()
     model.load_base_models()
-    tokenizer = word_tokenizer() if decoder is None else language_model_tokenizer(decoder)
+    tokenizer = word_tokenizer() if decoder is None else language_model_tokenizer(decoder, trust_remote_code)
     model.set_tokenizer(tokenizer)
     return model, tokenizer
 

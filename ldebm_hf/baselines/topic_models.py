@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..model.distinctive_words import check_relevance, relevances
+from ..model.distinctive_words import relevances
+from ..model.validation import Number
 from ..scores.topics import topic_coherence, topic_diversity
 from ..text.word_counts import count_rows
 
@@ -42,7 +43,7 @@ def lda_topics(
     """
     from sklearn.decomposition import LatentDirichletAllocation
 
-    check_relevance(relevance)
+    relevance = Number(at_least=0, at_most=1)("relevance", relevance)
     counts = count_matrix(texts, tokenizer)
     lda = LatentDirichletAllocation(num_topics, learning_method="batch", max_iter=max_iter, random_state=seed)
     components = lda.fit(counts).components_

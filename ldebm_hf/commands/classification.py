@@ -19,6 +19,7 @@ from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores.held_out_texts import naming_scores, read_texts
 from ..training import Settings, Trainer, assemble
+from ..training.assembly import Assembled
 
 FEW_STEPS = 100
 """Fewer training steps than these are worth a note."""
@@ -32,17 +33,18 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 FEW_ROWS = 5
 
 
-def train_classifier(settings: Settings) -> Corpus:
+def train_classifier(settings: Settings, assembled: Assembled | None = None) -> Corpus:
     """
     Train a model on texts of which some have labels, and say what it learns from.
 
     Args:
         settings (`Settings`): All settings of the run, with its output folder.
+        assembled (*optional*): What `assemble(settings)` returned, if that was done already.
 
     Returns:
         `Corpus`: What the model was trained and selected on.
     """
-    model, tokenizer, corpus = assemble(settings)
+    model, tokenizer, corpus = assemble(settings) if assembled is None else assembled
     trainer = Trainer(model, tokenizer, corpus, settings)
     for note in corpus.notes:
         trainer.say(f"note: {note}")

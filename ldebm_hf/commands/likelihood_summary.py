@@ -29,7 +29,8 @@ def describe_likelihood(summary: CorpusLikelihood, unit: str) -> str:
         if sizes is not None:
             text = ", ".join(f"{label} {size:.0f}" for label, size in sizes.items())
             lines.append(f"effective samples per {unit}, {name}: {text}")
-    poor = f"{summary.untrusted_share:.1%} of {unit}s have too few effective samples or sides too far apart"
+    reasons = "too few effective samples, too heavy tails or sides too far apart"
+    poor = f"{summary.untrusted_share:.1%} of {unit}s have {reasons}"
     if summary.is_trusted:
         lines.append(f"{poor}: the figures can be taken for the log-likelihood itself")
     else:

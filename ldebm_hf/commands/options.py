@@ -148,6 +148,17 @@ def sampling_options() -> ArgumentParser:
     return parser
 
 
+def code_options() -> ArgumentParser:
+    """Whether code of the pretrained models that a model names may be run."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--trust_remote_code",
+        action="store_true",
+        help="run code from the repositories of the pretrained encoder and decoder that the model names",
+    )
+    return parser
+
+
 def seed_options() -> ArgumentParser:
     """The seed of a script's draws."""
     parser = ArgumentParser(add_help=False)

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import yaml
+from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedExamples
+from ..model.modeling_ldebm import LDEBMModel
 from ..pseudo_labels.encoder_classes import EncoderClasses
 from ..pseudo_labels.naive_bayes import WordClasses
 from ..training import Settings, assemble, load_settings
-from ..training.assembly import build_tokenizer_of
+from ..training.assembly import Assembled, build_tokenizer_of
 from ..training.examples import prepare_training_split
 from ..training.features import FeatureCache
 from ..training.hub_access import require_base_models
@@ -29,17 +31,21 @@ class RecipeChoice(NamedTuple):
     Args:
         settings (`Settings`): The settings of the run by the chosen recipe.
         reason (`str`): Which recipe it is and why, in one sentence.
+        assembled (*optional*): What `assemble(settings)` returns, if the comparison has needed it.
     """
 
     settings: Settings
     reason: str
+    assembled: Assembled | None = None
 
 
 def choose_recipe(recipes: Path, options: Sequence[str], encoder: str | None = None) -> RecipeChoice:
     """
     Choose between [`WORDS_RECIPE`] and [`ENCODER_RECIPE`] by cross-validation on the labelled training texts.
 
-    What is compared are the classes that texts without a label would be taught. The vectors of all training texts are
+    What is compared are the classes that texts without a label would be taught. Of these the encoder's have weights
+    that cross-validation chooses and those from words have none, so that folds are named by the choice on the other
+    folds ([`EncoderClasses`]). The vectors of all training texts are
     computed for it and kept, so that training does not compute them again. An interrupted run keeps its recipe.
 
     Args:
@@ -84,7 +90,8 @@ def _better_recipe(words: Settings, with_encoder: Settings, must_have_encoder: b
             f"{WORDS_RECIPE} is used, because the pretrained encoder {name} is neither in the cache of Hugging Face "
             "nor can be downloaded; --encoder_name_or_path FOLDER takes one from a folder",
         )
-    corpus = words.load_corpus()
+    texts = words.data.load_corpus()
+    corpus = words.load_corpus(texts)
     try:
         accuracy_of_words = _accuracy_of_words(words, corpus)
     except ValueError as error:  # training refuses these labels with a message of its own
@@ -94,19 +101,20 @@ def _better_recipe(words: Settings, with_encoder: Settings, must_have_encoder: b
             words, f"{WORDS_RECIPE} is used, because a class with a single label leaves nothing to compare recipes by"
         )
     try:
-        accuracy_of_encoder = _accuracy_of_encoder(with_encoder)
+        assembled = assemble(with_encoder, with_encoder.load_corpus(texts))
+        accuracy_of_encoder = _accuracy_of_encoder(with_encoder, *assembled)
     except OSError as error:
         if must_have_encoder:
             raise
         return RecipeChoice(words, f"{WORDS_RECIPE} is used, because the pretrained encoder cannot be used: {error}")
     is_better = accuracy_of_encoder > accuracy_of_words
     winner, recipe = (with_encoder, ENCODER_RECIPE) if is_better else (words, WORDS_RECIPE)
-    return RecipeChoice(
-        winner,
+    reason = (
         f"{recipe} is used: in cross-validation on the {corpus.train.num_labelled:,} labelled training texts, classes "
         f"from the encoder's vectors are right for {accuracy_of_encoder:.1%} and classes from words for "
-        f"{accuracy_of_words:.1%}",
+        f"{accuracy_of_words:.1%}"
     )
+    return RecipeChoice(winner, reason, assembled if is_better else assemble(words, corpus))
 
 
 def _accuracy_of_words(settings: Settings, corpus: Corpus) -> float | None:
@@ -118,13 +126,14 @@ def _accuracy_of_words(settings: Settings, corpus: Corpus) -> float | None:
     return classes.cross_validated_accuracy(labels)
 
 
-def _accuracy_of_encoder(settings: Settings) -> float:
+def _accuracy_of_encoder(
+    settings: Settings, model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus
+) -> float:
     """Read the texts as training will read them, so that it finds their vectors where they are kept."""
-    model, tokenizer, corpus = assemble(settings)
     model.encoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     vectors = FeatureCache(model.encoder, settings.data.features_dir)
     examples = prepare_training_split(corpus.train, model.config, tokenizer, settings.data, 1, vectors).sample
     classes = EncoderClasses(
         examples.features, examples.labels, model.config.num_labels, examples.token_ids, tokenizer.all_special_ids
     )
-    return classes.accuracies[classes.weights]
+    return classes.fair_accuracy

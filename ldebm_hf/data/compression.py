@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-DAMAGED = (EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (
+    EOFError,
+    OSError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # an archive with a password
+)
 """What the libraries raise for a file that is cut off or not compressed as its name says."""
 
 
@@ -50,7 +58,7 @@ def _only_member(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as error:
+    except (*DAMAGED, ValueError) as error:  # a name in it may be no text
         raise ValueError(f"{path} is damaged or no .zip archive: {error}") from error
     names = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
     if len(names) != 1:

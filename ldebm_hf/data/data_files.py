@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -97,6 +98,8 @@ def table_of_rows(rows: list[Row], columns: list[str] | None) -> Table:
 def require_columns(columns: list[str] | None, origin: str, **wanted: str | None) -> None:
     """Refuse a table without one of the `wanted` columns, each given by its argument; `None` columns are unknown."""
     for argument, column in wanted.items():
+        if column is not None and not isinstance(column, str):
+            raise ValueError(f"{argument} must be the name of a column of {origin}, got {column!r:.80}")
         if columns is not None and column is not None:
             column_of(dict.fromkeys(columns, ()), column, argument, origin)
 
@@ -281,20 +284,41 @@ class ParquetFile(DataFile):
         self.columns = self._open().schema_arrow.names
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Row]]:
+        if len(set(self.columns)) < len(self.columns):
+            there = ", ".join(map(repr, self.columns))
+            raise ValueError(f"{self.path} has two columns of the same name: {there}")
         wanted = None if columns is None else [name for name in columns if name in self.columns]
         number = 0
-        for batch in self._open().iter_batches(batch_size=1000, columns=wanted):
-            for row in batch.to_pylist():
+        for rows in self._batches(wanted):
+            for row in rows:
                 number += 1
                 yield number, row
 
+    def _batches(self, columns: list[str] | None) -> Iterator[list[Row]]:
+        with self._readable():
+            batches = self._open().iter_batches(batch_size=1000, columns=columns)
+        while True:
+            with self._readable():
+                batch = next(batches, None)
+                rows = None if batch is None else batch.to_pylist()
+            if rows is None:
+                return
+            yield rows
+
     def _open(self):
-        import pyarrow
         import pyarrow.parquet
 
-        try:
+        with self._readable():
             return pyarrow.parquet.ParquetFile(self.path)
-        except pyarrow.ArrowInvalid as error:
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what pyarrow raises, for bytes or for values that Python cannot hold, into an error about the file."""
+        import pyarrow
+
+        try:
+            yield
+        except (pyarrow.ArrowException, ValueError, OverflowError, OSError, TypeError, KeyError) as error:
             raise ValueError(f"{self.path} is not a readable parquet file: {error}") from error
 
 

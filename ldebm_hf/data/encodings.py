@@ -101,7 +101,8 @@ def recognise_encoding(path: Path, notes: list[str], encoding: str | None = None
     if encoding is not None:
         try:
             name = codecs.lookup(encoding).name
-        except LookupError as error:
+            "".encode(name)  # refuses those of bytes, such as base64
+        except (LookupError, ValueError, TypeError) as error:
             raise ValueError(f"encoding={encoding!r} is unknown; examples are utf-8, cp1252 and gb18030") from error
         if name not in ("utf-8", "utf-8-sig"):
             return name
@@ -149,7 +150,7 @@ def _decoded_file(path: Path, encoding: str, newline: str | None = None) -> Iter
     try:
         with open_binary(path) as binary, TextIOWrapper(binary, encoding, errors, newline) as file:
             yield file
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ValueError(
             f"{path} is not {encoding} throughout ({error}): save it as UTF-8, or give another encoding"
         ) from error

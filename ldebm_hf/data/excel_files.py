@@ -33,6 +33,8 @@ class ExcelFile(CellsFile):
         workbook = _open(self.path)
         names = [sheet.title for sheet in workbook.worksheets]
         workbook.close()
+        if not names:
+            raise ValueError(f"{self.path} has no sheet with cells")
         if self.sheet is not None and self.sheet not in names:
             there = ", ".join(map(repr, names))
             raise ValueError(f"{self.path} has no sheet {self.sheet!r} (sheet); sheets there are: {there}")
@@ -49,19 +51,27 @@ class ExcelFile(CellsFile):
     def cells(self) -> Iterator[tuple[int, list]]:
         workbook = _open(self.path)
         try:
-            sheet = workbook[self.sheet]
-            sheet.reset_dimensions()  # some programs write wrong ones
             has_begun = False
-            for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-                cells = [_text(value) for value in row]
+            for number, cells in enumerate(self._rows_of(workbook), start=1):
                 has_begun = has_begun or not all(map(is_empty, cells))
                 if has_begun:
                     yield number, cells
         finally:
             workbook.close()
 
+    def _rows_of(self, workbook) -> Iterator[list[str | None]]:
+        """The cells of each row as text."""
+        try:
+            sheet = workbook[self.sheet]
+            sheet.reset_dimensions()  # some programs write wrong ones
+            for row in sheet.iter_rows(values_only=True):
+                yield [_text(value) for value in row]
+        except Exception as error:  # many kinds, as in `_open`: sheets are only read here
+            raise ValueError(f"{self.path} is not a readable .xlsx file: {error}") from error
+
 
 def _open(path: Path):
+    """The workbook, opened for reading."""
     try:
         import openpyxl
     except ImportError as error:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from .data_files import LARGEST_CELL, DataFile, Row
 from .encodings import read_decoded_blocks, read_decoded_lines
@@ -38,11 +39,16 @@ class JsonFile(DataFile):
     def _objects_of_array(self) -> Iterator[tuple[int, Row]]:
         """The objects one by one; memory holds a block of the file or the object that it ends in."""
         decoder, number, is_finished = json.JSONDecoder(), 1, False
-        text, place, blocks = "", 0, read_decoded_blocks(self.path, self.encoding)
-        for block in blocks:
+        text, place, size_to_try = "", 0, 0
+        blocks = read_decoded_blocks(self.path, self.encoding)
+        for block in chain(blocks, [""]):
             if not text and number == 1:
                 block = block.lstrip()[1:]  # the bracket
             text, place = text[place:] + block, 0
+            # An object that goes on over many blocks is tried again when twice as much of it is there.
+            if block and len(text) < size_to_try:
+                continue
+            size_to_try = 0
             while not is_finished:
                 place = BETWEEN_OBJECTS.match(text, place).end()
                 if text[place : place + 1] == "]":
@@ -51,7 +57,10 @@ class JsonFile(DataFile):
                 try:
                     value, end = decoder.raw_decode(text, place)
                 except json.JSONDecodeError:
+                    size_to_try = 2 * (len(text) - place)
                     break  # it goes on in the next block
+                except (ValueError, RecursionError) as error:  # a number of too many digits, or too deep
+                    raise ValueError(f"{self.path}, object {number}: not readable JSON ({error})") from error
                 if not isinstance(value, dict):
                     kind = type(value).__name__
                     raise ValueError(f"{self.path}, object {number}: expected a JSON object, found {kind}")
@@ -74,7 +83,7 @@ def parse_json(line: str, origin: str) -> dict:
     """The JSON object in a line; `origin` is for messages."""
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{origin}: not valid JSON ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(f"{origin}: expected a JSON object, found {type(row).__name__}")

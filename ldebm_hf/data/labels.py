@@ -14,6 +14,7 @@ NO_LABEL_MARKS = frozenset({"nan", "NaN", "<NA>", "null", "NULL", "#N/A", str(NO
 """What programs write for a label that is not known, besides an empty cell, a null value and the number NaN."""
 DOUBTFUL_MARKS = frozenset({"NA", "N/A", "n/a", "None", "none", "NONE", "Null", "nil", "-", "--", "?", "."})
 """What may also be the name of a class, such as NA for North America: refused until `missing_labels` decides."""
+LARGEST_LABEL = 10**1000 - 1
 WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
 
 
@@ -41,6 +42,8 @@ class LabelReader:
         given = self.missing_labels
         if isinstance(given, str):
             given = [mark.strip() for mark in given.split(",")]
+        if given is not None and not (isinstance(given, Sequence) and all(isinstance(mark, str) for mark in given)):
+            raise ValueError(f"missing_labels must be strings, got {given!r:.80}")
         self._missing = NO_LABEL_MARKS if given is None else frozenset(given)
 
     def read(self, value: object, origin: str) -> str | None:
@@ -55,7 +58,9 @@ class LabelReader:
             value = int(value)
         if not isinstance(value, str | int):
             kind = type(value).__name__
-            raise ValueError(f"labels of {origin} must be strings or integers, found {value!r} ({kind})")
+            raise ValueError(f"labels of {origin} must be strings or integers, found {value!r:.80} ({kind})")
+        if isinstance(value, int) and abs(value) > LARGEST_LABEL:
+            raise ValueError(f"labels of {origin} must have at most {len(str(LARGEST_LABEL))} digits")
         name = str(value).strip()
         if not name or name == str(NO_LABEL):
             return None
@@ -128,4 +133,4 @@ def _folded(name: str) -> str:
 
 
 def _is_integer(name: str) -> bool:
-    return re.fullmatch(r"-?\d+", name, re.ASCII) is not None
+    return re.fullmatch(r"-?\d{1,1000}", name, re.ASCII) is not None  # more digits Python refuses to read

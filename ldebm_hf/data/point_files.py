@@ -174,6 +174,8 @@ def _pair_of_names(point_columns: str | Sequence[str] | None) -> tuple[str, str]
     if point_columns is None:
         return None
     names = point_columns.split(",") if isinstance(point_columns, str) else point_columns
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        names = ()
     names = tuple(name.strip() for name in names)
     if len(names) != 2 or not all(names) or names[0] == names[1]:
         raise ValueError(f"point_columns must name two different columns, as in 'x,y', got {point_columns!r}")

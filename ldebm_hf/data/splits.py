@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
@@ -114,7 +115,8 @@ def limit_training(
 
 def check_validation_fraction(fraction: float) -> None:
     """Refuse a share that leaves nothing on one side."""
-    if not 0 < fraction < 1:
+    is_number = isinstance(fraction, Real) and not isinstance(fraction, bool)
+    if not (is_number and 0 < fraction < 1):
         raise ValueError(f"validation_fraction must be between 0 and 1 (both excluded), got {fraction}")
 
 

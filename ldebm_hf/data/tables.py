@@ -73,6 +73,8 @@ def names_of_attributes(attribute_columns: str | Sequence[str] | None, text_colu
     if attribute_columns is None:
         return []
     names = attribute_columns.split(",") if isinstance(attribute_columns, str) else attribute_columns
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"attribute_columns must be names of columns, got {attribute_columns!r:.80}")
     names = [name.strip() for name in names]
     if not all(names) or len(set(names)) < len(names) or text_column in names:
         raise ValueError(
@@ -119,6 +121,8 @@ def read_labels(
 
 def column_of(table: Table, column: str, argument: str, origin: str) -> Sequence:
     """A column of a table; `argument` is the setting that names it. Raises ValueError if there is none."""
+    if not isinstance(column, str):
+        raise ValueError(f"{argument} must be the name of a column of {origin}, got {column!r:.80}")
     if column not in table:
         there = ", ".join(map(repr, table)) or "none, it is empty"
         raise ValueError(f"{origin} has no column {column!r} ({argument}); columns there are: {there}")

@@ -10,14 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ..baselines.topic_models import compare_with_lda
 from ..data import NO_LABEL, Corpus, Split
 from ..files.atomic import write_text
+from ..model.configuration_ldebm import LDEBMConfig
 from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
-from ..model.modeling_ldebm import LDEBMModel
+from ..model.pipeline_ldebm import LDEBMPipeline
 from ..reports.symbol_report import make_report, without_texts, write_report
 from ..reports.tables import text_table
 from ..training.data_settings import DataSettings
@@ -59,6 +60,7 @@ class ExplanationSettings:
             working folder for a checkpoint on the Hub.
         batch_size (`int`, *optional*, defaults to 256): Texts read at a time.
         seed (`int`, *optional*, defaults to 0): Seed of draws.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMModel.from_pretrained`].
     """
 
     data: str | None = None
@@ -82,6 +84,7 @@ class ExplanationSettings:
     output: str | None = None
     batch_size: int = 256
     seed: int = 0
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,11 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
 
     # 1. The model, its new names, and texts.
     find_checkpoint(checkpoint)
-    model = LDEBMModel.from_pretrained(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    model.require_symbols()
-    if not model.modality.reads_texts:
+    if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    pipe = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=settings.trust_remote_code)
+    model = pipe.model
+    model.require_symbols()
     if settings.names:
         model.name_symbols(read_names(settings.names))
     data = data_to_read(checkpoint, settings)
@@ -140,11 +143,11 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     split = draw_texts(texts_of(corpus, chosen), settings.max_texts, settings.seed)
 
     # 2. What the symbols stand for.
-    explanation = explain_symbols(model, tokenizer, split, settings)
+    explanation = explain_symbols(pipe, split, settings)
     if settings.auto_names:
         model.name_symbols(suggested_names(explanation))
         explanation = with_names(explanation, model.config.id2label)
-    topics = compare_topics(explanation, corpus, tokenizer, settings)
+    topics = compare_topics(explanation, corpus, pipe.tokenizer, settings)
 
     # 3. The report, and the names for good.
     report = make_report(
@@ -241,14 +244,11 @@ def draw_texts(split: Split, number: int, seed: int) -> Split:
     return split.select(np.sort(np.random.default_rng(seed).choice(len(split), number, replace=False)).tolist())
 
 
-def explain_symbols(
-    model: LDEBMModel, tokenizer: PreTrainedTokenizerBase, split: Split, settings: ExplanationSettings
-) -> Explanation:
+def explain_symbols(pipe: LDEBMPipeline, split: Split, settings: ExplanationSettings) -> Explanation:
     """Let the model read the texts and write for its symbols."""
     given = {name: getattr(settings, name) for name in ("guidance_scale", "min_label_probability")}
-    return model.explain(
+    return pipe.explain(
         split.texts,
-        tokenizer,
         contexts=split.contexts,
         num_words=settings.num_words,
         num_texts=settings.num_texts,

@@ -43,6 +43,7 @@ class CheckpointScoring:
         num_samples (`int`, *optional*, defaults to 500): Sentences written per class.
         min_label_probability (`float`, *optional*): Measure control also with sentences resampled whose probability of
             the requested label is below this.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMModel.from_pretrained`].
     """
 
     options: ScoringOptions = field(default_factory=ScoringOptions)
@@ -53,6 +54,7 @@ class CheckpointScoring:
     guidance_scales: Sequence[float] = ()
     num_samples: int = NUM_SAMPLES
     min_label_probability: float | None = None
+    trust_remote_code: bool = False
 
 
 def score_checkpoint(checkpoint: str, scoring: CheckpointScoring | None = None) -> str:
@@ -76,7 +78,7 @@ def score_checkpoint(checkpoint: str, scoring: CheckpointScoring | None = None) 
 
     # 1. The model, and the corpus it is scored on.
     find_checkpoint(checkpoint)
-    model, tokenizer = load_for_scoring(checkpoint)
+    model, tokenizer = load_for_scoring(checkpoint, scoring.trust_remote_code)
     if not model.modality.reads_texts:
         raise ValueError(f"{folder} holds a model of points: examples/synthetic.py scores it")
     corpus = load_corpus(checkpoint, scoring)

@@ -97,19 +97,27 @@ class ScoringOptions:
         return ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales, ways)
 
 
-def load_for_scoring(folder: str | Path) -> tuple[LDEBMModel, PreTrainedTokenizerBase]:
+def load_for_scoring(
+    folder: str | Path, trust_remote_code: bool = False
+) -> tuple[LDEBMModel, PreTrainedTokenizerBase]:
     """Load a model, as [`load_complete_model`] does, and its tokenizer."""
-    return load_complete_model(folder), AutoTokenizer.from_pretrained(folder)
+    return load_complete_model(folder, trust_remote_code), AutoTokenizer.from_pretrained(folder)
 
 
-def load_complete_model(folder: str | Path) -> LDEBMModel:
+def load_complete_model(folder: str | Path, trust_remote_code: bool = False) -> LDEBMModel:
     """
     Load a model onto the accelerator, if there is one.
+
+    Args:
+        folder (`str` or `Path`): Folder of the model.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMModel.from_pretrained`].
 
     Raises:
         ValueError: If the checkpoint lacks parameters: random ones would be scored in their place.
     """
-    model, found = LDEBMModel.from_pretrained(folder, output_loading_info=True)
+    model, found = LDEBMModel.from_pretrained(
+        folder, output_loading_info=True, trust_remote_code=trust_remote_code
+    )
     if found["missing_keys"]:
         raise ValueError(f"{folder} lacks parameters of the model: {', '.join(sorted(found['missing_keys']))}")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
@@ -220,7 +228,8 @@ def _scores_of_model(run: ExperimentRun, plan: PaperTable, options: ScoringOptio
     trainer.train()
     if run.model == LANGUAGE_MODEL:
         return trainer.times
-    model, tokenizer = load_for_scoring(run.folder)  # the best one, not the last
+    trusted = run.settings.training.trust_remote_code
+    model, tokenizer = load_for_scoring(run.folder, trusted)  # the best one, not the last
     if scored is not None:
         scores, written = _classification_scores(run, plan, model, tokenizer, corpus, scored), None
     else:

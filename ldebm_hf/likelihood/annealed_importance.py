@@ -17,37 +17,13 @@ it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 
-from ..model.energy import FrozenEnergy
-from ..model.langevin import MetropolisChains
-from ..model.noise import draw, gaussian_like
+from ..model.tilted_chains import LARGEST_STEP, AnnealedChains, TiltedGaussian
 
-LARGEST_STEP = 0.9  # fraction of the Gaussian's variance that one Langevin step redraws; 1 would forget the state
 SMALLEST_STEP = 1e-4
 SOUGHT_ACCEPTANCE = 0.7  # acceptance rate to which steps are tuned
-
-
-@dataclass(frozen=True)
-class TiltedGaussian:
-    """
-    The density N(z; m, v I) exp(E(z)), up to its normaliser, for each row.
-
-    Args:
-        mean (`torch.Tensor` of shape `(num_rows, size)`): m.
-        variance (`torch.Tensor` of shape `(num_rows, 1)`): v.
-        energy ([`FrozenEnergy`]): E and its gradient.
-    """
-
-    mean: torch.Tensor
-    variance: torch.Tensor
-    energy: FrozenEnergy
-
-    def draw_gaussian(self, generator: torch.Generator | None = None) -> torch.Tensor:
-        """A draw from N(m, v I) for each row, `(num_rows, size)`."""
-        return self.mean + self.variance.sqrt() * gaussian_like(self.mean, generator)
 
 
 def temperature_path(step: torch.Tensor, num_temperatures: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -72,51 +48,6 @@ def temperature_path(step: torch.Tensor, num_temperatures: int) -> Iterator[tupl
         inverse_temperature = torch.where(stiffness > 1e-6, curved, fraction)
         relative_step = LARGEST_STEP / (1 + inverse_temperature * stiffness)
         yield inverse_temperature.to(step.dtype), relative_step.to(step.dtype)
-
-
-class AnnealedChains(MetropolisChains):
-    """
-    One chain for each row of a [`TiltedGaussian`], at any temperature; `value` and `gradient` are those of E.
-
-    Steps z ← m + ρ (z - m) + (1 - ρ) v β ∇E + √(v s) ε with ρ² = 1 - s leave the Gaussian invariant for every s; the
-    Metropolis correction makes them leave π_β invariant. Each evaluates the energy once.
-
-    Args:
-        target ([`TiltedGaussian`]): The target, β = 1.
-        states (`torch.Tensor` of shape `(num_rows, size)`): Initial states.
-        generator (`torch.Generator`, *optional*): Source of noise.
-    """
-
-    def __init__(self, target: TiltedGaussian, states: torch.Tensor, generator: torch.Generator | None = None):
-        super().__init__(states, *target.energy.value_and_gradient(states))
-        self.target, self.generator = target, generator
-
-    def step(self, inverse_temperature: torch.Tensor | float, relative_step: torch.Tensor | float) -> None:
-        """One step at β with s, each a number or `(num_rows, 1)`."""
-        target = self.target
-        std = (relative_step * target.variance).sqrt()
-        correlation = (1 - relative_step * torch.ones_like(target.variance)).sqrt()
-
-        def proposal_mean(states: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-            drift = (1 - correlation) * target.variance * inverse_temperature * gradient
-            return target.mean + correlation * (states - target.mean) + drift
-
-        def log_density(states: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-            gaussian = ((states - target.mean).square() / target.variance).sum(-1) / 2
-            return (inverse_temperature * value[:, None]).squeeze(-1) - gaussian
-
-        noise = gaussian_like(self.states, self.generator)
-        proposal = proposal_mean(self.states, self.gradient) + std * noise
-        value, gradient = target.energy.value_and_gradient(proposal)
-        self.accept_or_stay(
-            proposal,
-            value,
-            gradient,
-            log_density_ratio=log_density(proposal, value) - log_density(self.states, self.value),
-            noise=noise,
-            backward_noise=(self.states - proposal_mean(proposal, gradient)) / std,
-            uniform=draw(torch.rand, value.shape, value, self.generator),
-        )
 
 
 def anneal_up(

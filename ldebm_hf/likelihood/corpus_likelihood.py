@@ -18,16 +18,18 @@ from ..files.resumable import ResumableFile, chunk_generator, model_digest
 from ..model import langevin
 from ..model.modeling_ldebm import LDEBMModel
 from ..model.text_reading import TextReader
-from . import annealed_importance, bounds, latent_density
+from . import annealed_importance, bounds, importance_weights, latent_density
 from .bounds import LikelihoodSettings, estimate_log_likelihood
+from .importance_weights import TRUSTED_K
 from .latent_density import Annealing, prepare_annealing
 from .published_estimator import published_log_likelihood, require_published
 
 DECISIVE_CONSTANTS = {
-    bounds: ("FIRST_WIDENING", "WIDENING", "FITTED_SHARE", "UNFITTED_SHARE"),
+    bounds: ("FIRST_WIDENING", "WIDENING", "FITTED_SHARE", "UNFITTED_SHARE", "NUM_PRIOR_DRAWS"),
     latent_density: ("PILOT_CHAINS", "GUESS_DRAWS"),
     annealed_importance: ("LARGEST_STEP", "SMALLEST_STEP", "SOUGHT_ACCEPTANCE"),
     langevin: ("NOISE_BLOCK",),
+    importance_weights: ("TRUSTED_K", "LARGEST_FINITE_K", "SHORTEST_TAIL"),
 }
 """Module constants that affect the estimates but are not settings; they must be the same for all chunks of a file."""
 SHORTEST_TEXT = 3  # tokens: begin mark, one word and end mark
@@ -57,8 +59,9 @@ class CorpusLikelihood:
         effective_samples (`dict[str, float]`, *optional*): Effective sample sizes of the latents: smallest, 5 %
             quantile and median over the examples.
         effective_annealed (`dict[str, float]`, *optional*): The same for annealed samples.
-        untrusted_share (`float`): Fraction of examples with an effective sample size of either kind below 10, or whose
-            sides are farther apart than 0.5 nats plus their standard errors.
+        untrusted_share (`float`): Fraction of examples with an effective sample size of either kind below 10, with
+            weights whose Pareto k is above 0.7, or whose sides are farther apart than 0.5 nats plus their standard
+            errors.
         is_trusted (`bool`): Whether that fraction is at most 10 %, the means are at most 0.5 nats apart, and the last
             level's normaliser is as exact as 10 effective samples make it. If not, the lower side is still a bound,
             but may be far below the true value, and standard errors are unreliable.
@@ -282,6 +285,8 @@ def summarize(examples: dict[str, list], annealing: Annealing | None) -> CorpusL
     untrusted = np.abs(columns["upper"] - columns["lower"]) > LARGEST_GAP + noise
     for name in {"effective_samples", "effective_annealed"} & columns.keys():
         untrusted |= columns[name] < LEAST_EFFECTIVE
+    if "pareto_k" in columns:
+        untrusted |= columns["pareto_k"] > TRUSTED_K
     share, gap = float(untrusted.mean()), means["upper"] - means["lower"]
     num_tokens = int(columns["num_tokens"].sum()) if "num_tokens" in columns else None
 

@@ -7,6 +7,13 @@ import torch
 
 from ..model.noise import draw
 
+TRUSTED_K = 0.7
+"""Largest Pareto k with which a mean of weights can be trusted (Vehtari et al., 2024)."""
+LARGEST_FINITE_K = 0.45
+"""Pareto k beyond which a tail's variance is taken to be that at this k, as it is infinite from 1/2 on."""
+SHORTEST_TAIL = 5
+"""Number of largest weights that a Pareto distribution is fitted to at least."""
+
 
 def log_mean(log_weights: torch.Tensor) -> torch.Tensor:
     """log 1/S Σ_s w_s, `(...)`, given log weights `(..., S)`."""
@@ -26,6 +33,87 @@ def relative_variance(log_weights: torch.Tensor) -> torch.Tensor:
     """
     size = log_weights.shape[-1]
     return (1 / effective_sample_size(log_weights) - 1 / size).clamp(min=0) * size / max(size - 1, 1)
+
+
+@dataclass(frozen=True)
+class ParetoTail:
+    """
+    A generalised Pareto distribution fitted to how far the largest weights exceed a threshold.
+
+    Args:
+        size (`int`): Number M of weights above the threshold.
+        shape (`torch.Tensor` of shape `(...)`): k. From 1/2 on the weights have no variance, from 1 on no mean.
+        scale (`torch.Tensor` of shape `(...)`): σ, in units of the largest weight.
+        threshold (`torch.Tensor` of shape `(...)`): In units of the largest weight.
+    """
+
+    size: int
+    shape: torch.Tensor
+    scale: torch.Tensor
+    threshold: torch.Tensor
+
+
+def tail_size(num_weights: int) -> int:
+    """Number of largest weights that are the tail (Vehtari et al., 2024); 0 if there are too few weights for one."""
+    size = min(num_weights // 5, int(3 * math.sqrt(num_weights)))
+    return size if size >= SHORTEST_TAIL else 0
+
+
+def pareto_tail(log_weights: torch.Tensor) -> ParetoTail:
+    """
+    Fit the tail of weights given as log weights `(..., S)`, with S of at least 25: by the profile likelihood of Zhang
+    and Stephens (2009), with k drawn towards 1/2 by ten weights' worth of prior, as in Pareto-smoothed importance
+    sampling (Vehtari et al., 2024). Equal weights have k = 0 and σ = 0.
+    """
+    size = tail_size(log_weights.shape[-1])
+    largest = log_weights.double().topk(size + 1, dim=-1).values.flip(-1)
+    relative = (largest - largest[..., -1:]).exp()
+    threshold, excess = relative[..., 0], relative[..., 1:] - relative[..., :1]
+    has_tail = excess[..., -1] > 0  # else the largest weights are equal
+    excess = torch.where(has_tail[..., None], excess, torch.linspace(0.5, 1, size).to(excess))
+    num_candidates = 30 + int(math.sqrt(size))
+    place = torch.arange(1, num_candidates + 1, dtype=excess.dtype, device=excess.device) - 0.5
+    quartile = excess[..., int(size / 4 + 0.5) - 1, None].clamp(min=torch.finfo(excess.dtype).tiny)
+    candidates = 1 / excess[..., -1:] + (1 - (num_candidates / place).sqrt()) / (3 * quartile)
+    shapes = torch.log1p(-candidates[..., None] * excess[..., None, :]).mean(-1)
+    log_likelihood = size * ((-candidates / shapes).log() - shapes - 1)
+    rate = (log_likelihood.softmax(-1) * candidates).sum(-1)
+    shape = torch.log1p(-rate[..., None] * excess).mean(-1)
+    scale = -shape / rate
+    shape = (size * shape + 10 * 0.5) / (size + 10)
+    return ParetoTail(size, torch.where(has_tail, shape, 0.0), torch.where(has_tail, scale, 0.0), threshold)
+
+
+def pareto_k(log_weights: torch.Tensor) -> torch.Tensor | None:
+    """Shape k of the tail of the weights, `(...)`, given log weights `(..., S)`; `None` for fewer than 25 weights."""
+    return pareto_tail(log_weights).shape if tail_size(log_weights.shape[-1]) else None
+
+
+def log_mean_error(log_weights: torch.Tensor) -> torch.Tensor:
+    """
+    Standard error of [`log_mean`], `(...)`, given log weights `(..., S)`, which also counts weights that are too rare
+    to have been drawn.
+
+    The largest of three: the delta method's error ([`relative_variance`]), which misses them; the same with the second
+    moment of the tail from a Pareto distribution, whose k is made larger by its own standard error; and, from k = 0.7
+    on, where no variance describes the error, S^(k-1), the rate at which means of such weights converge, or 2k nats if
+    that is less: the logarithms of weights have an exponential tail of mean k. With fewer than 25 weights it is the
+    delta method's.
+    """
+    error, num_weights = relative_variance(log_weights).sqrt(), log_weights.shape[-1]
+    if not tail_size(num_weights):
+        return error
+    tail = pareto_tail(log_weights)
+    wary = (tail.shape + (1 + tail.shape).clamp(min=0) / math.sqrt(tail.size)).clamp(max=LARGEST_FINITE_K)
+    weights = (log_weights - log_weights.amax(-1, keepdim=True)).double().exp()
+    body = weights.sort(-1).values[..., : num_weights - tail.size].square().sum(-1)
+    first = tail.scale / (1 - wary)
+    second = 2 * tail.scale.square() / ((1 - wary) * (1 - 2 * wary))
+    second_moment = body + tail.size * (tail.threshold.square() + 2 * tail.threshold * first + second)
+    variance = (second_moment * num_weights / weights.sum(-1).square() - 1).clamp(min=0) / num_weights
+    error = torch.maximum(error, variance.sqrt().to(error.dtype))
+    slow = torch.minimum(num_weights ** (tail.shape - 1), 2 * tail.shape).to(error.dtype)
+    return torch.where(tail.shape > TRUSTED_K, torch.maximum(error, slow), error)
 
 
 def temper(log_weights: torch.Tensor, effective_size: float, num_bisections: int = 30) -> torch.Tensor:
@@ -81,11 +169,13 @@ class LikelihoodEstimate:
         lower (`torch.Tensor` of shape `(batch_size,)`): In expectation a lower bound on the true value.
         upper (`torch.Tensor` of shape `(batch_size,)`): In expectation at least the estimate with exact normalisers;
             with too few samples not an upper bound on the true value.
-        lower_error, upper_error (`torch.Tensor` of shape `(batch_size,)`): Their standard errors by the delta method.
+        lower_error, upper_error (`torch.Tensor` of shape `(batch_size,)`): Their standard errors ([`log_mean_error`]).
         effective_samples (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective sample size of the latents,
             for models with a latent.
         effective_annealed (`torch.Tensor` of shape `(batch_size,)`, *optional*): Effective sample size of the samples
             whose normalisers were annealed, the smaller of that of `lower` and that of `upper`.
+        pareto_k (`torch.Tensor` of shape `(batch_size,)`, *optional*): Shape k of the tail of the latents' weights,
+            for at least 25 latents. Above 0.7 the estimate is not to be trusted.
     """
 
     lower: torch.Tensor
@@ -94,9 +184,10 @@ class LikelihoodEstimate:
     upper_error: torch.Tensor
     effective_samples: torch.Tensor | None = None
     effective_annealed: torch.Tensor | None = None
+    pareto_k: torch.Tensor | None = None
 
     @classmethod
     def from_exact_weights(cls, log_weights: torch.Tensor) -> "LikelihoodEstimate":
         """The estimate from log weights `(batch_size, S)` that are known exactly."""
-        mean, error = log_mean(log_weights), relative_variance(log_weights).sqrt()
-        return cls(mean, mean, error, error, effective_sample_size(log_weights))
+        mean, error = log_mean(log_weights), log_mean_error(log_weights)
+        return cls(mean, mean, error, error, effective_sample_size(log_weights), pareto_k=pareto_k(log_weights))

@@ -44,12 +44,14 @@ from torch.nn.utils import parametrize
 
 from ..model.diffusion_prior import DiffusionPrior
 from ..model.noise import as_generator, gaussian_like
-from .annealed_importance import TiltedGaussian, anneal_down, anneal_up, tune_step
+from ..model.tilted_chains import TiltedGaussian
+from .annealed_importance import anneal_down, anneal_up, tune_step
 from .importance_weights import (
     LikelihoodEstimate,
     effective_sample_size,
     log_mean,
-    relative_variance,
+    log_mean_error,
+    pareto_k,
     resample,
 )
 
@@ -124,7 +126,7 @@ def prepare_annealing(
     up, ends = anneal_up(target, step, 2 * num_temperatures, generator)
     ends = ends[resample(up[None], num_chains, generator)[0]]
     down = anneal_down(target, ends, step, 2 * num_temperatures, generator)
-    errors = [relative_variance(weights.double()).sqrt().item() for weights in (up, -down)]
+    errors = [log_mean_error(weights.double()).item() for weights in (up, -down)]
     lower, upper = log_mean(up.double()).item(), -log_mean(-down.double()).item()
     return Annealing(num_temperatures, steps, lower, upper, max(errors))
 
@@ -243,9 +245,9 @@ def anneal_paths(
 
     weights = [corrections(down), corrections(up)]
     lower, upper = (log_mean(guessed) + log_mean(correction) for correction in weights)
-    errors = [(relative_variance(guessed) + relative_variance(correction)).sqrt() for correction in weights]
+    errors = [torch.hypot(log_mean_error(guessed), log_mean_error(correction)) for correction in weights]
     annealed = torch.minimum(*(effective_sample_size(correction) for correction in weights))
-    estimate = LikelihoodEstimate(lower, upper, *errors, effective_sample_size(guessed), annealed)
+    estimate = LikelihoodEstimate(lower, upper, *errors, effective_sample_size(guessed), annealed, pareto_k(guessed))
     return _with_last_level(estimate, annealing)
 
 

@@ -21,6 +21,7 @@ import math
 import torch
 from torch.nn.utils import parametrize
 
+from ..model.arguments import INPUTS, Seed, checked
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.diffusion_prior import DiffusionPrior
 from ..model.modeling_ldebm import LDEBMModel
@@ -89,6 +90,7 @@ def published_log_prior(
 
 
 @torch.no_grad()
+@checked(generator=Seed(), **INPUTS)
 def published_log_likelihood(
     model: LDEBMModel, *, generator: torch.Generator | int | None = None, **inputs: torch.Tensor
 ) -> torch.Tensor:
@@ -102,8 +104,6 @@ def published_log_likelihood(
         inputs: One text or point, as `model.encode` takes it.
     """
     require_published(model.config)
-    generator = as_generator(generator)
-    inputs = model.modality.as_tensors(inputs)
     posterior = model.posterior(**inputs)
     if len(posterior.mean) != 1:
         raise ValueError(f"inputs must hold one example, got {len(posterior.mean)}")

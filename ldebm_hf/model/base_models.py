@@ -7,29 +7,26 @@ one (`config.includes_base_models`) holds everything.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
-from transformers.utils import CONFIG_NAME, cached_file
-from transformers.utils.hub import extract_commit_hash
+from transformers.utils import cached_file
 
+from .base_model_files import OWN_CODE, BaseModelFiles
 from .checkpoint_tokenizer import load_tokenizer
 from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
-LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "architectures", "quantization_config",
-            "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id")  # fmt: skip
-"""Entries of a base model's configuration that say nothing about its architecture."""
 BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")
 """Files of a checkpoint with the tokenizer of a pretrained encoder."""
 KEPT_OF_A_TOKENIZER = (
@@ -39,90 +36,14 @@ KEPT_OF_A_TOKENIZER = (
 """What the second of these files holds."""
 
 
-def absolute_name(name_or_path: str) -> str:
-    """The name of a base model, or the absolute path of its folder, so that it is found from any folder."""
-    return str(Path(name_or_path).resolve()) if os.path.isdir(name_or_path) else name_or_path
-
-
-def base_model_folders(config: LDEBMConfig) -> dict[str, str]:
-    """The settings that name a base model by a folder, which is on this machine alone, with their values."""
-    names = {name: getattr(config, name) for name in ("encoder_name_or_path", "decoder_name_or_path")}
-    return {name: value for name, value in names.items() if value is not None and os.path.isabs(value)}
-
-
-def require_name(setting: str, name_or_path: str | None) -> None:
-    """Raise ValueError if a base model is needed and not named; `setting` is where it would be named."""
-    if name_or_path is None:
-        component = setting.partition("_")[0]
-        raise ValueError(
-            f'{setting} must be an id of the Hub or the folder of a model, with {component}="pretrained", got None'
-        )
-
-
-@contextmanager
-def missing_explained(message: str) -> Iterator[None]:
-    """Turn both kinds of errors with which transformers reads files into an OSError that begins with a message."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise OSError(f"{message}: {error}") from error
-
-
-def not_found(setting: str, name_or_path: str) -> str:
-    """What is wrong with a setting that names no base model; the reason follows a colon."""
-    return (
-        f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found in "
-        "the cache"
-    )
-
-
-def read_base_config(
-    setting: str, name_or_path: str, revision: str | None, subfolder: str = ""
-) -> tuple[dict[str, Any], str | None]:
-    """
-    The configuration of a base model and the commit that it was read from.
-
-    Args:
-        setting (`str`): The setting that names it, for error messages.
-        name_or_path (`str`): An id of the Hub or a folder.
-        revision (`str`, *optional*): Branch, tag or commit on the Hub.
-        subfolder (`str`, *optional*, defaults to `""`): Folder in it that holds the model.
-
-    Returns:
-        `tuple[dict, str | None]`: what `AutoConfig.for_model` builds it from, and the commit on the Hub; for a folder
-        `None`.
-
-    Raises:
-        OSError: If there is no such model, or it cannot be downloaded.
-    """
-    with missing_explained(not_found(setting, name_or_path)):
-        config = AutoConfig.from_pretrained(name_or_path, revision=revision, subfolder=subfolder)
-        file = cached_file(name_or_path, CONFIG_NAME, revision=revision, subfolder=subfolder)
-    commit = extract_commit_hash(file, None)
-    written = json.loads(config.to_json_string(use_diff=False))
-    values = {name: value for name, value in written.items() if name not in LEFT_OUT}
-    return values | {"model_type": config.model_type}, commit
-
-
-def build(auto_class: type, values: dict[str, Any], attention: str | None) -> PreTrainedModel:
-    """
-    An untrained base model.
-
-    Args:
-        auto_class (`type`): `AutoModel` or `AutoModelForCausalLM`.
-        values (`dict`): From [`read_base_config`].
-        attention (`str`, *optional*): `attn_implementation` as in transformers.
-    """
-    config = AutoConfig.for_model(**values)
-    options = {} if attention is None else {"attn_implementation": attention}
-    return auto_class.from_config(config, dtype=torch.get_default_dtype(), **options)
-
-
 def require_layers(setting: str, value: int, base: dict[str, Any] | None) -> None:
     """Raise ValueError if a number of layers to train is negative, or more than the base model has."""
     require(value >= 0, setting, value, "at least 0")
     if value and base is not None:
-        number = getattr(AutoConfig.for_model(**base).get_text_config(), "num_hidden_layers", value)
+        if OWN_CODE in base:
+            number = base.get("num_hidden_layers", value)
+        else:
+            number = getattr(AutoConfig.for_model(**base).get_text_config(), "num_hidden_layers", value)
         require(value <= number, setting, value, f"at most {number}, the number of layers of the base model")
 
 
@@ -132,10 +53,15 @@ def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
-    """The layers of a transformer, which are the longest list of modules in it."""
+    """
+    The layers of a transformer, which are the longest list of modules in it.
+
+    Raises:
+        ValueError: If there is none.
+    """
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     if not lists:
-        raise ValueError(f"{type(model).__name__} has no list of layers to train some of")
+        raise ValueError(f"{type(model).__name__} has no list of layers (torch.nn.ModuleList), which this needs")
     return max(lists, key=len)
 
 
@@ -152,14 +78,23 @@ def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: in
     """
     if lora_rank and not has_adapters(base):
         _add_adapters(base, lora_rank)
-    layers = layers_of(base)
     for name, parameter in base.named_parameters():
-        parameter.requires_grad_("lora_" in name or trainable_layers >= len(layers))
-    for layer in layers[max(0, len(layers) - trainable_layers) :]:
-        layer.requires_grad_(True)
+        parameter.requires_grad_("lora_" in name)
+    if trainable_layers:
+        layers = layers_of(base)
+        if trainable_layers >= len(layers):
+            base.requires_grad_(True)
+        for layer in layers[-trainable_layers:]:
+            layer.requires_grad_(True)
     if _pooler_of(base) is not None:
         _pooler_of(base).requires_grad_(False)
     base.trained_names = frozenset(_trainable_names(base))
+    base.own_names = frozenset(_names(base))
+
+
+def _names(base: nn.Module) -> set[str]:
+    """The names of all parameters, each tied one by all of its names."""
+    return {name for name, _ in base.named_parameters(remove_duplicate=False)}
 
 
 def _trainable_names(base: nn.Module) -> set[str]:
@@ -192,10 +127,161 @@ def _add_adapters(base: PreTrainedModel, rank: int) -> None:
     inject_adapter_in_model(settings, base)
 
 
-class BasePart(nn.Module):
-    """An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model."""
+class RefusesOtherAdapters(dict):
+    """
+    The attribute `peft_config` of a model with adapters of its own, which the package peft puts the settings of new
+    adapters into before it adds them. They are refused, because peft takes all adapters in a model for those it adds:
+    it would overwrite the model's own, switch them off, or merge them into weights that a checkpoint does not hold.
 
+    Args:
+        ranks (`dict[str, int]`): The settings that gave the model its own adapters.
+    """
+
+    def __init__(self, ranks: dict[str, int]):
+        super().__init__()
+        self.ranks = ranks
+
+    def refuse(self) -> None:
+        """Raise ValueError."""
+        settings = " and ".join(f"{name}={rank}" for name, rank in self.ranks.items())
+        raise ValueError(
+            f"a model with {settings} has adapters of its own, which others that peft adds would overwrite, switch "
+            "off or merge: train these, or add others to a model with rank 0"
+        )
+
+    def __setitem__(self, name, settings):
+        self.refuse()
+
+    def update(self, *args, **kwargs):
+        self.refuse()
+
+
+class BasePart(nn.Module):
+    """
+    An encoder or decoder with a base model, `base`, and what transformers asks of it to place and load a model.
+
+    Attributes:
+        part (`str`): `"encoder"` or `"decoder"`.
+        auto_class (`type`): The class of transformers that loads the base model.
+        gradient_checkpointing (`bool`): Whether layers of the base model keep their inputs only, in training, and are
+            computed again in the backward pass.
+    """
+
+    part: ClassVar[str]
+    auto_class: ClassVar[type]
     base: PreTrainedModel
+    _had_other_adapters = False
+
+    def __init__(self, config: LDEBMConfig):
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self._checkpoint: Callable[..., Any] | None = None
+        self._checkpoint_every = 1
+        self.register_load_state_dict_post_hook(_tie_weights_again)
+
+    @classmethod
+    def files_of(cls, config: LDEBMConfig) -> BaseModelFiles:
+        """The files of the base model that a configuration names."""
+        layout = getattr(config, f"{cls.part}_layout", None)
+        return BaseModelFiles.of(config, cls.part, cls.auto_class, layout["subfolder"] if layout else "")
+
+    @property
+    def _base_config(self) -> dict[str, Any]:
+        return getattr(self.config, f"{self.part}_config")
+
+    def _build_base(self) -> PreTrainedModel:
+        return self.files_of(self.config).build(self._base_config, attention_of(self.config))
+
+    def add_adapters(self) -> None:
+        """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
+        layers, rank = (getattr(self.config, f"{self.part}_{name}") for name in ("trainable_layers", "lora_rank"))
+        choose_trainable(self.base, layers, rank)
+
+    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+        """
+        Load the weights of the base model from where the configuration says they are.
+
+        Args:
+            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
+                are.
+            trained_with (`str`, *optional*): The base model that the checkpoint names, for error messages. Default:
+                the one that is loaded.
+            hub: Arguments of `from_pretrained` about the Hub, such as `token` and `cache_dir`.
+
+        Raises:
+            OSError: If there is no such model, or it cannot be downloaded.
+            ValueError: If its weights are not those that the model was trained with.
+        """
+        files = self.files_of(self.config)
+        self._require_digest(files, only_frozen, trained_with, **hub)
+        copy_base_weights(self.base, self._loaded_base(files, **hub), only_frozen)
+
+    def _loaded_base(self, files: BaseModelFiles, **hub: Any) -> PreTrainedModel:
+        return files.load(self._base_config, **hub)
+
+    @property
+    def _other_weights(self) -> Sequence[str]:
+        """Further files of weights of the base model."""
+        return ()
+
+    def _require_digest(self, files: BaseModelFiles, is_trained: bool, trained_with: str | None, **hub: Any) -> None:
+        """Compare the base model's weights with the digest in the configuration, or put it there for a new model."""
+        setting = f"{self.part}_digest"
+        expected = getattr(self.config, setting)
+        if expected is None and is_trained:  # a checkpoint of an earlier version, or one that is to take any weights
+            return
+        found = files.digest(self._other_weights, **hub)
+        if expected is None:
+            setattr(self.config, setting, found)
+        elif found is not None and found != expected:
+            original = "it" if trained_with in (None, files.name_or_path) else repr(trained_with)
+            raise ValueError(
+                f"{files.setting}={files.name_or_path!r} holds other weights than {original} had when this model was "
+                f"trained with them (digest {found} instead of {expected}), and the model would compute something "
+                f"else. Name the base model that it was trained with; or give {setting}=None, which takes any weights"
+            )
+
+    def set_gradient_checkpointing(self, checkpoint: Callable[..., Any] | None, every: int = 1) -> None:
+        """
+        Switch gradient checkpointing on or off.
+
+        Args:
+            checkpoint (callable, *optional*): `torch.utils.checkpoint.checkpoint` with its options; `None`: off.
+            every (`int`, *optional*, defaults to 1): Compute every so many-th layer again, and keep the others.
+
+        Raises:
+            ValueError: For the option `use_reentrant=True`, or if the base model has no list of layers.
+        """
+        if checkpoint is not None:
+            options = checkpoint.keywords if isinstance(checkpoint, partial) else {}
+            require(not options.get("use_reentrant"), "use_reentrant", True, "False, in gradient_checkpointing_kwargs")
+            layers_of(self.base)
+        self.gradient_checkpointing = checkpoint is not None
+        self._checkpoint, self._checkpoint_every = checkpoint, every
+
+    @contextmanager
+    def recomputed_layers(self) -> Iterator[None]:
+        """
+        A forward pass of the base model under this computes its layers again in the backward pass, if gradient
+        checkpointing is on. Transformers' own would leave out the cache, which holds the prefix of a decoder, and base
+        models in evaluation mode, as frozen ones are.
+        """
+        if not (self.gradient_checkpointing and self.training and torch.is_grad_enabled()):
+            yield
+            return
+        layers = layers_of(self.base)[:: self._checkpoint_every]
+        replaced = [vars(layer).get("forward") for layer in layers]  # which Accelerate's hooks set
+        for layer in layers:
+            layer.forward = partial(self._checkpoint, layer.forward)
+        try:
+            yield
+        finally:
+            for layer, forward in zip(layers, replaced, strict=True):
+                if forward is None:
+                    del layer.forward
+                else:
+                    layer.forward = forward
 
     @property
     def is_frozen(self) -> bool:
@@ -204,15 +290,29 @@ class BasePart(nn.Module):
 
     @property
     def is_unfrozen(self) -> bool:
-        """Whether parameters of the base model are trained that the configuration says are frozen."""
-        return not _trainable_names(self.base) <= self.base.trained_names
+        """
+        Whether weights of the base model may have changed that the configuration says are frozen: they are trained, or
+        there were other adapters than the model's own, which peft may have merged into them.
+        """
+        return self._had_other_adapters or not _trainable_names(self.base) <= self.base.trained_names
+
+    def _notice_other_adapters(self) -> None:
+        if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
+            self._had_other_adapters = True
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
-        if self.is_frozen:
+        self._notice_other_adapters()
+        if mode and self.is_frozen:
             self.base.eval()
         return self
+
+    def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
+        super()._load_from_state_dict(state_dict, *args, **kwargs)
+        self._notice_other_adapters()  # which peft loads this way
+        loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
+        compute_unsaved_buffers(self.base, loaded.device)
 
     @property
     def _no_split_modules(self) -> list[str]:
@@ -227,13 +327,49 @@ class BasePart(nn.Module):
         return list(self.base._keep_in_fp32_modules or ())
 
 
+def _tie_weights_again(part: BasePart, incompatible_keys: object) -> None:
+    """
+    Tie weights of a base model that are no longer one parameter: loading a state dict with `assign=True` makes one of
+    each entry, and `to_empty`, which comes before loading, one of each name.
+    """
+    base, parameters = part.base, dict(part.base.named_parameters(remove_duplicate=False))
+    for names in base.all_tied_weights_keys.items():
+        if parameters.keys() >= set(names) and parameters[names[0]] is not parameters[names[1]]:
+            base.tie_weights(recompute_mapping=False)
+            return
+
+
+@torch.no_grad()
+def compute_unsaved_buffers(base: PreTrainedModel, device: torch.device) -> None:
+    """
+    Give the buffers of a base model that are not in its state dict, such as frequencies of positions, the values that
+    its configuration determines. A model that was built on the meta device has none, or memory that nobody has filled.
+
+    Args:
+        base (`PreTrainedModel`): The base model, of which nothing else is changed.
+        device (`torch.device`): Where buffers go that are on the meta device.
+    """
+    names = base.state_dict().keys()
+    saved = [*base.parameters(), *(buffer for name, buffer in base.named_buffers() if name in names)]
+    for tensor in saved:
+        tensor._is_hf_initialized = True  # by which transformers leaves a tensor as it is
+    for module in base.modules():
+        unsaved = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
+        for name in unsaved:
+            if module._buffers[name].is_meta:
+                module._buffers[name] = torch.empty_like(module._buffers[name], device=device)
+        if unsaved:
+            base._init_weights(module)
+    for tensor in saved:
+        del tensor._is_hf_initialized
+
+
 def frozen_names(base: nn.Module, prefix: str) -> set[str]:
     """
     The names in the state dict of all tensors of a base model that training does not change, with `prefix`. What
     [`choose_trainable`] chose is trained, also if it is frozen later on, as one does with a model that is finished.
     """
-    names = {name for name, _ in base.named_parameters(remove_duplicate=False)}
-    frozen = names - base.trained_names - _trainable_names(base)
+    frozen = _names(base) - base.trained_names - _trainable_names(base)
     buffers = {name for name, _ in base.named_buffers()} & base.state_dict().keys()
     return {prefix + name for name in frozen | buffers}
 
@@ -266,36 +402,6 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_froze
                 "checkpoint first, with save_pretrained(..., include_base_models=True)"
             )
         target.copy_(values[plain])
-
-
-def load_base(
-    auto_class: type, setting: str, name_or_path: str, revision: str | None, subfolder: str = "", **hub: Any
-) -> PreTrainedModel:
-    """
-    A base model with its weights.
-
-    Args:
-        hub: Arguments of `from_pretrained` about the Hub, such as `token` and `cache_dir`.
-
-    Raises:
-        OSError: If there is no such model, or it cannot be downloaded.
-    """
-    message = (
-        f"{setting}={name_or_path!r} is needed, because the checkpoint does not hold the weights of its base model, "
-        "and cannot be loaded"
-    )
-    with missing_explained(message):
-        return auto_class.from_pretrained(
-            name_or_path, revision=revision, subfolder=subfolder, use_safetensors=True, **hub
-        )
-
-
-def load_base_tokenizer(
-    setting: str, name_or_path: str, revision: str | None, subfolder: str = "", **hub: Any
-) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model; arguments and errors as in [`load_base`]."""
-    with missing_explained(f"the tokenizer of {setting}={name_or_path!r} cannot be loaded"):
-        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, subfolder=subfolder, **hub)
 
 
 def save_base_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -15,18 +15,20 @@ class PipelinesInCheckpoint:
     def custom_pipelines(self) -> dict[str, dict[str, Any]]:
         """
         The pipelines in the folder of a checkpoint by task, which `transformers.pipeline(…, trust_remote_code=True)`
-        looks up here. Where the package is imported, it has registered its own pipelines for the other tasks, and
-        transformers needs to trust no code for them.
+        looks up here. None where the package is imported, which has registered its own pipelines, so that transformers
+        needs to trust no code.
         """
+        if PIPELINE_TASK in PIPELINE_REGISTRY.supported_tasks:
+            return {}
         # Imported here because they import the configuration; the loader of the Hub finds these files all the same.
-        from .feature_extraction import LatentExtractionPipeline
         from .pipeline_ldebm import LDEBMPipeline
+        from .task_pipelines import TASK_PIPELINES
 
-        pipelines: dict[str, type] = {"text-generation": LDEBMPipeline}
-        if PIPELINE_TASK not in PIPELINE_REGISTRY.supported_tasks:
-            pipelines |= {PIPELINE_TASK: LDEBMPipeline, "feature-extraction": LatentExtractionPipeline}
+        pipelines = TASK_PIPELINES | {PIPELINE_TASK: LDEBMPipeline}
+        loaded_by = {"text-classification": "AutoModelForSequenceClassification"}
         return {
-            task: {"impl": _reference(kind), "pt": ("AutoModel",), "type": "text"} for task, kind in pipelines.items()
+            task: {"impl": _reference(kind), "pt": (loaded_by.get(task, "AutoModel"),), "type": "text"}
+            for task, kind in pipelines.items()
         }
 
 

@@ -20,5 +20,5 @@ def load_tokenizer(checkpoint: str | Path, config: PreTrainedConfig, **hub_kwarg
     Raises:
         OSError: A file in the folder is a Git LFS pointer, empty or truncated.
     """
-    refuse_unreadable_files(checkpoint)
+    refuse_unreadable_files(checkpoint, hub_kwargs.get("subfolder") or "")
     return AutoTokenizer.from_pretrained(checkpoint, config=config, **hub_kwargs)

@@ -7,10 +7,19 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .arguments import MOST_SAMPLES, Texts, Tokenizer, checked
 from .checkpoint_tokenizer import load_tokenizer
-from .text_reading import TextReader, require_unicode
+from .text_reading import TextReader
+from .validation import Count, Flag, NoneOr
 
 
+@checked(
+    texts=Texts(),
+    tokenizer=Tokenizer(),
+    top_k=NoneOr(Count()),
+    batch_size=Count(at_most=MOST_SAMPLES),
+    show_progress=Flag(),
+)
 def classify(
     model,
     texts: str | Sequence[str],
@@ -47,10 +56,7 @@ def classify(
             `batch_size` that are not allowed, and without a tokenizer if the model was not loaded from a checkpoint.
     """
     model.require_symbols()
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("texts must be strings")
-    require_unicode("texts", texts)
+    texts = [texts] if isinstance(texts, str) else texts
     if not model.modality.reads_texts:
         raise ValueError("classify reads texts and cannot be used with a model of points: use infer_symbols")
     if model.training:
@@ -59,13 +65,11 @@ def classify(
     num_best = num_symbols if top_k is None else top_k
     if not 1 <= num_best <= num_symbols:
         raise ValueError(f"top_k must be from 1 to the number of symbols, {num_symbols}, got {top_k}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if tokenizer is None:
         if not model.name_or_path:
             raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-        tokenizer = load_tokenizer(model.name_or_path, model.config)
-    reader = TextReader(tokenizer, model.config)
+        tokenizer = load_tokenizer(model.name_or_path, model.config, **model.checkpoint_place)
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
     found = []
     with logging.tqdm(total=len(texts), desc="classifying", unit="text", disable=not show_progress) as bar:
         for start in range(0, len(texts), batch_size):

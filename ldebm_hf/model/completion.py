@@ -8,17 +8,44 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import ModelOutput, logging
 
-from .arguments import as_ids, as_mask
+from .arguments import (
+    GUIDANCE,
+    MOST_SAMPLES,
+    MOST_STEPS,
+    Mask,
+    Seed,
+    Texts,
+    TokenIds,
+    Tokenizer,
+    TokenList,
+    checked,
+)
 from .constrained_search import FREE, FittingTexts, Templates, read_templates, search_templates
 from .latent_chains import LatentChains
 from .masked_texts import Completion, pieces_of_words, read_masked_texts
-from .noise import as_generator
 from .recurrent import text_lengths
+from .validation import Count, Flag
 
 logger = logging.get_logger(__name__)
 
 MAX_LOGITS = 2**25
 """The most next-word logits that are held in memory at a time when completions are scored."""
+
+
+SEARCH = {
+    "max_span_length": Count(at_most=MOST_STEPS),
+    "guidance_scale": GUIDANCE,
+    "num_return_sequences": Count(at_most=MOST_STEPS),
+    "num_chains": Count(at_most=MOST_STEPS),
+    "num_encoder_rounds": Count(at_least=0, at_most=MOST_STEPS),
+    "num_rounds": Count(at_least=0, at_most=MOST_STEPS),
+    "num_steps": Count(at_least=0, at_most=MOST_STEPS),
+    "num_beams": Count(at_most=MOST_STEPS),
+    "suppress_tokens": TokenList(),
+    "allow_fewer": Flag(),
+    "generator": Seed(),
+}
+"""How completions are searched for."""
 
 
 @dataclass
@@ -48,6 +75,13 @@ class CompletionOutput(ModelOutput):
 
 
 @torch.no_grad()
+@checked(
+    input_ids=TokenIds(in_vocabulary=False),
+    attention_mask=Mask(),
+    mask_token_id=Count(at_least=0, at_most=2**31),
+    span_token_id=Count(at_least=0, at_most=2**31),
+    **SEARCH,
+)
 def complete(
     model,
     input_ids: torch.Tensor,
@@ -120,22 +154,10 @@ def complete(
     """
     config = model.config
     _check_model(model)
-    _check_numbers(
-        1,
-        num_chains=num_chains,
-        num_return_sequences=num_return_sequences,
-        num_beams=num_beams,
-        max_span_length=max_span_length,
-    )
-    _check_numbers(0, num_encoder_rounds=num_encoder_rounds, num_rounds=num_rounds, num_steps=num_steps)
     if num_return_sequences > num_beams:
         raise ValueError(f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}")
     if guidance_scale is not None:
         _check_guidance(model, guidance_scale, class_labels)
-    generator = as_generator(generator)
-    input_ids = as_ids("input_ids", input_ids, model.device).to(model.device)
-    if attention_mask is not None:
-        attention_mask = as_mask("attention_mask", attention_mask)
     lengths = text_lengths(input_ids, attention_mask, config.pad_token_id)
     symbols = None if class_labels is None else _symbols_of_texts(model, class_labels, len(input_ids))
     if mask_token_id is None:
@@ -158,7 +180,7 @@ def complete(
 
     masks = [mask_token_id] if span_token_id is None else [mask_token_id, span_token_id]
     is_missing = torch.isin(input_ids, torch.tensor(masks, device=model.device))
-    readable = input_ids.masked_fill(is_missing, config.unk_token_id)
+    readable = TokenIds()("input_ids", input_ids.masked_fill(is_missing, config.unk_token_id), model)
     chains = _start_chains(model, readable, lengths, templates, num_chains, symbols, guidance_scale, generator)
     chain_templates = templates.repeat_interleave(num_chains)
     for number in range(num_encoder_rounds + num_rounds):
@@ -177,6 +199,13 @@ def complete(
     return _output(model, templates, candidates.select(best), log_likelihoods[best], chains.latents, num_chains)
 
 
+@checked(
+    texts=Texts(or_one=False),
+    tokenizer=Tokenizer(),
+    batch_size=Count(at_most=MOST_SAMPLES),
+    show_progress=Flag(),
+    **SEARCH,
+)
 def complete_texts(
     model,
     texts: Sequence[str],
@@ -207,15 +236,12 @@ def complete_texts(
     Raises:
         ValueError: As in [`complete`], without texts, and for a text without a mask (which the error names).
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     masked = read_masked_texts(texts, tokenizer, model.config.vocab_size)
     if masked.unread.message:
         logger.warning(masked.unread.message)
     pieces = pieces_of_words(texts, tokenizer)
     if pieces:
         options["suppress_tokens"] = [*options.get("suppress_tokens", ()), *pieces]
-    options["generator"] = as_generator(options.get("generator"))  # once for all batches
     labels = options.pop("class_labels", None)
     if labels is not None:
         labels = _symbols_of_texts(model, labels, len(texts))
@@ -243,12 +269,6 @@ def _check_model(model) -> None:
         raise ValueError("complete needs a model with an end mark, got one with eos_token_id=None")
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-
-
-def _check_numbers(least: int, **numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def _check_guidance(model, guidance_scale: float, class_labels) -> None:

@@ -8,22 +8,22 @@ The configuration imports the registries of priors and modalities, because these
 import the configuration for type checking only.
 """
 
-import math
 from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .base_models import absolute_name
+from .base_model_files import absolute_name
 from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
 from .presets import PRESETS
 from .prior import Prior
 from .priors import PRIORS
+from .setting_rules import INHERITED_RULES, OWN_RULES, IdsByName, require_json
 from .text_modality import DECODERS, ENCODERS
-from .validation import require
+from .validation import check_all, require
 
 
 @strict
@@ -35,6 +35,9 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     experiment (PTB). [`LDEBMConfig.from_preset`] starts from another preset, for example the published settings.
     Symbols are transformers' labels: give their number as `num_labels` or `num_symbols` (default 20), or their names
     as `id2label` or `label2id`.
+
+    Code in the repositories of a pretrained encoder and decoder is run only with the argument
+    `trust_remote_code=True`. It is no field: it is never saved, and a file that says so is not believed.
 
     Args:
         modality (`str`, *optional*, defaults to `"text"`): Kind of data: `"text"`, `"document"` (texts as bags of
@@ -79,6 +82,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         encoder_lora_rank (`int`, *optional*, defaults to 0): Rank of low-rank adapters trained in it; 0: none.
         encoder_config, encoder_layout (`dict`, *optional*): Its configuration and how it makes vectors. Default: read
             from its files.
+        encoder_digest (`str`, *optional*): A digest of its weights, which are refused if they are others than a model
+            was trained with; `None` takes any weights. Default: computed when they are loaded for a new model.
         decoder (`str`, *optional*, defaults to `"recurrent"`): Decoder of a text model: `"recurrent"` (a GRU, trained
             from nothing) or `"pretrained"` (a language model of the Hub that reads the latent as a prefix).
         decoder_name_or_path (`str`, *optional*): The language model: the id of a model on the Hub, or a folder.
@@ -92,6 +97,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         decoder_word_dropout (`float`, *optional*, defaults to 0.0): Fraction of the previous tokens that a decoder
             does not see in training, so that it relies on the latent (Bowman et al., CoNLL 2016).
         decoder_config (`dict`, *optional*): Its configuration. Default: read from its files.
+        decoder_digest (`str`, *optional*): A digest of its weights, as `encoder_digest`.
         includes_base_models (`bool`, *optional*, defaults to `False`): Whether a checkpoint holds the weights of its
             pretrained encoder and decoder; otherwise it names them and holds what training changed.
 
@@ -197,6 +203,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         langevin_final_noise (`bool`, *optional*, defaults to `True`): Whether the last step of a chain adds noise.
         langevin_metropolis (`bool`, *optional*, defaults to `False`): Whether every step has a Metropolis correction
             (MALA).
+        guided_steps (`str`, *optional*): Steps of chains that a symbol steers: `"adaptive"` (every step has a
+            Metropolis correction, and each chain finds its own step size from its acceptance, because guidance makes
+            densities narrower) or `"fixed"` (the steps that the settings above describe). Default: adaptive with the
+            exponential integrator, fixed with Euler's (published).
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
             weight of log p(y|z). 1 is the model's own joint density. `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
@@ -239,6 +249,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     encoder_lora_rank: int = 0
     encoder_config: dict[str, Any] | None = None
     encoder_layout: dict[str, Any] | None = None
+    encoder_digest: str | None = None
     decoder: Literal[tuple(DECODERS)] = "recurrent"
     decoder_name_or_path: str | None = None
     decoder_revision: str | None = None
@@ -248,6 +259,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     decoder_trainable_layers: int = 0
     decoder_word_dropout: float | int = 0.0
     decoder_config: dict[str, Any] | None = None
+    decoder_digest: str | None = None
     includes_base_models: bool = False
 
     context_size: int = 0
@@ -303,6 +315,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     langevin_start: Literal["previous", "gaussian"] = "gaussian"
     langevin_final_noise: bool = True
     langevin_metropolis: bool = False
+    guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
 
     kl_weight: float | int = 0.2
@@ -318,14 +331,16 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     decoder_start_token_id: int = 2
 
     def __post_init__(self, **kwargs):
+        self.trusts_base_models = bool(kwargs.pop("trust_remote_code", False))
+        check_all(INHERITED_RULES, vars(self) | kwargs)
+        for name, value in kwargs.items():
+            require_json(name, value)
         counts = {name: kwargs.pop(name, None) for name in ("num_labels", "num_symbols")}
         counts = {name: count for name, count in counts.items() if count is not None}
-        for name, count in counts.items():
-            require(type(count) is int and count >= 1, name, count, "an int of at least 1")
         if self.normalize_posterior is None:
             self.normalize_posterior = self.prior_class.normalizes_posterior
         if self.label2id is not None:
-            self.label2id = {name: int(symbol) for name, symbol in self.label2id.items()}  # JSON also has strings
+            self.label2id = IdsByName()("label2id", self.label2id)  # JSON also has strings
         if self.id2label is None and self.label2id is not None:
             self.id2label = {symbol: name for name, symbol in self.label2id.items()}
         if self.id2label is None:
@@ -355,8 +370,31 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             super().__setattr__("label2id", self._inverse_names())
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, trust_remote_code: bool = False, **kwargs):
+        """As in transformers. A model of this configuration may run the code of its base models if told so here."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        if trust_remote_code:
+            config = loaded[0] if isinstance(loaded, tuple) else loaded
+            config.trusts_base_models = True
+        return loaded
+
+    @classmethod
+    def from_json_file(cls, json_file):
+        """As in transformers, but a file that says that code may be run is not believed."""
+        return cls(**_without_trust(cls._dict_from_json_file(json_file)))
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):
-        """As in transformers. Names of symbols among the arguments replace all that the dictionary says of them."""
+        """
+        As in transformers. Names of symbols among the arguments replace all that the dictionary says of them, and a
+        dictionary that says that code may be run is not believed.
+
+        Raises:
+            ValueError: If the dictionary is the configuration of another kind of model.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
+        config_dict = _without_trust(config_dict)
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")
             given = {name: kwargs.pop(name) for name in of_names if name in kwargs}
@@ -372,11 +410,15 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             preset (`str`): A name of [`PRESETS`].
             settings: Fields of the configuration that differ from the preset.
         """
-        require(preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
-        known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols"}
+        require(isinstance(preset, str) and preset in PRESETS, "preset", preset, f"one of {sorted(PRESETS)}")
+        known = {field.name for field in fields(cls)} | {"num_labels", "num_symbols", "trust_remote_code"}
         for name in settings:
             require(name in known, "settings", name, "fields of LDEBMConfig")
         return cls(**{**PRESETS[preset], **settings})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers, without whether code may be run, which everybody decides anew."""
+        return _without_trust(super().to_dict())
 
     def to_diff_dict(self) -> dict[str, Any]:
         """As in transformers, but always with the symbols' names, because transformers' own default is two labels."""
@@ -396,6 +438,13 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def prior_class(self) -> type[Prior]:
         """The class of the prior, which says what the prior can do."""
         return PRIORS[self.prior]
+
+    @property
+    def adapts_guided_steps(self) -> bool:
+        """Whether chains that a symbol steers find their own step sizes."""
+        if self.guided_steps is None:
+            return self.langevin_integrator == "exponential"
+        return self.guided_steps == "adaptive"
 
     @property
     def eos_token_ids(self) -> list[int]:
@@ -446,20 +495,22 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     def _inverse_names(self) -> dict[str, int]:
         return {name: symbol for symbol, name in self.id2label.items()}
 
-    def validate_sizes(self):
-        for name in ("vocab_size", "embedding_size", "encoder_hidden_size", "decoder_hidden_size", "latent_size",
-                     "energy_hidden_size", "langevin_steps", "num_levels", "document_hidden_size",
-                     "document_encoder_layers", "document_decoder_layers", "point_size", "point_hidden_size",
-                     "point_encoder_layers", "point_decoder_layers", "num_code_variables", "context_hidden_size",
-                     "context_turns"):  # fmt: skip
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        require(self.context_size >= 0, "context_size", self.context_size, "at least 0")
+    def validate_each_setting(self):
+        check_all(INHERITED_RULES | OWN_RULES, vars(self))
+        for name, value in vars(self).items():
+            require_json(name, value)
+        require(self.is_encoder_decoder, "is_encoder_decoder", self.is_encoder_decoder, "True")
+        for name in ("output_attentions", "output_hidden_states"):
+            allowed = "False, because the model does not return what its layers compute"
+            require(not getattr(self, name), name, getattr(self, name), allowed)
         if self.context_size:
             allowed = f"0 for a model of {self.modality}s"
             require(self.modality_class.reads_contexts, "context_size", self.context_size, allowed)
-        require(self.energy_num_blocks >= 0, "energy_num_blocks", self.energy_num_blocks, "at least 0")
         require(self.decoder_hidden_size == self.embedding_size, "decoder_hidden_size", self.decoder_hidden_size,
                  f"equal to embedding_size={self.embedding_size}, to which the output is tied")  # fmt: skip
+        if self.noise_range is not None:
+            increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
+            require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
 
     def validate_symbols(self):
         complete = bool(self.id2label) and sorted(self.id2label) == list(range(self.num_labels))
@@ -475,26 +526,6 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             in_vocabulary = all(0 <= token < self.vocab_size for token in ids)
             require(in_vocabulary, name, value, f"in 0..{self.vocab_size - 1}, as vocab_size={self.vocab_size}")
 
-    def validate_ranges(self):
-        for name, value in vars(self).items():
-            if isinstance(value, float):
-                require(math.isfinite(value), name, value, "finite")
-        for name in ("dropout", "word_dropout", "decoder_word_dropout", "document_dropout"):
-            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        for name in ("langevin_step_size", "point_scale", "point_std", "gumbel_temperature"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "positive")
-        momentum = self.document_batch_norm_momentum
-        require(0 < momentum <= 1, "document_batch_norm_momentum", momentum, "in (0, 1]")
-        require(0 < self.langevin_step_decay <= 1, "langevin_step_decay", self.langevin_step_decay, "in (0, 1]")
-        require(0 <= self.dispersion_weight <= 1, "dispersion_weight", self.dispersion_weight, "in [0, 1]")
-        for name in ("kl_weight", "mutual_information_weight", "classification_weight", "point_noise"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        if self.uniform_init_range is not None:
-            require(self.uniform_init_range > 0, "uniform_init_range", self.uniform_init_range, "positive or None")
-        if self.noise_range is not None:
-            increasing = len(self.noise_range) == 2 and 0 < self.noise_range[0] <= self.noise_range[1] < 1
-            require(increasing, "noise_range", self.noise_range, "two increasing numbers between 0 and 1")
-
     def validate_prior(self):
         if self.normalize_posterior:
             allowed = f"False for prior={self.prior!r}, which has no Gaussian part"
@@ -509,3 +540,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         components = (*MODALITIES.values(), *PRIORS.values(), ENCODERS["pretrained"], DECODERS["pretrained"])
         for component in components:
             component.validate_settings(self)
+
+
+def _without_trust(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a configuration but for those that say whether code of base models may be run."""
+    return {name: value for name, value in values.items() if name not in ("trust_remote_code", "trusts_base_models")}

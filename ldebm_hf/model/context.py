@@ -88,6 +88,8 @@ class ContextEncoder(nn.Module):
         """
         if context_lengths is None:
             context_lengths = turn_lengths(context_input_ids, context_attention_mask, self.config.pad_token_id)
+        else:
+            _require_lengths_that_fit(context_lengths, context_input_ids.shape)
         rows, places, lengths, counts = [], [], [], []
         for row, turn_sizes in enumerate(context_lengths):
             read = [place for place, length in enumerate(turn_sizes) if length][-self.config.context_turns :]
@@ -97,7 +99,7 @@ class ContextEncoder(nn.Module):
             counts.append(len(read))
         where = torch.tensor([rows, places]).to(context_input_ids.device, non_blocking=True)
         turns = context_input_ids[where[0], where[1], : max(lengths)]
-        states, _ = self.of_tokens.read(self.embedding, pack(turns, lengths))
+        states, _ = self.of_tokens.read(self.embedding, turns, lengths)
         states, num_tokens = pad_packed_sequence(states, batch_first=True)
         is_token = (torch.arange(states.shape[1]) < num_tokens[:, None]).to(states.device, non_blocking=True)
         pooled = self.pooling(states, is_token)
@@ -127,3 +129,11 @@ def turn_lengths(
             "of the first turn of a dialogue is the begin marker"
         )
     return is_token.sum(-1).tolist()
+
+
+def _require_lengths_that_fit(context_lengths: TurnLengths, shape: Sequence[int]) -> None:
+    num_contexts, num_turns, turn_length = shape
+    fits = len(context_lengths) == num_contexts
+    fits = fits and all(len(turns) <= num_turns and max(turns) <= turn_length for turns in context_lengths)
+    if not fits:
+        raise ValueError(f"context_lengths must fit context_input_ids of shape {tuple(shape)}, got {context_lengths}")

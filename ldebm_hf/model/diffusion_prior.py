@@ -9,16 +9,22 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from .energy import EnergyMLP, EnergyNetwork, FrozenEnergy, weighted_energy
-from .langevin import langevin
+from .langevin import LangevinOutput, langevin
 from .noise import draw, gaussian_like
 from .noise_schedule import LevelConstants
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
+from .tilted_chains import ChainDiagnostics, TiltedGaussian, adaptive_chains
 from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
     from .posteriors import Posterior
+
+ADAPTIVE_STEPS = 2
+"""Adaptive chains take by default this many times `config.langevin_steps`, as they find their step sizes meanwhile."""
+LAST_LEVEL_ADAPTIVE_STEPS = 4
+"""The same at the last level, where no noisier state tells the chains where to start."""
 
 
 class DiffusionPrior(Prior):
@@ -266,6 +272,14 @@ class DiffusionPrior(Prior):
         weights = self._energy_weights(level, class_labels, guidance_scale)
         return self.energy.frozen_copy(level, *weights, **options)
 
+    def adapts_steps(self, class_labels: torch.Tensor | None, guidance_scale: float | None = None) -> bool:
+        """
+        Whether chains with these symbols and this guidance scale find their own step sizes (`config.guided_steps`).
+        With a guidance scale of 0 there is no guidance, and the steps are those of chains without symbols.
+        """
+        scale = self.config.label_guidance if guidance_scale is None else guidance_scale
+        return class_labels is not None and scale != 0 and self.config.adapts_guided_steps
+
     def sample_level(
         self,
         z_next: torch.Tensor,
@@ -275,6 +289,7 @@ class DiffusionPrior(Prior):
         num_langevin_steps: int | None = None,
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
+        diagnostics: list[ChainDiagnostics] | None = None,
     ) -> torch.Tensor:
         """
         Sample p(z̃_t | z_{t+1}) by Langevin chains, one for each row, each at its own level.
@@ -285,9 +300,11 @@ class DiffusionPrior(Prior):
             class_labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbol y of each row.
             guidance_scale (`float`, *optional*): Weight γ of log p(y|z̃_t); defaults to `config.label_guidance`, and if
                 that is `None` to 1/τ_t.
-            num_langevin_steps (`int`, *optional*): Steps of each chain; defaults to `config.langevin_steps`.
+            num_langevin_steps (`int`, *optional*): Steps of each chain; defaults to `config.langevin_steps`, and to
+                twice as many for chains that adapt their steps.
             generator (`torch.Generator`, *optional*): Source of the noise.
             context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors.
+            diagnostics (`list[ChainDiagnostics]`, *optional*): A list to which what the chains did is appended.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, latent_size)`: z̃_t, detached.
@@ -295,35 +312,55 @@ class DiffusionPrior(Prior):
         Raises:
             ValueError: If `num_langevin_steps` is negative.
         """
-        config, levels = self.config, self.levels
-        num_steps = config.langevin_steps if num_langevin_steps is None else num_langevin_steps
+        config = self.config
+        adapts = self.adapts_steps(class_labels, guidance_scale)
+        num_steps = num_langevin_steps
+        if num_steps is None:
+            num_steps = config.langevin_steps * (ADAPTIVE_STEPS if adapts else 1)
         if num_steps < 0:
             raise ValueError(f"num_langevin_steps must be at least 0, got {num_steps}")
         with torch.no_grad(), _without_autocast(z_next):
             mean, variance = self.level_gaussian(z_next, level)
             energy = self.level_energy(level, class_labels, guidance_scale, context, **self.sampler_options)
+            target = TiltedGaussian(mean, variance, energy)
+            start = z_next if config.langevin_start == "previous" else target.draw_gaussian(generator)
+            if adapts:
+                chains = adaptive_chains(target, start, num_steps, generator)
+            else:
+                chains = self._fixed_steps(target, start, level, num_steps, generator)
+            if diagnostics is not None:
+                diagnostics.append(ChainDiagnostics.of_chains(target, start, chains))
+            return chains.samples
 
-            def score(state: torch.Tensor) -> torch.Tensor:
-                return energy.gradient(state) - (state - mean) / variance
+    def _fixed_steps(
+        self,
+        target: TiltedGaussian,
+        start: torch.Tensor,
+        level: torch.Tensor,
+        num_steps: int,
+        generator: torch.Generator | None,
+    ) -> LangevinOutput:
+        """Chains from `start` whose steps are those of the configuration; arguments as in [`sample_level`]."""
+        config, mean, variance = self.config, target.mean, target.variance
 
-            def log_density_and_score(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-                value, gradient = energy.value_and_gradient(state)
-                offset = state - mean
-                return value - (offset.square() / variance).sum(-1) / 2, gradient - offset / variance
+        def score(state: torch.Tensor) -> torch.Tensor:
+            return target.energy.gradient(state) - (state - mean) / variance
 
-            start = z_next
-            if config.langevin_start == "gaussian":
-                start = mean + variance.sqrt() * gaussian_like(z_next, generator)
-            step_variance, drift = levels.langevin_steps(level, num_steps)
-            return langevin(
-                score,
-                start,
-                step_variance,
-                drift=drift,
-                final_noise=config.langevin_final_noise,
-                log_density_and_score=log_density_and_score if config.langevin_metropolis else None,
-                generator=generator,
-            ).samples
+        def log_density_and_score(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            value, gradient = target.energy.value_and_gradient(state)
+            offset = state - mean
+            return value - (offset.square() / variance).sum(-1) / 2, gradient - offset / variance
+
+        step_variance, drift = self.levels.langevin_steps(level, num_steps)
+        return langevin(
+            score,
+            start,
+            step_variance,
+            drift=drift,
+            final_noise=config.langevin_final_noise,
+            log_density_and_score=log_density_and_score if config.langevin_metropolis else None,
+            generator=generator,
+        )
 
     def sample(
         self,
@@ -333,10 +370,12 @@ class DiffusionPrior(Prior):
         num_langevin_steps: int | None = None,
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
+        diagnostics: list[ChainDiagnostics] | None = None,
     ) -> torch.Tensor:
         """
         Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. `symbols` are the `class_labels` of
-        [`sample_level`], whose arguments the others are.
+        [`sample_level`], whose arguments the others are; `diagnostics` are appended level by level, the last first. By
+        default, chains that adapt their steps take four times `config.langevin_steps` at the last level.
 
         Returns:
             `torch.Tensor` of shape `(num_levels + 1, num_samples, latent_size)`: z_T first, the sample z_0 last.
@@ -348,7 +387,12 @@ class DiffusionPrior(Prior):
             for t in reversed(range(self.config.num_levels)):
                 level = torch.full((num_samples,), t, dtype=torch.long, device=z.device)
                 labels = symbols if t == 0 or self.config.symbol_levels == "all" else None
-                scaled = self.sample_level(z, level, labels, guidance_scale, num_langevin_steps, generator, context)
+                num_steps, is_last = num_langevin_steps, t == self.config.num_levels - 1
+                if num_steps is None and is_last and self.adapts_steps(labels, guidance_scale):
+                    num_steps = LAST_LEVEL_ADAPTIVE_STEPS * self.config.langevin_steps
+                scaled = self.sample_level(
+                    z, level, labels, guidance_scale, num_steps, generator, context, diagnostics
+                )
                 z = scaled / levels.latent_scale[t]
                 trajectory.append(z)
         return torch.stack(trajectory)

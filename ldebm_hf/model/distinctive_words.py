@@ -172,12 +172,6 @@ def relevances(log_probability: torch.Tensor, log_frequency: torch.Tensor, relev
     return log_probability - (1 - relevance) * log_frequency
 
 
-def check_relevance(relevance: float) -> None:
-    """Raise ValueError if λ is not between 0 and 1."""
-    if not 0 <= relevance <= 1:
-        raise ValueError(f"relevance must be between 0 and 1, got {relevance}")
-
-
 def _checked(counts: np.ndarray) -> np.ndarray:
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim != 2 or (counts < 0).any():

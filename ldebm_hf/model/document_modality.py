@@ -14,6 +14,7 @@ from .bag_of_words import marks, word_counts
 from .modality import Modality
 from .noise import at_least_float32, draw
 from .posteriors import Posterior, PosteriorHeads
+from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -197,6 +198,14 @@ class DocumentModality(Modality[tuple[torch.Tensor, torch.Tensor]]):
     default_vocab_size = 30004
     default_max_length = 512
     hub_task = ("text-classification", "Text classification")
+
+    @classmethod
+    def validate_settings(cls, config: LDEBMConfig) -> None:
+        """A model of documents has at least one word besides the marks."""
+        if config.modality == "document":
+            num_marks = len(marks(config))
+            allowed = f"above {num_marks}, the number of marks, for a model of documents"
+            require(config.vocab_size > num_marks, "vocab_size", config.vocab_size, allowed)
 
     @classmethod
     def build_encoder(cls, config: LDEBMConfig) -> nn.Module:

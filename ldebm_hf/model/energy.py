@@ -31,14 +31,43 @@ def sinusoidal_embedding(num_positions: int, size: int) -> torch.Tensor:
 
 
 class SpectralNorm(_SpectralNorm):
-    """torch's spectral norm, without its first power iterations on the meta device, which took seconds per load."""
+    """
+    torch's spectral norm, without its first power iterations on the meta device, which took seconds per load, and
+    without those of a weight that is frozen: it would change, though nothing is trained.
+    """
 
     def _power_method(self, weight_mat: torch.Tensor, n_power_iterations: int) -> None:
-        if not weight_mat.is_meta:
+        if not weight_mat.is_meta and weight_mat.requires_grad:
             super()._power_method(weight_mat, n_power_iterations)
 
 
-class NormalizedLinear(nn.Linear):
+class EnergyLinear(nn.Module):
+    """
+    A linear map of an energy network, as `torch.nn.Linear`.
+
+    It is not a subclass of that because sampling computes with the weights alone ([`FrozenEnergy`]) and would leave
+    out an adapter around the map. The package peft adapts linear maps of torch only: it leaves this one out of
+    `target_modules="all-linear"`, and refuses it by its name.
+    """
+
+    reset_parameters = nn.Linear.reset_parameters
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.reset_parameters()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """`(*, out_features)` of `(*, in_features)`."""
+        return F.linear(features, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class NormalizedLinear(EnergyLinear):
     """
     A linear map whose weight is divided by its largest singular value.
 
@@ -126,7 +155,7 @@ class EnergyNetwork(nn.Module):
     ):
         super().__init__()
 
-        linear = NormalizedLinear if normalize else nn.Linear
+        linear = NormalizedLinear if normalize else EnergyLinear
         self.latent_hidden = linear(latent_size, hidden_size)
         self.latent_output = linear(hidden_size, hidden_size)
         self.level = LevelEmbedding(num_levels, hidden_size, linear)
@@ -188,8 +217,8 @@ class EnergyMLP(nn.Module):
         super().__init__()
         self.latent_size = latent_size
         widths = [latent_size + context_size, *[hidden_size] * num_layers]
-        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
-        self.head = nn.Linear(widths[-1], num_symbols)
+        self.hidden = nn.ModuleList(EnergyLinear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.head = EnergyLinear(widths[-1], num_symbols)
 
     def forward(
         self, latents: torch.Tensor, level: torch.Tensor | None = None, context: torch.Tensor | None = None

@@ -8,19 +8,19 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .arguments import DECODING, MOST_SAMPLES, SAMPLING, Contexts, Texts, Tokenizer, checked
 from .bag_of_words import marks
 from .dialogue_turns import encode_contexts
 from .distinctive_words import (
     WORD_SCORES,
     WordScore,
-    check_relevance,
     informative_words,
     relevances,
     short_names,
     top_words,
 )
-from .noise import as_generator
 from .text_reading import TextReader, WholeWordCounts, is_word_level
+from .validation import Choice, Count, Flag, Number
 
 NUM_NAMING_WORDS = 50
 """Number of words that a name is chosen from; most of the first ones may be stop words."""
@@ -110,6 +110,17 @@ class Explanation:
         return {symbol.id: symbol.suggested_name for symbol in self.symbols}
 
 
+@checked(
+    **{**SAMPLING, **DECODING, "num_samples": Count(at_least=0, at_most=MOST_SAMPLES)},
+    texts=Texts(at_least=1, or_one=False),
+    tokenizer=Tokenizer(),
+    contexts=Contexts(),
+    num_words=Count(at_least=0),
+    num_texts=Count(at_least=0),
+    word_score=Choice(*WORD_SCORES),
+    batch_size=Count(at_most=MOST_SAMPLES),
+    show_progress=Flag(),
+)
 def explain(
     model,
     texts: Sequence[str],
@@ -157,18 +168,10 @@ def explain(
         ValueError: If the prior has no symbols; for a model of points or in training mode; without texts; and for a
             number or a `word_score` that is not allowed.
     """
-    config, generator = model.config, as_generator(generator)
+    config = model.config
     _check_model_and_texts(model, texts, contexts)
-    if word_score not in WORD_SCORES:
-        raise ValueError(f"word_score must be one of {', '.join(WORD_SCORES)}, got {word_score!r}")
     if num_samples is None:
         num_samples = 10 if model.modality.is_bag_of_words else 5
-    for name, value in (("num_words", num_words), ("num_texts", num_texts), ("num_samples", num_samples)):
-        if value < 0:
-            raise ValueError(f"{name} must be at least 0, got {value}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    texts = list(texts)
     counts, counted_words, assignments, log_odds, latents = _read_symbols(
         model, texts, tokenizer, batch_size, show_progress, contexts
     )
@@ -211,13 +214,17 @@ def _check_model_and_texts(model, texts: Sequence[str], contexts: Sequence[Seque
         raise ValueError("explain reads texts and cannot be used with a model of points")
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"texts must be a list of at least one string, got {_shown(texts)}")
     if contexts is not None and len(contexts) != len(texts):
         raise ValueError(f"contexts must be one per text, {len(texts)}, got {len(contexts)}")
 
 
 @torch.no_grad()
+@checked(
+    **SAMPLING,
+    tokenizer=Tokenizer(),
+    num_words=Count(),
+    relevance=Number(at_least=0, at_most=1),
+)
 def symbol_topics(
     model,
     tokenizer: PreTrainedTokenizerBase,
@@ -257,8 +264,6 @@ def symbol_topics(
     model.require_symbols()
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
-    check_relevance(relevance)
-    generator = as_generator(generator)
     no_words = torch.tensor(marks(model.config), device=model.device)
     most = model.config.vocab_size - len(no_words)
     if not 1 <= num_words <= most:
@@ -296,7 +301,7 @@ def _read_symbols(
     shape = (model.config.num_labels, model.config.vocab_size)
     counts = np.zeros(shape)
     whole_words = None if is_word_level(tokenizer) else WholeWordCounts(tokenizer)
-    reader = TextReader(tokenizer, model.config)
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
     assignments, log_odds, latents = [], [], []
     for indices in _batches(len(texts), batch_size, "reading", show_progress):
         batch = reader([texts[i] for i in indices]).to(model.device)
@@ -387,8 +392,3 @@ def _different_texts(texts: list[str], order: np.ndarray, number: int) -> list[s
             break
         chosen.setdefault(" ".join(texts[index].lower().split()), texts[index])
     return list(chosen.values())
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -25,10 +25,10 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from .arguments import as_ids
-from .noise import as_generator
+from .arguments import DECODING, INPUTS, LATENTS, SAMPLING, checked
 from .rejection import generate_accepted
 from .sampling import context_vectors, expand_to_samples
+from .validation import Number
 
 ROW_BY_ROW = {
     EosTokenCriteria,
@@ -48,6 +48,35 @@ ROW_BY_ROW = {
 }
 """Processors and stopping criteria that treat each row by itself, independently of the other rows."""
 
+NOT_READ = {
+    "inputs_embeds": "input_ids, because the model reads tokens",
+    "decoder_inputs_embeds": "decoder_input_ids, because the decoder reads tokens",
+    "encoder_outputs": "latents, which are all that the decoder reads of a text",
+    "past_key_values": "decoder_input_ids, because the decoder's state starts from the latents",
+    "encoder_features": "latents, from encode",
+    "lengths": "attention_mask",
+    "position_ids": "decoder_input_ids, because the decoder counts positions itself",
+    **dict.fromkeys(
+        ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"),
+        "one text per row, because the model does not read packed texts",
+    ),
+}
+"""Arguments that the forward pass or other models have, with what `generate` takes instead."""
+
+OFF_BY_NONE = {
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "eos_token_id",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "max_time",
+    "sequence_bias",
+    "stop_strings",
+    "suppress_tokens",
+}
+"""Options that `None` turns off. Every other option that is `None` has its default, as if it was not given."""
+
 
 class LDEBMGenerationMixin(GenerationMixin):
     """transformers' `generate` for a model that decodes latents, and the methods that must be overridden for it."""
@@ -57,6 +86,14 @@ class LDEBMGenerationMixin(GenerationMixin):
         return False
 
     @torch.no_grad()
+    @checked(
+        **INPUTS,
+        **SAMPLING,
+        **DECODING,
+        inputs=INPUTS["input_ids"],
+        latents=LATENTS,
+        min_label_probability=Number(at_least=0, at_most=1),
+    )
     def generate(
         self,
         input_ids: torch.Tensor | None = None,
@@ -102,9 +139,10 @@ class LDEBMGenerationMixin(GenerationMixin):
             generator (`torch.Generator` or `int`, *optional*): Source of all noise, including the sampling of
                 tokens; an integer is a seed.
             generation_kwargs: For a model of texts, every argument of transformers' `generate`, including streamers
-                and beam search. For a model of points only `do_sample` (default `False`: the mean of p(x|z); `True`: a
-                draw from it); for a model of documents `do_sample` (default `False`: the likeliest words; `True`:
-                draws) and `max_new_tokens`.
+                and beam search; `None` turns off `eos_token_id`, `stop_strings`, `max_time` and what forbids or forces
+                tokens, and means the default of all others. For a model of points only `do_sample` (default `False`:
+                the mean of p(x|z); `True`: a draw from it); for a model of documents `do_sample` (default `False`: the
+                likeliest words; `True`: draws) and `max_new_tokens`.
 
         Returns:
             For texts as transformers' `generate`: token ids `(n, length)`, or a dictionary with
@@ -117,9 +155,13 @@ class LDEBMGenerationMixin(GenerationMixin):
                 text per row; for options that a model of documents or points does not have; and as in
                 [`sample_latents`].
         """
-        generator = as_generator(generator)
+        generation_kwargs = {
+            name: value for name, value in generation_kwargs.items() if value is not None or name in OFF_BY_NONE
+        }
         input_ids = generation_kwargs.pop("inputs", input_ids)  # transformers' own name of its first argument
         self._refuse_before_sampling(generation_config, generation_kwargs)
+        if input_ids is not None and "synced_gpus" in generation_kwargs:
+            class_labels = None  # transformers' Seq2SeqTrainer hands on whole batches, the labels of texts included
         if "max_length" in generation_kwargs:
             generation_kwargs.setdefault("max_new_tokens", None)  # its default would overrule max_length
         prior_arguments = {
@@ -145,10 +187,6 @@ class LDEBMGenerationMixin(GenerationMixin):
             latents = self.reconstruction_latents(input_ids, attention_mask, points=points, **context)
         elif latents is None:
             latents = self.sample_latents(**prior_arguments, **context, generator=generator)
-        latents = torch.as_tensor(latents, device=self.device)
-        if latents.ndim != 2 or latents.shape[1] != self.config.total_latent_size or len(latents) == 0:
-            expected = f"(n, {self.config.total_latent_size}) with n at least 1"
-            raise ValueError(f"latents must have shape {expected}, got {tuple(latents.shape)}")
         conditions = _conditions(self, latents, context)
         if not self.modality.is_autoregressive:
             options = {"generation_config": generation_config, **generation_kwargs}
@@ -157,10 +195,9 @@ class LDEBMGenerationMixin(GenerationMixin):
             return _decode_at_once(self, latents, generator, options)
         prompts = generation_kwargs.get("decoder_input_ids")
         if prompts is not None:
-            prompts = as_ids("decoder_input_ids", prompts, self.device)
-            generation_kwargs["decoder_input_ids"] = prompts
             if len(prompts) != len(latents):
                 raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
+            _refuse_left_padding(prompts, self.config)
         if generation_config is not None and "max_new_tokens" not in generation_kwargs:
             generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
@@ -171,6 +208,9 @@ class LDEBMGenerationMixin(GenerationMixin):
 
     def _refuse_before_sampling(self, generation_config, options: dict) -> None:
         """Raise ValueError for options that cannot be had, before the chains of the prior take their time."""
+        for name, instead in NOT_READ.items():
+            if options.get(name) is not None:
+                raise ValueError(f"{name} cannot be given to generate: give {instead}")
         for name in ("output_attentions", "output_hidden_states"):
             self._refuse_outputs(**{name: options.get(name, getattr(generation_config, name, None))})
         stop_strings = options.get("stop_strings", getattr(generation_config, "stop_strings", None))
@@ -230,6 +270,17 @@ def _in_new_tokens(generation_config, prompt_length: int):
     generation_config.max_new_tokens = generation_config.max_length - prompt_length
     generation_config.max_length = None
     return generation_config
+
+
+def _refuse_left_padding(prompts: torch.Tensor, config) -> None:
+    """Raise ValueError for prompts that begin with padding, which the decoder would read as words."""
+    is_padded = (prompts[:, :1] == config.pad_token_id).any(-1)
+    if config.pad_token_id != config.decoder_start_token_id and is_padded.any():
+        row = is_padded.int().argmax().item()
+        raise ValueError(
+            f"decoder_input_ids must have no padding before them, got {prompts[row].tolist()} in row {row}: give "
+            "prompts of different lengths one after the other"
+        )
 
 
 def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | None) -> None:

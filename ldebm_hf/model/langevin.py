@@ -15,11 +15,13 @@ class LangevinOutput:
     """
     Args:
         samples (`torch.Tensor` of shape `(batch_size, size)`): Last states of the chains.
+        middle (`torch.Tensor` of shape `(batch_size, size)`): States after half of the steps, rounded down.
         acceptance_rate (`torch.Tensor` of shape `(batch_size,)`, *optional*): Fraction of accepted steps of each
             chain, if there is a Metropolis correction.
     """
 
     samples: torch.Tensor
+    middle: torch.Tensor
     acceptance_rate: torch.Tensor | None = None
 
 
@@ -32,6 +34,8 @@ class MetropolisChains:
         states (`torch.Tensor` of shape `(num_chains, size)`): Current states.
         value (`torch.Tensor` of shape `(num_chains,)`): Log-density (or energy) at the states.
         gradient (`torch.Tensor` of shape `(num_chains, size)`): Its gradient at the states.
+
+    `acceptance_probability`, `(num_chains,)`, is the probability with which the latest proposal was accepted.
     """
 
     states: torch.Tensor
@@ -40,6 +44,7 @@ class MetropolisChains:
 
     def __post_init__(self):
         self.accepted = torch.zeros_like(self.value)
+        self.acceptance_probability = torch.zeros_like(self.value)
         self.num_steps = 0
 
     @property
@@ -71,6 +76,7 @@ class MetropolisChains:
             uniform (`torch.Tensor` of shape `(num_chains,)`): Uniform random numbers, by which it is decided.
         """
         log_ratio = log_density_ratio + 0.5 * (noise.square() - backward_noise.square()).sum(-1)
+        self.acceptance_probability = log_ratio.clamp(max=0).exp().nan_to_num(nan=0.0)
         accept = uniform.log() < log_ratio
         self.states = torch.where(accept[:, None], proposal, self.states)
         self.gradient = torch.where(accept[:, None], gradient, self.gradient)
@@ -114,15 +120,18 @@ def langevin(
     num_noisy = num_steps if final_noise else max(num_steps - 1, 0)
     steps = list(zip(drift[:num_noisy], step_variance[:num_noisy].sqrt(), strict=True))
     noises = _noises(torch.randn, num_noisy, start, generator)
+    middle = start
     if log_density_and_score is None:
         state, acceptance_rate = start, None
-        for (h, s), noise in zip(steps, noises, strict=True):
+        for number, ((h, s), noise) in enumerate(zip(steps, noises, strict=True), start=1):
             state = state + h * score(state) + s * noise
+            if number == num_steps // 2:
+                middle = state
         last_score = score(state) if num_noisy < num_steps else None
     else:
         chains = MetropolisChains(start, *log_density_and_score(start))
         uniforms = _noises(torch.rand, num_noisy, chains.value, generator)
-        for (h, s), noise, uniform in zip(steps, noises, uniforms, strict=True):
+        for number, ((h, s), noise, uniform) in enumerate(zip(steps, noises, uniforms, strict=True), start=1):
             proposal = chains.states + h * chains.gradient + s * noise
             log_density, gradient = log_density_and_score(proposal)
             chains.accept_or_stay(
@@ -134,10 +143,12 @@ def langevin(
                 backward_noise=(chains.states - proposal - h * gradient) / s,
                 uniform=uniform,
             )
+            if number == num_steps // 2:
+                middle = chains.states
         state, last_score, acceptance_rate = chains.states, chains.gradient, chains.acceptance_rate
     if num_noisy < num_steps:
         state = state + drift[-1] * last_score
-    return LangevinOutput(state, acceptance_rate)
+    return LangevinOutput(state, middle, acceptance_rate)
 
 
 def _noises(sampler, num_steps: int, like: torch.Tensor, generator: torch.Generator | None) -> Iterator[torch.Tensor]:

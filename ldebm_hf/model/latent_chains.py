@@ -29,8 +29,7 @@ from .langevin import langevin
 from .noise import gumbel_like
 from .posteriors import Posterior
 from .prior import LogDensity, Prior
-
-BEST_ACCEPTANCE = 0.574  # optimal for Metropolis-adjusted Langevin chains (Roberts and Rosenthal, 1998)
+from .tilted_chains import BEST_ACCEPTANCE
 
 
 class LatentChains:

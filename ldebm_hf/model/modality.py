@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import torch
 from torch import nn
 
-from .arguments import as_ids, as_mask
 from .outputs import LDEBMOutput
 from .posteriors import Posterior
 
@@ -26,12 +25,6 @@ ARGUMENTS = {
     "input_ids", "attention_mask", "lengths", "points", "labels", "decoder_input_ids", "encoder_features",
     *CONTEXT_ARGUMENTS,
 }  # fmt: skip
-CONVERSIONS = {
-    "input_ids": as_ids,
-    "attention_mask": as_mask,
-    "context_input_ids": as_ids,
-    "context_attention_mask": as_mask,
-}
 
 
 class Modality(Generic[Inputs]):
@@ -99,11 +92,11 @@ class Modality(Generic[Inputs]):
 
     def read(self, **arguments: Any) -> Inputs:
         """
-        Check a model's arguments `input_ids`, `attention_mask`, `lengths`, `points` and those of contexts, and turn
-        them into inputs.
+        Turn a model's arguments `input_ids`, `attention_mask`, `lengths`, `points` and those of contexts into inputs.
+        Each of them has been checked by itself.
 
         Raises:
-            ValueError: For inputs of another modality, or of a wrong shape.
+            ValueError: For inputs of another modality, or whose shapes do not go together.
         """
         if unknown := arguments.keys() - ARGUMENTS:
             raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
@@ -114,17 +107,9 @@ class Modality(Generic[Inputs]):
         for name in self.unused_arguments:
             if arguments.get(name) is not None:
                 raise ValueError(f"{name} is about texts and cannot be given to a model of {self.config.modality}s")
-        arguments = self.as_tensors(arguments)
+        arguments = dict(arguments)
         context_arguments = {name: arguments.pop(name, None) for name in CONTEXT_ARGUMENTS}
         return self._make_inputs(context=self.context(**context_arguments), **arguments)
-
-    def as_tensors(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A model's arguments, with token ids and masks that are lists or NumPy arrays as tensors on its device."""
-        tensors = dict(arguments)
-        for name, convert in CONVERSIONS.items():
-            if arguments.get(name) is not None:
-                tensors[name] = convert(name, arguments[name], self.model.device)
-        return tensors
 
     def context(self, context_input_ids: torch.Tensor | None = None, **others: Any) -> torch.Tensor | None:
         """

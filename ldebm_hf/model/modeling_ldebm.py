@@ -10,14 +10,26 @@ from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
-from .arguments import as_ids
+from .arguments import (
+    INPUTS,
+    LATENTS,
+    MOST_SAMPLES,
+    TARGETS,
+    Seed,
+    TokenIds,
+    as_ids,
+    checked,
+    may_be_read,
+    require_memory,
+    without_embeddings,
+)
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
-from .noise import as_generator, at_least_float32_by_default
+from .noise import at_least_float32_by_default
 from .objective import IGNORE_INDEX, all_levels_classification_loss, mutual_information
 from .outputs import LDEBMOutput, PosteriorOutput, RecurrentState
 from .posteriors import Posterior
@@ -25,8 +37,10 @@ from .pretrained_decoder import PrefixedState
 from .pretrained_model import LDEBMPreTrainedModel
 from .responding import respond
 from .sampling import sample_latents
-from .symbols import name_symbols, require_symbols, symbol_ids
+from .symbols import name_symbols, read_symbols, require_symbols, symbol_ids
+from .token_embedding import outside_of_range
 from .trainer_signature import LossWithoutLabels
+from .validation import Count, Flag, Number
 
 
 class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
@@ -54,6 +68,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         with at_least_float32_by_default():
             self.prior = config.prior_class(config)
         config.modality_class.add_parts(self)
+        self.supports_gradient_checkpointing = self.has_base_models
+        self.checkpoint_place: dict[str, Any] = {}
         self.main_input_name = config.modality_class.input_name
         self.post_init()
         self.add_adapters()  # after the initialisation, which would give all of their weights random values
@@ -110,12 +126,17 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         else:
             owner.embedding = value
 
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The output projection of a pretrained decoder; `None` for others, whose output is their embedding."""
+        return self.decoder.base.get_output_embeddings() if self.config.decoder == "pretrained" else None
+
     def _token_embeddings(self) -> list[nn.Embedding]:
         embeddings = self.modality.token_embeddings()
         if not embeddings:
             raise NotImplementedError(f"a model of {self.config.modality}s has no token embeddings")
         return embeddings
 
+    @checked(new_num_tokens=Count(at_most=MOST_SAMPLES), pad_to_multiple_of=Count(at_most=MOST_SAMPLES))
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> nn.Embedding:
@@ -145,6 +166,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
         return self.get_input_embeddings()
 
+    @checked(**INPUTS)
     def encode(
         self,
         input_ids: torch.Tensor | None = None,
@@ -176,6 +198,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         log_variance = posterior.log_variance if self.config.gaussian_size else None
         return PosteriorOutput(posterior.expectation, log_variance, self.symbol_logits(posterior))
 
+    @checked(**INPUTS)
     def reconstruction_latents(
         self,
         input_ids: torch.Tensor | None = None,
@@ -189,6 +212,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         return self.posterior(input_ids, attention_mask, points=points, **context).mode
 
     @torch.no_grad()
+    @checked(**INPUTS)
     def infer_symbols(
         self,
         input_ids: torch.Tensor | None = None,
@@ -217,7 +241,21 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         return self.prior.symbol_logits(output.posterior_mean, context=output.context)
 
     @LossWithoutLabels
+    @without_embeddings
     @can_return_tuple
+    @checked(
+        unless="encoder_outputs",
+        **INPUTS,
+        labels=TokenIds(TARGETS, also=IGNORE_INDEX),
+        decoder_input_ids=TokenIds(TARGETS),
+        use_cache=Flag(),
+        generator=Seed(),
+        skip_logits=Flag(),
+        kl_scale=Number(at_least=0),
+        classification_only=Flag(),
+        output_attentions=Flag(),
+        output_hidden_states=Flag(),
+    )
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -286,16 +324,15 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
                 default tells transformers' `Trainer` that the loss needs no labels.
             return_dict (`bool`, *optional*): `False` returns a tuple of all fields of the output that are not `None`;
                 defaults to `config.return_dict`.
+
+        Raises:
+            ValueError: For arguments of other models, such as `inputs_embeds`, that are not `None`.
         """
         self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
-        modality, generator = self.modality, as_generator(generator)
+        modality = self.modality
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
             return modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
-        if labels is not None:
-            labels = as_ids("labels", labels, self.device)
-        if decoder_input_ids is not None:
-            decoder_input_ids = as_ids("decoder_input_ids", decoder_input_ids, self.device)
         with parametrize.cached():  # each spectral norm is estimated once
             inputs = modality.read(
                 input_ids=input_ids,
@@ -400,17 +437,30 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             posterior_log_variance=posterior.log_variance if self.config.gaussian_size else None,
         )
 
-    def _checked_class_labels(self, class_labels: Any, batch_size: int) -> torch.Tensor | None:
-        """Ids `(batch_size,)`, -100 where unknown. Those of a tensor are not read, which would synchronise a GPU."""
+    def _checked_class_labels(
+        self, class_labels: Any, batch_size: int, name: str = "class_labels"
+    ) -> torch.Tensor | None:
+        """
+        Ids `(batch_size,)`, -100 where unknown, of the argument `name`. In training those of a tensor on a GPU are not
+        read, which would synchronise it.
+        """
         if class_labels is None:
             return None
         self.require_symbols()
         if isinstance(class_labels, torch.Tensor):
-            class_labels = as_ids("class_labels", class_labels)
+            require_memory(name, class_labels)
+            class_labels = as_ids(name, class_labels)
         else:
-            class_labels = self.symbol_ids(class_labels, allow_unknown=True)
+            class_labels = read_symbols(self, class_labels, name, allow_unknown=True)
+        if may_be_read(class_labels, self) and not torch.compiler.is_compiling():
+            size = self.config.num_labels
+            is_known = (class_labels >= 0) & (class_labels < size) | (class_labels == IGNORE_INDEX)
+            if not is_known.all():
+                raise ValueError(
+                    outside_of_range(f"{name}: class ids", class_labels, size, "num_labels", IGNORE_INDEX)
+                )
         if class_labels.shape != (batch_size,):
-            raise ValueError(f"class_labels must have shape ({batch_size},), got {tuple(class_labels.shape)}")
+            raise ValueError(f"{name} must have shape ({batch_size},), got {tuple(class_labels.shape)}")
         return class_labels
 
     def symbol_logits(self, posterior: Posterior) -> torch.Tensor | None:
@@ -424,6 +474,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             return posterior.symbol_logits()
         return self.prior.symbol_logits(posterior.mean, context=posterior.context)
 
+    @checked(**INPUTS)
     def posterior(
         self,
         input_ids: torch.Tensor | None = None,
@@ -442,6 +493,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         if not self.config.has_latent:
             raise ValueError(f'prior="{self.config.prior}" has no latent that a text could be encoded into')
 
+    @checked(latents=LATENTS, **INPUTS)
     def conditional_log_likelihood(
         self,
         latents: torch.Tensor,

@@ -50,8 +50,9 @@ def draw(sampler: Callable, shape, like: torch.Tensor, generator: torch.Generato
     """
     if generator is not None and not isinstance(generator, torch.Generator):
         raise ValueError(f"generator must be a torch.Generator or None, got {generator!r:.80}")
-    source = like.device if generator is None else generator.device
-    return sampler(shape, generator=generator, device=source, dtype=like.dtype).to(like.device)
+    if generator is None:  # as an argument it would need concrete sizes, which compiled code may not have
+        return sampler(shape, device=like.device, dtype=like.dtype)
+    return sampler(shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
 
 
 def gaussian_like(tensor: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:

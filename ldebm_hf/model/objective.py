@@ -4,23 +4,30 @@ reconstruction + w_kl (prior + entropy) - w_mi mutual_information + w_cls classi
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from .token_embedding import outside_of_range
+from .vocabulary_loss import IGNORE_INDEX, vocabulary_loss
 
-IGNORE_INDEX = -100  # marks padding among target tokens, and unknown symbols among class labels
 
-# How `F.linear_cross_entropy`, which old versions of torch lack, splits the tokens: the logits of a chunk are as large
-# as the hidden states of all tokens.
-LOGITS_IN_CHUNKS = (
-    nn.LinearCrossEntropyOptions(chunking_method="aspect_ratio", allow_retain_graph=True)
-    if hasattr(nn, "LinearCrossEntropyOptions")
-    else None
-)
+class Targets(NamedTuple):
+    """
+    What a decoder of texts is to predict, and from what.
+
+    Args:
+        previous (`torch.LongTensor` of shape `(batch_size, target_length)`): The tokens before those to predict.
+        labels (`torch.LongTensor` of shape `(batch_size, target_length)`): Tokens to predict; -100 is not counted.
+        lengths (`Sequence[int]`): Number of positions of each text that are read, at least 1.
+    """
+
+    previous: torch.Tensor
+    labels: torch.Tensor
+    lengths: Sequence[int]
 
 
 @dataclass
@@ -48,28 +55,10 @@ def reconstruction_loss(
     hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor, batch_size: int
 ) -> torch.Tensor:
     """
-    -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`.
-
-    In full precision and with torch 2.13 or later, only the logits of a few hundred tokens exist at a time, never
-    those of all tokens; the loss can then be differentiated only once. Half precision computes all logits, because
-    torch would return the sum in half precision.
-
-    Args:
-        hidden (`torch.Tensor` of shape `(num_tokens, hidden_size)`): The decoder's states.
-        vocabulary (`torch.Tensor` of shape `(vocab_size, hidden_size)`): Output projection; logits are
-            `hidden @ vocabulary.T`.
-        targets (`torch.LongTensor` of shape `(num_tokens,)`): Token ids; -100 is not counted.
-        batch_size (`int`): Number of examples that the tokens belong to.
+    -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`, the number of
+    examples that the tokens belong to. Other arguments as in [`vocabulary_loss`].
     """
-    is_mixed = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype.itemsize < 4
-    if LOGITS_IN_CHUNKS is not None and not is_mixed:
-        total = F.linear_cross_entropy(
-            hidden, vocabulary, targets, ignore_index=IGNORE_INDEX, reduction="sum", options=LOGITS_IN_CHUNKS
-        )
-    else:
-        logits = F.linear(hidden, vocabulary).float()
-        total = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / batch_size
+    return vocabulary_loss(hidden, vocabulary, targets) / batch_size
 
 
 def contrastive_loss(

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from transformers.utils import ModelOutput
 
+from .tilted_chains import ChainDiagnostics
+
 
 class RecurrentState:
     """
@@ -40,11 +42,14 @@ class LatentTrajectory(ModelOutput):
     Args:
         latents (`torch.FloatTensor` of shape `(num_samples, total_latent_size)`): The samples z_0.
         trajectory (`torch.FloatTensor` of shape `(num_states, num_samples, total_latent_size)`): The states z_T, …,
-            z_0 of the diffusion prior; for priors that are sampled directly, the samples alone.
+            z_0 of the diffusion prior; for priors that are sampled directly, the samples alone. Returned with
+            `return_trajectory`.
+        diagnostics ([`ChainDiagnostics`]): What the chains did at each level. Returned with `return_diagnostics`.
     """
 
     latents: torch.FloatTensor | None = None
     trajectory: torch.FloatTensor | None = None
+    diagnostics: ChainDiagnostics | None = None
 
 
 @dataclass

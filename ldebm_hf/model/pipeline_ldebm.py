@@ -11,17 +11,35 @@ import torch
 from transformers import Pipeline, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from .arguments import DECODING, LATENT, LATENTS, MOST_SAMPLES, MOST_STEPS, SAMPLING, OneText, Texts, checked
 from .bag_of_words import marks
 from .checkpoint_code import PIPELINE_TASK
 from .checkpoint_tokenizer import load_tokenizer
 from .explanation import Explanation
 from .masked_texts import Completion
 from .modeling_ldebm import LDEBMModel
-from .noise import as_generator
 from .pipeline_outputs import Neighbour, PathStep, Reading, WrittenText
 from .pretrained_model import FROM_THE_HUB
 from .rejection import generate_accepted
-from .text_reading import TextReader
+from .symbols import read_symbols
+from .text_reading import TextReader, require_unicode
+from .validation import Count, Flag, Number
+
+WRITING = {
+    **SAMPLING,
+    **DECODING,
+    "num_texts": Count(at_most=MOST_SAMPLES),
+    "prompt": OneText(),
+    "min_label_probability": Number(at_least=0, at_most=1),
+    "batch_size": Count(at_most=MOST_SAMPLES),
+}
+"""What [`LDEBMPipeline.write`] takes."""
+READING = {
+    "texts": Texts(at_least=1),
+    "batch_size": Count(at_most=MOST_SAMPLES),
+    "show_progress": Flag(),
+}
+"""What [`LDEBMPipeline.latents`] and [`LDEBMPipeline.read`] take."""
 
 
 class LDEBMPipeline(Pipeline):
@@ -68,7 +86,7 @@ class LDEBMPipeline(Pipeline):
         if tokenizer is None:
             if not model.name_or_path:
                 raise ValueError("tokenizer must be given for a model that was not loaded with from_pretrained")
-            tokenizer = load_tokenizer(model.name_or_path, model.config)
+            tokenizer = load_tokenizer(model.name_or_path, model.config, **model.checkpoint_place)
         model.set_tokenizer(tokenizer)
         super().__init__(model.eval(), tokenizer, task=task, **pipeline_kwargs)
 
@@ -107,6 +125,7 @@ class LDEBMPipeline(Pipeline):
 
     # ---------------------------------------------------------------------------------------------- transformers' call
 
+    @checked(**WRITING)
     def __call__(self, inputs, *args, **kwargs):
         """
         Continue the beginnings of texts, in the format of transformers' text generation.
@@ -125,6 +144,8 @@ class LDEBMPipeline(Pipeline):
         Returns:
             `list[dict]` with `{"generated_text"}` for a string; a list of these for several strings.
         """
+        if isinstance(inputs, (list, tuple)) and not inputs:
+            raise ValueError(f"inputs must be strings, at least one, got {inputs!r}")
         return super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(self, **options):
@@ -133,12 +154,12 @@ class LDEBMPipeline(Pipeline):
     def preprocess(self, input_: str) -> dict[str, str]:
         if not isinstance(input_, str):
             raise ValueError(f"inputs must be strings, the beginnings of texts, got {input_!r:.80}")
+        require_unicode("inputs", [input_])
         return {"prompt": input_}
 
     def _forward(self, input_tensors, num_return_sequences: int = 1, class_labels=None, **options):
         prompts = input_tensors["prompt"]
         is_batch = isinstance(prompts, list)
-        options["generator"] = as_generator(options.get("generator"))
         written = [
             self.write(class_labels, num_return_sequences, prompt=prompt, **options)
             for prompt in (prompts if is_batch else [prompts])
@@ -150,6 +171,7 @@ class LDEBMPipeline(Pipeline):
 
     # -------------------------------------------------------------------------------------------------------- writing
 
+    @checked(**WRITING)
     def write(
         self,
         symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
@@ -184,58 +206,71 @@ class LDEBMPipeline(Pipeline):
             ValueError: For a model with contexts; for a number below 1; for a symbol that the model does not have; for
                 a prompt and a model of documents; and as in `model.generate`.
         """
-        texts: list[str] = []
-        for _, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
-            texts += self._strings(self.model.generate(min_label_probability=min_label_probability, **asked), prompt)
-        return texts
+        written = self._write_batches(
+            symbols,
+            num_texts,
+            prompt=prompt,
+            min_label_probability=min_label_probability,
+            batch_size=batch_size,
+            generator=generator,
+            **generation_kwargs,
+        )
+        return [text for _, texts, _ in written for text in texts]
 
-    def write_and_read(
+    @checked(**WRITING)
+    def write_and_read(self, symbols=None, num_texts: int = 1, **options) -> list[WrittenText]:
+        """
+        Write texts as [`write`] does, and say of each which symbol the model reads in it. Arguments and errors as
+        there.
+        """
+        written = []
+        for requested, texts, probabilities in self._write_batches(symbols, num_texts, **options):
+            read = self._symbols_of(texts) if probabilities is None else self._likeliest(probabilities)
+            names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
+            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
+        return written
+
+    def _write_batches(
         self,
-        symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
-        num_texts: int = 1,
+        symbols: Any,
+        num_texts: int,
         *,
         prompt: str = "",
         min_label_probability: float | None = None,
         batch_size: int = 256,
         generator: torch.Generator | int | None = None,
         **generation_kwargs,
-    ) -> list[WrittenText]:
-        """Write texts as [`write`] does, and say of each which symbol the model reads in it."""
-        written = []
-        for requested, asked in self._requests(symbols, num_texts, prompt, batch_size, generator, generation_kwargs):
-            if min_label_probability is not None:
-                accepted = generate_accepted(self.model, min_label_probability, **asked)
-                texts, read = self._strings(accepted.token_ids, prompt), self._likeliest(accepted.probabilities)
-            else:
-                texts = self._strings(self.model.generate(**asked), prompt)
-                read = self._symbols_of(texts)
-            names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
-            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
-        return written
-
-    def _requests(
-        self, symbols, num_texts: int, prompt: str, batch_size: int, generator, generation_kwargs: dict[str, Any]
-    ) -> Iterator[tuple[list[int | None], dict[str, Any]]]:
-        """For at most `batch_size` texts at a time the symbol of each, and the arguments of `generate`."""
+    ) -> Iterator[tuple[list[int | None], list[str], torch.Tensor | None]]:
+        """
+        At most `batch_size` texts at a time: the symbol of each, the texts, and p(y|x) `(n, num_symbols)` as far as it
+        is known from writing them.
+        """
         config = self.model.config
         if config.context_size:
             raise ValueError("a model with contexts writes responses: use respond")
-        for name, value in (("num_texts", num_texts), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        options = {"generator": as_generator(generator), **generation_kwargs}
-        if self.model.modality.is_autoregressive:
-            options.setdefault("suppress_tokens", [config.unk_token_id])
-        elif prompt:
+        options = {"generator": generator, **self._writing_options(), **generation_kwargs}
+        if prompt and not self.model.modality.is_autoregressive:
             raise ValueError(f"prompt must be empty for a model of documents, which have no order, got {prompt!r:.80}")
-        requested = [None] if symbols is None else self.model.symbol_ids(symbols).tolist()
+        requested = [None] if symbols is None else read_symbols(self.model, symbols, "symbols").tolist()
         requested = [symbol for symbol in requested for _ in range(num_texts)]
         for start in range(0, len(requested), batch_size):
             batch = requested[start : start + batch_size]
             asked = {"num_samples": len(batch)} if symbols is None else {"class_labels": torch.tensor(batch)}
             if prompt:
                 asked["decoder_input_ids"] = torch.tensor([self._begun(prompt)] * len(batch), device=self.model.device)
-            yield batch, asked | options
+            if min_label_probability is None:
+                yield batch, self._strings(self.model.generate(**asked, **options), prompt), None
+            else:
+                accepted = generate_accepted(self.model, min_label_probability, **asked, **options)
+                yield batch, self._strings(accepted.token_ids, prompt), accepted.probabilities
+
+    def _writing_options(self) -> dict[str, Any]:
+        """Options of `generate` unless others are given: no unknown words, and no more words than there are."""
+        config = self.model.config
+        if self.model.modality.is_autoregressive:
+            return {"suppress_tokens": [config.unk_token_id]}
+        num_words = config.vocab_size - len(marks(config))
+        return {"max_new_tokens": min(self.model.generation_config.max_new_tokens, num_words)}
 
     def _begun(self, prompt: str) -> list[int]:
         """Token ids of the beginning of a text, with the begin mark."""
@@ -249,9 +284,8 @@ class LDEBMPipeline(Pipeline):
         return self.model.classify(texts, self.tokenizer, **options)
 
     @torch.no_grad()
-    def latents(
-        self, texts: str | Sequence[str], *, batch_size: int = 256, show_progress: bool = False
-    ) -> np.ndarray:
+    @checked(**READING)
+    def latents(self, texts: str | Sequence[str], *, batch_size: int = 256, show_progress: bool = False) -> np.ndarray:
         """
         The means of the posteriors of texts, in float32 and of shape `(num_texts, total_latent_size)`.
 
@@ -269,6 +303,7 @@ class LDEBMPipeline(Pipeline):
         return np.concatenate([_as_array(self.model.encode(**batch).posterior_mean) for _, batch in batches])
 
     @torch.no_grad()
+    @checked(**READING)
     def read(self, texts: str | Sequence[str], *, batch_size: int = 256) -> Any:
         """
         What the model sees in texts: probabilities of the symbols, the latent, and the text decoded from it.
@@ -297,6 +332,7 @@ class LDEBMPipeline(Pipeline):
         """What each symbol is about. Arguments and errors as in `model.explain`."""
         return self.model.explain(texts, self.tokenizer, **options)
 
+    @checked(texts=Texts(or_one=False), num_neighbours=Count(), latents=LATENTS)
     def neighbours(
         self,
         text: str | np.ndarray | torch.Tensor,
@@ -321,39 +357,35 @@ class LDEBMPipeline(Pipeline):
         Raises:
             ValueError: If `num_neighbours` is below 1 or there is not one latent for each text; and as in [`latents`].
         """
-        if num_neighbours < 1:
-            raise ValueError(f"num_neighbours must be at least 1, got {num_neighbours}")
-        if latents is None:
-            latents = self.latents(texts)
+        latents = self.latents(texts) if latents is None else _as_array(latents)
         if len(latents) != len(texts):
             raise ValueError(f"latents must be one for each of the {len(texts)} texts, got {len(latents)}")
-        latent = self.latents(text)[0] if isinstance(text, str) else _as_array(torch.as_tensor(text))
+        if isinstance(text, str):
+            latent = self.latents(OneText()("text", text))[0]
+        else:
+            latent = _as_array(LATENT("text", text, self.model))
         distances = np.linalg.norm(latents - latent, axis=1)
         nearest = np.argsort(distances, kind="stable")[:num_neighbours].tolist()
         return [Neighbour(texts[index], index, float(distances[index])) for index in nearest]
 
     # ------------------------------------------------------------------------------------------------ between the two
 
+    @checked(latents=LATENTS)
     def decode(self, latents: np.ndarray | torch.Tensor) -> list[str]:
         """
         The text of the likeliest words of each latent, `(n, total_latent_size)`. For a model of documents these are
         the likeliest words in descending order, `generation_config.max_new_tokens` of them or all there are.
         """
-        config = self.model.config
-        if self.model.modality.is_autoregressive:
-            options = {"do_sample": False, "suppress_tokens": [config.unk_token_id]}
-        else:
-            num_words = config.vocab_size - len(marks(config))
-            options = {"max_new_tokens": min(self.model.generation_config.max_new_tokens, num_words)}
-        latents = torch.as_tensor(latents, dtype=torch.float32, device=self.model.device)
-        return self._strings(self.model.generate(latents=latents, **options))
+        return self._strings(self.model.generate(latents=latents.float(), do_sample=False, **self._writing_options()))
 
+    @checked(latents=LATENTS)
     def decode_and_read(self, latents: np.ndarray | torch.Tensor) -> list[WrittenText]:
         """Decode latents as [`decode`] does, and say of each text which symbol the model reads in it."""
         texts = self.decode(latents)
         return [WrittenText(text, None, *symbol) for text, symbol in zip(texts, self._symbols_of(texts), strict=True)]
 
     @torch.no_grad()
+    @checked(first=OneText(), second=OneText(), num_steps=Count(at_least=2, at_most=MOST_STEPS))
     def interpolate(self, first: str, second: str, num_steps: int = 7) -> list[PathStep]:
         """
         Texts at equal steps on the straight line between the latents of two texts.
@@ -365,8 +397,6 @@ class LDEBMPipeline(Pipeline):
         Raises:
             ValueError: If `num_steps` is below 2; and as in [`latents`].
         """
-        if num_steps < 2:
-            raise ValueError(f"num_steps must be at least 2, for the two ends, got {num_steps}")
         ((_, batch),) = self._batches([first, second], 2)
         start, end = self.model.reconstruction_latents(**batch).float()
         shares = torch.linspace(0, 1, num_steps, device=start.device)
@@ -374,6 +404,7 @@ class LDEBMPipeline(Pipeline):
         steps = zip(shares.tolist(), self.decode_and_read(latents), _as_array(latents), strict=True)
         return [PathStep(share, decoded.text, decoded.read, latent) for share, decoded, latent in steps]
 
+    @checked(texts=Texts(at_least=1))
     def complete(self, texts: str | Sequence[str], **options) -> list[Any]:
         """
         Fill in the gaps of texts. Arguments and errors as in `model.complete_texts`.
@@ -395,12 +426,8 @@ class LDEBMPipeline(Pipeline):
         self, texts: str | Sequence[str], batch_size: int, show_progress: bool = False
     ) -> Iterator[tuple[list[str], dict[str, torch.Tensor]]]:
         """`batch_size` texts at a time, and what the model reads of them; then a warning of what it does not read."""
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        if not texts or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"texts must be strings, at least one, got {texts!r:.80}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        reader = TextReader(self.tokenizer, self.model.config)
+        texts = [texts] if isinstance(texts, str) else texts
+        reader = TextReader(self.tokenizer, self.model.config, encoder=self.model.encoder)
         with logging.tqdm(total=len(texts), desc="reading", unit="text", disable=not show_progress) as bar:
             for start in range(0, len(texts), batch_size):
                 part = texts[start : start + batch_size]

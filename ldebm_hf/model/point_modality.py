@@ -120,10 +120,6 @@ class PointModality(Modality[torch.Tensor]):
         init.copy_(model.point_center, _center(model.config))
 
     def _make_inputs(self, points, **others) -> torch.Tensor:
-        points = torch.as_tensor(points, device=self.model.device)
-        if points.ndim != 2 or points.shape[1] != self.config.point_size or len(points) == 0:
-            expected = f"(n, {self.config.point_size}) with n at least 1"
-            raise ValueError(f"points must have shape {expected}, got {tuple(points.shape)}")
         center = at_least_float32(self.model.point_center)
         return (points.to(center.dtype) - center) / self.config.point_scale
 

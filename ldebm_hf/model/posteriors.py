@@ -138,10 +138,12 @@ class PosteriorHeads(nn.Module):
         if not self.config.normalize_posterior:
             return mean
         norm = self.normalization
-        if len(mean) > 1:
-            return norm(mean)
-        # A batch of one has no variance, so past batches normalise it. In training it still counts as a batch, because
-        # another process may have a larger one at the same step.
-        if norm.training:
+        # The statistics describe the map to the means. Where it is frozen or has an adapter of peft, which would not
+        # save them, they stay as they are.
+        if norm.training and isinstance(self.mean, nn.Linear) and self.mean.weight.requires_grad:
+            if len(mean) > 1:
+                return norm(mean)
+            # A batch of one has no variance, so past batches normalise it. It still counts as a batch, because another
+            # process may have a larger one at the same step.
             norm.num_batches_tracked.add_(1)
         return nn.functional.batch_norm(mean, norm.running_mean, norm.running_var, eps=norm.eps)

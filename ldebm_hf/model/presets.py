@@ -31,6 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_start": "previous",
         "langevin_final_noise": True,
         "langevin_metropolis": False,
+        "guided_steps": "fixed",
         "label_guidance": None,
         "kl_weight": 0.1,
         "mutual_information_weight": 0.05,
@@ -64,6 +65,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "langevin_start": "gaussian",
         "langevin_final_noise": True,
         "langevin_metropolis": False,
+        "guided_steps": None,  # that is, adaptive with this integrator
         "label_guidance": 4.0,
         "kl_weight": 0.2,
         "mutual_information_weight": 0.05,

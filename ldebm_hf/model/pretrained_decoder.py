@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig
+from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig
 from transformers import initialization as init
 
-from .base_models import (
-    BasePart,
-    attention_of,
-    build,
-    choose_trainable,
-    copy_base_weights,
-    frozen_names,
-    layers_of,
-    load_base,
-    read_base_config,
-    require_layers,
-    require_name,
-)
+from .base_models import BasePart, frozen_names, layers_of, require_layers
 from .noise import at_least_float32, draw
-from .objective import IGNORE_INDEX
+from .objective import IGNORE_INDEX, Targets
 from .token_embedding import outside_of_range
 from .validation import require
 
@@ -63,6 +50,16 @@ class PrefixedState:
         return PrefixedState(cache, self.prefix_length)
 
 
+class ReadOnlyCache(Cache):
+    """What is in another cache, which layers read and do not extend, so that they may be computed twice."""
+
+    def __init__(self, cache: Cache):
+        super().__init__(layers=cache.layers)
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any):
+        return copy.copy(self.layers[layer_idx]).update(key_states, value_states, *args, **kwargs)
+
+
 class PretrainedDecoder(BasePart):
     """
     A language model of the Hub that reads z before the text, in one of two ways:
@@ -78,10 +75,11 @@ class PretrainedDecoder(BasePart):
         config ([`LDEBMConfig`]): Settings of the model.
     """
 
+    part, auto_class = "decoder", AutoModelForCausalLM
+
     def __init__(self, config: LDEBMConfig):
-        super().__init__()
-        self.config = config
-        self.base = build(AutoModelForCausalLM, config.decoder_config, attention_of(config))
+        super().__init__(config)
+        self.base = self._build_base()
         base = self.base.config.get_text_config()
         embedding_size = self.embedding.embedding_dim
         self.prefix = None
@@ -104,10 +102,7 @@ class PretrainedDecoder(BasePart):
     def complete_config(cls, config: LDEBMConfig) -> None:
         """Read what the configuration does not say yet of the base model from the base model's files."""
         if config.decoder_config is None:
-            require_name("decoder_name_or_path", config.decoder_name_or_path)
-            config.decoder_config, config.decoder_revision = read_base_config(
-                "decoder_name_or_path", config.decoder_name_or_path, config.decoder_revision
-            )
+            config.decoder_config, config.decoder_revision = cls.files_of(config).read_config()
 
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
@@ -116,7 +111,8 @@ class PretrainedDecoder(BasePart):
         require_layers("decoder_trainable_layers", config.decoder_trainable_layers, config.decoder_config)
         require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
         if config.decoder != "pretrained":
-            for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config"):
+            for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config",
+                         "decoder_digest"):  # fmt: skip
                 value = getattr(config, name)
                 require(not value, name, value, 'used with decoder="pretrained" only')
             return
@@ -131,19 +127,16 @@ class PretrainedDecoder(BasePart):
         if self.dropped_word is not None:
             init.zeros_(self.dropped_word)
 
-    def add_adapters(self) -> None:
-        """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
-        choose_trainable(self.base, self.config.decoder_trainable_layers, self.config.decoder_lora_rank)
-
     @property
     def all_tied_weights_keys(self) -> dict[str, str]:
         """
         The tied weights of the language model, where transformers looks for those of a part of a model; none if the
         checkpoint does not hold them.
         """
-        config = self.config
-        if not config.includes_base_models and config.decoder_trainable_layers < len(layers_of(self.base)):
-            return {}
+        if not self.config.includes_base_models:
+            num_layers = self.config.decoder_trainable_layers
+            if num_layers == 0 or num_layers < len(layers_of(self.base)):
+                return {}
         return {f"base.{name}": f"base.{source}" for name, source in self.base.all_tied_weights_keys.items()}
 
     @property
@@ -151,19 +144,9 @@ class PretrainedDecoder(BasePart):
         """The embedding of the language model's tokens."""
         return self.base.get_input_embeddings()
 
-    def load_base_weights(self, only_frozen: bool = False, **hub: Any) -> None:
-        """
-        Load the weights of the base model from where the configuration says they are.
-
-        Args:
-            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
-                are.
-            hub: Where on the Hub, as in [`load_base`].
-        """
-        name, revision = self.config.decoder_name_or_path, self.config.decoder_revision
-        require_name("decoder_name_or_path", name)
-        source = load_base(AutoModelForCausalLM, "decoder_name_or_path", name, revision, **hub)
-        copy_base_weights(self.base, source, only_frozen)
+    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+        """As [`BasePart.load_base_weights`]; and tied weights are tied."""
+        super().load_base_weights(only_frozen, trained_with, **hub)
         self.base.tie_weights()
 
     def base_names(self, prefix: str) -> set[str]:
@@ -177,8 +160,12 @@ class PretrainedDecoder(BasePart):
         state: PrefixedState | None = None,
         context: torch.Tensor | None = None,
         last_only: bool = False,
+        keeps_state: bool = True,
     ) -> tuple[torch.Tensor, PrefixedState]:
-        """Logits of the next tokens and the state after the tokens; see [`TextDecoder.next_tokens`]."""
+        """
+        Logits of the next tokens and the state after the tokens; see [`TextDecoder.next_tokens`]. With
+        `keeps_state=False` the state stays that before the tokens, as layers that are computed again need it.
+        """
         embedded, num_prefix_embeddings = self._embed(input_ids), 0
         if state is None:
             state = PrefixedState(DynamicCache(config=self.base.config.get_text_config()), 0)
@@ -192,38 +179,33 @@ class PretrainedDecoder(BasePart):
                     for layer in range(prefix.shape[1] // 2):
                         state.cache.update(prefix[:, 2 * layer], prefix[:, 2 * layer + 1], layer)
         self._require_positions(state.cache.get_seq_length() + embedded.shape[1])
-        output = self.base(inputs_embeds=embedded, past_key_values=state.cache, use_cache=True)
+        cache = state.cache if keeps_state else ReadOnlyCache(state.cache)
+        with self.recomputed_layers():
+            output = self.base(inputs_embeds=embedded, past_key_values=cache, use_cache=True)
         logits = output.logits[:, -1:] if last_only else output.logits[:, num_prefix_embeddings:]
         return self._fit_vocabulary(logits), state
 
     def reconstruction_loss(
         self,
-        input_ids: torch.Tensor,
+        targets: Targets,
         latents: torch.Tensor,
-        labels: torch.Tensor,
-        lengths: Sequence[int],
         context: torch.Tensor | None = None,
         with_logits: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """-log p(x|z) in nats, mean over the texts, and the logits; see [`TextDecoder.reconstruction_loss`]."""
-        logits, _ = self.next_tokens(self._drop_words(input_ids), latents, context=context)
-        total = F.cross_entropy(
-            at_least_float32(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
-        )
+        previous = self._drop_words(targets.previous)
+        logits, _ = self.next_tokens(previous, latents, context=context, keeps_state=False)
+        flat, labels = at_least_float32(logits).flatten(0, 1), targets.labels.flatten()
+        total = F.cross_entropy(flat, labels, ignore_index=IGNORE_INDEX, reduction="sum")
         return total / len(latents), logits if with_logits else None
 
     def log_likelihood(
-        self,
-        input_ids: torch.Tensor,
-        latents: torch.Tensor,
-        labels: torch.Tensor,
-        lengths: Sequence[int],
-        context: torch.Tensor | None = None,
+        self, targets: Targets, latents: torch.Tensor, context: torch.Tensor | None = None
     ) -> torch.Tensor:
         """log p(x|z) of each text in nats, `(batch_size,)`; see [`TextDecoder.log_likelihood`]."""
-        logits, _ = self.next_tokens(input_ids, latents, context=context)
+        logits, _ = self.next_tokens(targets.previous, latents, context=context, keeps_state=False)
         logits = at_least_float32(logits).transpose(1, 2)
-        return -F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none").sum(-1)
+        return -F.cross_entropy(logits, targets.labels, ignore_index=IGNORE_INDEX, reduction="none").sum(-1)
 
     def _prefix(self, latents: torch.Tensor, context: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
         """The prefix as `prefix_shape` says, `(batch_size, ...)`; `None` for a model without latent and context."""
@@ -255,7 +237,7 @@ class PretrainedDecoder(BasePart):
         size = self.config.vocab_size
         if input_ids.device.type == "cpu" and bool((input_ids >= size).any()):  # a GPU is not waited for
             raise ValueError(outside_of_range("token ids", input_ids, size, "vocab_size", exempt=-1))
-        is_known = (input_ids >= 0) & (input_ids < self.embedding.num_embeddings)
+        is_known = (input_ids >= 0) & (input_ids < len(self.embedding.weight))
         for token in self.added_tokens:
             is_known = is_known & (input_ids != token)
         embedded = self.embedding(input_ids.where(is_known, self.config.eos_token_ids[0]))

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
+from transformers import AutoModel, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from .base_models import (
-    BasePart,
-    attention_of,
-    build,
-    choose_trainable,
-    copy_base_weights,
-    encoder_of,
-    frozen_names,
-    load_base,
-    load_base_tokenizer,
-    read_base_config,
-    require_layers,
-    require_name,
-    save_base_tokenizer,
-)
+from .base_model_files import BaseModelFiles, require_name
+from .base_models import BasePart, encoder_of, frozen_names, require_layers, save_base_tokenizer
 from .posteriors import Posterior, PosteriorHeads
 from .recurrent import text_lengths
-from .sentence_layout import SentencePooling, read_layout
+from .sentence_layout import SentencePooling, read_layout, weight_files
 from .validation import require
 
 if TYPE_CHECKING:
@@ -51,12 +39,12 @@ class PretrainedEncoder(BasePart):
         config ([`LDEBMConfig`]): Settings of the model.
     """
 
+    part, auto_class = "encoder", AutoModel
     main_input_name = "input_ids"  # which transformers' generate looks up
 
     def __init__(self, config: LDEBMConfig):
-        super().__init__()
-        self.config = config
-        self.base = encoder_of(build(AutoModel, config.encoder_config, attention_of(config)))
+        super().__init__(config)
+        self.base = encoder_of(self._build_base())
         self.pooling = SentencePooling(config.encoder_layout, self.base.config.hidden_size)
         self.hidden = nn.Linear(self.pooling.num_features, config.encoder_hidden_size)
         self.dropout = nn.Dropout(config.dropout)
@@ -75,7 +63,7 @@ class PretrainedEncoder(BasePart):
         name, revision = config.encoder_name_or_path, config.encoder_revision
         require_name("encoder_name_or_path", name)
         layout = read_layout(name, revision)
-        values, commit = read_base_config("encoder_name_or_path", name, revision, layout["subfolder"])
+        values, commit = replace(cls.files_of(config), subfolder=layout["subfolder"]).read_config()
         if config.encoder_pooling is not None:
             layout |= {"pooling": [config.encoder_pooling], "dense": []}
         if config.encoder_normalize is not None:
@@ -89,7 +77,8 @@ class PretrainedEncoder(BasePart):
         require_layers("encoder_trainable_layers", config.encoder_trainable_layers, config.encoder_config)
         if config.encoder != "pretrained":
             for name in ("encoder_name_or_path", "encoder_revision", "encoder_trainable_layers", "encoder_lora_rank",
-                         "encoder_pooling", "encoder_normalize", "encoder_config", "encoder_layout"):  # fmt: skip
+                         "encoder_pooling", "encoder_normalize", "encoder_config", "encoder_layout",
+                         "encoder_digest"):  # fmt: skip
                 value = getattr(config, name)
                 require(not value, name, value, 'used with encoder="pretrained" only')
             return
@@ -100,34 +89,26 @@ class PretrainedEncoder(BasePart):
 
     def add_adapters(self) -> None:
         """Freeze the base model, but for the parts and the adapters that the configuration says are trained."""
-        choose_trainable(self.base, self.config.encoder_trainable_layers, self.config.encoder_lora_rank)
+        super().add_adapters()
         self.pooling.requires_grad_(False)
 
-    def load_base_weights(self, only_frozen: bool = False, **hub: Any) -> None:
-        """
-        Load the weights of the base model, and its tokenizer, from where the configuration says they are.
-
-        Args:
-            only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
-                are.
-            hub: Where on the Hub, as in [`load_base`].
-        """
-        name, revision, layout = self._place
-        source = load_base(AutoModel, "encoder_name_or_path", name, revision, layout["subfolder"], **hub)
-        copy_base_weights(self.base, encoder_of(source), only_frozen)
-        self.pooling.load(layout, name, revision, **hub)
+    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+        """As [`BasePart.load_base_weights`], with the dense layers after the transformer, and the tokenizer."""
+        super().load_base_weights(only_frozen, trained_with, **hub)
+        config = self.config
+        self.pooling.load(config.encoder_layout, config.encoder_name_or_path, config.encoder_revision, **hub)
         if self.base_tokenizer is None:
             self._load_base_tokenizer(**hub)
 
+    def _loaded_base(self, files: BaseModelFiles, **hub: Any) -> PreTrainedModel:
+        return encoder_of(super()._loaded_base(files, **hub))
+
     @property
-    def _place(self) -> tuple[str, str | None, dict[str, Any]]:
-        """Name and revision of the base model, and the layout of its folder."""
-        require_name("encoder_name_or_path", self.config.encoder_name_or_path)
-        return self.config.encoder_name_or_path, self.config.encoder_revision, self.config.encoder_layout
+    def _other_weights(self) -> list[str]:
+        return weight_files(self.config.encoder_layout)
 
     def _load_base_tokenizer(self, **hub: Any) -> None:
-        name, revision, layout = self._place
-        self.base_tokenizer = load_base_tokenizer("encoder_name_or_path", name, revision, layout["subfolder"], **hub)
+        self.base_tokenizer = self.files_of(self.config).load_tokenizer(**hub)
 
     def base_names(self, prefix: str) -> set[str]:
         """The names in the state dict, with `prefix`, of the tensors that stay as in the base model."""
@@ -153,13 +134,8 @@ class PretrainedEncoder(BasePart):
     ) -> Posterior:
         """
         Args:
-            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Tokens of the model's own
-                tokenizer, padded on the right.
-            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 1 for tokens, 0 for
-                padding; defaults to 0 at `pad_token_id`.
-            lengths (`Sequence[int]`, *optional*): Number of tokens of each text; then the mask is not read.
-            context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
-                with contexts.
+            input_ids, attention_mask, lengths, context: As in [`TextEncoder.forward`]; tokens are those of the model's
+                own tokenizer.
             features (`torch.Tensor` of shape `(batch_size, num_features)`, *optional*): Vectors of the texts from
                 [`features`], if they are known already.
 
@@ -207,22 +183,32 @@ class PretrainedEncoder(BasePart):
             texts (`Sequence[str]`): Texts, cut to the length that the base model reads.
         """
         batch = self._tokenize(texts)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen), self.recomputed_layers():
             states = self.base(**batch).last_hidden_state
             return self.pooling(states, batch["attention_mask"])
+
+    def num_cut_texts(self, texts: Sequence[str]) -> int:
+        """How many of some texts are longer than [`max_length`], so that their ends are not read."""
+        if self.base_tokenizer is None:
+            self._load_base_tokenizer()
+        token_ids = self.base_tokenizer(self._written(texts), verbose=False)["input_ids"]
+        return sum(len(ids) > self.max_length for ids in token_ids)
+
+    def _written(self, texts: Sequence[str]) -> list[str]:
+        """Texts as they are tokenised: with the prompt, and perhaps in small letters."""
+        layout = self.config.encoder_layout
+        texts = [layout["prompt"] + text for text in texts]
+        return [text.lower() for text in texts] if layout["lowercase"] else texts
 
     @torch.compiler.disable
     def _tokenize(self, texts: Sequence[str]) -> BatchEncoding:
         if self.base_tokenizer is None:
             self._load_base_tokenizer()
-        tokenizer, layout = self.base_tokenizer, self.config.encoder_layout
+        tokenizer = self.base_tokenizer
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        texts = [layout["prompt"] + text for text in texts]
-        if layout["lowercase"]:
-            texts = [text.lower() for text in texts]
         batch = tokenizer(
-            texts,
+            self._written(texts),
             padding=True,
             truncation=True,
             max_length=self.max_length,

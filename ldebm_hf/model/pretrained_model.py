@@ -1,28 +1,50 @@
 """What all models have in common: how weights are initialised, loaded and saved, with those of base models."""
 
+import copy
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.nn.utils import parametrize
-from transformers import PreTrainedModel
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
+from transformers.utils import logging
 
-from .base_models import read_base_tokenizer, read_tokenizer
+from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
-from .energy import restart_power_iteration
+from .energy import EnergyLinear, restart_power_iteration
+from .validation import require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
+
+logger = logging.get_logger(__name__)
 
 FROM_THE_HUB = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 """Arguments of `from_pretrained` that say where files are."""
 ALSO_OF_BASE_MODELS = ("cache_dir", "local_files_only", "token")
 """Those of them that hold for the base models that a checkpoint names, too."""
+PLACE = ("cache_dir", "local_files_only", "revision", "subfolder")
+"""Those that a model remembers, to load its tokenizer from the same place."""
+RANKS = ("encoder_lora_rank", "decoder_lora_rank")
+NUMBERS_OF_LAYERS = ("encoder_trainable_layers", "decoder_trainable_layers")
+"""Settings that say what of a base model is trained."""
+MEANING_OF_WEIGHTS = ("encoder_pooling", "encoder_normalize", "decoder_prefix_length", "decoder_conditioning")
+"""Settings without which a checkpoint's weights mean nothing."""
 
 
 class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
+    """
+    What all models have in common.
+
+    Attributes:
+        checkpoint_place (`dict`): The arguments of `from_pretrained` that say where in `name_or_path` the model is.
+    """
+
     config: LDEBMConfig
     base_model_prefix = "ldebm"
     main_input_name = "input_ids"
@@ -33,10 +55,33 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """
         As in transformers. The loaded model computes exactly the same as the saved one. A file that is a Git LFS
         pointer, empty or truncated is an OSError that says so, and so are weights that are not safetensors.
+
+        Of a model with base models, more may be trained from here on than before: `encoder_lora_rank` and
+        `decoder_lora_rank` add adapters to a model without them, which change nothing until they are trained, and
+        `encoder_trainable_layers` and `decoder_trainable_layers` may be larger than they were.
+
+        Args:
+            trust_remote_code (`bool`, *optional*, defaults to `False`): Whether code in the repositories of the base
+                models may be run, for base models that need it.
+
+        Raises:
+            OSError: If a file cannot be read, or a base model is not found.
+            ValueError: If a base model has other weights than the model was trained with or needs code that is not
+                trusted, or a setting is given that does not go with the checkpoint's weights.
         """
         refuse_unreadable_files(pretrained_model_name_or_path, kwargs.get("subfolder") or "")
         refuse_pickled_weights(pretrained_model_name_or_path, kwargs)
         kwargs["use_safetensors"] = True
+        config = None
+        if isinstance(kwargs.get("config"), PreTrainedConfig):
+            config = kwargs["config"] = copy.deepcopy(kwargs["config"])
+        if kwargs.get("trust_remote_code"):
+            if config is None:
+                kwargs["trusts_base_models"] = True  # transformers takes the other name out of the arguments
+            else:
+                config.trusts_base_models = True
+        saved = cls._saved_config(pretrained_model_name_or_path, config, kwargs)
+        more_trained = {} if saved is None else _take_out_what_is_trained_later(saved, config, kwargs)
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
@@ -45,8 +90,71 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         for module in model.modules():
             if isinstance(module, nn.GRU):
                 module.flatten_parameters()  # cuDNN wants a GRU's parameters in one block of memory
-        model.load_parts_beside_the_weights(pretrained_model_name_or_path, kwargs)
+        model.checkpoint_place = {name: kwargs[name] for name in PLACE if kwargs.get(name) is not None}
+        model.load_parts_beside_the_weights(pretrained_model_name_or_path, kwargs, saved)
+        new_names = model._train_more(more_trained) if more_trained else set()
+        if new_names:
+            logger.warning(
+                f"Some weights of {cls.__name__} were not initialized from the model checkpoint at "
+                f"{pretrained_model_name_or_path} and are newly initialized: {sorted(new_names)}. These low-rank "
+                "adapters change nothing until they are trained."
+            )
+            if isinstance(loaded, tuple):
+                loaded[1]["missing_keys"] |= new_names
         return loaded
+
+    @classmethod
+    def _saved_config(
+        cls, checkpoint: str | Path | None, config: LDEBMConfig | None, arguments: dict[str, Any]
+    ) -> LDEBMConfig | None:
+        """The configuration of a checkpoint with base models as it was saved, if the arguments may change it."""
+        names = (*RANKS, *NUMBERS_OF_LAYERS, *MEANING_OF_WEIGHTS, "encoder_name_or_path", "decoder_name_or_path")
+        if config is None:
+            may_change = any(name in arguments for name in names)
+        else:
+            may_change = "pretrained" in (config.encoder, config.decoder)
+        if checkpoint is None or not may_change:
+            return None
+        place = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
+        try:
+            return cls.config_class.from_pretrained(checkpoint, **place)
+        except OSError:  # of a folder with weights only, to which a configuration is given
+            return None
+
+    def _train_more(self, settings: dict[str, int]) -> set[str]:
+        """Change settings that say what of base models is trained. Returns the names of tensors that are new."""
+        before = self.state_dict().keys()
+        for name, value in settings.items():
+            setattr(self.config, name, value)
+        self.config.validate()
+        self.add_adapters()
+        self.eval()
+        return {name for name in self.state_dict().keys() - before if "lora_" in name}
+
+    def _set_gradient_checkpointing(
+        self,
+        enable: bool = True,
+        gradient_checkpointing_func: Callable[..., Any] = checkpoint,
+        every_n_layers: int = 1,
+    ) -> None:
+        # What transformers calls for the whole model concerns the layers of base models only.
+        for part in self._base_parts.values():
+            part.set_gradient_checkpointing(gradient_checkpointing_func if enable else None, every_n_layers)
+
+    def recompute_base_layers(self) -> None:
+        """
+        Compute the layers of base models again in the backward pass of training instead of keeping what they computed.
+        As transformers' `gradient_checkpointing_enable()` with its default options, which works too.
+        """
+        self._set_gradient_checkpointing(gradient_checkpointing_func=partial(checkpoint, use_reentrant=False))
+
+    def enable_input_require_grads(self) -> None:
+        """
+        As in transformers. Gradient checkpointing calls this, too, for its reentrant kind; here it would make frozen
+        layers below the trained ones take part in the backward pass, and is left out.
+        """
+        if not any(part.gradient_checkpointing for part in self._base_parts.values()):
+            super().enable_input_require_grads()
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
         # transformers skips modules of custom code whose own tensors were all loaded, but a weight with a spectral
@@ -61,7 +169,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """
         if hasattr(module, "init_tensors"):
             module.init_tensors()
-        elif isinstance(module, (nn.Linear, nn.Embedding, nn.GRU)):
+        elif isinstance(module, (nn.Linear, EnergyLinear, nn.Embedding, nn.GRU)):
             self._init_layer(module)
         elif isinstance(module, nn.BatchNorm1d):
             super()._init_weights(module)
@@ -95,10 +203,29 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """Freeze base models, but for the parts and the adapters that the configuration says are trained."""
         for part in self._base_parts.values():
             part.add_adapters()
+        with_adapters = [name for name, part in self._base_parts.items() if has_adapters(part.base)]
+        if with_adapters:
+            ranks = {f"{name}_lora_rank": getattr(self.config, f"{name}_lora_rank") for name in with_adapters}
+            self.peft_config = RefusesOtherAdapters(ranks)
         if not self.config.includes_base_models:
             expected = {f"^{re.escape(name)}$" for name in self.frozen_base_names()}
             self._keys_to_ignore_on_load_missing = set(self._keys_to_ignore_on_load_missing or ()) | expected
             self._keys_to_ignore_on_save = self.frozen_base_names()  # which transformers' Trainer does not miss then
+
+    def add_adapter(self, *args, **kwargs) -> None:
+        """As in transformers. A ValueError for a model that has adapters of its own."""
+        self._refuse_other_adapters()
+        super().add_adapter(*args, **kwargs)
+
+    def load_adapter(self, *args, **kwargs):
+        """As in transformers. A ValueError for a model that has adapters of its own."""
+        self._refuse_other_adapters()
+        return super().load_adapter(*args, **kwargs)
+
+    def _refuse_other_adapters(self) -> None:
+        own = getattr(self, "peft_config", None)
+        if isinstance(own, RefusesOtherAdapters):
+            own.refuse()
 
     def base_parameters(self) -> list[nn.Parameter]:
         """The parameters of all base models, trained or not."""
@@ -122,7 +249,9 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             names |= part.base_names(f"{name}.")
         return names
 
-    def load_parts_beside_the_weights(self, checkpoint: str | Path | None, arguments: dict[str, Any]) -> None:
+    def load_parts_beside_the_weights(
+        self, checkpoint: str | Path | None, arguments: dict[str, Any], saved: LDEBMConfig | None = None
+    ) -> None:
         """
         Load what `from_pretrained` leaves out: the weights of base models, unless the checkpoint holds them, and the
         tokenizers that a pretrained encoder reads with.
@@ -130,13 +259,15 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         Args:
             checkpoint (`str` or `Path`, *optional*): Folder or id of the model on the Hub.
             arguments (`dict`): Arguments of `from_pretrained`, of which those about the Hub are used.
+            saved ([`LDEBMConfig`], *optional*): The configuration in the checkpoint, if arguments change it.
         """
         self.add_adapters()  # loaded tensors are trained unless this is said again
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         if not self.config.includes_base_models:
             of_base_models = {name: value for name, value in options.items() if name in ALSO_OF_BASE_MODELS}
-            for part in self._base_parts.values():
-                part.load_base_weights(only_frozen=True, **of_base_models)
+            for name, part in self._base_parts.items():
+                trained_with = None if saved is None else getattr(saved, f"{name}_name_or_path")
+                part.load_base_weights(only_frozen=True, trained_with=trained_with, **of_base_models)
         if not hasattr(self.encoder, "read_texts") or checkpoint is None:
             return
         folder = options.pop("subfolder", "")
@@ -165,7 +296,49 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         self._keys_to_ignore_on_save = set() if self.config.includes_base_models else self.frozen_base_names()
         try:
             super().save_pretrained(save_directory, *args, **kwargs)
-            if hasattr(self.encoder, "save_tokenizers"):
-                self.encoder.save_tokenizers(save_directory)
+            self._save_tokenizers(save_directory)
         finally:
             self.config.includes_base_models = as_loaded
+
+    def _save_tokenizers(self, folder: str | os.PathLike) -> None:
+        if hasattr(self.encoder, "save_tokenizers"):
+            self.encoder.save_tokenizers(folder)
+
+    def _upload_modified_files(self, working_dir: str | os.PathLike, *args, **kwargs):
+        # What `save_pretrained(..., push_to_hub=True)` calls at its end: tokenizers belong to what is uploaded.
+        self._save_tokenizers(working_dir)
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
+
+
+def _take_out_what_is_trained_later(
+    saved: LDEBMConfig, config: LDEBMConfig | None, arguments: dict[str, Any]
+) -> dict[str, int]:
+    """
+    Make the configuration or, without one, the other arguments of `from_pretrained` say that what is trained of base
+    models is what a checkpoint holds of them, because it is loaded like that. Returns what they said otherwise.
+
+    Raises:
+        ValueError: If the checkpoint cannot be loaded or trained with what they said.
+    """
+    changed = {}
+
+    def wanted(name: str) -> Any:
+        return getattr(config, name) if config is not None else arguments.get(name, getattr(saved, name))
+
+    for name in MEANING_OF_WEIGHTS:
+        value = getattr(saved, name)
+        require(wanted(name) == value, name, wanted(name), f"{value!r}, with which the checkpoint was trained")
+    for name in (*RANKS, *NUMBERS_OF_LAYERS):
+        value = getattr(saved, name)
+        if wanted(name) == value:
+            continue
+        if name in RANKS:
+            require(value == 0, name, wanted(name), f"{value}, the rank of the adapters in the checkpoint")
+        else:
+            require(wanted(name) > value, name, wanted(name), f"at least {value}, of which the checkpoint has weights")
+        changed[name] = wanted(name)
+        if config is None:
+            arguments[name] = value
+        else:
+            setattr(config, name, value)
+    return changed

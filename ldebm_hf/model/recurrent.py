@@ -65,6 +65,20 @@ def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, p
     return is_token.sum(-1).tolist()
 
 
+def embed(
+    embedding: nn.Embedding, input_ids: torch.Tensor, tokens: PackedSequence, lengths: Sequence[int]
+) -> torch.Tensor:
+    """
+    Embeddings of `tokens`, which are the token ids `(batch_size, sequence_length)` packed, in their order.
+
+    Hooks of the embedding, such as the one by which transformers' `Trainer` adds noise (NEFTune, Jain et al., ICLR
+    2024), get `(batch_size, sequence_length, embedding_dim)`, as in any model.
+    """
+    if embedding._forward_hooks:
+        return pack(embedding(input_ids), lengths).data
+    return embedding(tokens.data)
+
+
 class GRU(nn.GRU):
     """
     `torch.nn.GRU` of one layer, with the same parameters and results.
@@ -80,12 +94,16 @@ class GRU(nn.GRU):
             return self._forward_packed(input, hx, input.data)
         return super().forward(input, hx)
 
-    def read(self, embedding: nn.Embedding, tokens: PackedSequence, hx: torch.Tensor | None = None):
-        """As `forward` on the embeddings of packed token ids; on the CPU, each distinct word is projected once."""
-        if _is_plain_cpu(embedding.weight, self.weight_hh_l0):
+    def read(self, embedding: nn.Embedding, input_ids: torch.Tensor, lengths: Sequence[int]):
+        """
+        As `forward` on the embeddings of token ids `(batch_size, sequence_length)`, padded on the right; on the CPU,
+        each distinct word is projected once.
+        """
+        tokens = pack(input_ids, lengths)
+        if _is_plain_cpu(embedding.weight, self.weight_hh_l0) and not embedding._forward_hooks:
             words, places = tokens.data.unique(return_inverse=True)
-            return self._forward_packed(tokens, hx, embedding(words), places)
-        return self(tokens._replace(data=embedding(tokens.data)), hx)
+            return self._forward_packed(tokens, None, embedding(words), places)
+        return self(tokens._replace(data=embed(embedding, input_ids, tokens, lengths)))
 
     def _forward_packed(
         self,

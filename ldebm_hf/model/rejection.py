@@ -8,9 +8,9 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 from transformers.utils import logging
 
-from .arguments import as_ids
-from .noise import as_generator
+from .arguments import CONTEXT, DECODING, SAMPLING, checked
 from .sampling import expand_to_samples
+from .validation import Number
 
 logger = logging.get_logger(__name__)
 
@@ -32,10 +32,11 @@ class AcceptedTexts:
     probabilities: torch.Tensor
 
 
+@checked(min_label_probability=Number(at_least=0, at_most=1), **SAMPLING, **CONTEXT, **DECODING)
 def generate_accepted(
     model,
     min_label_probability: float,
-    class_labels: Any,
+    class_labels: Any = None,
     *,
     num_samples: int | None = None,
     decoder_input_ids: torch.Tensor | None = None,
@@ -68,14 +69,13 @@ def generate_accepted(
     if not model.modality.is_autoregressive:
         raise ValueError(f"min_label_probability is for models of text, got one of {model.config.modality}s")
     require_one_text_per_row("min_label_probability", generation_config, generation_kwargs)
-    generation_kwargs["generator"] = as_generator(generation_kwargs.get("generator"))
-    if decoder_input_ids is not None:
-        decoder_input_ids = as_ids("decoder_input_ids", decoder_input_ids, model.device)
-    given = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
-    given = model.modality.as_tensors(given) | {"decoder_input_ids": decoder_input_ids}
-    _, rows = expand_to_samples(num_samples, class_labels=model.symbol_ids(class_labels), **given)
-    if not 0 <= min_label_probability <= 1:
-        raise ValueError(f"min_label_probability must be between 0 and 1, got {min_label_probability}")
+    given = {
+        "class_labels": model.symbol_ids(class_labels),
+        "context_input_ids": context_input_ids,
+        "context_attention_mask": context_attention_mask,
+        "decoder_input_ids": decoder_input_ids,
+    }
+    _, rows = expand_to_samples(num_samples, **given)
     num_rows, device = len(rows["class_labels"]), rows["class_labels"].device
     end_token_ids = torch.tensor(model.config.eos_token_ids, dtype=torch.long, device=device)
     texts: list[torch.Tensor] = [torch.empty(0)] * num_rows
@@ -108,7 +108,8 @@ def generate_accepted(
 def require_one_text_per_row(caller: str, generation_config: GenerationConfig | None, generation_kwargs: dict) -> None:
     """Raise ValueError, which names `caller`, for options of `generate` that return anything but one text per row."""
     for name, expected in ONE_TEXT_PER_ROW.items():
-        value = generation_kwargs.get(name, getattr(generation_config, name, None))
+        value = generation_kwargs.get(name)
+        value = getattr(generation_config, name, None) if value is None else value
         if value is not None and value != expected:
             raise ValueError(f"{caller} writes one text for each row, got {name}={value}")
 

@@ -1,21 +1,31 @@
 """Responses in a dialogue, from the turns so far as strings or chat messages."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .arguments import DECODING, MOST_STEPS, SAMPLING, Tokenizer, checked, is_sequence
 from .dialogue_turns import ROLE_MARKERS, context_of, encode_contexts, marked, role_of, without_marker
 from .rejection import require_one_text_per_row
 from .sampling import expand_to_samples
-from .text_reading import TextReader, decode_words
+from .text_reading import TextReader, decode_words, require_unicode
+from .validation import Choice, Count, Flag, shown
 
 MAX_NGRAM_ORDER = 4
 """The longest n-grams that `consensus` compares."""
 
 
+@checked(
+    **SAMPLING,
+    **DECODING,
+    tokenizer=Tokenizer(),
+    one_per_symbol=Flag(),
+    num_candidates=Count(at_most=MOST_STEPS),
+    role=Choice(*ROLE_MARKERS),
+)
 def respond(
     model,
     turns: Sequence[str | Mapping[str, str]],
@@ -76,15 +86,11 @@ def respond(
         if class_labels is not None or num_samples is not None:
             raise ValueError("one_per_symbol=True takes neither class_labels nor num_samples")
         class_labels = torch.arange(config.num_labels)
-    if num_candidates < 1:
-        raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
     require_one_text_per_row("respond", generation_kwargs.get("generation_config"), generation_kwargs)
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
     num_responses, rows = expand_to_samples(num_samples, class_labels=symbols)
     labels = {name: values.repeat_interleave(num_candidates) for name, values in rows.items()}
     num_texts = num_responses * num_candidates
-    if role is not None and role not in ROLE_MARKERS:
-        raise ValueError(f"role must be one of {', '.join(ROLE_MARKERS)}, got {role!r}")
     read_turns, last_role = _read_turns(turns)
     if config.speaker_markers == "none":
         texts = [text for _, text in read_turns]
@@ -160,8 +166,8 @@ def _read_turns(turns: Sequence[str | Mapping[str, str]]) -> tuple[list[tuple[st
     Role and text of every turn, and the role of the last one. Without any turn the last role is the assistant's, so
     that the user begins.
     """
-    if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
-        raise ValueError(f"turns must be a list of strings or messages, got {turns!r}")
+    if not is_sequence(turns):
+        raise ValueError(f"turns must be a list of strings or messages, got {shown(turns)}")
     read, role = [], "assistant"
     for place, turn in enumerate(turns):
         role = "assistant" if role == "user" else "user"
@@ -170,7 +176,8 @@ def _read_turns(turns: Sequence[str | Mapping[str, str]]) -> tuple[list[tuple[st
         elif isinstance(turn, str):
             role = role_of(turn) or role
         if not isinstance(turn, str):
-            raise ValueError(f"turns[{place}] must be a string, got {turn!r}")
+            raise ValueError(f"turns[{place}] must be a string, got {shown(turn)}")
+        require_unicode(f"turns[{place}]", [turn])
         text = " ".join(without_marker(turn).split())
         if not text:
             raise ValueError(f"turns[{place}] must contain a word, got {turn!r}")
@@ -184,6 +191,8 @@ def _read_message(message: Mapping[str, Any], place: int) -> tuple[str, Any]:
     if not isinstance(role, str) or role not in ROLE_MARKERS or content is None:
         roles = " or ".join(map(repr, ROLE_MARKERS))
         raise ValueError(f"turns[{place}] must have a role, {roles}, and content, got {dict(message)!r}")
-    if isinstance(content, list) and all(isinstance(part, Mapping) and "text" in part for part in content):
+    if isinstance(content, list) and all(
+        isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content
+    ):
         content = " ".join(part["text"] for part in content)
     return role, content

@@ -5,12 +5,22 @@ from collections.abc import Sequence
 import torch
 from transformers.utils import logging
 
-from .arguments import as_ids, as_mask
-from .noise import as_generator
+from .arguments import CONTEXT, MOST_SAMPLES, SAMPLING, checked
 from .outputs import LatentTrajectory
+from .tilted_chains import ChainDiagnostics
+from .validation import Count, Flag
+
+logger = logging.get_logger(__name__)
 
 
 @torch.no_grad()
+@checked(
+    **SAMPLING,
+    **CONTEXT,
+    batch_size=Count(at_most=MOST_SAMPLES),
+    return_trajectory=Flag(),
+    show_progress=Flag(),
+)
 def sample_latents(
     model,
     num_samples: int | None = None,
@@ -20,6 +30,7 @@ def sample_latents(
     num_langevin_steps: int | None = None,
     generator: torch.Generator | int | None = None,
     return_trajectory: bool = False,
+    return_diagnostics: bool = False,
     batch_size: int | None = None,
     show_progress: bool = False,
     context_input_ids: torch.Tensor | None = None,
@@ -36,34 +47,41 @@ def sample_latents(
         guidance_scale (`float`, *optional*): Weight γ of log p(y|z). 0 ignores the symbol, 1 samples the model's joint
             density, and larger values follow the symbol more strictly. Defaults to `config.label_guidance`, or to
             1/τ_t if that is `None`.
-        num_langevin_steps (`int`, *optional*): Langevin steps per level; defaults to `config.langevin_steps`.
+        num_langevin_steps (`int`, *optional*): Langevin steps per level; defaults to `config.langevin_steps`, and to
+            twice as many where a symbol steers chains that adapt their steps (`config.guided_steps`), four times as
+            many at the noisiest level, whose chains start farthest away.
         generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
+        return_diagnostics (`bool`, *optional*, defaults to `False`): Also return what the chains did at every level,
+            [`ChainDiagnostics`], for a prior that has chains. It costs two evaluations of the energy per level.
         batch_size (`int`, *optional*): Draw at most this many latents at a time, to bound the memory that sampling
             takes; defaults to all at once. With another batch size the same seed gives other samples.
         show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
         context_input_ids, context_attention_mask (*optional*): For a model with contexts, the turns before each
             sample, as in [`forward`]; a single context is used for all samples.
 
+    If chains did not settle at some level ([`ChainDiagnostics.settled`]), one warning names the levels and says what
+    to change. Chains that adapt their steps are always examined, others with `return_diagnostics`.
+
     Returns:
-        `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`].
+        `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`] with
+        `return_trajectory` or `return_diagnostics`.
 
     Raises:
         ValueError: If a symbol is unknown, the prior has no symbols, or the number of symbols or contexts is neither 1
-            nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale` or `num_langevin_steps` with
-            a prior that does not take them; and for `num_samples` or `batch_size` below 1.
+            nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale`, `num_langevin_steps` or
+            `return_diagnostics` with a prior that does not take them; and for `num_samples` or `batch_size` below 1.
     """
-    generator = as_generator(generator)
     steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
     for name, value in steering.items():
         if value is not None and name not in model.prior.sampling_options:
             raise ValueError(f"prior={model.config.prior!r} takes no {name}, got {name}={value}")
     steering = {name: value for name, value in steering.items() if name in model.prior.sampling_options}
+    if return_diagnostics and not model.prior.has_energy:
+        raise ValueError(f"prior={model.config.prior!r} has no chains, got return_diagnostics={return_diagnostics}")
     symbols = None if class_labels is None else model.symbol_ids(class_labels)
     context = context_vectors(model, context_input_ids, context_attention_mask)
     num_samples, rows = expand_to_samples(num_samples, class_labels=symbols, context_input_ids=context)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if symbols is None and guidance_scale is not None:
         raise ValueError(f"guidance_scale needs class_labels, got {guidance_scale} without them")
     conditions = {}
@@ -72,27 +90,59 @@ def sample_latents(
     if context is not None:
         conditions["context"] = rows["context_input_ids"]
     batches = []
+    diagnoses = return_diagnostics
+    if not diagnoses and model.prior.has_energy:
+        diagnoses = model.prior.adapts_steps(symbols, guidance_scale)
+    diagnostics = []
     with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
         for indices in torch.arange(num_samples, device=model.device).split(batch_size or num_samples):
             batch = {name: values[indices] for name, values in conditions.items()}
+            levels: list[ChainDiagnostics] = []
+            if diagnoses:
+                batch["diagnostics"] = levels
             trajectory = model.prior.sample(len(indices), **batch, **steering, generator=generator)
+            if diagnoses:
+                diagnostics.append(ChainDiagnostics.stack(levels[::-1]))
             # The copy of the last state lets the memory of the other levels go.
             batches.append(trajectory if return_trajectory else trajectory[-1].clone())
             bar.update(len(indices))
     samples = torch.cat(batches, dim=-2)
-    return LatentTrajectory(latents=samples[-1], trajectory=samples) if return_trajectory else samples
+    chains = ChainDiagnostics.concatenate(diagnostics) if diagnoses else None
+    if chains is not None:
+        _warn_if_unsettled(chains, samples.shape[-1])
+    if not return_trajectory and not return_diagnostics:
+        return samples
+    return LatentTrajectory(
+        latents=samples[-1] if return_trajectory else samples,
+        trajectory=samples if return_trajectory else None,
+        diagnostics=chains if return_diagnostics else None,
+    )
+
+
+def _warn_if_unsettled(chains: ChainDiagnostics, size: int) -> None:
+    """One warning for all levels at which chains did not settle."""
+    unsettled = (~chains.settled(size)).nonzero()[:, 0].tolist()
+    if not unsettled:
+        return
+    signs = []
+    for level in unsettled:
+        sign = f"log-density still changing by {chains.energy_drift[level].mean():+.2g} nats in the second half"
+        accepted = chains.acceptance_rate[level].mean()
+        if accepted.isfinite():
+            sign += f", {accepted:.0%} of steps accepted"
+        signs.append(f"level {level} ({sign})")
+    logger.warning(
+        "Langevin chains did not settle at %s: the samples are not yet those of the prior. Pass a larger "
+        "num_langevin_steps or, if a symbol steers them, a smaller guidance_scale.",
+        ", ".join(signs),
+    )
 
 
 def context_vectors(
     model, context_input_ids: torch.Tensor | None, context_attention_mask: torch.Tensor | None
 ) -> torch.Tensor | None:
     """The contexts of dialogues as vectors, `(n, context_size)`; `None` for a model without contexts."""
-    ids = mask = None
-    if context_input_ids is not None:
-        ids = as_ids("context_input_ids", context_input_ids, model.device).to(model.device)
-    if context_attention_mask is not None:
-        mask = as_mask("context_attention_mask", context_attention_mask, model.device).to(model.device)
-    return model.modality.context(context_input_ids=ids, context_attention_mask=mask)
+    return model.modality.context(context_input_ids=context_input_ids, context_attention_mask=context_attention_mask)
 
 
 def expand_to_samples(num_samples: int | None, **given: torch.Tensor | None) -> tuple[int, dict[str, torch.Tensor]]:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.utils import cached_file
 
-from .base_models import missing_explained, not_found
+from .base_model_files import missing_explained, not_found
 from .noise import at_least_float32
 
 POOLINGS = {
@@ -141,6 +141,11 @@ def _dense(settings: dict[str, Any], folder: str) -> dict[str, Any]:
     return kept | {"bias": settings.get("bias", True), "activation_function": activation, "path": folder}
 
 
+def weight_files(layout: dict[str, Any]) -> list[str]:
+    """The files of weights of a layout beside those of the transformer, by their paths from the top."""
+    return [f"{dense['path']}model.safetensors" for dense in layout["dense"]]
+
+
 def pool(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
     """
     One vector for each text, `(batch_size, hidden_size)`, in the type of the states; sums are taken in float32.
@@ -202,12 +207,11 @@ class SentencePooling(nn.Module):
     @torch.no_grad()
     def load(self, layout: dict[str, Any], name_or_path: str, revision: str | None, **hub: Any) -> None:
         """
-        Load the weights of the dense layers from the files of the base model. Arguments as in [`load_base`].
+        Load the weights of the dense layers from the files of the base model. Arguments as in [`BaseModelFiles`].
 
         Raises:
             OSError: If a dense layer has no file of weights in the format safetensors.
         """
-        for layer, dense in zip(self.dense, layout["dense"], strict=True):
-            file = cached_file(name_or_path, f"{dense['path']}model.safetensors", revision=revision, **hub)
-            weights = load_file(file)
+        for layer, name in zip(self.dense, weight_files(layout), strict=True):
+            weights = load_file(cached_file(name_or_path, name, revision=revision, **hub))
             layer.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})

@@ -2,9 +2,9 @@
 
 import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.utils import can_return_tuple
 
+from .arguments import INPUTS, checked, without_embeddings
 from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput, RecurrentState
@@ -30,7 +30,9 @@ class LDEBMForSequenceClassification(LDEBMModel):
         super().__init__(config)
         self.require_symbols()
 
+    @without_embeddings
     @can_return_tuple
+    @checked(unless="encoder_outputs", **INPUTS)
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -42,6 +44,8 @@ class LDEBMForSequenceClassification(LDEBMModel):
         encoder_outputs: BaseModelOutput | None = None,
         past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
     ) -> SequenceClassifierOutput | LDEBMOutput:
         """
         Args:
@@ -50,12 +54,14 @@ class LDEBMForSequenceClassification(LDEBMModel):
                 the loss is the whole objective, so that a model that learns to classify still learns to write.
             decoder_input_ids, encoder_outputs, past_key_values, use_cache (*optional*): For decoding steps of
                 `generate`, as in [`LDEBMModel.forward`].
+            output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, as there.
             return_dict (`bool`, *optional*): As in [`LDEBMModel.forward`].
 
         Returns:
             `SequenceClassifierOutput`: `logits` `(batch_size, num_symbols)`, whose softmax are the probabilities of
             [`infer_symbols`], and with `labels` the `loss` of [`LDEBMModel.forward`].
         """
+        self._refuse_outputs(output_attentions=output_attentions, output_hidden_states=output_hidden_states)
         if encoder_outputs is not None:
             return super().forward(
                 decoder_input_ids=decoder_input_ids,
@@ -68,10 +74,10 @@ class LDEBMForSequenceClassification(LDEBMModel):
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         if labels is None:
             return SequenceClassifierOutput(logits=self.encode(**inputs, **context).symbol_logits)
+        if input_ids is not None:
+            labels = self._checked_class_labels(labels, len(input_ids), "labels")
         output = super().forward(**inputs, **context, class_labels=labels, skip_logits=True, return_dict=True)
         return SequenceClassifierOutput(loss=output.loss, logits=self.mean_symbol_logits(output))
 
 
 LDEBMForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
-# Without an entry transformers' pipeline logs that it does not support this class, and then uses it all the same.
-MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[LDEBMConfig.model_type] = LDEBMForSequenceClassification.__name__

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 
-from .arguments import as_ids
+from .arguments import as_ids, require_memory
 from .objective import IGNORE_INDEX
+from .validation import shown
 
 MAX_NAMES = 20
 """The most symbols that an error message lists."""
@@ -43,20 +45,28 @@ def symbol_ids(
         ValueError: For a name or an id that the model does not have, for a number that may be both, for anything but
             integers and strings, and if the prior has no symbols.
     """
+    return read_symbols(model, class_labels, "class_labels", allow_unknown)
+
+
+def read_symbols(model, labels: Any, argument: str, allow_unknown: bool = False) -> torch.Tensor:
+    """The same for an argument of any name, `argument`, which errors mention."""
     model.require_symbols()
-    is_tensor = isinstance(class_labels, torch.Tensor)
+    is_tensor = isinstance(labels, torch.Tensor)
     if is_tensor:
-        class_labels = as_ids("class_labels", class_labels).flatten().tolist()
-    elif isinstance(class_labels, np.ndarray):
-        class_labels = class_labels.flatten().tolist()
-    elif isinstance(class_labels, str) or not isinstance(class_labels, Iterable):
-        class_labels = [class_labels]
+        require_memory(argument, labels)
+        labels = as_ids(argument, labels).flatten().tolist()
+    elif isinstance(labels, np.ndarray):
+        labels = labels.flatten().tolist()
+    elif isinstance(labels, (str, bytes, Mapping, set)) or not isinstance(labels, Iterable):
+        labels = [labels]
     ids = []
-    for label in class_labels:
+    for label in labels:
         if allow_unknown and isinstance(label, Integral) and label == IGNORE_INDEX:
             ids.append(IGNORE_INDEX)
         else:
-            ids.append(_symbol_of(model.config, label, "class_labels", is_id=is_tensor))
+            ids.append(_symbol_of(model.config, label, argument, is_id=is_tensor))
+    if not ids:
+        raise ValueError(f"{argument} must name at least one symbol, got none")
     return torch.tensor(ids, dtype=torch.long, device=model.device)
 
 
@@ -71,6 +81,7 @@ def _symbol_of(config, label: object, argument: str, is_id: bool = False) -> int
         is_id (`bool`, *optional*, defaults to `False`): Whether a number cannot be meant as a name.
     """
     if isinstance(label, torch.Tensor) and label.numel() == 1:
+        require_memory(argument, label)
         label, is_id = as_ids(argument, label).item(), True
     if isinstance(label, str) and label in config.label2id:
         return config.label2id[label]
@@ -94,7 +105,7 @@ def _symbol_of(config, label: object, argument: str, is_id: bool = False) -> int
         names = [repr(config.id2label[symbol]) for symbol in range(min(len(config.id2label), MAX_NAMES))]
         more = ", …" if len(config.id2label) > MAX_NAMES else ""
         allowed = f"in 0..{len(config.id2label) - 1} or one of {', '.join(names)}{more}"
-        raise ValueError(f"{argument} must be {allowed}; got {label!r}")
+        raise ValueError(f"{argument} must be {allowed}; got {shown(label)}")
     return number
 
 
@@ -122,7 +133,7 @@ def name_symbols(model, names: Mapping[int | str, str] | Sequence[str]) -> None:
     model.require_symbols()
     current = dict(model.config.id2label)
     if not isinstance(names, Mapping):
-        if isinstance(names, str) or len(names) != len(current):
+        if not isinstance(names, (list, tuple)) or len(names) != len(current):
             raise ValueError(f"names must be a mapping or a list of {len(current)} strings, got {names!r:.80}")
         names = dict(enumerate(names))
     names_all_ids = names.keys() == current.keys()  # which leaves no doubt that numbers are ids

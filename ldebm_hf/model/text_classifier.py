@@ -10,12 +10,23 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .arguments import as_ids, as_mask
+from .arguments import Mask, TokenIds, checked
 from .objective import classification_loss
-from .recurrent import GRU, pack, text_lengths
+from .recurrent import GRU, text_lengths
+from .setting_rules import INHERITED_RULES, SHARE, UNITS, VOCABULARY, IdsByName
 from .token_embedding import TokenEmbedding
-from .validation import require
+from .validation import Number, check_all, require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
+
+RULES = {
+    "vocab_size": VOCABULARY,
+    "embedding_size": UNITS,
+    "hidden_size": UNITS,
+    "dropout": SHARE,
+    "word_dropout": SHARE,
+    "embedding_std": Number(above=0, at_most=10),
+}
+"""What the value of each setting must be like by itself."""
 
 
 @strict
@@ -53,22 +64,17 @@ class TextClassifierConfig(PreTrainedConfig):
     unk_token_id: int = 1
 
     def __post_init__(self, **kwargs):
+        check_all(INHERITED_RULES, vars(self) | kwargs)
         if self.id2label is None and self.label2id is not None:
-            self.id2label = {label: name for name, label in self.label2id.items()}
+            self.id2label = {label: name for name, label in IdsByName()("label2id", self.label2id).items()}
         super().__post_init__(**kwargs)
         self.label2id = {name: label for label, name in self.id2label.items()}
 
-    def validate_sizes(self):
-        for name in ("vocab_size", "embedding_size", "hidden_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+    def validate_each_setting(self):
+        check_all(INHERITED_RULES | RULES, vars(self))
         for name in ("pad_token_id", "unk_token_id"):
             in_vocabulary = 0 <= getattr(self, name) < self.vocab_size
             require(in_vocabulary, name, getattr(self, name), f"in 0..{self.vocab_size - 1}, as vocab_size")
-
-    def validate_ranges(self):
-        for name in ("dropout", "word_dropout"):
-            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
 
 
 class TextClassifier(PreTrainedModel):
@@ -120,6 +126,7 @@ class TextClassifier(PreTrainedModel):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embedding
 
+    @checked(input_ids=TokenIds(), attention_mask=Mask(), labels=TokenIds(("batch_size",), in_vocabulary=False))
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -141,17 +148,11 @@ class TextClassifier(PreTrainedModel):
         Raises:
             ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
         """
-        input_ids = as_ids("input_ids", input_ids, self.device)
-        if attention_mask is not None:
-            attention_mask = as_mask("attention_mask", attention_mask, self.device)
-        if labels is not None:
-            labels = as_ids("labels", labels, self.device)
         lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout
             input_ids = input_ids.masked_fill(dropped, self.config.unk_token_id)
-        tokens = pack(input_ids, lengths)
-        states, final = self.rnn.read(self.embedding, tokens)
+        states, final = self.rnn.read(self.embedding, input_ids, lengths)
         if self.config.pooling == "final":
             pooled = torch.cat([final[0], final[1]], -1)
         else:

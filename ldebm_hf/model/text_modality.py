@@ -13,13 +13,14 @@ from torch.nn.utils.rnn import PackedSequence
 from .context import ContextEncoder
 from .modality import Modality
 from .noise import draw
-from .objective import IGNORE_INDEX, reconstruction_loss
+from .objective import IGNORE_INDEX, Targets, reconstruction_loss
 from .outputs import LDEBMOutput, RecurrentState
 from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
-from .recurrent import GRU, pack, text_lengths, unpack
-from .token_embedding import TokenEmbedding
+from .recurrent import GRU, embed, pack, text_lengths, unpack
+from .token_embedding import TokenEmbedding, all_vectors
+from .validation import shown
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
@@ -65,8 +66,7 @@ class TextEncoder(nn.Module):
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
             input_ids = self._drop_words(input_ids)
-        tokens = pack(input_ids, lengths)
-        _, final = self.rnn.read(self.embedding, tokens)  # (2, batch_size, hidden_size)
+        _, final = self.rnn.read(self.embedding, input_ids, lengths)  # (2, batch_size, hidden_size)
         features = torch.cat([final[0], final[1]], dim=-1)
         if self.merge is not None:
             return self.heads(self.merge(torch.cat([features, context], -1)).relu())
@@ -172,7 +172,7 @@ class TextDecoder(nn.Module):
         """
         latents = latents.to(self.embedding.weight.dtype)
         tokens = pack(input_ids, lengths)
-        inputs = self.dropout(self.embedding(tokens.data))
+        inputs = self.dropout(embed(self.embedding, input_ids, tokens, lengths))
         if latents.shape[1]:  # torch cannot pack vectors of size 0
             every_step = pack(latents[:, None].expand(-1, input_ids.shape[1], -1), lengths).data
             inputs = torch.cat([inputs, every_step.to(inputs.dtype)], -1)
@@ -192,7 +192,7 @@ class TextDecoder(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits `(..., vocab_size)` of hidden states `(..., hidden_size)`."""
-        return F.linear(hidden, self.embedding.weight)
+        return F.linear(hidden, all_vectors(self.embedding))
 
     def next_tokens(
         self,
@@ -223,19 +223,15 @@ class TextDecoder(nn.Module):
 
     def reconstruction_loss(
         self,
-        input_ids: torch.Tensor,
+        targets: Targets,
         latents: torch.Tensor,
-        labels: torch.Tensor,
-        lengths: Sequence[int],
         context: torch.Tensor | None = None,
         with_logits: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """
         Args:
-            input_ids (`torch.LongTensor` of shape `(batch_size, target_length)`): Previous tokens.
+            targets ([`Targets`]): What is predicted.
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
-            labels (`torch.LongTensor` of shape `(batch_size, target_length)`): Tokens to predict; -100 is not counted.
-            lengths (`Sequence[int]`): Number of positions of each text that are read, at least 1.
             context (`torch.Tensor` of shape `(batch_size, context_size)`, *optional*): Context vectors, for a model
                 with contexts.
             with_logits (`bool`, *optional*, defaults to `False`): Whether to return the logits too.
@@ -244,24 +240,19 @@ class TextDecoder(nn.Module):
             -log p(x|z) in nats, mean over the texts, and the logits, `(batch_size, longest text, vocab_size)`, 0 at
             padding, or `None`.
         """
-        hidden = self.forward_packed(self._drop_words(input_ids), latents, lengths, context)
-        targets = pack(labels, lengths).data
-        loss = reconstruction_loss(hidden.data, self.embedding.weight, targets, len(latents))
+        hidden = self.forward_packed(self._drop_words(targets.previous), latents, targets.lengths, context)
+        labels = pack(targets.labels, targets.lengths).data
+        loss = reconstruction_loss(hidden.data, all_vectors(self.embedding), labels, len(latents))
         return loss, unpack(hidden, self.logits(hidden.data)) if with_logits else None
 
     def log_likelihood(
-        self,
-        input_ids: torch.Tensor,
-        latents: torch.Tensor,
-        labels: torch.Tensor,
-        lengths: Sequence[int],
-        context: torch.Tensor | None = None,
+        self, targets: Targets, latents: torch.Tensor, context: torch.Tensor | None = None
     ) -> torch.Tensor:
         """log p(x|z) of each text in nats, `(batch_size,)`. Arguments as in [`reconstruction_loss`]."""
-        hidden = self.forward_packed(input_ids, latents, lengths, context)
+        hidden = self.forward_packed(targets.previous, latents, targets.lengths, context)
         logits = self.logits(hidden.data).float()
-        targets = pack(labels, lengths).data
-        losses = nn.functional.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+        labels = pack(targets.labels, targets.lengths).data
+        losses = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         return -unpack(hidden, losses).sum(-1)
 
     def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
@@ -335,6 +326,9 @@ class TextModality(Modality[Texts]):
             raise ValueError("encoder_features cannot be given to a model whose encoder is not pretrained and frozen")
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
+        elif len(lengths) != len(input_ids) or max(lengths) > input_ids.shape[1]:
+            allowed = f"{len(input_ids)} numbers of at most {input_ids.shape[1]}, as input_ids"
+            raise ValueError(f"lengths must be {allowed}, got {shown(lengths)}")
         if context is not None and len(context) != len(input_ids):
             raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
         return Texts(input_ids, attention_mask, lengths, context, encoder_features)
@@ -347,14 +341,11 @@ class TextModality(Modality[Texts]):
         return posterior
 
     def reconstruction(self, latents, inputs, labels, decoder_input_ids, with_logits):
-        previous, targets, lengths = self._targets(inputs, labels, decoder_input_ids)
-        return self.model.decoder.reconstruction_loss(
-            previous, latents, targets, lengths, inputs.context, with_logits=with_logits
-        )
+        targets = self._targets(inputs, labels, decoder_input_ids)
+        return self.model.decoder.reconstruction_loss(targets, latents, inputs.context, with_logits)
 
     def log_likelihood(self, latents: torch.Tensor, inputs) -> torch.Tensor:
-        previous, targets, lengths = self._targets(inputs)
-        return self.model.decoder.log_likelihood(previous, latents, targets, lengths, inputs.context)
+        return self.model.decoder.log_likelihood(self._targets(inputs), latents, inputs.context)
 
     def decode_step(
         self,
@@ -385,8 +376,8 @@ class TextModality(Modality[Texts]):
 
     def _targets(
         self, inputs: Texts, labels: torch.Tensor | None = None, decoder_input_ids: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-        """Previous tokens, the tokens to predict from them, and the number of positions to read of each text."""
+    ) -> Targets:
+        """What the decoder is to predict: the texts without their begin marks, or the labels that are given."""
         if labels is not None and labels.ndim != 2:
             raise ValueError(
                 f"labels must be target tokens, (batch_size, target_length), got {tuple(labels.shape)}; "
@@ -402,7 +393,7 @@ class TextModality(Modality[Texts]):
             raise ValueError("input_ids must hold a token to predict after the begin mark, got texts of one token")
         if decoder_input_ids is None:
             decoder_input_ids = self._shift_right(labels)
-        return decoder_input_ids, labels, lengths
+        return Targets(decoder_input_ids, labels, lengths)
 
     def _next_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         padding = input_ids == self.config.pad_token_id if attention_mask is None else attention_mask == 0

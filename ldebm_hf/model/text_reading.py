@@ -49,6 +49,8 @@ class Unread:
         num_wordless_texts (`int`): Texts without any known word.
         num_cut_texts (`int`): Texts that are longer than the tokenizer's `model_max_length`.
         max_length (`int`): That length in tokens.
+        num_texts_cut_by_encoder (`int`), encoder_length (`int`): Texts that are longer than a pretrained encoder
+            reads, and how many of its own tokens it reads.
         unit (`str`): What a text is called in the message.
     """
 
@@ -59,6 +61,8 @@ class Unread:
     num_wordless_texts: int = 0
     num_cut_texts: int = 0
     max_length: int = 0
+    num_texts_cut_by_encoder: int = 0
+    encoder_length: int = 0
     unit: str = "text"
 
     @property
@@ -76,6 +80,11 @@ class Unread:
             parts.append(f"{self.num_wordless_texts:,} of {total} have no word that the model knows")
         if self.num_cut_texts:
             parts.append(f"{self.num_cut_texts:,} of {total} are cut to {self.max_length} tokens")
+        if self.num_texts_cut_by_encoder:
+            parts.append(
+                f"of {self.num_texts_cut_by_encoder:,} of {total} the pretrained encoder reads only the first "
+                f"{self.encoder_length} of its tokens"
+            )
         return "; ".join(parts)
 
 
@@ -94,19 +103,22 @@ class TextReader:
         config ([`LDEBMConfig`]): The model's.
         max_length (`int`, *optional*): Texts are cut to this number of tokens; defaults to the tokenizer's
             `model_max_length`.
+        encoder (`nn.Module`, *optional*): The model's encoder; if it is pretrained, texts that are longer than it
+            reads are counted too.
 
     Attributes:
         unread ([`Unread`]): What is not seen of the texts.
         unread_turns ([`Unread`]): What is not seen of the turns in the contexts of texts.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, config, max_length: int | None = None):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config, max_length: int | None = None, encoder=None):
         self.tokenizer = tokenizer
         self.max_length = tokenizer.model_max_length if max_length is None else max_length
         self.unknown_id = config.unk_token_id
         self.counts_unknown = not config.modality_class.is_bag_of_words
         vocabulary = tokenizer.get_vocab()
         self.marks = {*tokenizer.all_special_ids, *(vocabulary[mark] for mark in MARKERS if mark in vocabulary)}
+        self.encoder = encoder if hasattr(encoder, "num_cut_texts") else None
         self.unread = Unread(max_length=self.max_length)
         self.unread_turns = Unread(max_length=self.max_length, unit="turn")
         self.counted_turns = {BEGIN}  # which is not a turn that somebody wrote
@@ -123,6 +135,10 @@ class TextReader:
         """Add what is not seen of texts that the tokenizer has read already, cut to `max_length` tokens or whole."""
         for text, encoding in zip(texts, batch.encodings, strict=True):
             self._add(self.unread, text, encoding)
+        if self.encoder is not None:
+            as_read = self.tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+            self.unread.num_texts_cut_by_encoder += self.encoder.num_cut_texts(as_read)
+            self.unread.encoder_length = self.encoder.max_length
 
     def count_turns(self, turns: Sequence[str], batch: BatchEncoding) -> None:
         """The same for turns in contexts. A turn that is in the contexts of several texts is counted once."""

@@ -18,6 +18,17 @@ class TokenEmbedding(nn.Embedding):
             raise ValueError(outside_of_range("token ids", input, self.num_embeddings, "vocab_size")) from error
 
 
+def all_vectors(embedding: nn.Module) -> torch.Tensor:
+    """
+    The vectors of all tokens, `(num_embeddings, embedding_dim)`, as an embedding gives them. Those of one with an
+    adapter of peft around it are not its `weight`.
+    """
+    weight = embedding.weight
+    if isinstance(embedding, nn.Embedding):
+        return weight
+    return embedding(torch.arange(len(weight), device=weight.device))
+
+
 def outside_of_range(name: str, ids: torch.Tensor, size: int, setting: str, exempt: int | None = None) -> str:
     """
     What is wrong with ids of which some are outside of `0..size - 1`.

@@ -53,6 +53,10 @@ class EncoderClasses:
         accuracies (`dict[EvidenceWeights, float]`): The accuracy of each choice in cross-validation; empty if a class
             has a single label, because then nothing can be held out.
         weights ([`EvidenceWeights`]): The best choice.
+        fair_accuracy (`float`, *optional*): The accuracy in cross-validation of choosing so, to compare it with a
+            method that has nothing to choose: texts of a fold count as the choice that is best on the other folds
+            has them. The accuracy of the best of several choices is too high, the more so the fewer labels there are
+            (Varma & Simon, BMC Bioinformatics 2006). `None` if nothing can be held out.
 
     Raises:
         ValueError: If there are labels of fewer than two classes.
@@ -77,8 +81,11 @@ class EncoderClasses:
             self.words = WordClasses([token_ids[row] for row in rows], self.labels, num_classes, ignored)
         self.graph = NeighbourGraph(self.vectors)
         self.penalty = self._best_penalty()
-        self.accuracies = self._cross_validated()
+        num_right = self._cross_validated()
+        num_labels = int(counts.sum())
+        self.accuracies = {choice: sum(folds) / num_labels for choice, folds in num_right.items()}
         self.weights = max(self._choices, key=lambda choice: self.accuracies.get(choice, 0.0))
+        self.fair_accuracy = fairly_chosen(list(num_right.values())) / num_labels if num_right else None
         self.regression = self._fitted_regression(self.labels)
         self.spread = self._spread(self._own(self.regression, self.labels, self.weights.words), self.labels)
 
@@ -104,8 +111,11 @@ class EncoderClasses:
     def _choices(self) -> list[EvidenceWeights]:
         return [choice for choice in CHOICES if self.words is not None or not choice.words]
 
-    def _cross_validated(self) -> dict[EvidenceWeights, float]:
-        num_right = dict.fromkeys(self._choices, 0)
+    def _cross_validated(self) -> dict[EvidenceWeights, list[int]]:
+        """For each choice the number of labelled texts in each fold that it names right; empty without folds."""
+        if self.num_folds < 2:
+            return {}
+        num_right: dict[EvidenceWeights, list[int]] = {choice: [] for choice in self._choices}
         for held_out, kept in label_folds(self.labels):
             regression = self._fitted_regression(kept)
             for words in {choice.words for choice in self._choices}:
@@ -113,11 +123,8 @@ class EncoderClasses:
                 spread = self._spread(own, kept)
                 for choice in (choice for choice in self._choices if choice.words == words):
                     found = _product(spread[held_out], own[held_out], choice.own).argmax(1)
-                    num_right[choice] += int((found == self.labels[held_out]).sum())
-        if self.num_folds < 2:
-            return {}
-        num_labels = int((self.labels >= 0).sum())
-        return {choice: right / num_labels for choice, right in num_right.items()}
+                    num_right[choice].append(int((found == self.labels[held_out]).sum()))
+        return num_right
 
     def _own(self, regression, labels: np.ndarray, words: float) -> np.ndarray:
         """p(y|x) of the fitted texts by regression, times what words say that have learned from these labels."""
@@ -145,6 +152,18 @@ class EncoderClasses:
 
     def _regressed(self, regression, vectors: np.ndarray) -> np.ndarray:
         return class_probabilities(regression, vectors - self.graph.center, self.num_classes)
+
+
+def fairly_chosen(num_right: Sequence[Sequence[int]]) -> int:
+    """
+    The number of texts that are right if those of each fold are named by the choice that is best on the other folds.
+
+    Args:
+        num_right (`Sequence[Sequence[int]]`): For each choice the number of texts in each fold that it names right.
+    """
+    table = np.asarray(num_right)  # (num_choices, num_folds)
+    on_other_folds = table.sum(1, keepdims=True) - table
+    return int(table[on_other_folds.argmax(0), np.arange(table.shape[1])].sum())
 
 
 def _regression(**settings: float):

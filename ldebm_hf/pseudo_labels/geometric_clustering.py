@@ -27,6 +27,7 @@ STARTS_FOR_VECTORS = 10
 """Starts of K-means on vectors of an encoder, which is done once in a run. A single start ends in a poor optimum now
 and then. No scaling or projection of the vectors helps in general (docs/results/symbols.md)."""
 
+LARGEST_FEATURE = 1e12
 ASSIGNED_AT_A_TIME = 4096
 """Number of vectors whose distances to all centroids are in memory together."""
 
@@ -138,13 +139,17 @@ class Clusters:
                 cluster that was empty starts at the text farthest from all others.
 
         Raises:
-            ValueError: non-finite means, fewer texts than symbols, or more components than dimensions.
+            ValueError: non-finite or huge means, fewer texts than symbols, or more components than dimensions.
             ImportError: faiss is not installed.
         """
         means = np.ascontiguousarray(means, dtype=np.float32)
         num_texts, size = means.shape
-        if not np.isfinite(means).all():
-            raise ValueError("the features to cluster must be finite")
+        # Nan if one is; without a copy, because the means may lie on the disk. Faiss ends the process if a square
+        # overflows.
+        largest = float(np.maximum(means.max(initial=0), -means.min(initial=0)))
+        if not largest <= LARGEST_FEATURE:
+            allowed = f"finite, and of a magnitude of at most {LARGEST_FEATURE:g}"
+            raise ValueError(f"the features to cluster must be {allowed}, got {largest:g}")
         if num_texts < num_symbols:
             raise ValueError(f"cannot divide {num_texts} texts into num_symbols={num_symbols} clusters")
         check_clustering(settings, size)

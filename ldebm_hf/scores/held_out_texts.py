@@ -94,7 +94,7 @@ def read_texts(
     if not model.config.has_latent:
         raise ValueError(f"model must have a latent variable, got one with prior={model.config.prior!r}")
     generator = torch.Generator(model.device).manual_seed(seed)
-    reader = TextReader(tokenizer, model.config)
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
     lengths = [len(text) for text in texts]
     order = np.argsort(lengths, kind="stable")  # batches of texts of similar length need the least padding
     references, reconstructions = [""] * len(texts), [""] * len(texts)

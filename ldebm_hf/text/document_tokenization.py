@@ -7,9 +7,11 @@ from typing import Literal
 
 import regex
 from tokenizers import Regex, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
+from ..model.validation import Count
 from .conventions import SPACED_WORD, UNSPACED_LETTER
+from .retraining import LDEBMTokenizer, remembered
 from .subword_tokenization import UNSPACED, learn_pieces
 from .tokenization import SPECIAL_TOKENS, count_words, fast_tokenizer
 from .words import split_words
@@ -20,6 +22,14 @@ OF_AN_ALPHABET = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{G
 UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
 
 
+@remembered(
+    texts=TextStream(),
+    vocab_size=Count(at_least=len(SPECIAL_TOKENS) + 1, at_most=MOST_TYPES),
+    stop_words=Texts(),
+    min_letters=Count(),
+    max_letters=Count(),
+    max_length=Count(at_least=3, at_most=MOST_TOKENS),
+)
 def build_document_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 30004,
@@ -28,7 +38,7 @@ def build_document_tokenizer(
     min_letters: int = 3,
     max_letters: int = 30,
     max_length: int = 512,
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """
     Count the words of `texts` and keep the most frequent ones that say what a text is about.
 
@@ -50,21 +60,13 @@ def build_document_tokenizer(
         max_length (`int`, *optional*, defaults to 512): `model_max_length` in tokens, unknown words and marks too.
 
     Returns:
-        `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
+        [`LDEBMTokenizer`], with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
 
     Raises:
         ValueError: Texts without a single word to keep, an unknown list of stop words, or a number that is too small.
     """
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-    for name, value, least in (
-        ("vocab_size", vocab_size, len(SPECIAL_TOKENS) + 1),
-        ("min_letters", min_letters, 1),
-        ("max_letters", max_letters, min_letters),
-        ("max_length", max_length, 3),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    if max_letters < min_letters:
+        raise ValueError(f"max_letters must be at least {min_letters}, got {max_letters}")
     counted = _counted_words(stop_words, min_letters, max_letters)
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     splitter = pre_tokenizers.Split(Regex(f"{UNSPACED_RUN}|{SPACED_WORD}"), "removed", invert=True)
@@ -117,9 +119,7 @@ def count_content_words(texts: Iterable[str]) -> list[int]:
     return [sum(map(counted, split_words(text.lower()))) for text in texts]
 
 
-def _counted_words(
-    stop_words: StopWords | Iterable[str], min_letters: int, max_letters: int
-) -> Callable[[str], bool]:
+def _counted_words(stop_words: StopWords | Iterable[str], min_letters: int, max_letters: int) -> Callable[[str], bool]:
     """Whether a lower-case word may belong to a vocabulary."""
     left_out = _stop_words(stop_words)
 

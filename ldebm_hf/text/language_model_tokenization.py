@@ -5,7 +5,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 
 def build_language_model_tokenizer(
-    name_or_path: str, revision: str | None = None, *, max_length: int = 64
+    name_or_path: str, revision: str | None = None, *, max_length: int = 64, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerFast:
     """
     The tokenizer of a language model, with marks around a text and padding on the right.
@@ -18,6 +18,8 @@ def build_language_model_tokenizer(
         name_or_path (`str`): The id of a language model on the Hub, or a folder.
         revision (`str`, *optional*): Its branch, tag or commit.
         max_length (`int`, *optional*, defaults to 64): `model_max_length` in tokens, with the marks.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether code of its repository may be run, for a
+            tokenizer that needs it.
 
     Raises:
         ValueError: If the language model has no end mark or no fast tokenizer, or for a `max_length` below 3.
@@ -26,7 +28,7 @@ def build_language_model_tokenizer(
     if max_length < 3:
         raise ValueError(f"max_length must be at least 3 (begin mark, one token, end mark), got {max_length}")
     try:
-        original = AutoTokenizer.from_pretrained(name_or_path, revision=revision)
+        original = AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise OSError(f"the tokenizer of decoder_name_or_path={name_or_path!r} cannot be loaded: {error}") from error
     if not original.is_fast:

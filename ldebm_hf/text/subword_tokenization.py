@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
+from ..model.validation import Count, Flag
 from .conventions import INVISIBLE, UNSPACED_LETTER, UNSPACED_SCRIPTS
+from .retraining import LDEBMTokenizer, remembered
 from .tokenization import SPECIAL_TOKENS, fast_tokenizer
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -31,6 +33,13 @@ UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
 
 
+@remembered(
+    texts=TextStream(),
+    vocab_size=Count(NUM_RESERVED + 1, MOST_TYPES, "4 special tokens, 256 bytes, 1 more"),
+    lowercase=Flag(),
+    max_length=Count(3, MOST_TOKENS, "<s>, one token, </s>"),
+    markers=Texts(or_one=False),
+)
 def build_subword_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 10000,
@@ -38,7 +47,7 @@ def build_subword_tokenizer(
     lowercase: bool = False,
     max_length: int = 64,
     markers: Sequence[str] = (),
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """
     Learn the most frequent pieces of words from `texts`, by byte-pair encoding (Sennrich et al., ACL 2016).
 
@@ -56,19 +65,12 @@ def build_subword_tokenizer(
         markers (`Sequence[str]`, *optional*): Tokens of their own, never split, shown by `decode`.
 
     Returns:
-        `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`. Its `<unk>` has id 1
+        [`LDEBMTokenizer`], with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`. Its `<unk>` has id 1
         like that of [`build_tokenizer`] and stands in no text.
 
     Raises:
         ValueError: Texts without a single character, `vocab_size` below 261 or `max_length` below 3.
     """
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-    if vocab_size <= NUM_RESERVED:
-        raise ValueError(f"vocab_size must be at least 261 (4 special tokens, 256 bytes, 1 more), got {vocab_size}")
-    if max_length < 3:
-        raise ValueError(f"max_length must be at least 3 (<s>, one token, </s>), got {max_length}")
-
     steps = [
         normalizers.NFC(),
         *([normalizers.Lowercase()] if lowercase else []),

@@ -9,12 +9,24 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from ..model.arguments import MOST_TOKENS, MOST_TYPES, Texts, TextStream
+from ..model.validation import Count, Flag
 from .conventions import WORD, Conventions, reading_normalizer, reading_splitter, text_decoder
+from .retraining import LDEBMTokenizer, remembered
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 """Tokens of ids 0 to 3: padding, unknown word, beginning and end of a text."""
 
 
+@remembered(
+    texts=TextStream(),
+    vocab_size=Count(len(SPECIAL_TOKENS) + 1, MOST_TYPES, "4 special tokens, 1 word"),
+    lowercase=Flag(),
+    split_punctuation=Flag(),
+    max_length=Count(3, MOST_TOKENS, "<s>, one word, </s>"),
+    markers=Texts(or_one=False),
+    raw_text=Flag(),
+)
 def build_tokenizer(
     texts: Iterable[str],
     vocab_size: int = 10000,
@@ -24,7 +36,7 @@ def build_tokenizer(
     max_length: int = 40,
     markers: Sequence[str] = (),
     raw_text: bool = True,
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """Count the words of `texts` and keep the most frequent ones.
 
     A text becomes `<s> words </s>`, padded on the right; with `truncation=True` it is cut to `max_length` tokens, of
@@ -53,18 +65,11 @@ def build_tokenizer(
             With `False` texts are split as given and decoding joins words by spaces.
 
     Returns:
-        `PreTrainedTokenizerFast`, with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
+        [`LDEBMTokenizer`], with `len(tokenizer)` tokens of ids 0 to `len(tokenizer) - 1`.
 
     Raises:
         ValueError: texts without a single word, `vocab_size` below 5 or `max_length` below 3.
     """
-    if vocab_size <= len(SPECIAL_TOKENS):
-        raise ValueError(f"vocab_size must be at least 5 (4 special tokens, 1 word), got {vocab_size}")
-    if max_length < 3:
-        raise ValueError(f"max_length must be at least 3 (<s>, one word, </s>), got {max_length}")
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of strings, got one string")
-
     steps = [normalizers.NFC()] if split_punctuation and raw_text else []
     steps += [normalizers.Lowercase()] if lowercase else []
     normalizer = normalizers.Sequence(steps)
@@ -99,7 +104,7 @@ def build_tokenizer(
     )
 
 
-def read_raw_text(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+def read_raw_text(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> LDEBMTokenizer:
     """
     A word-level tokenizer with the same ids that also reads and writes text as people do, as those of
     [`build_tokenizer`]; for checkpoints whose tokenizer only splits at white space.
@@ -116,13 +121,15 @@ def read_raw_text(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> P
     if conventions is None:
         raise ValueError("texts must be tokenised, with spaces around marks or without marks; many of theirs are not")
     vocabulary = tokenizer.get_vocab()
-    return fast_tokenizer(
+    reading = fast_tokenizer(
         models.WordLevel(vocabulary, unk_token="<unk>"),
         reading_normalizer(conventions, vocabulary),
         reading_splitter(conventions, counts, vocabulary),
         text_decoder(conventions),
         tokenizer.model_max_length,
     )
+    reading.init_kwargs["builder"] = {"name": build_tokenizer.__name__}
+    return reading
 
 
 def fast_tokenizer(
@@ -131,7 +138,7 @@ def fast_tokenizer(
     pre_tokenizer: pre_tokenizers.PreTokenizer,
     decoder: decoders.Decoder | None,
     max_length: int,
-) -> PreTrainedTokenizerFast:
+) -> LDEBMTokenizer:
     """A tokenizer of these parts that puts `<s>` and `</s>` around a text and pads and cuts it on the right.
 
     Args:
@@ -147,7 +154,7 @@ def fast_tokenizer(
     )
     if decoder is not None:
         tokenizer.decoder = decoder
-    return PreTrainedTokenizerFast(
+    return LDEBMTokenizer(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         bos_token="<s>",

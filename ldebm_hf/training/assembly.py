@@ -8,19 +8,26 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedExamples, check_corpus
-from ..model.base_models import require_name
+from ..model.base_model_files import require_name
 from ..model.modalities import MODALITIES
 from ..model.modeling_ldebm import LDEBMModel
 from .hub_access import require_base_models
 from .initial_words import set_words_by_cooccurrence
 from .settings import Settings
 
+Assembled = tuple[LDEBMModel, PreTrainedTokenizerBase | None, Corpus]
+"""A model, its tokenizer and its corpus."""
 
-def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | None, Corpus]:
+
+def assemble(settings: Settings, corpus: Corpus | None = None) -> Assembled:
     """The model, the tokenizer and the corpus of a run. The weights are drawn with the seed of the run.
 
     The vocabulary of the tokenizer comes from the training texts; for points the tokenizer is `None`. A symbol has the
     name of a class if at least one training example has that label.
+
+    Args:
+        settings (`Settings`): All settings of the run.
+        corpus (`Corpus`, *optional*): What `settings.load_corpus()` returned, if it was read already.
 
     Raises:
         FileNotFoundError, ConnectionError, ImportError: the corpus cannot be read.
@@ -28,7 +35,8 @@ def assemble(settings: Settings) -> tuple[LDEBMModel, PreTrainedTokenizerBase | 
         ValueError: the corpus cannot be used, or settings do not go together.
     """
     require_base_models(settings)
-    corpus = settings.load_corpus()
+    if corpus is None:
+        corpus = settings.load_corpus()
     modality = MODALITIES[settings.modality]
     tokenizer = build_tokenizer_of(settings, corpus)
     labelled_classes = corpus.train.classes
@@ -61,7 +69,8 @@ def build_tokenizer_of(settings: Settings, corpus: Corpus) -> PreTrainedTokenize
     if settings.model_value("decoder") == "pretrained":
         name, revision = settings.model_value("decoder_name_or_path"), settings.model_value("decoder_revision")
         require_name("decoder_name_or_path", name)
-    return settings.data.build_tokenizer(corpus, modality.is_bag_of_words, name, revision)
+    trusted = settings.training.trust_remote_code
+    return settings.data.build_tokenizer(corpus, modality.is_bag_of_words, name, revision, trusted)
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> np.ndarray:

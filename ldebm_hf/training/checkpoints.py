@@ -19,6 +19,7 @@ from torch import nn
 
 from ..files.atomic import flush, flush_folder, replace
 from ..files.manifest import problem_of, read_manifest, write_manifest
+from .fingerprint import NOT_IN_EARLIER_RUNS
 from .progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ class CheckpointStore:
         differences = [
             f"{name} was {saved.get(name)!r} and is now {self.fingerprint.get(name)!r}"
             for name in sorted(saved.keys() | self.fingerprint.keys())
-            if saved.get(name) != self.fingerprint.get(name)
+            if (name in saved or name not in NOT_IN_EARLIER_RUNS)
+            and saved.get(name) != self.fingerprint.get(name)
         ]
         if differences:
             raise ValueError(f"cannot resume from {path}, which is of another run: {'; '.join(differences)}")

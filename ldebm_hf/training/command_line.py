@@ -132,7 +132,11 @@ def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
         close = difflib.get_close_matches(path, recipes, n=3, cutoff=0.8)
         hint = f": did you mean {' or '.join(close)}?" if close else ""
         raise FileNotFoundError(f"there is no recipe {path!r} (--config){hint}")
-    recipe = _read_yaml(Path(path).read_text(encoding="utf-8"), path) or {}
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"recipe {path!r} must be a text file in UTF-8 ({error})") from error
+    recipe = _read_yaml(text, path) or {}
     if not isinstance(recipe, dict):
         raise ValueError(f"recipe {path!r} must map sections to settings, got {recipe!r}")
     for section, entries in recipe.items():
@@ -145,5 +149,5 @@ def _read_yaml(text: str, place: str) -> Any:
     """YAML whose scalars all stay text, to be read by the declared type of the setting."""
     try:
         return yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{place} is not valid YAML: {error}") from error

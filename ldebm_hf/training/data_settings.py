@@ -108,14 +108,17 @@ class DataSettings:
         of_documents: bool = False,
         language_model: str | None = None,
         revision: str | None = None,
+        trust_remote_code: bool = False,
     ) -> PreTrainedTokenizerBase:
         """
         A tokenizer with the words, or the subwords, of the corpus's training texts; or that of a language model, given
-        by its name or folder.
+        by its name or folder, whose code is run only if it is trusted.
         """
         if language_model is not None:
             length = self.max_length or SUBWORD_MAX_LENGTH
-            return build_language_model_tokenizer(language_model, revision, max_length=length)
+            return build_language_model_tokenizer(
+                language_model, revision, max_length=length, trust_remote_code=trust_remote_code
+            )
         modality = DocumentModality if of_documents else TextModality
         sizes = {
             "vocab_size": self.vocab_size or modality.default_vocab_size,

@@ -88,7 +88,7 @@ class FeatureCache:
             `np.ndarray` of shape `(len(texts), size)`, float32, read from the disk where it is used.
 
         Raises:
-            OSError: If the folder cannot be written.
+            OSError: If the folder cannot be written, or the disk has no room for all vectors.
         """
         if not len(texts):
             return np.empty((0, self.size), dtype=np.float32)
@@ -111,8 +111,9 @@ class FeatureCache:
         done = _rows_done(place, len(texts), self.size)
         if done == len(texts):
             return
-        mode = "r+" if done else "w+"
-        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode=mode, shape=(len(texts), self.size))
+        if not done:
+            _make_room(place / VECTORS, 4 * len(texts) * self.size)
+        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode="r+", shape=(len(texts), self.size))
         bar = tqdm(total=len(texts), initial=done, desc="encoding", unit="text", disable=not self.show_progress)
         with bar:
             for start in range(done, len(texts), CHUNK):
@@ -157,6 +158,7 @@ def frozen_features(
     batch_size: int = 64,
     cache_dir: str | Path | None = None,
     show_progress: bool = True,
+    trust_remote_code: bool = False,
 ) -> np.ndarray:
     """
     The vectors of texts by a pretrained encoder, without a model; computed once, as [`FeatureCache`] says.
@@ -166,11 +168,17 @@ def frozen_features(
         name_or_path (`str`): As `encoder_name_or_path` of [`LDEBMConfig`].
         revision (`str`, *optional*): Its branch, tag or commit.
         batch_size, cache_dir (the `folder`), show_progress: As in [`FeatureCache`].
+        trust_remote_code (`bool`, *optional*, defaults to `False`): As in [`LDEBMConfig`].
 
     Returns:
         `np.ndarray` of shape `(len(texts), size)`, float32.
     """
-    config = LDEBMConfig(encoder="pretrained", encoder_name_or_path=name_or_path, encoder_revision=revision)
+    config = LDEBMConfig(
+        encoder="pretrained",
+        encoder_name_or_path=name_or_path,
+        encoder_revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
     encoder = PretrainedEncoder(config)
     encoder.add_adapters()
     encoder.load_base_weights()
@@ -179,8 +187,12 @@ def frozen_features(
 
 
 def _digest_of(encoder: PretrainedEncoder) -> str:
-    """A text that changes if the vectors of texts do: by weights, layout, precision or tokenizer of the encoder."""
-    content = hashlib.sha256(json.dumps(encoder.config.encoder_layout, sort_keys=True).encode())
+    """
+    A text that changes if the vectors of texts do: by weights, layout, architecture, precision or tokenizer of the
+    encoder, or by code of its own, of which transformers writes the version into the name of the module.
+    """
+    settings = [encoder.config.encoder_layout, encoder.config.encoder_config, type(encoder.base).__module__]
+    content = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     content.update(str(encoder.max_length).encode())
     for part in (encoder.base, encoder.pooling):
         for name, tensor in sorted(part.state_dict().items()):
@@ -192,6 +204,28 @@ def _digest_of(encoder: PretrainedEncoder) -> str:
     tokenizer |= {"truncation": None, "padding": None}  # which are those of its last call
     content.update(json.dumps(tokenizer, sort_keys=True).encode())
     return content.hexdigest()
+
+
+def _make_room(file: Path, num_bytes: int) -> None:
+    """
+    Make a file of zeros whose blocks are on the disk already, where the system can do that. Writing through a memory
+    map into blocks for which a full disk has no room would end the process.
+
+    Raises:
+        OSError: If there is no room. The file is removed.
+    """
+    try:
+        with open(file, "wb") as stream:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, num_bytes)
+            else:
+                stream.truncate(num_bytes)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise OSError(
+            f"the vectors of the texts need {num_bytes / 1e6:,.1f} MB in {file.parent}, which cannot be had "
+            f"({error.strerror}): make room, or choose another folder by data.features_dir"
+        ) from error
 
 
 def _rows_done(place: Path, num_rows: int, size: int) -> int:

@@ -12,6 +12,7 @@ MAY_CHANGE = {
     "dataloader_num_workers",
     "ddp_timeout",
     "early_stopping_patience",
+    "gradient_checkpointing",
     "hub_model_id",
     "hub_private_repo",
     "initial_words",  # only matters for the initial weights
@@ -26,7 +27,11 @@ MAY_CHANGE = {
     "resume",
     "save_steps",
     "save_total_limit",
+    "trust_remote_code",
 }
+
+NOT_IN_EARLIER_RUNS = {"model.encoder_digest", "model.decoder_digest"}
+"""Names that the fingerprints of runs by earlier versions lack, which can be resumed all the same."""
 
 
 def run_fingerprint(

@@ -31,8 +31,9 @@ def require_base_models(settings: Settings) -> None:
 def _require(setting: str, name: str | None, revision: str | None) -> None:
     if name is None or os.path.isdir(name):  # what is missing there is said where it is loaded
         return
-    if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
-        return
+    for file in ("config.json", "modules.json"):  # the second where the transformer is in a folder of its own
+        if isinstance(try_to_load_from_cache(name, file, revision=revision), str):
+            return
     try:
         model_info(name, revision=revision, timeout=TIMEOUT)
     except Exception as error:  # many kinds, from several libraries, with one remedy

@@ -94,7 +94,7 @@ class Trainer:
         step_size *= self.accelerator.num_processes
         features = self._feature_cache(settings)
         self.examples = prepare_training_split(
-            corpus.train, self.config, self.tokenizer, settings.data, step_size, features
+            corpus.train, self.config, self.tokenizer, settings.data, step_size, features, self.model.encoder
         )
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
@@ -106,7 +106,7 @@ class Trainer:
             process=self.accelerator.process_index,
         )
         self.evaluator = Evaluator(
-            prepare_split(corpus.validation, self.config, self.tokenizer, max_length, features),
+            prepare_split(corpus.validation, self.config, self.tokenizer, max_length, features, self.model.encoder),
             self.config,
             symbols_are_labels=self.some_labels_known,
             batch_size=training.per_device_eval_batch_size,
@@ -166,6 +166,8 @@ class Trainer:
     def _prepare_model(self) -> None:
         """Set the optimiser, its schedule and the wrapped model, which keeps the copies on all processes equal."""
         dtype = getattr(torch, self.training.sampler_dtype)
+        if self.training.gradient_checkpointing:
+            self.model.recompute_base_layers()
         self.model.prior.optimize_sampler(compile=self.training.compile_sampler, dtype=dtype)
         optimizer = make_optimizer(self.model, self.training)
         scheduler = make_scheduler(optimizer, self.training, self.total_steps)

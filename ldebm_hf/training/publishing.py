@@ -21,7 +21,7 @@ from huggingface_hub.utils import validate_repo_id
 from ..data import Corpus
 from ..data.hub import is_hub_id
 from ..files.atomic import write_text
-from ..model.base_models import base_model_folders
+from ..model.base_model_files import OWN_CODE, base_model_folders
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.modeling_ldebm import LDEBMModel
 from ..reports.hub_upload import (
@@ -124,6 +124,7 @@ def push(
     revision: str | None = None,
     token: str | None = None,
     merge: bool = False,
+    trust_remote_code: bool = False,
 ) -> str:
     """Push a model to the Hub with its tokenizer, code, scores and a new model card.
 
@@ -137,7 +138,9 @@ def push(
         revision (`str`, *optional*): A tag for this commit, for `from_pretrained(…, revision=…)`.
         token (`str`, *optional*): Defaults to what `hf auth login` stored, or the variable `HF_TOKEN`.
         merge (`bool`, *optional*, defaults to `False`): Whether the weights of a pretrained encoder and decoder are
-            pushed too, so that the model needs no other one. The folder itself stays as it is.
+            pushed too, so that the model needs no other one. The folder itself stays as it is. Code of their own is
+            not pushed.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether that code may be run, to merge them.
 
     Returns:
         `str`: The address of the repository.
@@ -158,8 +161,13 @@ def push(
         )
     if not any(folder.glob("model*.safetensors")):
         raise ValueError(f"folder must hold the model's weights (model.safetensors), and {str(folder)!r} does not")
-    if not merge and not record.config.includes_base_models:
-        for name, value in base_model_folders(record.config).items():
+    for name, value in base_model_folders(record.config).items():
+        if OWN_CODE in getattr(record.config, name.replace("name_or_path", "config")):
+            raise ValueError(
+                f"{name}={value!r} is a folder of this machine with code of its own, which is not pushed: push the "
+                "base model with its code first, and train with its id on the Hub"
+            )
+        if not merge and not record.config.includes_base_models:
             raise ValueError(
                 f"{name}={value!r} is a folder of this machine, in which nobody else finds the base model: merge its "
                 "weights into what is pushed (merge=True, or the option --merge)"
@@ -174,7 +182,7 @@ def push(
         with TemporaryDirectory() as staged:
             _stage(folder, Path(staged), record)
             if merge or base_model_folders(record.config):
-                _stage_with_base_models(folder, Path(staged))
+                _stage_with_base_models(folder, Path(staged), trust_remote_code)
             if not is_edited:
                 Path(staged, CARD).unlink(missing_ok=True)  # only the link to the folder's card
                 Path(staged, CARD).write_text(sealed(model_card(record, repository.id)), encoding="utf-8")
@@ -193,9 +201,9 @@ def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
         (staged / SETTINGS).write_text(settings, encoding="utf-8")
 
 
-def _stage_with_base_models(folder: Path, staged: Path) -> None:
+def _stage_with_base_models(folder: Path, staged: Path, trust_remote_code: bool) -> None:
     """Replace the model of a staged folder by the same model with the weights of its base models, and no folders."""
-    model = LDEBMModel.from_pretrained(folder)
+    model = LDEBMModel.from_pretrained(folder, trust_remote_code=trust_remote_code)
     for name in base_model_folders(model.config):
         setattr(model.config, name, None)
     for file in [*staged.glob("model*.safetensors"), *staged.glob("model.safetensors.index.json")]:

@@ -134,6 +134,12 @@ class Settings:
                 "has the tokenizer of its language model"
             )
         is_frozen = self.model_value("encoder_trainable_layers") == self.model_value("encoder_lora_rank") == 0
+        if self.training.gradient_checkpointing and self.model_value("decoder") != "pretrained":
+            if self.model_value("encoder") != "pretrained" or is_frozen:
+                raise ValueError(
+                    "training.gradient_checkpointing=true has no effect without model.decoder=pretrained, or "
+                    "model.encoder=pretrained with encoder_trainable_layers or encoder_lora_rank above 0"
+                )
         if self.clustering.features in ENCODER_FEATURES:
             if self.model_value("encoder") != "pretrained" or not is_frozen:
                 raise ValueError(
@@ -196,7 +202,7 @@ class Settings:
         """Write a recipe that repeats this run from the beginning, without pushing anything to the Hub."""
         values = self.to_dict()
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
-        values["training"] |= {"push_to_hub": False, "hub_model_id": None}
+        values["training"] |= {"push_to_hub": False, "hub_model_id": None, "trust_remote_code": False}
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def differences_to_preset(self) -> list[tuple[str, Any, Any]]:
@@ -205,11 +211,16 @@ class Settings:
         given = [(name, value) for name, value in self.model.items() if name in preset]
         return [(name, value, preset[name]) for name, value in given if value != preset[name]]
 
-    def load_corpus(self) -> Corpus:
-        """The corpus that `data` describes: points for a model of points, otherwise texts."""
+    def load_corpus(self, texts: Corpus | None = None) -> Corpus:
+        """
+        The corpus that `data` describes: points for a model of points, otherwise texts.
+
+        Args:
+            texts (`Corpus`, *optional*): What `data.load_corpus` returned, if it was read already.
+        """
         if not self.modality_class.reads_texts:
             return self.data.load_points()
-        corpus = self.data.load_corpus()
+        corpus = self.data.load_corpus() if texts is None else texts
         return corpus.written_naturally() if self.data.natural_writing else corpus
 
     def model_config(
@@ -240,6 +251,7 @@ class Settings:
             spare = [f"LABEL_{symbol}" for symbol in range(len(label_names), num_symbols)]
             values["id2label"] = dict(enumerate([*label_names, *spare][:num_symbols]))
         values |= settings_of_contexts(self.data)
+        values["trust_remote_code"] = self.training.trust_remote_code
         values = (tokens_of(tokenizer) if self.modality_class.reads_texts else units_of(points)) | values
         try:
             return LDEBMConfig.from_preset(self.model["preset"], **values)

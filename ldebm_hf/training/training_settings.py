@@ -80,6 +80,11 @@ class TrainingSettings:
     mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
         None, "Precision of the forward pass. Default: what `accelerate launch` says.", heading="Precision and speed"
     )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Compute the layers of pretrained encoders and decoders again in the backward pass instead of keeping what "
+        "they compute: less memory, and a third more time.",
+    )
     compile_sampler: bool = setting(
         False, "Run the Langevin sampler through torch.compile, or without it where compiling fails."
     )
@@ -88,6 +93,13 @@ class TrainingSettings:
     )
     ddp_timeout: float = setting(
         1800, "Seconds without an answer after which another process is considered lost.", above=0
+    )
+
+    trust_remote_code: bool = setting(
+        False,
+        "Run code from the repositories of the pretrained encoder and decoder, for models that transformers does not "
+        "have itself. Read the code first.",
+        heading="Code of pretrained models",
     )
 
     initial_words: Literal["random", "cooccurrence"] = setting(

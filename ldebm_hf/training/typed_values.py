@@ -1,6 +1,7 @@
 """Values of declared types, given in Python or as text, with errors that say what is allowed."""
 
 import difflib
+import math
 import typing
 from dataclasses import field
 from types import NoneType, UnionType
@@ -108,7 +109,7 @@ def _read(value: Any, option: Any, name: str) -> Any:
         return word in (True, "true")
     if option is int and not isinstance(value, (bool, float)):
         return int(value)
-    if option is float and not isinstance(value, bool):
+    if option is float and not isinstance(value, bool) and math.isfinite(float(value)):
         return float(value)
     if option is str and isinstance(value, str):
         return value

@@ -8,7 +8,11 @@ import huggingface_hub.constants
 import pytest
 from tiny_base_models import bert
 
+from ldebm_hf import LDEBMConfig
+from ldebm_hf.commands.classification import train_classifier
 from ldebm_hf.commands.recipe_choice import ENCODER_RECIPE, WORDS_RECIPE, choose_recipe
+from ldebm_hf.model.pretrained_encoder import PretrainedEncoder
+from ldebm_hf.training import data_settings
 
 RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
 WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
@@ -48,11 +52,39 @@ def recipes_with(folder: Path, encoder: str) -> Path:
     return copy
 
 
-def test_words_are_used_where_they_say_more(options):
+@pytest.fixture
+def loaded(monkeypatch) -> list[str]:
+    """What is read or loaded from now on, in order."""
+    seen: list[str] = []
+
+    def noted(name, function):
+        return lambda *args, **options: seen.append(name) or function(*args, **options)
+
+    monkeypatch.setattr(data_settings, "load_corpus", noted("corpus", data_settings.load_corpus))
+    load_weights = PretrainedEncoder.load_base_weights
+    monkeypatch.setattr(PretrainedEncoder, "load_base_weights", noted("encoder", load_weights))
+    return seen
+
+
+def test_training_takes_what_the_comparison_has_loaded(tmp_path, options, loaded):
+    letters = {"sport": "abcdef", "weather": "uvwxyz"}
+    by_letters = table(tmp_path, lambda kind, rng: " ".join("".join(rng.choices(letters[kind], k=7)) for _ in "abc"))
+    steps = ["--max_steps", "2", "--num_train_epochs", "1"]
+    choice = choose_recipe(RECIPES, [*by_letters, *steps], str(bert()))
+    assert choice.settings.model_value("encoder") == "pretrained"
+    train_classifier(choice.settings, choice.assembled)
+    assert loaded == ["corpus", "encoder"]
+    assert LDEBMConfig.from_pretrained(tmp_path / "model").encoder == "pretrained"
+
+
+def test_words_are_used_where_they_say_more(options, loaded):
     choice = choose_recipe(RECIPES, options, str(bert()))
     assert choice.settings.modality == "document"
     assert choice.reason.startswith(f"{WORDS_RECIPE} is used: in cross-validation on the 36 labelled training texts")
     assert choice.reason.endswith("and classes from words for 100.0%")
+    model, _, corpus = choice.assembled
+    assert model.config.modality == "document" and corpus.train.num_labelled == 36
+    assert loaded == ["corpus", "encoder"]
 
 
 def test_the_encoder_is_used_where_it_says_more(tmp_path):

@@ -103,6 +103,49 @@ def test_malformed_content_is_refused(write, name, content, message):
         load_corpus(write(name, content))
 
 
+def test_json_that_python_cannot_hold_is_refused(write):
+    for name, content, message in (
+        ("a.jsonl", '{"text": ' + "[" * 100_000, "a.jsonl, line 1: not valid JSON .maximum recursion depth"),
+        ("a.json", '[{"text": ' + "[" * 100_000, "a.json, object 1: not readable JSON .maximum recursion depth"),
+        ("a.json", '[{"text": ' + "9" * 5000 + "}]", "a.json, object 1: not readable JSON .Exceeds the limit"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_corpus(write(name, content))
+
+
+def test_an_object_of_many_blocks_is_read(write):
+    long_text = "word " * 100_000
+    rows = [{"text": long_text}, {"text": "short"}]
+    corpus = load_corpus(write("a.json", json.dumps(rows, indent=1)), validation_fraction=0.5)
+    assert sorted(len(text.split()) for text, _ in everything(corpus)) == [1, 100_000]
+
+
+def test_a_parquet_file_of_values_that_python_cannot_hold_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    far = pyarrow.array([2**62], pyarrow.int64()).cast(pyarrow.timestamp("us"))
+    parquet.write_table(pyarrow.table({"text": ["a"], "day": far}), tmp_path / "far.parquet")
+    with pytest.raises(ValueError, match="far.parquet is not a readable parquet file: date value out of range"):
+        load_corpus(tmp_path / "far.parquet")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_column": ["label"]}, r"label_column must be the name of a column of a.csv .*, got \['label'\]"),
+        ({"attribute_columns": 3}, "attribute_columns must be names of columns, got 3"),
+        ({"label_column": "label", "missing_labels": [None]}, r"missing_labels must be strings, got \[None\]"),
+        ({"validation_fraction": "x"}, "validation_fraction must be between 0 and 1 .both excluded., got x"),
+        ({"encoding": "base64"}, "encoding='base64' is unknown"),
+        ({"encoding": 3}, "encoding=3 is unknown"),
+        ({"encoding": "undefined"}, "encoding='undefined' is unknown"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(write, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_corpus(write("a.csv", as_csv(ROWS)), **options)
+
+
 @pytest.mark.parametrize("name", ["absent.csv", "absent.txt", "absent.parquet"])
 def test_missing_file_is_named(tmp_path, name):
     if name.endswith("parquet"):

@@ -14,7 +14,7 @@ def test_first_lines_of_python_run(monkeypatch):
     exec(block, names)
     pipe = names["pipe"]
     for symbol in ("positive", "negative"):
-        written = pipe.write(symbol, 3, min_label_probability=0.9, generator=3)
+        written = pipe.write(symbol, 3, min_label_probability=0.9, generator=0)
         assert all(repr(text) in block for text in written)
     assert pipe.classify("The soup was COLD!")[0]["label"] == "negative"
     assert pipe.complete("The <span> wasn't fresh.", generator=0)[0].text == "The food wasn't fresh."

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from tiny_base_models import TEXTS, bert, gpt2, pretrained_model, pretrained_settings, sentence_bert
 from transformers import AutoModel, AutoTokenizer
 
-from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline
 from ldebm_hf.training.publishing import push
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "push_to_hub.py"
@@ -113,6 +113,29 @@ def test_pushed_model_loads_elsewhere_with_the_base_models_of_the_hub(hub, bases
     assert_same(torch.load(tmp_path / "results"), results(model, tokenizer))
     run_clean(PULL, tmp_path, tmp_path / "again", package=False)  # from the cache alone
     assert_same(torch.load(tmp_path / "again"), results(model, tokenizer))
+
+
+def test_saving_with_a_push_uploads_what_a_push_does(hub, bases, tmp_path):
+    model, _, _ = model_from_the_hub()
+    model.load_base_models()
+    model.push_to_hub("me/pushed")
+    model.save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id="me/saved")
+    pushed, saved = (hub.repositories["models", f"me/{name}"].files.keys() for name in ("pushed", "saved"))
+    assert "encoder_tokenizer.json" in pushed
+    assert {name for name in pushed if name != "README.md"} == {name for name in saved if name != "README.md"}
+    loaded = AutoModel.from_pretrained("me/saved")
+    assert loaded.classify(TEXTS) == model.classify(TEXTS, model.encoder.tokenizer)
+
+
+def test_pipeline_of_a_model_has_the_tokenizer_of_its_revision(hub, bases):
+    model, tokenizer, _ = model_from_the_hub()
+    model.load_base_models()
+    model.push_to_hub("me/reviews")
+    repository = hub.repositories["models", "me/reviews"]
+    repository.refs["v1"] = repository.refs["main"]
+    repository.commit({"tokenizer.json": b"{}", "tokenizer_config.json": b"{}"})
+    pipe = LDEBMPipeline(AutoModel.from_pretrained("me/reviews", revision="v1"), device="cpu")
+    assert pipe.tokenizer.get_vocab() == tokenizer.get_vocab()
 
 
 def push_by_script(monkeypatch, *arguments: object) -> None:

@@ -128,7 +128,8 @@ def test_linear_gaussian_model_within_the_reported_error(num_fitting_rounds):
     estimate = estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
     assert torch.equal(estimate.lower, estimate.upper)
     exact = exact_log_likelihood(model, POINTS)
-    assert estimate.lower_error.max() < 0.5
+    assert estimate.lower_error[estimate.pareto_k <= 0.7].max() < 0.2
+    assert (estimate.pareto_k <= 0.7).all() or num_fitting_rounds == 0
     assert ((estimate.lower - exact).abs() < 5 * estimate.lower_error).all()
 
 
@@ -144,6 +145,29 @@ def test_fitted_proposals_raise_the_effective_samples_and_keep_a_lower_bound():
         assert bounds[-1].mean() < exact + 4 * bounds[-1].std() / 40**0.5
     assert sizes[1] > 2 * sizes[0]
     assert exact - bounds[1].mean() < 0.75 * (exact - bounds[0].mean())
+
+
+def test_proposals_are_wider_than_what_they_are_fitted_to(monkeypatch):
+    """First the encoder's q(z|x), 1.3 times as wide; then nine tenths of a Gaussian 1.1 times as wide as p(z|x)."""
+    model, drawn, size = linear_gaussian_model("vae", latent_size=1), [], 20_000
+    likelihood = model.conditional_log_likelihood
+    monkeypatch.setattr(
+        model,
+        "conditional_log_likelihood",
+        lambda latents, **inputs: drawn.append(latents) or likelihood(latents, **inputs),
+    )
+    settings = LikelihoodSettings(num_posterior_samples=size, num_fitting_rounds=1)
+    estimate_log_likelihood(model, settings, points=POINTS[:1], generator=seeded())
+    latents = torch.cat(drawn)[:, 0]
+    first, fitted, defensive = latents.split([size // 2, size * 9 // 10, size // 10])
+    weight, bias = (parameter.detach() for parameter in model.decoder.network.parameters())
+    precision = 1 + weight.square().sum()
+    mean = (weight[:, 0] * (POINTS[0] - bias)).sum() / precision
+    # The fit has some thousand effective samples, so that 5 standard errors of a deviation are about a tenth.
+    assert first.std().item() == pytest.approx(1.3, rel=0.03)
+    assert fitted.std().item() == pytest.approx(1.1 / precision.item() ** 0.5, rel=0.04)
+    assert fitted.mean().item() == pytest.approx(mean.item(), abs=0.1 / precision.item() ** 0.5)
+    assert defensive.std().item() == pytest.approx(1.3, rel=0.1)
 
 
 def test_codes_keep_the_encoders_proposal():
@@ -165,6 +189,69 @@ def test_symbols_share_the_likelihood_among_them():
     joint = torch.stack([bound(class_labels=torch.full((2,), y)) for y in range(3)])
     torch.testing.assert_close(joint.logsumexp(0), bound())
     assert (joint.std(0) > 0).all()
+
+
+def test_every_example_has_its_own_symbol():
+    model = tiny_model("gm_vae")
+    settings = LikelihoodSettings(num_posterior_samples=50, num_fitting_rounds=0)
+
+    def bound(labels):
+        return estimate_log_likelihood(model, settings, generator=seeded(), class_labels=labels, **TEXTS).lower
+
+    of_symbol = [bound(torch.full((2,), y)) for y in range(3)]
+    for labels in ([0, 2], [1, 0], [2, 1]):
+        torch.testing.assert_close(
+            bound(torch.tensor(labels)), torch.stack([of_symbol[y][i] for i, y in enumerate(labels)])
+        )
+
+@pytest.mark.parametrize("size", [2, 10, 40])
+def test_errors_are_honest_or_the_example_is_marked(size):
+    """100 points of x = A z + ε in as many dimensions: at most 8 % are trusted and off by more than two errors."""
+    model = linear_gaussian_model("vae", latent_size=size, point_size=size)
+    model.decoder.network = torch.nn.Sequential(torch.nn.Linear(size, size)).double()
+    torch.nn.init.normal_(model.decoder.network[0].weight, std=2 / size, generator=seeded(4))
+    weight, bias = (parameter.detach() for parameter in model.decoder.network.parameters())
+    covariance = weight @ weight.T + torch.eye(size, dtype=torch.float64)
+    density = torch.distributions.MultivariateNormal(bias, covariance)
+    noise = torch.randn(100, size, generator=seeded(6), dtype=torch.float64)
+    points = bias + noise @ torch.linalg.cholesky(covariance).T
+    estimate = estimate_log_likelihood(model, points=points, generator=seeded(7))
+    is_off = (estimate.lower - density.log_prob(points)).abs() > 2 * estimate.lower_error
+    is_trusted = (estimate.effective_samples >= 10) & (estimate.pareto_k <= 0.7)
+    assert (is_off & is_trusted).double().mean() <= 0.08
+    assert is_trusted.double().mean() > 0.3
+
+
+def test_a_mode_that_the_encoder_does_not_know_is_found_by_a_share_of_the_prior():
+    """x = 1.5 z² + ε: without it the bound misses log 2 nats and nothing shows it. The sum on a grid is exact."""
+    model = linear_gaussian_model("vae", latent_size=2)
+    model.decoder.forward = lambda z: torch.stack([1.5 * z[:, 0].square(), z[:, 1]], 1)
+    torch.nn.init.constant_(model.encoder.heads.log_variance.bias, -3.0)
+    model.encoder.heads.mean.bias.data = torch.tensor([1.4, 0.0], dtype=torch.float64)
+    points = torch.tensor([[3.0, 0.0], [3.5, -0.5]], dtype=torch.float64)
+    axis = torch.linspace(-6, 6, 601, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        log_joint = torch.stack([
+            model.conditional_log_likelihood(grid, points=point.expand(len(grid), 2)) + model.prior.log_prob(grid)
+            for point in points
+        ])  # fmt: skip
+    exact = log_joint.logsumexp(1) + 2 * (axis[1] - axis[0]).log()
+    missing, found = (
+        estimate_log_likelihood(model, LikelihoodSettings(prior_share=share), points=points, generator=seeded(1))
+        for share in (0.0, 0.1)
+    )
+    torch.testing.assert_close(missing.lower, exact - torch.tensor(2.0).log(), atol=0.1, rtol=0)
+    assert (missing.effective_samples > 300).all() and (missing.pareto_k < 0.7).all()
+    assert ((found.lower - exact).abs() < 3 * found.lower_error).all() and found.lower_error.max() < 0.2
+
+
+def test_a_share_of_the_prior_keeps_the_estimate_of_an_easy_posterior():
+    model, exact = linear_gaussian_model("vae"), exact_log_likelihood(linear_gaussian_model("vae"), POINTS)
+    for rounds in (0, 2):
+        settings = LikelihoodSettings(prior_share=0.3, num_fitting_rounds=rounds)
+        estimate = estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
+        assert ((estimate.lower - exact).abs() < 4 * estimate.lower_error).all()
 
 
 # ------------------------------------------------------------------------------------------------ the diffusion prior
@@ -194,9 +281,7 @@ def test_texts_under_the_diffusion_prior(preset):
     annealing = prepare_annealing(model.prior, 8, num_chains=100, generator=seeded())
 
     def estimate(seed=0, **labels):
-        return estimate_log_likelihood(
-            model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels
-        )
+        return estimate_log_likelihood(model, settings, annealing=annealing, generator=seeded(seed), **TEXTS, **labels)
 
     first, again, other = (estimate(seed) for seed in (0, 0, 1))
     assert torch.equal(first.lower, again.lower) and not torch.equal(first.lower, other.lower)
@@ -233,6 +318,8 @@ def test_number_of_samples_must_be_positive():
         ({"num_fitting_rounds": -1}, "num_fitting_rounds must be at least 0, got -1"),
         ({"num_annealed_samples": 0}, "num_annealed_samples must be at least 1, got 0"),
         ({"num_temperatures": 0}, "num_temperatures must be at least 1, got 0"),
+        ({"prior_share": 0.9}, "prior_share must be between 0 and 0.8, got 0.9"),
+        ({"prior_share": -0.1}, "prior_share must be between 0 and 0.8, got -0.1"),
         ({"memory_budget": 0}, "memory_budget must be at least 1, got 0"),
         ({"num_posterior_samples": 49}, "num_posterior_samples must be at least 50, of which half fit"),
     ],

@@ -8,6 +8,9 @@ from ldebm_hf.likelihood.importance_weights import (
     LikelihoodEstimate,
     effective_sample_size,
     log_mean,
+    log_mean_error,
+    pareto_k,
+    pareto_tail,
     relative_variance,
     resample,
     temper,
@@ -64,3 +67,58 @@ def test_exact_weights_have_one_estimate_for_both_sides():
     estimate = LikelihoodEstimate.from_exact_weights(LOG_WEIGHTS)
     assert torch.equal(estimate.lower, estimate.upper) and torch.equal(estimate.lower_error, estimate.upper_error)
     assert estimate.effective_annealed is None
+    torch.testing.assert_close(estimate.lower_error, log_mean_error(LOG_WEIGHTS))
+    torch.testing.assert_close(estimate.pareto_k, pareto_k(LOG_WEIGHTS))
+
+
+# ------------------------------------------------------------------------------------------------------- honest errors
+
+
+@pytest.mark.parametrize("k", [-0.4, 0.2, 0.6, 1.2])
+def test_the_tails_shape_is_found(k):
+    """200 sets of 4,000 weights with a generalised Pareto tail; k is drawn towards 1/2 by 10 of 189 weights."""
+    uniform = torch.rand(200, 4000, generator=seeded(2), dtype=torch.float64)
+    tail = pareto_tail((((1 - uniform) ** -k - 1) / k).log())
+    assert tail.size == 189
+    assert tail.shape.mean().item() == pytest.approx((189 * k + 5) / 199, abs=0.04)
+    assert (pareto_k(5 + 2 * LOG_WEIGHTS) - pareto_k(2 * LOG_WEIGHTS)).abs().max() < 1e-9
+
+
+def test_a_single_large_weight_is_a_heavy_tail():
+    single = torch.zeros(1, 50)
+    single[0, 7] = 900
+    assert pareto_k(single).item() > 10 and log_mean_error(single).item() > 1
+
+
+def test_equal_weights_and_few_weights_have_no_tail():
+    equal = torch.full((3, 100), -700.0)
+    assert pareto_k(equal).tolist() == [0, 0, 0] and (log_mean_error(equal) < 1e-6).all()
+    few = LOG_WEIGHTS[:, :24]
+    assert pareto_k(few) is None and pareto_k(LOG_WEIGHTS[:, :25]).shape == (4,)
+    torch.testing.assert_close(log_mean_error(few), relative_variance(few).sqrt())
+    assert log_mean_error(torch.zeros(2, 1)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("spread", "most_off"), [(0.5, 0.05), (1.5, 0.05), (2.5, 0.1)])
+def test_errors_of_log_normal_weights_are_honest_or_the_weights_are_marked(spread, most_off):
+    """2,000 sets of 200 weights. For a large spread few or none of those that decide the mean are drawn."""
+    log_weights = spread * torch.randn(2000, 200, generator=seeded(3), dtype=torch.float64)
+    distance = (log_mean(log_weights) - spread**2 / 2).abs()
+    is_trusted = (effective_sample_size(log_weights) >= 10) & (pareto_k(log_weights) <= 0.7)
+    is_off = distance > 2 * log_mean_error(log_weights)
+    assert (is_off & is_trusted).double().mean() < most_off
+    by_delta_method = (distance > 2 * relative_variance(log_weights).sqrt()).double().mean()
+    assert is_off.double().mean() < 0.6 * by_delta_method
+    assert spread < 1 or by_delta_method > 0.09
+
+
+def test_errors_are_not_much_larger_than_they_need_be_where_weights_are_even():
+    even = 0.2 * torch.randn(200, 500, generator=seeded(4), dtype=torch.float64)
+    assert (log_mean_error(even) / relative_variance(even).sqrt()).mean() < 1.5
+
+
+def test_beyond_a_mean_the_error_is_that_of_the_tails_logarithm():
+    """k about 3 of 500 weights: S^(k-1) would be 250,000 nats."""
+    uniform = torch.rand(20, 500, generator=seeded(5), dtype=torch.float64)
+    log_weights = -3 * uniform.log()
+    torch.testing.assert_close(log_mean_error(log_weights), 2 * pareto_k(log_weights))

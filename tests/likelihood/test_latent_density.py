@@ -45,15 +45,18 @@ def test_constant_energy_over_the_gaussian_base_is_exactly_the_standard_normal(p
 
 
 def test_published_settings_and_constant_energy_where_the_published_estimator_is_off_by_100_nats():
-    """About -101 for d = 40. Ours is within 4 of its standard errors of 0.2; theirs gives -41 ± 26 and -10 to 45."""
+    """
+    About -101 for d = 40. Ours is within 0.5 of it, though it reports errors of up to 2: its weights have a tail of
+    k = 1, of which more might have been missed. Theirs gives -41 ± 26 and -10 to 45.
+    """
     prior = quadratic_prior("published", 40, 0.0)
     latents = latents_of(prior, 2, scale=1.0)
     exact = exact_log_prior(prior, latents)
     assert exact.mean().item() == pytest.approx(-101, abs=1.5)
     estimate = estimate_log_prior(prior, latents, num_paths=6000, num_annealed_samples=2, generator=seeded(),
                                   annealing=quick_annealing(prior, 1))  # fmt: skip
-    assert (estimate.lower_error < 0.5).all()
-    assert ((estimate.lower - exact).abs() < 4 * estimate.lower_error).all()
+    assert ((estimate.lower - exact).abs() < (4 * estimate.lower_error).clamp(max=0.5)).all()
+    assert (estimate.lower_error < 2.2).all() and (estimate.lower_error < 0.5)[estimate.pareto_k <= 0.7].all()
     published = torch.stack([published_log_prior(prior, z.expand(100, 40), seeded(1)) for z in latents])
     assert published.mean().item() == pytest.approx(-41, abs=10) and 20 < published.std() < 33
     assert ((log_mean(published) > -10) & (log_mean(published) < 45)).all()
@@ -175,8 +178,8 @@ def test_trained_energy_against_sums_over_a_grid(trained_prior):
         trained_prior, latents, num_paths=1000, num_annealed_samples=200, annealing=annealing, generator=seeded(3)
     )
     error = 5 * estimate.lower_error + 5 * annealing.log_last_tilt_error
-    assert error.max() < 0.5
-    assert ((estimate.lower - exact).abs() < error).all()
+    assert error.max() < 0.7  # it counts weights that are too rare to have been drawn
+    assert ((estimate.lower - exact).abs() < error.clamp(max=0.5)).all()
     noise = 5 * (estimate.upper_error.square().mean() / len(exact)).sqrt() + 5 * annealing.log_last_tilt_error
     assert (estimate.upper - exact).mean() > -noise and (estimate.upper - exact).max() < 0.5
 

@@ -13,6 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood
+from ldebm_hf.model.base_models import choose_trainable
 from ldebm_hf.model.presets import PRESETS
 
 PARTS = {
@@ -302,7 +303,7 @@ def test_other_base_model_of_another_size_is_refused(tmp_path):
     model, tokenizer = model_of("decoder")
     model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"the base model .* has no tensor .* of shape"):
-        LDEBMModel.from_pretrained(tmp_path, decoder_name_or_path=str(llama()))
+        LDEBMModel.from_pretrained(tmp_path, decoder_name_or_path=str(llama()), decoder_digest=None)
 
 
 def test_tokenizers_are_saved_beside_the_model(tmp_path):
@@ -323,6 +324,14 @@ def test_model_without_tokenizers_is_saved_and_loaded(tmp_path):
     loaded = LDEBMModel.from_pretrained(tmp_path)
     assert loaded.encoder.tokenizer is None
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), loaded.parameters(), strict=True))
+
+
+def test_only_trained_layers_need_a_list_of_layers():
+    base = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    choose_trainable(base, 0, 0)
+    assert not any(parameter.requires_grad for parameter in base.parameters()) and base.trained_names == frozenset()
+    with pytest.raises(ValueError, match="Sequential has no list of layers"):
+        choose_trainable(base, 1, 0)
 
 
 # ------------------------------------------------------------------------------- copies, and processes of their own

@@ -14,8 +14,8 @@ REJECTED = (ValueError, StrictDataclassClassValidationError, StrictDataclassFiel
 FIELDS = {name: kind for name, kind in LDEBMConfig.__annotations__.items() if get_origin(kind) is not ClassVar}
 ABOUT_BASE_MODELS = (
     "encoder", "encoder_name_or_path", "encoder_revision", "encoder_pooling", "encoder_normalize",
-    "encoder_trainable_layers", "encoder_lora_rank", "encoder_config", "encoder_layout", "decoder",
-    "decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config",
+    "encoder_trainable_layers", "encoder_lora_rank", "encoder_config", "encoder_layout", "encoder_digest", "decoder",
+    "decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config", "decoder_digest",
 )  # fmt: skip
 FLOATS = [name for name, kind in FIELDS.items() if float in get_args(kind)]
 
@@ -72,26 +72,35 @@ def test_int_is_accepted_for_a_float(name):
         ({"num_levels": 1}, "langevin_step_rule", "'published'", "relative or paper for a single level"),
         ({"num_levels": 1, "scale_last_level": True}, "scale_last_level", True, "False for a single level"),
         ({"energy_network": "mlp"}, "energy_network", "'mlp'", "residual for more than one level"),
-        ({"energy_network": "mlp", "num_levels": 1, "langevin_step_rule": "paper"}, "energy_spectral_norm", True,
-         'False for energy_network="mlp"'),
+        (
+            {"energy_network": "mlp", "num_levels": 1, "langevin_step_rule": "paper"},
+            "energy_spectral_norm",
+            True,
+            'False for energy_network="mlp"',
+        ),
         ({"modality": "point", "prior": "none"}, "modality", "'point'", '"text" for prior="none"'),
+        ({"modality": "document", "vocab_size": 4}, "vocab_size", 4, "above 4, the number of marks"),
         ({"point_size": 0}, "point_size", 0, "at least 1"),
         ({"point_center": [1.0]}, "point_center", [1.0], "point_size=2 finite numbers"),
-        ({"point_center": [0.0, float("nan")]}, "point_center", "[0.0, nan]", "point_size=2 finite numbers"),
-        ({"point_scale": 0}, "point_scale", 0, "positive"),
-        ({"point_std": -1.0}, "point_std", -1.0, "positive"),
+        ({"point_center": [0.0, float("nan")]}, "point_center", "[0.0, nan]", "finite numbers"),
+        ({"point_scale": 0}, "point_scale", 0, "at least 1e-12"),
+        ({"point_std": -1.0}, "point_std", -1.0, "at least 1e-06"),
         ({"point_noise": -0.1}, "point_noise", -0.1, "at least 0"),
         ({"word_dropout": 1}, "word_dropout", 1, "in [0, 1)"),
-        ({"gumbel_temperature": 0.0}, "gumbel_temperature", 0.0, "positive"),
-        ({"prior": "mixture", "dispersion_weight": 1.5}, "dispersion_weight", 1.5, "in [0, 1]"),
+        ({"gumbel_temperature": 0.0}, "gumbel_temperature", 0.0, "at least 1e-06"),
+        ({"prior": "mixture", "dispersion_weight": 1.5}, "dispersion_weight", 1.5, "between 0 and 1"),
         ({"dispersion_weight": 0.5}, "dispersion_weight", 0.5, 'used with prior="mixture" only'),
         ({"prior": "none", "normalize_posterior": True}, "normalize_posterior", True, "False for prior='none'"),
         ({"num_code_variables": 0}, "num_code_variables", 0, "at least 1"),
         ({"prior": "semi", "num_code_categories": 1}, "num_code_categories", 1, "at least 2, or None"),
         ({"prior": "discrete", "num_labels": 1}, "num_labels", 1, "at least 2"),
         ({"prior": "discrete", "num_code_variables": 2}, "num_labels", 20, "C**2, with num_code_variables=2"),
-        ({"prior": "mixture", "num_code_variables": 3, "num_labels": 8}, "latent_size", 40,
-         "a multiple of num_code_variables=3"),
+        (
+            {"prior": "mixture", "num_code_variables": 3, "num_labels": 8},
+            "latent_size",
+            40,
+            "a multiple of num_code_variables=3",
+        ),
         ({"energy_num_blocks": -1}, "energy_num_blocks", -1, "at least 0"),
         ({"embedding_size": 8}, "decoder_hidden_size", 512, "equal to embedding_size=8"),
         ({"dropout": 1.0}, "dropout", 1.0, "in [0, 1)"),
@@ -100,7 +109,7 @@ def test_int_is_accepted_for_a_float(name):
         ({"kl_weight": -0.1}, "kl_weight", -0.1, "at least 0"),
         ({"mutual_information_weight": float("nan")}, "mutual_information_weight", "nan", "finite"),
         ({"entropy_threshold": float("inf")}, "entropy_threshold", "inf", "finite"),
-        ({"uniform_init_range": 0}, "uniform_init_range", 0, "positive or None"),
+        ({"uniform_init_range": 0}, "uniform_init_range", 0, "positive"),
         ({"noise_range": [0.5, 0.1]}, "noise_range", [0.5, 0.1], "two increasing numbers between 0 and 1"),
         ({"noise_range": [0.1]}, "noise_range", [0.1], "two increasing numbers between 0 and 1"),
         ({"base_level_noise": False}, "langevin_step_rule", "'published'", "base_level_noise=True"),
@@ -131,6 +140,13 @@ def test_values_assigned_later_are_checked_when_saving(tmp_path):
     config.num_levels = 0
     with pytest.raises(StrictDataclassClassValidationError, match="num_levels must be at least 1, got 0"):
         config.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["output_attentions", "output_hidden_states"])
+def test_what_layers_compute_is_not_returned(name):
+    with pytest.raises(REJECTED, match=f"{name} must be False, because the model does not return .*got True"):
+        LDEBMConfig(**{name: True})
+    assert not getattr(LDEBMConfig(**{name: False}), name)
 
 
 @pytest.mark.parametrize(

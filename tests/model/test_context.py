@@ -206,7 +206,7 @@ def test_without_contexts_nothing_changes(preset):
         ({"context_input_ids": padded(TURNS)[:, :0]}, r"must have shape .* got \(3, 0, 5\)"),
         ({"context_input_ids": padded(TURNS[:2])}, "a row per text, 3, got 2"),
         ({"context_input_ids": padded(TURNS).flip(2)}, "padding on the right"),
-        ({"context_input_ids": padded(TURNS), "context_attention_mask": torch.ones(3, 2)}, "have context_input_ids'"),
+        ({"context_input_ids": padded(TURNS), "context_attention_mask": torch.ones(3, 2)}, "must have shape"),
     ],
 )
 def test_contexts_that_are_refused(context, message):

@@ -172,9 +172,10 @@ def test_score_of_the_sampler_is_the_gradient_of_the_log_density():
         torch.testing.assert_close(moved - z_next, step, rtol=2e-3, atol=2e-6)
 
 
-def test_metropolis_correction_judges_by_the_models_log_density():
+@pytest.mark.parametrize("guided_steps", ["fixed", "adaptive"])
+def test_metropolis_correction_judges_by_the_models_log_density(guided_steps):
     """At every state that a chain of 4 steps visits, with a symbol and guidance."""
-    prior = tiny_prior(langevin_metropolis=True, preset="consistent").eval()
+    prior = tiny_prior(langevin_metropolis=True, preset="consistent", guided_steps=guided_steps).eval()
     level = torch.zeros(4, dtype=torch.long)
     z_next, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
     seen = []
@@ -187,7 +188,7 @@ def test_metropolis_correction_judges_by_the_models_log_density():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrozenNetwork, "value_and_gradient", record)
-        prior.sample_level(z_next, level, labels, 2.5)
+        prior.sample_level(z_next, level, labels, 2.5, num_langevin_steps=4)
     distances = [prior._distance(state, z_next, level) for state, _ in seen]
     densities = [prior.log_density(state, z_next, level, labels, 2.5) for state, _ in seen]
     for (_, value), distance, density in zip(seen, distances, densities, strict=True):
@@ -326,3 +327,59 @@ def test_symbols_steer_a_single_level():
 def test_likelihood_has_no_closed_form():
     with pytest.raises(ValueError, match='prior="diffusion" has no normalised density'):
         single_level().log_prob(torch.zeros(1, 4))
+
+
+# ------------------------------------------------------------------------------------------- symbols at several levels
+
+
+def without_noise(prior, monkeypatch) -> None:
+    """Let the forward process neither scale nor disturb a latent."""
+    monkeypatch.setattr(prior.levels, "diffuse", lambda latents, level, generator=None: (latents, latents))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", ["noisy_symbol_logits", "loss"])
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_noisy_logits_of_pair_i_belong_to_example_i_modulo_the_batch(monkeypatch, method, sampling):
+    """With its own level and its own context; without noise they are known."""
+    prior = tiny_prior(preset="consistent", level_sampling=sampling, symbol_levels="all", context_size=2).eval()
+    without_noise(prior, monkeypatch)
+    latents, context = torch.randn(5, 4), torch.randn(5, 2)
+    output = getattr(prior, method)(latents, generator=torch.Generator().manual_seed(3), context=context)
+    logits = output.noisy_symbol_logits if method == "loss" else output
+    level = prior.levels.draw_levels(5, torch.Generator().manual_seed(3))
+    assert len(logits) == len(level)
+    for i, t in enumerate(level):
+        expected = prior.energy(latents[i % 5, None], t[None], context=context[i % 5, None])[0]
+        torch.testing.assert_close(logits[i], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["noisy_symbol_logits", "loss"])
+def test_only_the_first_level_learns_symbols_if_the_settings_say_so(method):
+    prior = tiny_prior(symbol_levels="first").eval()
+    output = getattr(prior, method)(torch.randn(5, 4))
+    assert (output.noisy_symbol_logits if method == "loss" else output) is None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("symbol_levels", ["first", "all"])
+def test_symbols_steer_exactly_the_levels_that_learn_them(symbol_levels):
+    """With the same noise, states of two symbols part at the first level that is steered: the last or the noisiest."""
+    prior = tiny_prior(preset="consistent", symbol_levels=symbol_levels).eval()
+    one, other = (
+        prior.sample(6, torch.full((6,), symbol), guidance_scale=3.0, generator=torch.Generator().manual_seed(0))
+        for symbol in (0, 1)
+    )
+    differ = [not torch.equal(*states) for states in zip(one, other, strict=True)]  # from z_T to z_0
+    num_levels = prior.config.num_levels
+    assert differ == ([False] * num_levels + [True] if symbol_levels == "first" else [False] + [True] * num_levels)
+
+
+def test_log_normalizer_gradient_is_a_constant_of_the_chains_samples():
+    """It is an expectation over samples that do not move with z_{t+1}: the center is no way back to the encoder."""
+    prior = metropolis_prior(0.7, log_normalizer_gradient=True, terminal_prior=False)
+    z_next, negative = torch.full((4, 1), 1.3, requires_grad=True), torch.randn(4, 1)
+    terms = prior._quadratic_terms(torch.zeros(4, 1), negative, z_next, torch.full((4,), 2))
+    assert torch.equal(terms, torch.zeros(4))
+    gradient = torch.autograd.grad(terms.sum(), z_next, create_graph=True)[0]
+    assert gradient.abs().min() > 0 and not gradient.requires_grad

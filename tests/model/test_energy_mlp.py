@@ -65,3 +65,31 @@ def test_bfloat16_gradient_is_near_and_comes_back_in_the_states_precision():
     rounded = energy.frozen_copy(LEVEL, weight, dtype=torch.bfloat16).gradient(latents)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).norm() / exact.norm() < 0.05  # eight bits
+
+
+def test_sizes_by_default():
+    energy = EnergyMLP(5, 3)
+    assert [layer.weight.shape for layer in energy.hidden] == [(200, 5), (200, 200)]
+    assert energy.head.weight.shape == (3, 200)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_context_is_appended_to_the_latent_and_enters_the_closed_form(num_layers):
+    torch.manual_seed(0)
+    energy = EnergyMLP(latent_size=5, num_symbols=3, hidden_size=16, num_layers=num_layers, context_size=2).double()
+    latents, free_energy_weight, logit_weight = batch()
+    context = torch.randn(7, 2, generator=seeded(8), dtype=torch.float64)
+    layers = [part for layer in energy.hidden for part in (layer, nn.GELU())]
+    logits = nn.Sequential(*layers, energy.head)(torch.cat([latents.requires_grad_(), context], 1))
+    torch.testing.assert_close(energy(latents, LEVEL, context), logits)
+    value = free_energy_weight[:, 0] * logits.logsumexp(-1) + (logit_weight * logits).sum(-1)
+    frozen = energy.frozen_copy(LEVEL, free_energy_weight, logit_weight, context=context)
+    result = frozen.value_and_gradient(latents.detach())
+    torch.testing.assert_close(result, (value, torch.autograd.grad(value.sum(), latents)[0]), rtol=0, atol=1e-10)
+    assert not any(tensor.requires_grad for tensor in result)
+
+
+def test_nothing_is_compiled_unless_asked_for(monkeypatch):
+    monkeypatch.setattr("ldebm_hf.model.energy.compiled", lambda evaluate: pytest.fail("compiled"))
+    latents, free_energy_weight, _ = batch()
+    assert random_energy().frozen_copy(LEVEL, free_energy_weight).gradient(latents).isfinite().all()

@@ -9,7 +9,7 @@ from tiny_models import DIFFUSION_PRESETS, END, LATENT, START, VOCABULARY, OnlyW
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 
 LATENTS = torch.randn(3, LATENT, generator=torch.Generator().manual_seed(0))
 
@@ -313,3 +313,97 @@ def test_latents_of_a_wrong_shape_are_an_error(model, shape):
 def test_assisted_generation_refuses_politely(model, options):
     with pytest.raises(ValueError, match="assisted generation is not supported with stateful models"):
         model.generate(latents=LATENTS[:1], max_new_tokens=4, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 1, "do_sample": True}])
+def test_rows_that_go_on_keep_their_own_latent_and_state_when_others_have_ended(model, options):
+    """Each of 40 texts is the one that its latent gives alone."""
+    latents = 2 * torch.randn(40, LATENT, generator=seeded(1))
+    together = model.generate(latents=latents, max_new_tokens=8, **options)
+    lengths = (together == model.config.pad_token_id).logical_not().sum(1)
+    assert len(lengths[:-1].unique()) >= 4 and lengths[-1] == 9, "others end before the last row does, at many places"
+    for text, latent in zip(together, latents, strict=True):
+        alone = model.generate(latents=latent[None], max_new_tokens=8, **options)[0]
+        assert torch.equal(text[: len(alone)], alone)
+        assert (text[len(alone) :] == model.config.pad_token_id).all()
+
+
+# ------------------------------------------------------------------------ refusals, and what is not decoded in steps
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_attentions": True}, "output_attentions must be False"),
+        ({"output_hidden_states": True}, "output_hidden_states must be False"),
+        ({"generation_config": GenerationConfig(output_attentions=True)}, "output_attentions must be False"),
+        ({"stop_strings": ["a"]}, r"stop_strings need the argument tokenizer as well, got \['a'\]"),
+        ({"generation_config": GenerationConfig(stop_strings=["a"])}, "stop_strings need the argument tokenizer"),
+        ({"stop_strings": ["a"], "tokenizer": build_tokenizer(["a b"])}, "must be used with a tokenizer of subwords"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_the_chains_run(model, monkeypatch, options, message):
+    monkeypatch.setattr(model, "sample_latents", lambda *_, **__: pytest.fail("sampled"))
+    with pytest.raises(ValueError, match=message):
+        model.generate(num_samples=2, **options)
+
+
+def point_model() -> LDEBMModel:
+    torch.manual_seed(0)
+    sizes = {"modality": "point", "latent_size": 3, "point_hidden_size": 16, "num_symbols": 4}
+    return LDEBMModel(LDEBMConfig.from_preset("vae", **sizes)).eval()
+
+
+def test_points_are_decoded_at_once_and_without_a_graph():
+    model, points = point_model(), torch.randn(5, 2, generator=seeded(4))
+    latents = model.encode(points=points).posterior_mean
+    reconstructed = model.generate(points=points)
+    assert not reconstructed.requires_grad and reconstructed.shape == (5, 2)
+    torch.testing.assert_close(reconstructed, model.generate(latents=latents.detach()))
+    drawn = model.generate(points=points, do_sample=True, generator=seeded())
+    assert torch.equal(drawn, model.generate(points=points, do_sample=True, generator=seeded()))
+    assert (drawn != reconstructed).all()
+    for wrong in ({"attention_mask": torch.ones(5, 2)}, {"max_new_tokens": 3}):
+        with pytest.raises(
+            ValueError, match=f"a model of points decodes no tokens one by one and cannot take {[*wrong][0]}"
+        ):
+            model.generate(latents=latents.detach(), **wrong)
+    with pytest.raises(ValueError, match=r"generate takes one of points, latents .* got \['points', 'latents'\]"):
+        model.generate(points=points, latents=latents)
+
+
+def test_length_of_a_configuration_counts_begin_mark_and_prompt(model):
+    """`max_length` is of the whole text, `max_new_tokens` of what is added, and wins."""
+    fixed = {"eos_token_id": None, "pad_token_id": 0, "decoder_start_token_id": START}
+    prompts = torch.tensor([[START, 5, 6]] * 3)
+    for settings, options, length in [
+        ({"max_length": 6}, {}, 6),
+        ({"max_length": 6}, {"decoder_input_ids": prompts}, 6),
+        ({"max_length": 6, "max_new_tokens": 2}, {}, 3),
+        ({"max_length": 6}, {"max_new_tokens": 4}, 5),
+        ({"max_new_tokens": 4}, {"decoder_input_ids": prompts}, 7),
+    ]:
+        settings = GenerationConfig(**settings, **fixed)
+        before = settings.to_dict()
+        assert model.generate(latents=LATENTS, generation_config=settings, **options).shape == (3, length)
+        assert settings.to_dict() == before
+
+
+def test_tokens_are_drawn_from_the_decoders_distribution(model):
+    """First words of 4,000 texts from one latent, to 5 standard errors of their frequencies."""
+    count = 4000
+    latents = LATENTS[:1].expand(count, -1)
+    words = model.generate(latents=latents, do_sample=True, top_k=0, max_new_tokens=1, generator=seeded())[:, 1]
+    with torch.no_grad():
+        hidden, _ = model.decoder(torch.tensor([[START]]), LATENTS[:1])
+        probability = model.decoder.logits(hidden[0, -1]).softmax(-1)
+    found = torch.bincount(words, minlength=VOCABULARY) / count
+    assert ((found - probability).abs() <= 5 * (probability * (1 - probability) / count).sqrt()).all()
+
+
+def test_the_models_own_padding_fills_texts_where_no_other_is_asked_for(model):
+    texts = model.generate(latents=LATENTS, max_new_tokens=8)
+    other = model.generate(latents=LATENTS, max_new_tokens=8, pad_token_id=7)
+    is_padding = (texts == END).cumsum(1).cumsum(1) > 1
+    assert is_padding.any() and (texts[is_padding] == 0).all() and (other[is_padding] == 7).all()
+    assert torch.equal(texts[~is_padding], other[~is_padding])

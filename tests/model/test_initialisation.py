@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_base_models import bert, gpt2, llama, pretrained_model
 from tiny_models import TINY_SIZES, seeded
 from torch import nn
 
@@ -100,6 +101,22 @@ def test_built_on_the_meta_device(preset, settings):
     assert_same_tensors(assigned, model)
     drawn.to_empty(device="cpu").init_weights()
     assert_initialised(drawn)
+
+
+@pytest.mark.parametrize("part", [{"encoder": bert}, {"decoder": gpt2}, {"encoder": bert, "decoder": llama}], ids=str)
+def test_base_models_built_on_the_meta_device(part):
+    bases = {name: base() for name, base in part.items()}
+    model, tokenizer = pretrained_model(**bases)
+    state = model.state_dict()
+    with torch.device("meta"):
+        copy, assigned = (LDEBMModel(model.config) for _ in range(2))
+    copy.to_empty(device="cpu").load_state_dict(state)
+    assigned.load_state_dict(state, assign=True)
+    for one in (copy, assigned):
+        one.set_tokenizer(tokenizer)
+        assert_same_tensors(one, model)
+        batch = tokenizer(["great coffee"], return_tensors="pt")
+        assert torch.equal(one.eval()(**batch, generator=seeded()).loss, model(**batch, generator=seeded()).loss)
 
 
 @every_case

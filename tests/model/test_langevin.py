@@ -104,3 +104,15 @@ def test_same_seed_same_chain_and_no_steps_no_change():
     assert torch.equal(run(score, 5, 0.1, seed=1).samples, run(score, 5, 0.1, seed=1).samples)
     assert not torch.equal(run(score, 5, 0.1, seed=1).samples, run(score, 5, 0.1, seed=2).samples)
     assert (run(score, 0, 0.1, final_noise=False).samples == 3).all()
+
+
+def test_metropolis_correction_is_exact_where_many_steps_are_rejected():
+    """Steps of 1.6 standard deviations from exact samples: a chain that stays must go on from the state, density and
+    score that it has. With the score of the refused proposal the variance would be 12 % too small."""
+    mean, variance, step_variance = 1.0, 0.25, 0.64
+    score, log_density_and_score = gaussian(mean, variance)
+    start = mean + variance**0.5 * torch.randn(N, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    corrected = run(score, 20, step_variance, start, log_density_and_score=log_density_and_score)
+    assert corrected.acceptance_rate.mean() == pytest.approx(0.7, abs=0.02)
+    assert corrected.samples.mean() == pytest.approx(mean, abs=FIVE_SIGMA_MEAN * variance**0.5)
+    assert corrected.samples.var() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.model.energy import EnergyLinear
 
 BATCH, LENGTH, LATENT, SYMBOLS, VOCABULARY = 3, 6, 4, 3, 12
 IDS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 9, 4, 3, 0, 0], [2, 10, 3, 0, 0, 0]])
@@ -214,7 +215,7 @@ def test_without_a_range_only_embeddings_differ_from_torchs_initialisation():
     embedding = model.decoder.embedding
     assert embedding.weight.std().item() == pytest.approx(2 * embedding.embedding_dim**-0.5, rel=0.05)
     for module in model.modules():
-        if isinstance(module, nn.Linear):
+        if isinstance(module, (nn.Linear, EnergyLinear)):
             is_normalized = parametrize.is_parametrized(module)
             weight = module.parametrizations.weight.original if is_normalized else module.weight
             bound = module.in_features**-0.5

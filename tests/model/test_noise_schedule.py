@@ -140,3 +140,117 @@ def test_a_single_level_goes_from_z_to_pure_noise(schedule):
 def test_published_step_rule_needs_the_base_level():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_rule.*base_level_noise"):
         LDEBMConfig(langevin_step_rule="published", base_level_noise=False)
+
+
+def test_single_level_has_one_entry_of_everything():
+    schedule = noise_schedule(LDEBMConfig.from_preset("svebm"))
+    assert schedule.step_std.tolist() == [1] and schedule.step_scale.tolist() == [0]
+    assert schedule.marginal_scale.tolist() == [1] and schedule.marginal_std.tolist() == [0]
+
+
+@pytest.mark.parametrize("base_level_noise", [True, False])
+def test_published_schedule_is_the_cumulative_product_at_equally_spaced_steps(base_level_noise):
+    """Of 1,000 steps with variances of 1e-4 to 0.02, or as given: ends of levels, and the last step of all."""
+    for first, last, settings in ((1e-4, 0.02, {}), (2e-4, 0.01, {"noise_range": [2e-4, 0.01]})):
+        config = LDEBMConfig(num_levels=5, base_level_noise=base_level_noise, **settings)
+        cumulative = np.cumprod(np.sqrt(1 - np.linspace(first, last, 1000)))
+        ends = cumulative[[0, 125, 250, 375, 500, 999]]
+        schedule = noise_schedule(config)
+        scale = np.array([ends[0] if base_level_noise else 1.0, *ends[1:5]])
+        np.testing.assert_allclose(schedule.marginal_scale, scale)
+        np.testing.assert_allclose(schedule.marginal_std, np.sqrt(1 - scale**2), atol=1e-12)
+        np.testing.assert_allclose(schedule.step_scale, ends[1:] / scale)
+        np.testing.assert_allclose(schedule.step_scale**2 + schedule.step_std**2, 1)
+
+
+def test_published_schedule_has_no_more_levels_than_its_steps_allow():
+    assert len(noise_schedule(LDEBMConfig(num_levels=501)).step_std) == 501
+    with pytest.raises(ValueError, match="num_levels must be at most 501 with the published noise schedule, got 502"):
+        noise_schedule(LDEBMConfig(num_levels=502))
+
+
+def test_linear_variance_schedule_by_default():
+    settings = {"noise_schedule": "linear_variance", "base_level_noise": False, "langevin_step_rule": "relative"}
+    schedule = noise_schedule(LDEBMConfig(num_levels=3, **settings))
+    np.testing.assert_allclose(schedule.step_std**2, [0.1, 0.54975, 0.9995])
+    np.testing.assert_allclose(schedule.marginal_scale**2, [1, 0.9, 0.9 * 0.45025])
+
+
+@pytest.mark.parametrize("base_measure", ["gaussian", "flat"])
+def test_gaussian_part_of_each_level(base_measure):
+    """Precision 1/σ², and with the Gaussian base measure that of z̃ = a z for z ~ N(0, I), but for the last level."""
+    config = LDEBMConfig.from_preset("consistent", base_measure=base_measure)
+    tables, schedule = LevelConstants(config), noise_schedule(config)
+    precision = 1 / (1 - schedule.step_std**2)
+    precision[-1] = 0
+    if base_measure == "flat":
+        precision[:] = 0
+    np.testing.assert_allclose(tables.base_precision, precision, rtol=1e-6)
+    np.testing.assert_allclose(tables.gaussian_variance, 1 / (1 / schedule.step_std**2 + precision), rtol=1e-6)
+    assert {values.dtype for values in tables.compute().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("scale_last_level", [True, False])
+def test_last_level_is_scaled_where_the_settings_say_so(scale_last_level):
+    tables = LevelConstants(LDEBMConfig.from_preset("published", scale_last_level=scale_last_level))
+    assert torch.equal(tables.latent_scale[:-1], tables.step_scale[:-1])
+    assert tables.latent_scale[-1] == (tables.step_scale[-1] if scale_last_level else 1)
+
+
+@pytest.mark.parametrize("base_level_noise", [True, False])
+def test_first_level_of_a_clean_latent(base_level_noise):
+    n = 40_000
+    tables = LevelConstants(LDEBMConfig(base_level_noise=base_level_noise, latent_size=1))
+    latents = torch.full((n, 1), 2.0)
+    scale = tables.latent_scale[0]
+    mean = tables.first_level(latents, base_noise=False)
+    torch.testing.assert_close(mean, 2 * scale * tables.marginal_scale[0] * torch.ones(n, 1))
+    drawn = tables.first_level(latents, base_noise=True, generator=torch.Generator().manual_seed(0))
+    deviation = scale * tables.marginal_std[0]
+    assert (deviation > 0) == base_level_noise
+    assert abs((drawn - mean).mean()) <= 5 * deviation / n**0.5 + 1e-7
+    assert abs((drawn - mean).std() - deviation) <= 5 * deviation / (2 * n) ** 0.5 + 1e-7
+
+
+def test_levels_are_drawn_in_the_order_of_the_examples(monkeypatch):
+    """Entry i is for example i % batch_size: each example has all levels, or one drawn and the last one."""
+    every = LevelConstants(LDEBMConfig(level_sampling="all", num_levels=3)).draw_levels(2)
+    assert every.tolist() == [0, 0, 1, 1, 2, 2]
+    numbers = torch.tensor([0.0, 0.49, 0.51, 1.0])  # rounding can make a draw from [0, 1) equal to 1
+    monkeypatch.setattr("ldebm_hf.model.noise_schedule.draw", lambda sampler, shape, like, generator: numbers)
+    published = LevelConstants(LDEBMConfig(level_sampling="published", num_levels=5)).draw_levels(4)
+    assert published.tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert LevelConstants(LDEBMConfig(level_sampling="uniform", num_levels=5)).draw_levels(4).tolist() == [0, 2, 2, 4]
+
+
+def test_noise_follows_the_generator():
+    tables, latents = LevelConstants(LDEBMConfig(latent_size=2, base_level_noise=True)), torch.zeros(3, 2)
+    level = torch.tensor([0, 2, 5])
+
+    def draws(seed):
+        generator = torch.Generator().manual_seed(seed)
+        first = tables.first_level(latents, True, generator)
+        return torch.cat([first, *tables.diffuse(latents, level, generator), tables.draw_levels(9, generator)[:, None]
+                          .expand(-1, 2)])  # fmt: skip
+
+    assert torch.equal(draws(0), draws(0)) and not torch.equal(draws(0), draws(1))
+
+
+@pytest.mark.parametrize("temperature", ["step", "unit"])
+def test_likelihood_weights_by_level(temperature):
+    """1/τ_t over the number of times that a level is trained per example and step."""
+    for sampling, draws in (("all", [1, 1, 1]), ("uniform", [1 / 3] * 3), ("published", [0.5, 0.5, 1])):
+        config = LDEBMConfig(
+            num_levels=3, level_sampling=sampling, level_weighting="likelihood", energy_temperature=temperature
+        )
+        tables = LevelConstants(config)
+        expected = tables.langevin_variance if temperature == "step" else torch.ones(3)
+        torch.testing.assert_close(tables.temperature, expected)
+        torch.testing.assert_close(tables.quadratic_weight, 1 / torch.tensor(draws))
+        torch.testing.assert_close(tables.energy_weight, 1 / torch.tensor(draws) / expected)
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_a_single_level_is_trained_once_per_example_and_step(sampling):
+    config = LDEBMConfig.from_preset("svebm", level_sampling=sampling, level_weighting="likelihood")
+    assert LevelConstants(config).quadratic_weight.tolist() == [1.0]

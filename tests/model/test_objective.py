@@ -6,28 +6,19 @@ from torch.distributions import Categorical, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ldebm_hf.model import objective
 from ldebm_hf.model.objective import (
+    PriorLoss,
+    all_levels_classification_loss,
     classification_loss,
+    contrastive_loss,
     mutual_information,
     negative_code_entropy,
     negative_entropy,
     reconstruction_loss,
 )
 
-HAS_CHUNKS = objective.LOGITS_IN_CHUNKS is not None
 
-
-@pytest.fixture(
-    params=[pytest.param("in chunks", marks=pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")), "plain"]
-)
-def way_of_logits(request, monkeypatch) -> str:
-    if request.param == "plain":
-        monkeypatch.setattr(objective, "LOGITS_IN_CHUNKS", None)
-    return request.param
-
-
-def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
+def test_reconstruction_sums_tokens_and_averages_examples():
     hidden, vocabulary = torch.randn(6, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
     targets = torch.tensor([1, 2, -100, 4, -100, -100])
     logits = hidden @ vocabulary.T
@@ -36,7 +27,7 @@ def test_reconstruction_sums_tokens_and_averages_examples(way_of_logits):
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
+def test_reconstruction_has_the_gradients_of_its_definition():
     torch.manual_seed(0)
     hidden, vocabulary = (torch.randn(n, 16, requires_grad=True) for n in (200, 300))
     targets = torch.randint(300, (200,)).masked_fill(torch.rand(200) < 0.1, -100)
@@ -51,7 +42,61 @@ def test_reconstruction_has_the_gradients_of_its_definition(way_of_logits):
             torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(not HAS_CHUNKS, reason="needs torch 2.13")
+def test_reconstruction_in_half_precision_is_summed_in_full_precision():
+    torch.manual_seed(0)
+    hidden, vocabulary = torch.randn(3000, 8), torch.randn(50, 8)
+    targets = torch.randint(50, (3000,))
+    exact = reconstruction_loss(hidden.bfloat16().float(), vocabulary.bfloat16().float(), targets, 1)
+    loss = reconstruction_loss(hidden.bfloat16(), vocabulary.bfloat16(), targets, 1)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, rtol=1e-3, atol=0)  # bfloat16 has steps of 1 / 256
+    with torch.autocast("cpu", torch.bfloat16):
+        assert reconstruction_loss(hidden, vocabulary, targets, 1).dtype == torch.float32
+
+
+@pytest.mark.parametrize("trained", [(True, False), (False, True)])
+def test_reconstruction_with_one_part_frozen(trained):
+    torch.manual_seed(0)
+    tensors = [torch.randn(n, 4).requires_grad_(needed) for n, needed in zip((9, 30), trained, strict=True)]
+    targets = torch.randint(30, (9,))
+    loss = reconstruction_loss(*tensors, targets, 1)
+    expected = torch.nn.functional.cross_entropy(tensors[0] @ tensors[1].T, targets, reduction="sum")
+    chosen = tensors[trained.index(True)]
+    torch.testing.assert_close(*(torch.autograd.grad(value, chosen)[0] for value in (loss, expected)))
+    with torch.no_grad():
+        torch.testing.assert_close(reconstruction_loss(*tensors, targets, 1), expected.detach())
+    assert reconstruction_loss(tensors[0][:0], tensors[1], targets[:0], 1) == 0
+
+
+def test_half_precision_adds_up_in_full_precision():
+    """Under autocast too. The sum of 200 tokens in bfloat16 would be off by whole nats."""
+    torch.manual_seed(0)
+    hidden, vocabulary = torch.randn(200, 16).bfloat16(), torch.randn(300, 16).bfloat16()
+    targets = torch.randint(300, (200,))
+    logits = (hidden @ vocabulary.T).double()
+    expected = -logits.log_softmax(-1)[torch.arange(200), targets].sum() / 4
+    loss = reconstruction_loss(hidden, vocabulary, targets, 4)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = reconstruction_loss(hidden.float(), vocabulary.float(), targets, 4)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_contrastive_loss_is_the_weighted_difference_per_example():
+    positive, negative = torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([3.0, 2.0, 1.0, 7.0])
+    weight = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    expected = (0.5 * 2 + 0 + 2 * -3 + 3 * -1) / 2  # of two examples, at two levels each
+    assert contrastive_loss(positive, negative, weight, 2).item() == expected
+
+
+def test_priors_may_leave_out_energies_and_noisy_logits():
+    loss = PriorLoss(torch.tensor(2.0))
+    assert loss.loss == 2 and loss.energy_positive is loss.energy_negative is loss.noisy_symbol_logits is None
+    assert PriorLoss(*torch.arange(3.0)).energy_negative == 2
+
+
 def test_logits_of_all_tokens_are_never_in_memory_at_once():
     class Largest(TorchDispatchMode):
         size = 0
@@ -111,3 +156,27 @@ def test_classification_counts_only_known_symbols():
     loss = classification_loss(logits, torch.tensor([0, -100, -100]))
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
     assert classification_loss(logits, torch.full((3,), -100)).item() == 0
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+def test_symbols_of_noisy_latents_are_those_of_their_examples(repeats):
+    """Pair `i` belongs to example `i % batch_size`, also where some symbols are unknown."""
+    labels = torch.tensor([0, 2, -100, 1])
+    clean, noisy = torch.randn(4, 3), torch.randn(4 * repeats, 3)
+    pairs = [(noisy[i], labels[i % 4]) for i in range(4 * repeats) if labels[i % 4] >= 0]
+    at_noisy_levels = -sum(row.log_softmax(-1)[label] for row, label in pairs) / len(pairs)
+    expected = (classification_loss(clean, labels) + at_noisy_levels) / 2
+    torch.testing.assert_close(all_levels_classification_loss(clean, noisy, labels), expected)
+
+
+def test_without_noisy_latents_symbols_are_learned_at_level_0_alone():
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 2, -100, 1])
+    assert all_levels_classification_loss(logits, None, labels) == classification_loss(logits, labels)
+
+
+@pytest.mark.parametrize("wrong", [5, -1])
+def test_symbol_that_there_is_not_is_named(wrong):
+    with pytest.raises(
+        ValueError, match=rf"class ids must be in 0..4, as num_labels or -100 \(unknown\), got {wrong}"
+    ):
+        classification_loss(torch.zeros(3, 5), torch.tensor([0, -100, wrong]))

@@ -5,11 +5,18 @@ import pickle
 import pytest
 import torch
 from clean_processes import run_clean
+from datasets import Dataset
 from datasets.fingerprint import Hasher
-from tiny_models import DIFFUSION_PRESETS, seeded, tiny_model
+from tiny_base_models import bert, llama, pretrained_model
+from tiny_models import DIFFUSION_PRESETS, TINY_SIZES, seeded, tiny_model
+
+from ldebm_hf import LDEBMConfig, LDEBMModel
 
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
-PRESETS = (*DIFFUSION_PRESETS, "svebm", "vae", "gm_vae", "semi_vae_i")
+POINTS = torch.tensor([[0.5, -1.0], [2.0, 0.0]])
+PRESETS = (*DIFFUSION_PRESETS, "svebm", "vae", "gm_vae", "di_vae", "semi_vae_i")
+CASES = [(preset, "text") for preset in (*PRESETS, "rnn_lm")]
+CASES += [(preset, modality) for modality in ("document", "point") for preset in PRESETS]
 
 WORKER = """
 import torch, torch.multiprocessing as multiprocessing
@@ -29,25 +36,35 @@ def main(path):
 """
 
 
-def four_symbols(preset):
-    return tiny_model(preset, id2label={symbol: str(symbol) for symbol in range(4)})
+def four_symbols(preset, modality="text"):
+    names = {symbol: str(symbol) for symbol in range(4)}
+    if modality == "text":
+        return tiny_model(preset, id2label=names)
+    torch.manual_seed(0)
+    sizes = {**TINY_SIZES, "id2label": names, "document_hidden_size": 8, "point_hidden_size": 8}
+    return LDEBMModel(LDEBMConfig.from_preset(preset, modality=modality, **sizes)).eval()
+
+
+def output_of(model, **options):
+    inputs = {"points": POINTS} if model.config.modality == "point" else {"input_ids": IDS}
+    return model(**inputs, **options)
 
 
 def assert_same(one, other):
     assert list(one.state_dict()) == list(other.state_dict())
     tensors = zip((*one.parameters(), *one.buffers()), (*other.parameters(), *other.buffers()), strict=True)
     assert all(torch.equal(*pair) for pair in tensors)
-    assert torch.equal(one(IDS, generator=seeded()).loss, other(IDS, generator=seeded()).loss)
+    assert torch.equal(output_of(one, generator=seeded()).loss, output_of(other, generator=seeded()).loss)
     for model in (one.train(), other.train()):  # in training the vectors of the spectral norms move
         torch.manual_seed(0)
-        model(IDS).loss.backward()
+        output_of(model).loss.backward()
     gradients = ((first.grad, second.grad) for first, second in zip(one.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(*pair) for pair in gradients if pair[0] is not None)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_pickled_model_is_the_same(preset, tmp_path):
-    model = four_symbols(preset)
+@pytest.mark.parametrize(("preset", "modality"), CASES)
+def test_pickled_model_is_the_same(preset, modality, tmp_path):
+    model = four_symbols(preset, modality)
     state = torch.random.get_rng_state()
     twin = pickle.loads(pickle.dumps(model))
     torch.save(model, tmp_path / "model.pt")
@@ -65,18 +82,43 @@ def test_hash_tells_models_apart():
     assert Hasher.hash(model) != Hasher.hash(other)
 
 
-@pytest.mark.parametrize("preset", ["consistent", "vae"])
+def test_data_sets_recognise_a_function_of_a_model():
+    """`datasets.map` finds what it computed before by a hash of the function, and of the model that it uses."""
+    rows = Dataset.from_dict({"input_ids": IDS.tolist()})
+
+    def mapped(model):
+        def latents(batch):
+            return {"latents": model.encode(torch.tensor(batch["input_ids"])).posterior_mean.tolist()}
+
+        return rows.map(latents, batched=True)
+
+    model = four_symbols("consistent")
+    first, again, other = mapped(model), mapped(pickle.loads(pickle.dumps(model))), mapped(four_symbols("vae"))
+    assert first._fingerprint == again._fingerprint != other._fingerprint
+    torch.testing.assert_close(torch.tensor(first["latents"][:]), model.encode(IDS).posterior_mean)
+
+
+COMPILED = {
+    "consistent": lambda: four_symbols("consistent"),
+    "vae": lambda: four_symbols("vae"),
+    "documents": lambda: four_symbols("consistent", "document"),
+    "points": lambda: four_symbols("consistent", "point"),
+    "pretrained": lambda: pretrained_model(bert(), llama())[0],
+}
+
+
+@pytest.mark.parametrize("kind", COMPILED)
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_compiled_model_computes_the_same(preset, mode):
+def test_compiled_model_computes_the_same(kind, mode):
     torch.compiler.reset()
-    model = four_symbols(preset).train(mode == "train")
+    model = COMPILED[kind]().train(mode == "train")
     # This backend traces the model as all backends do and runs what it traced without compiling it, which is quick.
     compiled = torch.compile(pickle.loads(pickle.dumps(model)), backend="eager")
     with torch.no_grad():
-        output, expected = compiled(IDS, generator=seeded()), model(IDS, generator=seeded())
+        output, expected = output_of(compiled, generator=seeded()), output_of(model, generator=seeded())
         assert output.keys() == expected.keys()
         if mode == "eval":
-            for name in ("loss", "logits", "latents"):
+            for name in output.keys() & {"loss", "logits", "latents"}:
                 torch.testing.assert_close(output[name], expected[name])
         else:
             assert output.loss.isfinite()

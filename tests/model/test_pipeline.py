@@ -225,7 +225,7 @@ def test_models_of_points_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("request_of", "said"),
     [
-        (lambda pipe: pipe.write("weather"), "class_labels must be in 0..2 or one of 'good'"),
+        (lambda pipe: pipe.write("weather"), "symbols must be in 0..2 or one of 'good'"),
         (lambda pipe: pipe.write("good", 0), "num_texts must be at least 1, got 0"),
         (lambda pipe: pipe.write("good", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda pipe: pipe.write(guidance_scale=2.0), "guidance_scale needs class_labels"),
@@ -235,7 +235,7 @@ def test_models_of_points_are_refused(tmp_path):
         (lambda pipe: pipe.latents("a", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, 0), "num_neighbours must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, latents=np.zeros((2, 4))), "one for each of the 5 texts, got 2"),
-        (lambda pipe: pipe.interpolate("a", "b", 1), "num_steps must be at least 2, for the two ends, got 1"),
+        (lambda pipe: pipe.interpolate("a", "b", 1), "num_steps must be at least 2, got 1"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(pipe, request_of, said):
@@ -263,6 +263,16 @@ def test_tokenizer_of_the_checkpoint_is_the_default(pipe, tmp_path):
     assert own.tokenizer.get_vocab() == pipe.tokenizer.get_vocab()
     with pytest.raises(ValueError, match="tokenizer must be given for a model that was not loaded"):
         LDEBMPipeline(tiny_model())
+
+
+def test_tokenizer_in_a_subfolder_is_the_default_for_a_model_from_there(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "models" / "reviews")
+    model = LDEBMModel.from_pretrained(tmp_path / "models", subfolder="reviews")
+    assert LDEBMPipeline(model, device="cpu").classify(TEXTS) == pipe.classify(TEXTS)
+    assert model.classify(TEXTS) == pipe.classify(TEXTS)
+    (tmp_path / "models" / "reviews" / "tokenizer.json").write_text("", encoding="utf-8")
+    with pytest.raises(OSError, match="tokenizer.json is empty"):
+        LDEBMPipeline(model, device="cpu")
 
 
 def test_pretrained_encoder_reads_with_the_tokenizer_of_the_pipeline():

@@ -40,6 +40,27 @@ def test_negative_entropy_is_the_distributions(prior):
     torch.testing.assert_close(-q.negative_entropy(), entropy.mean())
 
 
+@pytest.mark.parametrize("prior", ["gaussian", "mixture", "discrete", "semi"])
+def test_log_density_is_that_of_the_distributions(prior):
+    """Of a normal distribution, and of the codes if the latent vector holds them."""
+    q = posterior(prior)
+    latents = q.sample(seeded(), relaxed=False)
+    expected = Independent(Normal(q.mean, (q.log_variance / 2).exp()), 1).log_prob(
+        latents[:, : q.config.gaussian_size]
+    )
+    if prior in ("discrete", "semi"):
+        codes = latents[:, q.config.gaussian_size :].unflatten(-1, (2, 3)).argmax(-1)
+        expected = expected + Categorical(logits=q.code_logits).log_prob(codes).sum(-1)
+    torch.testing.assert_close(q.log_prob(latents), expected)
+
+
+def test_threshold_counts_the_narrow_dimensions():
+    q = posterior("gaussian")
+    narrow = -0.5 * (1 + q.log_variance)
+    expected = (narrow * (narrow > 0.3)).sum(-1).mean()
+    torch.testing.assert_close(q.negative_entropy(threshold=0.3), expected)
+
+
 def test_threshold_masks_the_gaussian_part_only():
     q = posterior("semi")
     code_part = posterior("discrete")
@@ -73,6 +94,8 @@ def test_gaussian_samples_have_the_posteriors_moments():
     mean, log_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.5, -3.0])
     q = Posterior(LDEBMConfig(prior="gaussian", latent_size=2), mean.expand(N, 2), log_variance.expand(N, 2))
     samples = q.sample(seeded())
+    noise = torch.randn(N, 2, generator=seeded())
+    torch.testing.assert_close(samples, mean + (log_variance / 2).exp() * noise)  # a seed keeps its samples
     assert ((samples.mean(0) - mean).abs() < 5 * (log_variance.exp() / N).sqrt()).all()
     assert ((samples.var(0) / log_variance.exp() - 1).abs() < 5 * (2 / N) ** 0.5).all()
 
@@ -160,6 +183,39 @@ def test_normalized_means_have_a_fixed_scale():
     heads.eval()
     torch.testing.assert_close(heads(features).mean, mean, atol=0.05, rtol=0)
     torch.testing.assert_close(heads(features).mean[:1], one)
+
+
+def normalized_heads(seed=0) -> PosteriorHeads:
+    torch.manual_seed(seed)
+    return PosteriorHeads(LDEBMConfig(latent_size=3, normalize_posterior=True), 5)
+
+
+def test_two_examples_are_normalized_by_each_other():
+    heads, features = normalized_heads(), torch.randn(2, 5)
+    mean = heads.mean(features)
+    expected = (mean - mean.mean(0)) / (mean.var(0, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(heads(features).mean, expected)
+    assert not [name for name, _ in heads.named_parameters() if name.startswith("normalization")]
+
+
+def test_one_example_counts_as_a_batch_in_training_alone_and_moves_no_average():
+    heads, features = normalized_heads(), torch.randn(1, 5)
+    norm = heads.normalization
+    norm.running_mean.fill_(0.5)
+    norm.running_var.fill_(4.0)
+    heads.train()
+    expected = (heads.mean(features) - 0.5) / (4 + norm.eps) ** 0.5
+    torch.testing.assert_close(heads(features).mean, expected)
+    assert norm.num_batches_tracked == 1
+    heads.eval()
+    torch.testing.assert_close(heads(features).mean, expected)
+    assert norm.num_batches_tracked == 1
+    assert norm.running_mean.tolist() == [0.5] * 3 and norm.running_var.tolist() == [4.0] * 3
+
+
+def test_log_variances_are_not_normalized():
+    heads, features = normalized_heads(), torch.randn(4, 5)
+    assert torch.equal(heads(features).log_variance, heads.log_variance(features))
 
 
 def test_normalized_means_need_a_gaussian_part():

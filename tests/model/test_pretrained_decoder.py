@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, DynamicCache, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.model.objective import Targets
 
 BASES = {"gpt2": gpt2, "llama": llama}
 CONDITIONINGS = ("every_layer", "prefix")
@@ -305,11 +306,11 @@ def test_word_dropout_hides_previous_tokens_in_training_only(base, conditioning)
     model, tokenizer = model_of(base, conditioning, decoder_word_dropout=0.99, decoder_lora_rank=0)
     batch, latents = batch_of(tokenizer, TEXTS[1:2]), latents_of(model, 1)
     previous, labels = batch["input_ids"][:, :-1], batch["input_ids"][:, 1:]
-    arguments = (latents, labels, [labels.shape[1]])
-    full, _ = model.decoder.reconstruction_loss(previous, *arguments)
+    targets = Targets(previous, labels, [labels.shape[1]])
+    full, _ = model.decoder.reconstruction_loss(targets, latents)
     model.train()
     torch.manual_seed(0)
-    hidden, logits = model.decoder.reconstruction_loss(previous, *arguments, with_logits=True)
+    hidden, logits = model.decoder.reconstruction_loss(targets, latents, with_logits=True)
     assert not torch.allclose(full, hidden)
     torch.manual_seed(0)
     dropped = model.decoder._drop_words(previous)
@@ -317,7 +318,7 @@ def test_word_dropout_hides_previous_tokens_in_training_only(base, conditioning)
     hidden.backward()
     assert model.decoder.dropped_word.grad.abs().sum() > 0
     model.eval()
-    again, _ = model.decoder.reconstruction_loss(previous, *arguments)
+    again, _ = model.decoder.reconstruction_loss(targets, latents)
     assert torch.equal(again, full)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ldebm_hf.model.recurrent import GRU, PackedGRU, pack, text_lengths
+from ldebm_hf.model.recurrent import GRU, PackedGRU, embed, pack, text_lengths
 
 IDS = torch.tensor([[2, 5, 3, 0], [2, 6, 7, 3], [2, 3, 0, 0]])
 
@@ -66,15 +66,27 @@ def test_results_and_gradients_are_torchs(pair, lengths, with_state, parts):
 def test_recurring_words_are_read_as_their_embeddings_are(pair, lengths):
     torch.manual_seed(1)
     embedding = nn.Embedding(4, 5, dtype=torch.float64)
-    tokens = pack(torch.randint(4, (4, 6)), lengths)
+    ids = torch.randint(4, (4, 6))
     ours, torchs = pair
-    embedded = tokens._replace(data=embedding(tokens.data))
+    embedded = pack(embedding(ids), lengths)
     results = []
-    for gru, (output, final) in ((ours, ours.read(embedding, tokens)), (torchs, torchs(embedded))):
+    for gru, (output, final) in ((ours, ours.read(embedding, ids, lengths)), (torchs, torchs(embedded))):
         loss = output.data.sin().sum() + final.cos().sum()
         results.append([output.data, final, *torch.autograd.grad(loss, [embedding.weight, *gru.parameters()])])
     for read, expected in zip(*results, strict=True):
         torch.testing.assert_close(read, expected, rtol=0, atol=1e-12)
+
+
+def test_hooks_of_an_embedding_see_texts_and_not_packed_words(pair):
+    """As with transformers' hook that adds noise to embeddings, which reads the length of the texts from them."""
+    embedding, lengths = nn.Embedding(4, 5, dtype=torch.float64), [3, 6, 1, 4]
+    ids, seen = torch.randint(4, (4, 6)), []
+    embedding.register_forward_hook(lambda module, arguments, output: seen.append(output.shape) or 2 * output)
+    ours, torchs = pair
+    read, expected = ours.read(embedding, ids, lengths), torchs(pack(2 * embedding.weight[ids], lengths))
+    assert seen == [(4, 6, 5)]
+    torch.testing.assert_close(read[0].data, expected[0].data, rtol=0, atol=1e-12)
+    torch.testing.assert_close(embed(embedding, ids, lengths).data, pack(2 * embedding.weight[ids], lengths).data)
 
 
 def test_differentiating_twice_gives_the_same():
@@ -92,7 +104,7 @@ def test_mixed_and_half_precision_and_padded_input_are_torchs(monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         mixed, _ = gru(pack(texts, [5, 2]))
     half, _ = gru.bfloat16()(pack(texts.bfloat16(), [5, 2]))
-    embedding, tokens = nn.Embedding(6, 3, dtype=torch.bfloat16), pack(torch.tensor([[1, 2], [3, 0]]), [2, 1])
-    assert gru.read(embedding, tokens)[0].data.shape == (3, 4)
+    embedding, ids = nn.Embedding(6, 3, dtype=torch.bfloat16), torch.tensor([[1, 2], [3, 0]])
+    assert gru.read(embedding, ids, [2, 1])[0].data.shape == (3, 4)
     for output in (mixed, half):
         torch.testing.assert_close(output.data.float(), full.data, rtol=0, atol=0.02)

@@ -1,7 +1,10 @@
 """Rejection sampling of texts in which the model reads the requested symbol."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
+from tiny_models import seeded
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer
@@ -78,6 +81,41 @@ def test_rows_that_are_never_accepted_keep_their_best_attempt_and_are_counted(mo
     ]
 
 
+def test_sampling_stops_once_every_text_is_accepted(model, monkeypatch):
+    """Rows that are accepted are not sampled again, and a tie between two versions keeps the first."""
+    asked, warnings = [], []
+
+    def infer_symbols(token_ids, lengths):
+        asked.append(token_ids)
+        good = torch.tensor([[0.9, 0.2, 0.2, 0.9], [0.2, 0.8], [0.95]][len(asked) - 1])
+        return torch.stack([good, 1 - good], dim=1)
+
+    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    monkeypatch.setattr("ldebm_hf.model.rejection.logger.warning", warnings.append)
+    accepted = generate_accepted(model, 0.8, ["good"] * 4, generator=seeded(), **WRITING)
+    assert [len(token_ids) for token_ids in asked] == [4, 2, 1] and warnings == []
+    torch.testing.assert_close(accepted.probabilities[:, 0], torch.tensor([0.9, 0.95, 0.8, 0.9]))
+    for row, (attempt, number) in enumerate([(0, 0), (2, 0), (1, 1), (0, 3)]):
+        expected = asked[attempt][number]
+        length = lengths_to_first_end(expected[None], torch.tensor([3]))[0]
+        assert torch.equal(accepted.token_ids[row, :length], expected[:length])
+        assert (accepted.token_ids[row, length:] == model.config.pad_token_id).all()
+
+
+def test_of_equally_good_versions_the_first_is_kept(model, monkeypatch):
+    asked = []
+
+    def infer_symbols(token_ids, lengths):
+        asked.append(token_ids)
+        return torch.full((len(token_ids), 2), 0.5)
+
+    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    accepted = generate_accepted(model, 0.8, ["good"] * 6, generator=seeded(), **WRITING)
+    lengths = lengths_to_first_end(asked[0], torch.tensor([3]))
+    for text, first, length in zip(accepted.token_ids, asked[0], lengths, strict=True):
+        assert torch.equal(text[:length], first[:length])
+
+
 def test_probabilities_are_those_by_which_texts_were_accepted(model):
     options = {"generator": torch.Generator().manual_seed(0), **WRITING}
     accepted = generate_accepted(model, 0.4, ["good", "bad"] * 4, **options)
@@ -85,6 +123,17 @@ def test_probabilities_are_those_by_which_texts_were_accepted(model):
     assert (requested >= 0.4).all()
     lengths = lengths_to_first_end(accepted.token_ids, torch.tensor([3]))
     torch.testing.assert_close(accepted.probabilities, model.infer_symbols(accepted.token_ids, lengths=lengths))
+
+
+def test_every_text_is_accepted_where_no_probability_is_asked_for(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        model, "infer_symbols", lambda token_ids, lengths: asked.append(token_ids) or torch.zeros(len(token_ids), 2)
+    )
+    accepted = generate_accepted(model, 0, ["good"] * 3, generator=seeded(), **WRITING)
+    assert [len(token_ids) for token_ids in asked] == [3] and accepted.probabilities.tolist() == [[0, 0]] * 3
+    with pytest.raises(FrozenInstanceError):
+        accepted.token_ids = asked[0]
 
 
 def test_lengths_include_the_first_end_mark_and_padding_before_it():

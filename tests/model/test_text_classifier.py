@@ -173,7 +173,7 @@ def test_names_from_label2id():
         ("dropout", 1.0, r"in \[0, 1\), got 1.0"),
         ("word_dropout", -0.1, r"in \[0, 1\), got -0.1"),
         ("embedding_std", 0, "positive, got 0"),
-        ("embedding_std", math.nan, "positive, got nan"),
+        ("embedding_std", math.nan, "finite, got nan"),
         ("unk_token_id", 12, r"in 0\.\.11, as vocab_size, got 12"),
         ("pooling", "mean", "'max', 'final'"),
     ],

@@ -26,7 +26,7 @@ def texts(num_texts=2000, length=12):
 
 def words_read(encoder, ids, monkeypatch):
     read = []
-    monkeypatch.setattr(encoder.rnn, "read", lambda embedding, tokens: read.append(tokens.data) or
+    monkeypatch.setattr(encoder.rnn, "read", lambda embedding, input_ids, lengths: read.append(input_ids) or
                         (None, torch.zeros(2, len(ids), 8)))  # fmt: skip
     encoder(ids)
     return read[0]

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from tiny_base_models import pretrained_model, sentence_bert
 from tiny_models import TINY_SIZES, seeded, tiny_model
 from transformers import TextStreamer
 
@@ -61,6 +62,22 @@ def test_classify_and_explain_warn_once_with_the_counts(words, caplog, monkeypat
         model.explain(["oil zzz", "prices"], words, num_samples=1, generator=seeded())
     assert "1 of 6 words (17 %) are unknown to the model, in 1 of 2 texts; 1 of 2 texts are cut" in caplog.text
     assert "1 of 3 words (33 %) are unknown to the model, in 1 of 2 texts" in caplog.text
+
+
+def test_texts_that_a_pretrained_encoder_does_not_read_to_the_end_are_counted(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ldebm_hf.model.text_reading"), "propagate", True)
+    model, tokenizer = pretrained_model(sentence_bert())  # which reads 12 tokens, with marks and the prompt
+    texts = ["great", "the food was great", "the food was great " * 2, "the food was great " * 2 + "great"]
+    lengths = [len(model.encoder.base_tokenizer("Review: " + text)["input_ids"]) for text in texts]
+    assert sum(length > 12 for length in lengths) == 1 and 12 in lengths
+    reader = TextReader(tokenizer, model.config, encoder=model.encoder)
+    for text in texts:
+        reader([text])
+    expected = "of 1 of 4 texts the pretrained encoder reads only the first 12 of its tokens"
+    assert reader.message.endswith(expected) and "cut" not in reader.message
+    with caplog.at_level("WARNING"):
+        model.classify(texts, tokenizer)
+    assert expected in caplog.text
 
 
 def test_documents_leave_words_out_on_purpose_and_texts_without_any_are_counted():

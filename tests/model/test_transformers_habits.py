@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_base_models import bert, llama, pretrained_model
 from tiny_models import TINY_SIZES, seeded, tiny_model
 from transformers import GenerationConfig
 
@@ -127,8 +128,27 @@ def test_default_dtype_of_half_precision_leaves_the_prior_in_float32(preset, mod
         samples = model.sample_latents(3)
     finally:
         torch.set_default_dtype(torch.float32)
+    assert_prior_in_float32(model)
+    assert output.loss.isfinite() and samples.dtype == torch.float32
+
+
+def test_default_dtype_of_half_precision_with_base_models():
+    bases = bert(), llama()  # in float32, as they are on the Hub
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        model, tokenizer = pretrained_model(*bases)
+        batch = tokenizer(["great coffee", "We don't like the bread."], padding=True, return_tensors="pt")
+        output = model.train()(**batch)
+        output.loss.backward()
+        texts = model.eval().generate(**batch, max_new_tokens=4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_prior_in_float32(model)
+    assert output.loss.isfinite() and len(texts) == 2
+
+
+def assert_prior_in_float32(model):
     tensors = dict([*model.named_parameters(), *model.named_buffers()])
     floating = {name: tensor.dtype for name, tensor in tensors.items() if tensor.is_floating_point()}
     assert {dtype for name, dtype in floating.items() if name.startswith("prior.")} == {torch.float32}
     assert torch.bfloat16 in floating.values()
-    assert output.loss.isfinite() and samples.dtype == torch.float32

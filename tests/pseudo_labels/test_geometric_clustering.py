@@ -19,6 +19,7 @@ from ldebm_hf.pseudo_labels.geometric_clustering import (
 
 PUBLISHED = ClusteringSettings(features="whitened", normalize=True)
 
+
 def blobs(num_blobs: int = 6, per_blob: int = 50, size: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Well separated groups of vectors whose means lie in three dimensions, and the group of each."""
     rng = np.random.default_rng(seed)
@@ -174,6 +175,7 @@ def test_collapsed_posterior_gives_one_cluster_not_an_error():
     ("features", "num_symbols", "settings", "message"),
     [
         (np.full((9, 4), np.nan), 2, PUBLISHED, "must be finite"),
+        (np.full((9, 4), 1e20), 2, PUBLISHED, "a magnitude of at most 1e.12, got 1e.20"),
         (np.zeros((3, 4)), 5, PUBLISHED, "cannot divide 3 texts into num_symbols=5 clusters"),
         (np.zeros((9, 2)), 2, PUBLISHED, "num_components=3 must not be more than latent_size=2"),
         (np.zeros((9, 4)), 2, ClusteringSettings(gpu=True), "faiss sees no GPU"),
@@ -227,6 +229,31 @@ def test_balanced_order_makes_clusters_equally_frequent():
     drawn = Counter(order.tolist())
     assert max(drawn[i] for i in range(900)) == 1, "a large cluster is drawn without replacement"
     assert len({i for i in drawn if i >= 990}) == 10, "a small one with replacement"
+
+
+@pytest.mark.parametrize("sizes", [[4, 4, 4], [5, 4, 4], [10, 1, 2], [7], [1, 1]])
+def test_balanced_order_has_as_many_texts_as_there_are(sizes):
+    """Where the number of texts is a multiple of the number of clusters, and where it is not."""
+    assignments = np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(20):
+        order = balanced_order(assignments, np.random.default_rng(seed))
+        assert len(order) == len(assignments)
+        counts = Counter(assignments[order].tolist())
+        most = len(assignments) // len(sizes) + 1
+        assert max(counts.values()) <= most and sum(most - counts[cluster] for cluster in range(len(sizes))) == (
+            most * len(sizes) - len(assignments)
+        )
+
+
+def test_balanced_order_draws_a_cluster_that_is_just_large_enough_with_replacement():
+    """Of three texts, three of four are drawn; without replacement it would always be three different ones."""
+    assignments = np.repeat([0, 1], [3, 1])
+    orders = [balanced_order(assignments, np.random.default_rng(seed)) for seed in range(20)]
+    assert any(len(set(order[order < 3])) < (order < 3).sum() for order in orders)
+    larger = np.repeat([0, 1], [4, 1])  # of which three are drawn
+    for seed in range(20):
+        order = balanced_order(larger, np.random.default_rng(seed))
+        assert len(set(order[order < 4])) == (order < 4).sum()
 
 
 def test_balanced_order_follows_its_generator():

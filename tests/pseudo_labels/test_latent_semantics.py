@@ -50,5 +50,24 @@ def test_order_padding_and_unknown_words_do_not_count(texts):
 
 
 def test_too_little_to_analyse_is_refused():
-    with pytest.raises(ValueError, match="2 texts with 2 words"):
-        LatentSemantics([[0, 10, 1], [0, 11, 1]], SPECIAL)
+    with pytest.raises(ValueError, match="got 2 texts with 3 words"):
+        LatentSemantics([[0, 10, 12, 1], [0, 11, 1]], SPECIAL)
+
+
+def test_vectors_have_length_1_in_as_many_directions_as_asked_for_or_possible(texts):
+    token_ids, _ = texts
+    assert LatentSemantics(token_ids, SPECIAL, num_directions=8).features(token_ids).shape == (120, 8)
+    vectors = LatentSemantics(token_ids, SPECIAL).features(token_ids)
+    assert vectors.shape == (120, 29), "one less than the 30 words"
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert LatentSemantics(token_ids[:7], SPECIAL).features(token_ids).shape == (120, 6), "one less than the 7 texts"
+    assert LatentSemantics([[10], [11], [12]]).features([[10]]).shape == (1, 2)
+
+
+def test_there_are_100_directions_by_default():
+    """And the same seed finds the same ones."""
+    texts = np.random.default_rng(0).integers(0, 300, (150, 20)).tolist()
+    first, again, other = (LatentSemantics(texts, **seed).features(texts) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert first.shape == (150, 100)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-4

@@ -52,3 +52,41 @@ def test_few_texts_have_fewer_neighbours():
     assert (spread.argmax(1) == [0, 1, 2]).all()
     with pytest.raises(ValueError, match="at least two texts, got 1"):
         NeighbourGraph(np.ones((1, 3), dtype=np.float32))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def nearest(cosines: np.ndarray, count: int) -> np.ndarray:
+    """The cubes of each row's largest cosines, which are positive; elsewhere 0."""
+    is_near = np.argsort(np.argsort(-cosines, 1), 1) < count
+    return np.where(is_near, np.maximum(cosines, 1e-6) ** 3, 0)
+
+
+def test_graph_and_spreading_are_those_of_their_description():
+    """30 neighbours by the cosine of centred vectors, cubed; 30 rounds in which a neighbour's share is 0.8."""
+    rng = np.random.default_rng(3)
+    vectors, others = (rng.normal(size=(n, 2)).astype(np.float32) + 4 for n in (45, 7))
+    start, own = rng.dirichlet([1, 1, 1], 45), rng.dirichlet([1, 1, 1], 7)
+    directions = unit(vectors - vectors.mean(0))
+    cosines = directions @ directions.T
+    np.fill_diagonal(cosines, -2)  # no text is its own neighbour
+    weights = nearest(cosines, 30)
+    weights = np.maximum(weights, weights.T)
+    transitions = weights / np.sqrt(weights.sum(1) * weights.sum(1)[:, None])
+    graph = NeighbourGraph(vectors)
+    np.testing.assert_allclose(graph.transitions.toarray(), transitions, atol=1e-5)
+    spread = start
+    for _ in range(30):
+        spread = 0.8 * transitions @ spread + 0.2 * start
+    spread = spread / spread.sum(1, keepdims=True)
+    np.testing.assert_allclose(graph.spread(start), spread, atol=1e-5)
+    found = nearest(unit(others - vectors.mean(0)) @ directions.T, 30) @ spread
+    expected = 0.8 * found / found.sum(1, keepdims=True) + 0.2 * own
+    np.testing.assert_allclose(graph.spread_to(others, own, spread), expected, atol=1e-5)
+
+
+def test_two_texts_are_neighbours_of_each_other():
+    graph = NeighbourGraph(np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32))
+    np.testing.assert_allclose(graph.transitions.toarray(), [[0, 1], [1, 0]], atol=1e-6)

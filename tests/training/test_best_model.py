@@ -163,3 +163,12 @@ def test_progress_remembers_the_best_score_that_was_lost(greater):
     progress.forget_best(greater)
     assert (progress.best_metric, progress.best_step, progress.lost_step) == (None, None, 6)
     assert validate(7, 2, True) == (7, 6) and not progress.finished
+
+
+def test_model_that_is_only_as_good_does_not_replace_the_best(tmp_path):
+    trainer = tiny_trainer(tmp_path, CORPUS)
+    trainer.folder.path.mkdir(exist_ok=True)
+    for step, score, best in ((3, 2.0, 3), (4, 2.0, 3), (5, 1.5, 5), (6, 1.5, 5)):  # of a loss
+        trainer.progress.step = step
+        trainer.best_model.offer(score)
+        assert trainer.progress.best_step == read_manifest(tmp_path / "best")["step"] == best

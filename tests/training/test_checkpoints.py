@@ -2,12 +2,14 @@
 
 import json
 import resource
+import shutil
 from contextlib import contextmanager
 
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ldebm_hf.files.manifest import MANIFEST, problem_of, write_manifest
@@ -42,6 +44,14 @@ def largest_file(size: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_folder_is_made_before_the_first_checkpoint(store, tmp_path):
+    assert names(store) == []
+    store.folder = tmp_path / "run" / "checkpoints"
+    for _ in range(2):
+        store.prepare()
+        assert names(store) == []
 
 
 def test_only_the_newest_are_kept(store):
@@ -84,6 +94,24 @@ def test_full_disk_leaves_the_checkpoints_there_are(store, size):
     assert names(store) == ["step-00000001"]
     assert store.latest() == store.last_good == first
     assert store.save(3) == store.latest(), "room again"
+
+
+def test_what_an_earlier_attempt_has_left_is_no_part_of_a_checkpoint(store):
+    leftover = store.folder / ".step-00000002.tmp"
+    leftover.mkdir()
+    (leftover / "random_states_7.pkl").write_bytes(b"of another run")
+    path = store.save(2)
+    assert "random_states_7.pkl" not in {file.name for file in path.iterdir()}
+
+
+def test_failure_before_anything_is_written_is_told_too(store, monkeypatch):
+    def fail(path):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(store.accelerator, "save_state", fail)
+    with pytest.raises(OSError, match="could not write checkpoint .*step-00000002: .*Read-only file system"):
+        store.save(2)
+    assert names(store) == [] and store.last_good is None
 
 
 def test_failure_of_the_manifest_is_a_failure_of_the_checkpoint(store, monkeypatch):
@@ -140,6 +168,66 @@ def test_damaged_checkpoint_is_skipped_and_named(store, caplog, how, problem):
     assert str(bad) in caplog.text and problem in caplog.text
     with pytest.raises(FileNotFoundError, match=problem):
         store.load(bad)
+
+
+def test_checkpoints_of_later_steps_do_not_count_when_an_earlier_step_is_saved(store):
+    """As in a run that was resumed from before them: they go when it comes to their steps."""
+    for step in (10, 20):
+        store.save(step)
+    store.save(5)
+    assert names(store) == ["step-00000005", "step-00000010", "step-00000020"]
+    store.save(10)
+    assert names(store) == ["step-00000005", "step-00000010", "step-00000020"]
+    store.save(15)
+    assert names(store) == ["step-00000010", "step-00000015", "step-00000020"]
+    assert store.latest() == store.folder / "step-00000020" and store.last_good == store.folder / "step-00000015"
+
+
+def test_old_checkpoint_that_cannot_be_removed_does_not_spoil_the_new_one(store, monkeypatch):
+    """It is out of sight at once, and goes when the next run begins."""
+    rmtree = shutil.rmtree
+
+    def stuck(path, ignore_errors=False):
+        if path.name == ".step-00000001.tmp" and not ignore_errors:
+            raise OSError(39, "Directory not empty")
+
+    for step in (1, 2):
+        store.save(step)
+    monkeypatch.setattr("ldebm_hf.training.checkpoints.shutil.rmtree", stuck)
+    assert store.save(3) == store.latest()
+    assert names(store) == [".step-00000001.tmp", "step-00000002", "step-00000003"]
+    monkeypatch.setattr("ldebm_hf.training.checkpoints.shutil.rmtree", rmtree)
+    store.prepare()
+    assert names(store) == ["step-00000002", "step-00000003"]
+
+
+def test_weights_that_never_change_are_left_out_and_stay_as_they_are(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    model = accelerator.prepare(nn.Linear(4, 4))
+    store = CheckpointStore(accelerator, tmp_path / "checkpoints", 2, {}, Progress(), left_out=iter(["weight"]))
+    store.prepare()
+    path = store.save(1)
+    assert set(load_file(path / "model.safetensors")) == {"bias"}
+    before = model.bias.detach().clone()
+    nn.init.ones_(model.weight)
+    nn.init.ones_(model.bias)
+    store.load(path)
+    assert torch.equal(model.bias, before) and (model.weight == 1).all()
+
+
+def test_checkpoint_without_a_weight_of_the_model_is_refused(store):
+    path = store.save(1)
+    save_file({"bias": torch.zeros(40)}, path / "model.safetensors", metadata={"format": "pt"})
+    write_manifest(path, step=1, fingerprint=store.fingerprint)
+    with pytest.raises(RuntimeError, match="weight"):
+        store.load(path)
+
+
+def test_loading_says_what_is_the_last_good_checkpoint(store):
+    first, second = store.save(1), store.save(2)
+    assert store.last_good == second
+    store.load(first)
+    assert store.last_good == first
 
 
 def test_damaged_checkpoint_is_replaced_and_does_not_push_out_good_ones(store):

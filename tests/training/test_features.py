@@ -1,7 +1,9 @@
 """Vectors of texts are computed once, in any order, and survive an interruption."""
 
 import copy
+import errno
 import json
+import os
 from threading import Thread
 
 import numpy as np
@@ -132,6 +134,37 @@ def test_base_model_without_a_pooler_keeps_its_vectors(tmp_path):
     for encoder in encoders:
         cache(encoder, tmp_path / "vectors").of_texts(TEXTS)
     assert len(list((tmp_path / "vectors").iterdir())) == 1
+
+
+def test_room_for_all_vectors_is_had_before_any_is_computed(encoder, calls, tmp_path, monkeypatch):
+    """A memory map into a file without blocks would end the process where the disk is full."""
+
+    def blocks_at_first(texts):
+        (file,) = tmp_path.rglob(features.VECTORS)
+        sizes.append((file.stat().st_size, 512 * file.stat().st_blocks))
+        raise KeyboardInterrupt
+
+    sizes: list[tuple[int, int]] = []
+    texts = [f"text {number}" for number in range(1000)]
+    monkeypatch.setattr(encoder, "features", blocks_at_first)
+    with pytest.raises(KeyboardInterrupt):
+        cache(encoder, tmp_path).of_texts(texts)
+    num_bytes = 4 * 1000 * encoder.pooling.num_features
+    assert sizes[0][0] == num_bytes <= sizes[0][1]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot have blocks beforehand")
+def test_full_disk_is_said(encoder, calls, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    expected = r"the vectors of the texts need 0.0 MB in .* \(No space left on device\): make room, or choose .*dir"
+    with pytest.raises(OSError, match=expected):
+        cache(encoder, tmp_path).of_texts(TEXTS)
+    assert not calls and not list(tmp_path.rglob(features.VECTORS))
+    monkeypatch.undo()
+    assert len(cache(encoder, tmp_path).of_texts(TEXTS)) == len(TEXTS)
 
 
 def test_one_of_two_that_want_the_same_computes(encoder, calls, tmp_path):

@@ -41,6 +41,14 @@ def test_a_model_in_the_cache_a_folder_or_on_the_hub_will_do(settings, monkeypat
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("cached", ["config.json", "modules.json"])
+def test_a_layout_in_the_cache_will_do_with_or_without_a_model_at_its_top(settings, monkeypatch, cached):
+    monkeypatch.setattr(hub_access, "model_info", None)
+    there = {cached: "/cache/file"}
+    monkeypatch.setattr(hub_access, "try_to_load_from_cache", lambda name, file, revision: there.get(file))
+    require_base_models(settings)
+
+
 def test_models_without_pretrained_parts_ask_nobody(monkeypatch):
     monkeypatch.setattr(hub_access, "model_info", None)
     require_base_models(Settings())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from tiny_runs import NOISELESS_MODEL, assert_same_weights, remove_noise, tiny_corpus, tiny_trainer, weights
 from transformers import AutoModel, AutoTokenizer
@@ -178,6 +179,70 @@ def test_schedule_changes_both_rates(tmp_path):
     rates = [line["values"]["learning_rate"] for line in metrics(trainer, "train")]
     assert rates == pytest.approx([1e-2 * (1 - line["step"] / 10) for line in metrics(trainer, "train")])
     assert trainer.scheduler.get_last_lr() == [0, 0]
+
+
+def noise_of_steps(trainer) -> list[bytes]:
+    """The state of torch's generator as each training step begins to compute."""
+    states = []
+
+    def hook(module, arguments):
+        if module.training:
+            states.append(torch.random.get_rng_state().numpy().tobytes())
+
+    trainer.model.register_forward_pre_hook(hook)
+    trainer.train()
+    return states
+
+
+def test_every_step_of_every_run_has_noise_of_its_own(tmp_path):
+    """That depends on nothing but the seed and the step."""
+    first, again, other = (
+        noise_of_steps(tiny_trainer(tmp_path / str(number), max_steps=7, seed=seed))
+        for number, seed in enumerate((0, 0, 1))
+    )
+    assert first == again and len(first) == 7
+    assert len({*first, *other}) == 14
+
+
+def test_processes_have_noise_of_their_own_in_the_same_step(tmp_path, monkeypatch):
+    trainer = tiny_trainer(tmp_path)
+    batches = next(iter(trainer.planner.batches_of(next(iter(trainer.examples.shards(0))), 1)))
+    states = []
+    trainer.model.register_forward_pre_hook(lambda *_: states.append(torch.random.get_rng_state().numpy().tobytes()))
+    for process in (0, 1):
+        monkeypatch.setattr(Accelerator, "process_index", process)
+        trainer._train_step(batches)
+    assert len(set(states)) == 2
+
+
+def test_every_epoch_has_an_order_of_its_own(tmp_path):
+    """That depends on nothing but the seed, the epoch and the shard."""
+    trainer, labels = tiny_trainer(tmp_path), np.zeros(40, dtype=np.int64)
+
+    def order(epoch=0, shard=0, seed=0) -> list[int]:
+        trainer.progress.epoch = epoch
+        trainer.settings.training.seed = seed
+        steps = trainer.planner.plan(labels, shard)
+        return [int(index) for step in steps for batch in step.micro_batches for index in batch]
+
+    places = [{}, {"epoch": 1}, {"epoch": 2}, {"shard": 1}, {"epoch": 1, "shard": 1}, {"seed": 1}]
+    orders = [order(**place) for place in places]
+    assert orders == [order(**place) for place in places]
+    assert len({tuple(indices) for indices in orders}) == len(places)
+    assert all(sorted(indices) == list(range(40)) for indices in orders)
+
+
+def test_epochs_of_a_run_follow_their_orders(tmp_path):
+    trainer, seen = tiny_trainer(tmp_path), []
+    trainer.model.register_forward_pre_hook(
+        lambda module, arguments, keywords: seen.append(keywords["input_ids"].shape) if module.training else None,
+        with_kwargs=True,
+    )
+    plans, plan = [], trainer.planner.plan
+    trainer.planner.plan = lambda *arguments: plans.append(plan(*arguments)) or plans[-1]
+    trainer.train()
+    first, second = ([m.tolist() for step in steps for m in step.micro_batches] for steps in plans)
+    assert first != second and len(seen) == 10
 
 
 def step_gradients(output_dir: Path, monkeypatch, **training) -> list[dict[str, torch.Tensor]]:

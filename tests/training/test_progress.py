@@ -68,3 +68,38 @@ def test_files_of_the_progress_are_json_and_safetensors(tmp_path):
     Progress(step=3).save(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {VALUES, TENSORS}
     assert json.loads((tmp_path / VALUES).read_text())["step"] == 3
+
+
+@pytest.mark.parametrize("greater_is_better", [True, False])
+def test_only_a_better_score_replaces_the_best(greater_is_better):
+    """A tie does not, so that the earlier of two equally good models stays."""
+    better = 1.0 if greater_is_better else -1.0
+    progress = Progress(step=7)
+    assert progress.is_best(0.5, greater_is_better), "there is none yet"
+    progress.record_validation(0.5, was_saved=True, greater_is_better=greater_is_better, patience=2)
+    assert (progress.best_metric, progress.best_step, progress.finished) == (0.5, 7, False)
+    progress.step = 9
+    assert not progress.is_best(0.5, greater_is_better)
+    assert progress.is_best(0.5 + better, greater_is_better) and not progress.is_best(0.5 - better, greater_is_better)
+    for finished in (False, True):
+        progress.record_validation(0.5, was_saved=False, greater_is_better=greater_is_better, patience=2)
+        assert progress.finished is finished
+    assert (progress.best_step, progress.lost_step) == (7, None), "a tie is no better model that was lost"
+
+
+@pytest.mark.parametrize("greater_is_better", [True, False])
+def test_best_of_the_lost_models_is_remembered_until_one_as_good_is_saved(greater_is_better):
+    sign = 1 if greater_is_better else -1
+    progress = Progress(best_metric=0.0, best_step=1)
+
+    def validate(step: int, score: float, was_saved: bool) -> int | None:
+        progress.step = step
+        progress.record_validation(
+            sign * score, was_saved=was_saved, greater_is_better=greater_is_better, patience=None
+        )
+        return progress.lost_step
+
+    assert [validate(2, 3.0, False), validate(3, 3.0, False), validate(4, 2.0, False)] == [2, 2, 2]
+    assert validate(5, 2.0, True) == 2, "saved, but not as good"
+    assert validate(6, 3.0, True) is None and progress.lost_metric is None
+    assert (progress.best_step, progress.finished) == (6, False)

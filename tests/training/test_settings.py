@@ -119,11 +119,19 @@ def test_mistakes_on_the_command_line_are_named(arguments, message):
         ("training: 3", "section 'training' of recipe .* must map names to values, got '3'"),
         ("- a", r"must map sections to settings, got \['a'\]"),
         ("a: [", "is not valid YAML"),
+        pytest.param("a: " + "[" * 5000, "is not valid YAML: maximum recursion depth exceeded", id="deep"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(recipe, text, message):
     with pytest.raises(ValueError, match=message):
         load_settings(["--config", recipe(text)])
+
+
+def test_a_recipe_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes("# Länge\n".encode("cp1252"))
+    with pytest.raises(ValueError, match="recipe '.*recipe.yaml' must be a text file in UTF-8"):
+        load_settings(["--config", str(path)])
 
 
 def test_missing_recipe_is_named():

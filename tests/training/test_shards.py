@@ -10,7 +10,9 @@ import pytest
 import torch
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_stream, tiny_trainer, weights
 
-from ldebm_hf.data import streaming
+from ldebm_hf import build_tokenizer
+from ldebm_hf.data import Split, streaming
+from ldebm_hf.training.shards import InMemoryExamples, StreamedTexts
 
 pytest.importorskip("datasets", reason="streaming reads with datasets")
 
@@ -115,6 +117,93 @@ def test_symbols_of_streamed_texts_are_their_nearest_clusters(tmp_path):
     first = next(trainer.examples.shards(0))
     assert first.split.token_ids == trainer.train_set.token_ids[:16]
     assert torch.equal(trainer.symbols.assign(first.split), trainer.progress.assignments[:16])
+
+
+class Windows:
+    """A stream of the texts `0 0`, `1 1`, … with their numbers as labels, read in windows of 3, 5, 1, 7 and 4."""
+
+    window_sizes = [3, 5, 1, 7, 4]
+    digest = "the stream"
+
+    def __init__(self):
+        self.sample = Split(["0 0", "19 19"], [0, 19])
+        self.first_windows: list[int] = []
+
+    def __len__(self) -> int:
+        return sum(self.window_sizes)
+
+    def windows(self, first: int):
+        self.first_windows.append(first)
+        ends = np.cumsum(self.window_sizes)
+        for end, size in list(zip(ends, self.window_sizes, strict=True))[first:]:
+            numbers = range(end - size, end)
+            yield Split([f"{number} {number}" for number in numbers], list(numbers))
+
+
+def streamed(shard_size: int, step_size: int = 2, **options) -> StreamedTexts:
+    tokenizer = build_tokenizer([str(number) for number in range(20)])
+    return StreamedTexts(
+        Windows(), tokenizer, max_length=options.pop("max_length", 9), step_size=step_size, shard_size=shard_size,
+        **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("shard_size", "real_size"), [(4, 4), (5, 4), (1, 2), (20, 20), (99, 98), (6, 6)])
+@pytest.mark.parametrize("step", range(10))
+def test_rest_of_an_epoch_begins_with_the_shard_of_the_step(shard_size, real_size, step):
+    """All shards hold the same whole number of steps, at least one, except for the last; whatever the windows are."""
+    examples = streamed(shard_size)
+    assert len(examples) == 20 and examples.shard_size == real_size and examples.steps_per_shard == real_size // 2
+    shards = list(examples.shards(step))
+    first = step // (real_size // 2)
+    assert [shard.number for shard in shards] == list(range(first, -(-20 // real_size)))
+    assert [shard.first_step for shard in shards] == [shard.number * real_size // 2 for shard in shards]
+    for shard in shards:
+        numbers = range(20)[shard.number * real_size : (shard.number + 1) * real_size]
+        assert shard.split.labels.tolist() == list(numbers)
+        tokens = examples.tokenizer([f"{number} {number}" for number in numbers])["input_ids"]
+        assert shard.split.token_ids == tokens and shard.split.features is None
+    ends = np.cumsum(Windows.window_sizes)
+    assert examples.split.first_windows == [int((ends <= first * real_size).sum())], "no window is read in vain"
+
+
+def test_digest_of_a_stream_depends_on_the_division_into_shards():
+    four, five, six = (streamed(size).digest for size in (4, 5, 6))
+    assert four == five != six
+    sample = streamed(4).sample
+    assert four == f"the stream {sample.digest} in parts of 4" and sample.labels.tolist() == [0, 19]
+
+
+def test_streamed_texts_are_cut_and_get_their_vectors():
+    class Cache:
+        def of_tokens(self, token_ids):
+            return np.array([[len(ids)] for ids in token_ids], dtype=np.float32)
+
+    examples = streamed(4, max_length=3, features=Cache())
+    assert examples.sample.features.tolist() == [[3], [3]]
+    shard = next(examples.shards(0))
+    assert [len(ids) for ids in shard.split.token_ids] == [3] * 4 and shard.split.features.tolist() == [[3]] * 4
+
+
+def test_reader_counts_the_sample_alone():
+    class Reader:
+        message, counted = "counted", []
+
+        def count(self, texts, batch):
+            self.counted.append(texts)
+
+    examples = streamed(4, reader=Reader())
+    assert Reader.counted == [["0 0", "19 19"]] and examples.sample.unread == "counted"
+    assert [shard.split.unread for shard in examples.shards(0)] == [""] * 5 and len(Reader.counted) == 1
+
+
+def test_examples_in_memory_are_one_shard_whatever_the_step():
+    split = streamed(4).sample
+    examples = InMemoryExamples(split)
+    assert len(examples) == 2 and examples.sample is split and examples.digest == split.digest
+    for step in (0, 7):
+        ((number, first_step, shard),) = examples.shards(step)
+        assert (number, first_step) == (0, 0) and shard is split
 
 
 MEASURE = """

@@ -1,19 +1,21 @@
 """Training with pretrained encoders and decoders: what changes, what is kept, and that runs resume exactly."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from tiny_base_models import bert, llama
+from safetensors.torch import load_file, save_file
+from tiny_base_models import bert, llama, own_encoder
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_stream, tiny_trainer, weights
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import Corpus, Split
+from ldebm_hf.files.manifest import read_manifest, write_manifest
 from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses
-from ldebm_hf.training import Settings
+from ldebm_hf.training import Settings, load_settings
 
 ENCODER = {"encoder": "pretrained", "encoder_name_or_path": str(bert())}
 DECODER = {"decoder": "pretrained", "decoder_name_or_path": str(llama()), "decoder_lora_rank": 2}
@@ -122,6 +124,72 @@ def test_loss_with_shuffled_latents_is_logged_and_by_hand(tmp_path, monkeypatch)
         means = model.encode(**inputs).posterior_mean
         pairs = [-model.conditional_log_likelihood(means.roll(k, 0), **inputs).mean() for k in range(12)]
     assert min(pairs) == pairs[0]
+
+
+@pytest.mark.parametrize("model", [ENCODER, ENCODER | {"encoder_lora_rank": 2}], ids=["frozen", "adapters"])
+def test_texts_that_the_encoder_does_not_read_to_the_end_are_said(model, tmp_path):
+    texts = ["cold wet grey", "bread " * 9, "soup " * 10, "rain"]
+    corpus = Corpus("long", Split.unlabelled(texts * 4), Split.unlabelled(texts[:1]))
+    trainer = tiny_trainer(tmp_path, corpus, model=model)
+    (note,) = trainer.notes
+    assert note.startswith("training texts: of 8 of 16 texts the pretrained encoder reads only the first 40 of its")
+
+
+@pytest.mark.parametrize("model", [DECODER, ENCODER | {"encoder_trainable_layers": 1}], ids=["decoder", "encoder"])
+def test_gradient_checkpointing_trains_to_the_same_weights(model, tmp_path):
+    kept, again = (
+        tiny_trainer(tmp_path / str(is_on), model=model, gradient_checkpointing=is_on, num_train_epochs=1)
+        for is_on in (False, True)
+    )
+    assert again.model.is_gradient_checkpointing and not kept.model.is_gradient_checkpointing
+    kept.train()
+    again.train()
+    assert_same_weights(weights(kept), weights(again))
+
+
+def test_gradient_checkpointing_without_effect_is_refused():
+    for model in ({}, ENCODER):
+        with pytest.raises(ValueError, match="training.gradient_checkpointing=true has no effect without model.dec"):
+            Settings.from_dict({"model": model, "training": {"gradient_checkpointing": True}})
+
+
+def test_base_models_with_code_of_their_own_are_trained_by_choice(tmp_path):
+    model = {"encoder": "pretrained", "encoder_name_or_path": str(own_encoder())}
+    with pytest.raises(ValueError, match="is a model with code of its own .* --trust_remote_code true"):
+        tiny_trainer(tmp_path, model=model)
+    trainer = tiny_trainer(tmp_path, model=model, trust_remote_code=True, num_train_epochs=1)
+    trainer.train()
+    settings = load_settings(["--config", str(tmp_path / "settings.yaml")])
+    assert settings.training.trust_remote_code is False, "everybody decides anew"
+    with pytest.raises(ValueError, match="code of its own"):
+        LDEBMModel.from_pretrained(tmp_path)
+    assert LDEBMModel.from_pretrained(tmp_path, trust_remote_code=True).encoder.is_frozen
+    other = tmp_path / "other"
+    resumed = tiny_trainer(
+        other, model=model, trust_remote_code=True, resume=str(next((tmp_path / "checkpoints").glob("step-*"))),
+        num_train_epochs=2,
+    )  # fmt: skip
+    resumed.train()
+    assert LDEBMModel.from_pretrained(other, trust_remote_code=True).encoder.is_frozen
+
+
+def test_run_is_resumed_with_the_base_model_that_it_began_with(tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(bert(), base)
+    model = {"encoder": "pretrained", "encoder_name_or_path": str(base), "encoder_lora_rank": 2}
+    run = {"num_train_epochs": 2, "save_steps": 3, "save_total_limit": 5}
+    tiny_trainer(tmp_path / "run", model=model, **run).train()
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000003"
+    weights_of_base = load_file(base / "model.safetensors")
+    weights_of_base["embeddings.LayerNorm.bias"] += 1
+    save_file(weights_of_base, base / "model.safetensors", {"format": "pt"})
+    resumed = tiny_trainer(tmp_path / "again", model=model, resume=str(checkpoint), **run)
+    with pytest.raises(ValueError, match=r"model.encoder_digest was '\w+' and is now '\w+'"):
+        resumed.train()
+    manifest = read_manifest(checkpoint)
+    del manifest["fingerprint"]["model.encoder_digest"]  # as earlier versions wrote it
+    write_manifest(checkpoint, **{name: manifest[name] for name in ("step", "fingerprint")})
+    tiny_trainer(tmp_path / "older", model=model, resume=str(checkpoint), **run).train()
 
 
 def test_settings_that_do_not_go_together_are_refused():

@@ -71,6 +71,12 @@ def test_types_are_described_in_words(declared, words):
     assert allowed_words(declared) == (["a", "b"] if "a, b" in words and "none" in words else [])
 
 
+@pytest.mark.parametrize("value", ["nan", "-inf", 1e400, float("nan")])
+def test_numbers_are_finite(value):
+    with pytest.raises(ValueError, match=f"name must be a number or none, got {value!r}"):
+        convert(value, float | None, "name")
+
+
 def test_limits():
     check_limits(None, {"at_least": 1}, "name")
     check_limits(1, {"at_least": 1}, "name")

@@ -12,7 +12,7 @@ from suites import import_suite
 from tiny_base_models import bert, gpt2, llama, pretrained_settings, word_tokenizer
 from tiny_models import TINY_SIZES
 
-from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel
 
 common = import_suite("test_modeling_common")
 configuration = import_suite("test_configuration_common")
@@ -31,6 +31,11 @@ class Inputs:
     def get_config(self) -> LDEBMConfig:
         sizes = {**TINY_SIZES, "vocab_size": 99, "id2label": {i: str(i) for i in range(4)}, "point_hidden_size": 8}
         return LDEBMConfig.from_preset(self.preset, **{**sizes, "document_hidden_size": 8, **self.settings})
+
+    def differences(self) -> dict:
+        """Settings that make the configuration, without names of symbols, whose number the suite varies."""
+        settings = {**PRESETS[self.preset], **self.settings, "latent_size": 7, "vocab_size": 50}
+        return {name: value for name, value in settings.items() if value is not None}  # which would be filled in
 
     def prepare_config_and_inputs_for_common(self):
         config = self.get_config()
@@ -70,6 +75,16 @@ class Suite(common.ModelTesterMixin):
     def setUp(self):
         self.model_tester = Inputs(self, self.preset, **self.settings)
 
+    def test_config(self):
+        """The suite of configurations."""
+        tester = configuration.ConfigTester(
+            self,
+            config_class=LDEBMConfig,
+            common_properties=["num_labels"],  # layers and heads of attention are for transformers
+            **self.model_tester.differences(),
+        )
+        tester.run_common_tests()
+
     def test_batching_equivalence(self, *args, **kwargs):
         self.skipTest("the noise of a text depends on the size of its batch")
 
@@ -80,7 +95,7 @@ class Suite(common.ModelTesterMixin):
         self.skipTest("a recurrent network has no layers that return hidden states: output_hidden_states is refused")
 
     def test_model_outputs_equivalence(self):
-        self.skipTest("it asks for output_hidden_states, which is refused; for tuples see test_conventions.py")
+        self.skipTest("it asks for output_hidden_states, which is refused; for tuples see test_transformers_habits.py")
 
     def test_retain_grad_hidden_states_attentions(self):
         self.skipTest("output_hidden_states is refused")
@@ -95,54 +110,137 @@ class Suite(common.ModelTesterMixin):
 
 
 class DiffusionTest(Suite, unittest.TestCase):
-    pass
+    """texts: diffusion"""
 
 
 class ContextTest(Suite, unittest.TestCase):
+    """texts with contexts: diffusion"""
+
     settings = {"context_size": 4, "context_hidden_size": 4}
 
 
 class SingleLevelTest(Suite, unittest.TestCase):
+    """texts: diffusion, one level"""
+
     preset = "svebm"
 
 
 class GaussianTest(Suite, unittest.TestCase):
+    """texts: gaussian"""
+
     preset = "vae"
 
 
 class MixtureTest(Suite, unittest.TestCase):
+    """texts: mixture"""
+
     preset = "gm_vae"
 
 
 class DiscreteTest(Suite, unittest.TestCase):
+    """texts: discrete"""
+
     preset = "di_vae"
 
 
 class SemiTest(Suite, unittest.TestCase):
+    """texts: semi"""
+
     preset = "semi_vae_i"
 
 
 class NoLatentTest(Suite, unittest.TestCase):
+    """texts: none"""
+
     preset = "rnn_lm"
 
     def test_torch_save_load(self):
         self.skipTest("it takes the maximum of every tensor, and a prior without a latent has an empty one")
 
 
-class DocumentTest(Suite, unittest.TestCase):
+class WithoutTokenEmbeddings(Suite):
+    """Models of documents and points."""
+
+    test_resize_embeddings = False
+
+    def test_model_get_set_embeddings(self):
+        self.skipTest("there are no token embeddings")
+
+
+class DocumentSuite(WithoutTokenEmbeddings):
     settings = {"modality": "document"}
-    test_resize_embeddings = False  # there are no token embeddings
-
-    def test_model_get_set_embeddings(self):
-        self.skipTest("there are no token embeddings")
 
 
-class PointTest(Suite, unittest.TestCase):
+class DocumentDiffusionTest(DocumentSuite, unittest.TestCase):
+    """documents: diffusion"""
+
+
+class DocumentSingleLevelTest(DocumentSuite, unittest.TestCase):
+    """documents: diffusion, one level"""
+
+    preset = "svebm"
+
+
+class DocumentGaussianTest(DocumentSuite, unittest.TestCase):
+    """documents: gaussian"""
+
+    preset = "vae"
+
+
+class DocumentMixtureTest(DocumentSuite, unittest.TestCase):
+    """documents: mixture"""
+
+    preset = "gm_vae"
+
+
+class DocumentDiscreteTest(DocumentSuite, unittest.TestCase):
+    """documents: discrete"""
+
+    preset = "di_vae"
+
+
+class DocumentSemiTest(DocumentSuite, unittest.TestCase):
+    """documents: semi"""
+
+    preset = "semi_vae_i"
+
+
+class PointSuite(WithoutTokenEmbeddings):
     settings = {"modality": "point"}
-    test_resize_embeddings = False  # there are no tokens
 
-    def test_model_get_set_embeddings(self):
-        self.skipTest("there are no token embeddings")
+
+class PointDiffusionTest(PointSuite, unittest.TestCase):
+    """points: diffusion"""
+
+
+class PointSingleLevelTest(PointSuite, unittest.TestCase):
+    """points: diffusion, one level"""
+
+    preset = "svebm"
+
+
+class PointGaussianTest(PointSuite, unittest.TestCase):
+    """points: gaussian"""
+
+    preset = "vae"
+
+
+class PointMixtureTest(PointSuite, unittest.TestCase):
+    """points: mixture"""
+
+    preset = "gm_vae"
+
+
+class PointDiscreteTest(PointSuite, unittest.TestCase):
+    """points: discrete"""
+
+    preset = "di_vae"
+
+
+class PointSemiTest(PointSuite, unittest.TestCase):
+    """points: semi"""
+
+    preset = "semi_vae_i"
 
 
 class PretrainedInputs(Inputs):
@@ -154,6 +252,11 @@ class PretrainedInputs(Inputs):
     def __init__(self, parent, encoder=None, decoder=None):
         super().__init__(parent)
         self.encoder, self.decoder = encoder, decoder
+
+    def differences(self) -> dict:
+        settings = self.get_config().to_diff_dict()
+        parts = ("encoder", "decoder", "embedding")
+        return {name: value for name, value in settings.items() if name.startswith(parts)}
 
     def get_config(self) -> LDEBMConfig:
         bases = {name: base() for name, base in vars(self).items() if name in ("encoder", "decoder") and base}
@@ -189,10 +292,14 @@ class PretrainedSuite(Suite):
 
 
 class PretrainedEncoderTest(PretrainedSuite, unittest.TestCase):
+    """texts, pretrained encoder: diffusion"""
+
     encoder = bert
 
 
 class PretrainedDecoderTest(PretrainedSuite, unittest.TestCase):
+    """texts, pretrained decoder: diffusion"""
+
     decoder = gpt2
     test_resize_embeddings = False  # the vocabulary is that of the language model
 
@@ -201,20 +308,10 @@ class PretrainedDecoderTest(PretrainedSuite, unittest.TestCase):
 
 
 class PretrainedPartsTest(PretrainedSuite, unittest.TestCase):
+    """texts, pretrained encoder and decoder: diffusion"""
+
     encoder, decoder = bert, llama
     test_resize_embeddings = False  # the vocabulary is that of the language model
 
     def test_tied_weights_keys(self):
         self.skipTest("the language model's own configuration says that its embeddings are not tied")
-
-
-class ConfigurationTest(unittest.TestCase):
-    def test_common(self):
-        tester = configuration.ConfigTester(
-            self,
-            config_class=LDEBMConfig,
-            common_properties=["num_labels"],  # layers and heads of attention are for transformers
-            latent_size=7,
-            vocab_size=50,
-        )
-        tester.run_common_tests()

@@ -1,5 +1,6 @@
 """transformers' pipelines and auto classes give latents, symbols and texts, with the package and without."""
 
+import copy
 import json
 
 import pytest
@@ -13,15 +14,23 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     DataCollatorWithPadding,
     FeatureExtractionPipeline,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+    TextClassificationPipeline,
+    TextGenerationPipeline,
     Trainer,
     TrainingArguments,
     pipeline,
 )
 
 from ldebm_hf import LDEBMConfig, LDEBMForSequenceClassification, LDEBMModel, LDEBMPipeline, build_tokenizer
+from ldebm_hf.model.task_pipelines import LatentExtractionPipeline
 
 TEXTS = ["a b c", "d", "e f g h a"]
 
@@ -55,25 +64,51 @@ def test_features_are_latents(pipe, folder, batch_size):
         pipeline("feature-extraction", model=folder, device="cpu", trust_remote_code=True),
         pipeline("feature-extraction", model=pipe.model, tokenizer=pipe.tokenizer, device="cpu"),
     ):
+        assert type(extractor) is LatentExtractionPipeline
         assert_equal_latents(extractor(TEXTS, batch_size=batch_size), pipe.latents(TEXTS))
         assert extractor("d", return_tensors=True).shape == (1, 4)
 
 
-def test_features_of_other_models_are_transformers_own(pipe):
+def tiny_bert(tokenizer) -> BertModel:
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    model = BertModel(BertConfig(vocab_size=len(pipe.tokenizer), **sizes)).eval()
+    return BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).eval()
+
+
+def test_pipelines_of_other_models_are_transformers_own(pipe):
+    model = tiny_bert(pipe.tokenizer)
     extractor = pipeline("feature-extraction", model=model, tokenizer=pipe.tokenizer, device="cpu")
     expected = model(**pipe.tokenizer("a b c", return_tensors="pt")).last_hidden_state
-    assert isinstance(extractor, FeatureExtractionPipeline)
+    assert type(extractor) is FeatureExtractionPipeline
     torch.testing.assert_close(extractor("a b c", return_tensors=True), expected)
+    classifier = BertForSequenceClassification(model.config).eval()
+    classified = pipeline("sentiment-analysis", model=classifier, tokenizer=pipe.tokenizer, device="cpu")
+    assert type(classified) is TextClassificationPipeline and classified("a b")[0]["label"].startswith("LABEL_")
+    writer = GPT2LMHeadModel(GPT2Config(vocab_size=len(pipe.tokenizer), n_embd=8, n_layer=1, n_head=2))
+    tokenizer = copy.deepcopy(pipe.tokenizer)  # the pipeline makes it pad on the left
+    written = pipeline("text-generation", model=writer, tokenizer=tokenizer, device="cpu")
+    assert type(written) is TextGenerationPipeline and written("a b", max_new_tokens=2)[0]["generated_text"]
+
+
+def test_model_of_another_kind_is_not_loaded_as_ours(pipe, tmp_path):
+    tiny_bert(pipe.tokenizer).save_pretrained(tmp_path / "bert")
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    T5ForConditionalGeneration(T5Config(vocab_size=len(pipe.tokenizer), **sizes)).save_pretrained(tmp_path / "t5")
+    options = {"tokenizer": copy.deepcopy(pipe.tokenizer), "device": "cpu"}
+    writer = pipeline("text-generation", model=str(tmp_path / "t5"), **options)
+    assert type(writer) is TextGenerationPipeline and type(writer.model) is T5ForConditionalGeneration
+    assert writer("a b", max_new_tokens=2)[0]["generated_text"]
+    with pytest.raises(ValueError, match="model_type must be 'ldebm', got 'bert'"):
+        LDEBMModel.from_pretrained(tmp_path / "bert")
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_text_classification_gives_what_classify_gives(pipe, folder, batch_size, caplog):
-    classifier = pipeline("text-classification", model=folder, device="cpu")
-    found, expected = classifier(TEXTS, batch_size=batch_size), pipe.classify(TEXTS)
-    assert [one["label"] for one in found] == [one["label"] for one in expected]
-    assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], abs=1e-5)
+    expected = pipe.classify(TEXTS)
+    for model in (folder, pipe.model):
+        classifier = pipeline("text-classification", model=model, tokenizer=pipe.tokenizer, device="cpu")
+        found = classifier(TEXTS, batch_size=batch_size)
+        assert [one["label"] for one in found] == [one["label"] for one in expected]
+        assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], abs=1e-5)
     in_order = classifier("a b c", top_k=None)
     assert [one["label"] for one in in_order] == [one["label"] for one in pipe.classify("a b c", top_k=None)[0]]
     assert caplog.text == "", "such as that the model is not supported"
@@ -88,13 +123,14 @@ def test_pipeline_of_the_package_needs_no_trust(pipe, folder):
     assert half.dtype == torch.bfloat16 and len(half(["a", ""], batch_size=2)) == 2
 
 
-def test_text_generation_is_the_code_of_the_checkpoint(pipe, folder):
-    writer = pipeline("text-generation", model=folder, device="cpu", trust_remote_code=True)
-    assert type(writer).__name__ == "LDEBMPipeline" and type(writer.model) is LDEBMModel
+@pytest.mark.parametrize("options", [{}, {"trust_remote_code": True}], ids=["no trust", "trust"])
+def test_text_generation_writes(pipe, folder, options):
+    writer = pipeline("text-generation", model=folder, device="cpu", **options)
+    assert type(writer) is LDEBMPipeline and type(writer.model) is LDEBMModel
     expected = pipe("a b", class_labels="good", num_return_sequences=2, generator=1)
     assert writer("a b", class_labels="good", num_return_sequences=2, generator=1) == expected
-    with pytest.raises(ValueError, match="trust_remote_code=True"):
-        pipeline("text-generation", model=folder, device="cpu")
+    given = pipeline("text-generation", model=pipe.model, tokenizer=pipe.tokenizer, device="cpu")
+    assert given("a b", class_labels="good", num_return_sequences=2, generator=1) == expected
 
 
 def test_checkpoint_names_a_class_for_each_auto_class(folder, tmp_path):
@@ -225,7 +261,7 @@ def refuse(*arguments):
 
 builtins.input = refuse
 folder = sys.argv[1]
-for task in ("ldebm", "feature-extraction", "text-classification"):
+for task in ("ldebm", "feature-extraction", "text-classification", "text-generation"):
     model = pipeline(task, model=folder, device="cpu").model
     assert type(model).__module__.startswith("ldebm_hf."), type(model)
 for auto in (AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoTokenizer):

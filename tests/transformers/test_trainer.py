@@ -3,7 +3,8 @@
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import tiny_model
+from tiny_base_models import llama, pretrained_model
+from tiny_models import seeded, tiny_model
 from transformers import (
     DataCollatorForSeq2Seq,
     DataCollatorWithPadding,
@@ -13,8 +14,9 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+from transformers.integrations.neftune import activate_neftune, deactivate_neftune
 
-from ldebm_hf import build_tokenizer
+from ldebm_hf import LDEBMModel, build_tokenizer
 
 TEXTS = ["a b c", "d e", "f g h a", "b c d"] * 2
 
@@ -72,22 +74,25 @@ def test_best_model_is_kept_and_training_stops_early(tokenizer, tmp_path):
     assert trainer.state.global_step < 12
 
 
-@pytest.mark.parametrize("columns", [(), ("labels",)], ids=str)
+@pytest.mark.parametrize("columns", [(), ("labels",), ("class_labels",), ("class_labels", "labels")], ids=str)
 def test_texts_are_generated_in_evaluation(columns, tokenizer, tmp_path):
     model, shapes = tiny_model(vocab_size=len(tokenizer)), []
     trainer = Seq2SeqTrainer(
         model,
         arguments(tmp_path, Seq2SeqTrainingArguments, predict_with_generate=True, generation_max_length=6),
         eval_dataset=data(tokenizer, *columns),
-        data_collator=DataCollatorForSeq2Seq(tokenizer) if columns else DataCollatorWithPadding(tokenizer),
+        data_collator=DataCollatorForSeq2Seq(tokenizer) if "labels" in columns else DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=lambda given: shapes.append(given.predictions.shape) or {"rows": len(given.predictions)},
     )
     predicted = trainer.predict(data(tokenizer, *columns))
     assert len(predicted.predictions) == 8
     assert (predicted.predictions[:, 6:] == tokenizer.pad_token_id).all()  # the trainer pads to more columns
-    if columns:
+    if "labels" in columns:
         assert predicted.metrics["test_loss"] > 0 and shapes == [predicted.predictions.shape]
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    expected = model.generate(**batch, max_length=6).numpy()
+    assert (predicted.predictions[:, : expected.shape[1]] == expected).all(), "reconstructions"
 
 
 def test_label_smoothing_is_refused(tokenizer, tmp_path):
@@ -99,3 +104,121 @@ def test_label_smoothing_is_refused(tokenizer, tmp_path):
     )
     with pytest.raises(KeyError, match="Label smoothing of transformers' Trainer is not supported"):
         trainer.train()
+
+
+# ------------------------------------------------------------------------------------------- settings of the arguments
+
+
+def trainer_of(tokenizer, folder, model=None, columns=("class_labels",), **settings) -> Trainer:
+    collate = DataCollatorForSeq2Seq(tokenizer) if "labels" in columns else DataCollatorWithPadding(tokenizer)
+    rows = data(tokenizer, *columns).remove_columns("text")
+    return Trainer(
+        tiny_model(vocab_size=len(tokenizer)) if model is None else model,
+        arguments(folder, **settings),
+        train_dataset=rows,
+        eval_dataset=rows,
+        data_collator=collate,
+        processing_class=tokenizer,
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"bf16": True},
+        {"train_sampling_strategy": "group_by_length"},
+        {"remove_unused_columns": False},
+        {"auto_find_batch_size": True},
+        {"gradient_accumulation_steps": 2},
+        {"torch_compile": True, "torch_compile_backend": "eager"},
+        {"dataloader_num_workers": 1},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_arguments_of_any_training_work(settings, tokenizer, tmp_path):
+    trainer = trainer_of(tokenizer, tmp_path, max_steps=2, **settings)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] > 0
+    changed = [
+        name for name, parameter in trainer.model.named_parameters() if not torch.equal(parameter, before[name])
+    ]
+    assert len(changed) > 0.9 * len(before)
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+def test_training_goes_on_as_if_it_had_not_been_interrupted(tokenizer, tmp_path):
+    settings = {"save_strategy": "steps", "save_steps": 2, "lr_scheduler_type": "constant"}
+    whole = trainer_of(tokenizer, tmp_path / "whole", **settings)
+    whole.train()
+    trainer_of(tokenizer, tmp_path / "parts", max_steps=2, **settings).train()
+    resumed = trainer_of(tokenizer, tmp_path / "parts", **settings)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 4
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_checkpoints_of_the_model_alone_are_models(tokenizer, tmp_path):
+    trainer = trainer_of(tokenizer, tmp_path, save_only_model=True, save_strategy="steps", save_steps=4)
+    trainer.train()
+    assert not (tmp_path / "checkpoint-4" / "optimizer.pt").exists()
+    loaded = LDEBMModel.from_pretrained(tmp_path / "checkpoint-4")
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    expected = trainer.model.eval()(**batch, generator=seeded()).loss
+    assert torch.equal(loaded(**batch, generator=seeded()).loss, expected)
+    assert loaded.classify(TEXTS[0])  # the tokenizer is beside the model
+
+
+def test_metrics_see_what_was_asked_for(tokenizer, tmp_path):
+    given = []
+    trainer = trainer_of(tokenizer, tmp_path, columns=("labels",), include_for_metrics=["inputs", "loss"])
+    trainer.compute_metrics = lambda found: given.append(found) or {"rows": len(found.losses)}
+    assert trainer.evaluate()["eval_rows"] == 8
+    found = given[0]
+    assert found.inputs.shape[0] == 8 and len(found.losses) == 8
+    fields = trainer.model(**tokenizer(TEXTS, padding=True, return_tensors="pt")).keys()
+    assert len(found.predictions) == len(fields) - 1, "all fields of the output but the loss"
+
+
+def test_gradient_checkpointing_is_refused_by_name(tokenizer, tmp_path):
+    trainer = trainer_of(tokenizer, tmp_path, gradient_checkpointing=True)
+    with pytest.raises(ValueError, match="LDEBMModel does not support activation checkpointing"):
+        trainer.train()
+
+
+NOISY = {
+    "encoder": lambda: tiny_model("vae", dropout=0.0),
+    "decoder": lambda: tiny_model("rnn_lm", dropout=0.0),
+    "language model": lambda: pretrained_model(decoder=llama(), preset="rnn_lm")[0],
+}
+
+
+@pytest.mark.parametrize("part", NOISY)
+def test_noise_is_added_to_embeddings_in_training_only(part):
+    """NEFTune: the noise changes with every pass in training; in evaluation and without it there is none."""
+    model = NOISY[part]()
+    ids = torch.tensor([[model.config.bos_token_id, 5, 6, 7], [model.config.bos_token_id, 7, 5, 6]])
+
+    def loss() -> float:
+        return model(ids, generator=seeded()).reconstruction_loss.item()
+
+    plain, in_training = loss(), model.train() and loss()
+    hook = activate_neftune(model, 50.0)
+    torch.manual_seed(0)
+    first, second = loss(), loss()
+    assert len({first, second, in_training}) == 3
+    assert model.eval() and loss() == plain
+    deactivate_neftune(model, hook)
+    assert model.train() and loss() == in_training
+
+
+def test_trainer_adds_noise_and_takes_it_away(tokenizer, tmp_path):
+    weights = []
+    for alpha in (None, 5.0):
+        torch.manual_seed(0)
+        trainer = trainer_of(tokenizer, tmp_path, neftune_noise_alpha=alpha, max_steps=2)
+        trainer.train()
+        assert not trainer.model.get_input_embeddings()._forward_hooks
+        weights.append(trainer.model.encoder.rnn.weight_hh_l0.detach().clone())
+    assert not torch.equal(*weights) and weights[1].isfinite().all()

@@ -1,0 +1,67 @@
+"""The cross-entropy of next tokens, without the logits of all tokens in memory."""
+
+import math
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+IGNORE_INDEX = -100  # marks padding among target tokens, and unknown symbols among class labels
+
+
+def vocabulary_loss(hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """
+    -log p of target tokens in nats, summed over all tokens.
+
+    In full precision the logits of a part of the tokens exist at a time, as many numbers as all hidden states have;
+    the loss can then be differentiated only once. In half precision the logits of all tokens do, in float32.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(num_tokens, hidden_size)`): The decoder's states.
+        vocabulary (`torch.Tensor` of shape `(vocab_size, hidden_size)`): Output projection; logits are
+            `hidden @ vocabulary.T`.
+        targets (`torch.LongTensor` of shape `(num_tokens,)`): Token ids; -100 is not counted.
+    """
+    if torch.is_autocast_enabled(hidden.device.type) or hidden.dtype.itemsize < 4:
+        logits = F.linear(hidden, vocabulary).float()
+        return F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
+    return _loss_in_parts(hidden, vocabulary, targets)
+
+
+@torch.compiler.disable
+def _loss_in_parts(hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    num_parts = math.ceil(len(vocabulary) / hidden.shape[1])
+    part_size = 2 ** math.ceil(math.log2(max(1, math.ceil(len(hidden) / num_parts))))
+    return _LossInParts.apply(hidden, vocabulary, targets, part_size, torch.is_grad_enabled())
+
+
+class _LossInParts(torch.autograd.Function):
+    """The loss and, if they are needed, its gradients: both from the logits of `part_size` tokens at a time."""
+
+    @staticmethod
+    def forward(ctx, hidden, vocabulary, targets, part_size, with_gradients):
+        total = hidden.new_zeros(())
+        with_gradients = with_gradients and any(ctx.needs_input_grad)
+        if with_gradients:
+            hidden_gradient, vocabulary_gradient = torch.empty_like(hidden), torch.zeros_like(vocabulary)
+        for start in range(0, len(hidden), part_size):
+            part = slice(start, start + part_size)
+            states, ids = hidden[part], targets[part]
+            is_counted = (ids != IGNORE_INDEX)[:, None]
+            ids = ids.where(is_counted[:, 0], 0)[:, None]
+            log_probabilities = F.linear(states, vocabulary).log_softmax(-1)
+            total -= (log_probabilities.gather(1, ids) * is_counted).sum()
+            if with_gradients:
+                error = log_probabilities.exp_().scatter_add_(1, ids, -torch.ones_like(ids, dtype=hidden.dtype))
+                error *= is_counted
+                torch.mm(error, vocabulary, out=hidden_gradient[part])
+                vocabulary_gradient.addmm_(error.T, states)
+        if with_gradients:
+            ctx.save_for_backward(hidden_gradient, vocabulary_gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        hidden_gradient, vocabulary_gradient = ctx.saved_tensors
+        return gradient * hidden_gradient, gradient * vocabulary_gradient, None, None, None

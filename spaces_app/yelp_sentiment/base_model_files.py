@@ -1,0 +1,1 @@
+../../ldebm_hf/model/base_model_files.py

@@ -1,1 +1,0 @@
-../../ldebm_hf/model/feature_extraction.py

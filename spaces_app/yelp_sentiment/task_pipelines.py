@@ -1,0 +1,1 @@
+../../ldebm_hf/model/task_pipelines.py
