@@ -10,7 +10,7 @@ SPACE_OPTIONS ?=
 MODULE ?=
 SAMPLE ?=
 
-.PHONY: help install demo space lint test test-floors mutation transformers-table docs bench clean
+.PHONY: help install demo space lint test test-floors mutation campaign transformers-table docs bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,10 @@ test-floors:  ## some of the tests with the lowest and the newest versions that 
 mutation: $(INSTALLED)  ## change the core in one place at a time: do its tests notice? (MODULE=langevin SAMPLE=40 for less)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,mutation]'
 	$(BIN)/python tests/mutation/run_mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
+
+campaign: $(INSTALLED)  ## an hour of kills, damage, random requests and visitors of the page; writes docs/results/campaign.md
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,demo]'
+	$(BIN)/python benchmarks/campaign.py --page docs/results/campaign.md
 
 docs: $(INSTALLED)  ## write docs/reference/settings.md from the code
 	$(BIN)/python -m ldebm_hf.training.settings_reference docs/reference/settings.md

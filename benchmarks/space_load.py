@@ -14,7 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 600  # seconds that a visitor waits, as a browser does, which gives up on no answer by itself
@@ -37,18 +39,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--port", type=int, default=7869)
     options = parser.parse_args()
-    command = [sys.executable, str(PAGE), *([options.checkpoint] if options.checkpoint else [])]
-    server = subprocess.Popen([*command, "--port", str(options.port)], stdout=subprocess.PIPE, text=True)
-    try:
-        address = wait_for(server)
+    with started_page(options.checkpoint, options.port) as (address, process):
         visit(address, 1, 5)  # so that what is loaded once is
-        before = resident(server.pid)
-        peak = Peak(server.pid)
+        before = resident(process)
+        peak = Peak(process)
         done, failures = visit(address, options.visitors, options.seconds)
-        most, after = peak.stop(), resident(server.pid)
-    finally:
-        server.terminate()
-        server.wait()
+        most, after = peak.stop(), resident(process)
     waits = sorted(seconds for of_name in done.values() for seconds in of_name)
     print(f"{options.visitors} visitors, {options.seconds:g} s: {len(waits)} answers, {len(failures)} failures")
     print(f"waited {waits[len(waits) // 2]:.1f} s (median), {waits[-1]:.1f} s (longest)")
@@ -58,6 +54,18 @@ def main() -> None:
         print(f"failed: {failure}", file=sys.stderr)
     if failures:
         sys.exit(1)
+
+
+@contextmanager
+def started_page(checkpoint: str | None = None, port: int = 7869) -> Iterator[tuple[str, int]]:
+    """Start the page; its address and the number of its process, which ends with the context."""
+    command = [sys.executable, str(PAGE), *([checkpoint] if checkpoint else []), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield wait_for(server), server.pid
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def wait_for(server: subprocess.Popen) -> str:

@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from children import Ended, run_command
+from child_processes import Ended, run_command
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 import generate  # noqa: E402
 import train  # noqa: E402

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from children import Ended
-from outcomes import Part
-from tiny_run import start_training, start_writing, write_tables
+from campaign_parts import Part
+from child_processes import Ended
+from tiny_commands import start_training, start_writing, write_tables
 
 from ldebm_hf.files.manifest import problem_of
 
@@ -87,7 +87,12 @@ def parts(number: int, folder: Path, seed: int) -> list[Part]:
     assert problem_of(run) is None
     return [
         kill_again_and_again(
-            "training in memory, killed", lambda to: partial(start_training, to), OF_A_RUN, number, folder / "memory", rng
+            "training in memory, killed",
+            lambda to: partial(start_training, to),
+            OF_A_RUN,
+            number,
+            folder / "memory",
+            rng,
         ),
         kill_again_and_again(
             "streamed training, killed",

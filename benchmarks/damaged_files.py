@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from children import Ended
-from kills import OF_A_RUN
-from outcomes import Part
-from tiny_run import start_training, start_writing
+from campaign_parts import Part
+from child_processes import Ended
+from killed_commands import OF_A_RUN
+from tiny_commands import start_training, start_writing
 
 
 def flip_a_bit(file: Path, rng: random.Random) -> None:

@@ -1,7 +1,7 @@
 """What a part of the campaign found: counts of outcomes, and those that are not as promised."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 UNCLEAR = "unclear"
@@ -33,12 +33,16 @@ class Part:
             self.examples.append(what)
 
     @property
+    def num_unclear(self) -> int:
+        return self.outcomes[UNCLEAR]
+
+    @property
     def tried(self) -> int:
         return self.outcomes.total()
 
     def row(self) -> list[Any]:
         clear = [f"{count:,} {name}" for name, count in self.outcomes.most_common() if name != UNCLEAR]
-        return [self.name, self.tried, "; ".join(clear), self.outcomes[UNCLEAR]]
+        return [self.name, self.tried, "; ".join(clear), self.num_unclear]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return vars(self) | {"outcomes": dict(self.outcomes)}
