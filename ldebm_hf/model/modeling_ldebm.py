@@ -136,7 +136,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             raise NotImplementedError(f"a model of {self.config.modality}s has no token embeddings")
         return embeddings
 
-    @checked(new_num_tokens=Count(at_most=MOST_SAMPLES), pad_to_multiple_of=Count(at_most=MOST_SAMPLES))
+    @checked(new_num_tokens=Count(at_most=MOST_SAMPLES))  # transformers checks the other one itself
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> nn.Embedding:
