@@ -11,23 +11,19 @@ transformers' configurations) that names one of its arguments.
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
-import resource
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from fuzz_methods import Method, Workshop
-from fuzz_outcomes import Outcomes, ascii_only, try_request
+from fuzz_outcomes import Outcomes, ascii_only, run_from_command_line, try_request
 from fuzz_values import distorted, nonsense
 from huggingface_hub.errors import StrictDataclassError
-from transformers.utils import logging
 
-MEBIBYTE = 2**20
+MEMORY = 12_000
+"""Limit of the process's memory in mebibytes, which some requests would pass."""
 
 
 def random_call(rng: random.Random, methods: list[Method]) -> tuple[Method, dict[str, Any]]:
@@ -94,22 +90,5 @@ def run(number: int, seed: int = 0, seconds: int = 20) -> Outcomes:
     return outcomes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=6000, help="Number of calls.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all draws.")
-    parser.add_argument("--memory", type=int, default=12_000, help="Limit of the process's memory in mebibytes.")
-    parser.add_argument("--show", type=int, default=40, help="Number of kinds of unclear outcomes that are printed.")
-    parser.add_argument("--every", action="store_true", help="Print every unclear call.")
-    options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_AS, (options.memory * MEBIBYTE, options.memory * MEBIBYTE))
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    warnings.simplefilter("ignore")
-    outcomes = run(options.number, options.seed)
-    print(outcomes.report("calls", options.show, options.every))
-    sys.exit(outcomes.num_unclear > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, "calls", 6000, MEMORY)

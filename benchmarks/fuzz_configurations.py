@@ -10,28 +10,24 @@ is clear if its error names a setting that was given.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import random
 import re
-import resource
-import sys
 import typing
-import warnings
 from typing import Any, ClassVar
 
 import torch
 from fuzz_methods import NAMES, TINY
-from fuzz_outcomes import Outcomes, ascii_only, try_request
+from fuzz_outcomes import Outcomes, ascii_only, run_from_command_line, try_request
 from huggingface_hub.errors import StrictDataclassError
-from transformers.utils import logging
 
 from ldebm_hf import PRESETS, LDEBMConfig, LDEBMModel
 from ldebm_hf.model.modalities import MODALITIES
 from ldebm_hf.model.priors import PRIORS
 
-MEBIBYTE = 2**20
+MEMORY = 12_000
+"""Limit of the process's memory in mebibytes, which some requests would pass."""
 COUNTS = (1, 2, 3, 4, 6, 8)
 SHARES = (0, 0.1, 0.5, 0.9, 1, 1.0, 2.0)
 NONSENSE = (
@@ -149,21 +145,5 @@ def run(number: int, seed: int = 0, seconds: int = 30) -> Outcomes:
     return outcomes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=5000, help="Number of configurations.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all draws.")
-    parser.add_argument("--memory", type=int, default=12_000, help="Limit of the process's memory in mebibytes.")
-    parser.add_argument("--show", type=int, default=40, help="Number of kinds of unclear outcomes that are printed.")
-    parser.add_argument("--every", action="store_true", help="Print every unclear configuration.")
-    options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_AS, (options.memory * MEBIBYTE, options.memory * MEBIBYTE))
-    logging.set_verbosity_error()
-    warnings.simplefilter("ignore")
-    outcomes = run(options.number, options.seed)
-    print(outcomes.report("configurations", options.show, options.every))
-    sys.exit(outcomes.num_unclear > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, "configurations", 5000, MEMORY)

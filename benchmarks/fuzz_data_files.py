@@ -10,7 +10,6 @@ random options. A refusal is a ValueError, a TypeError or an error about the fil
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import csv
 import gzip
@@ -19,15 +18,12 @@ import json
 import lzma
 import random
 import re
-import sys
 import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, try_request
-from transformers.utils import logging
+from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, run_from_command_line, try_request
 
 from ldebm_hf.data import load_corpus, load_points
 from ldebm_hf.data.corpus import option_names
@@ -229,19 +225,5 @@ def run(number: int, seed: int = 0, seconds: int = 10) -> Outcomes:
     return outcomes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=3000, help="Number of files.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all draws.")
-    parser.add_argument("--show", type=int, default=40, help="Number of kinds of unclear outcomes that are printed.")
-    parser.add_argument("--every", action="store_true", help="Print every unclear outcome.")
-    options = parser.parse_args()
-    logging.set_verbosity_error()
-    warnings.simplefilter("ignore")
-    outcomes = run(options.number, options.seed)
-    print(outcomes.report("data files", options.show, options.every))
-    sys.exit(outcomes.num_unclear > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, "data files", 3000)

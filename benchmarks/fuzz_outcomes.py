@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import random
+import resource
 import signal
+import sys
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+from transformers.utils import logging
+
+MEBIBYTE = 2**20
 
 ANSWERED, REFUSED, INSIDE, ENDLESS, NOT_FINITE = (
     "answered",
@@ -135,3 +143,34 @@ def damaged_bytes(rng: random.Random, data: bytes) -> bytes:
 def ascii_only(text: str) -> str:
     """A text with escapes for all characters but ASCII, which every terminal can print."""
     return text.encode("ascii", "backslashreplace").decode()
+
+
+def run_from_command_line(
+    description: str, run: Callable[[int, int], Outcomes], subject: str, number: int, memory: int | None = None
+) -> None:
+    """
+    Try random requests as the command line says, print how they ended, and exit with code 1 if any was unclear.
+
+    Args:
+        description (`str`): What `--help` says.
+        run (`Callable`): Takes the number of requests and the seed.
+        subject (`str`): What the requests are, in words.
+        number (`int`): How many there are by default.
+        memory (`int`, *optional*): Limit of the process's memory in mebibytes, by default; without it there is none.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=number, help=f"Number of {subject}.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of all draws.")
+    if memory is not None:
+        parser.add_argument("--memory", type=int, default=memory, help="Limit of the process's memory in mebibytes.")
+    parser.add_argument("--show", type=int, default=40, help="Number of kinds of unclear outcomes that are printed.")
+    parser.add_argument("--every", action="store_true", help="Print every unclear outcome.")
+    options = parser.parse_args()
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (options.memory * MEBIBYTE, options.memory * MEBIBYTE))
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    outcomes = run(options.number, options.seed)
+    print(outcomes.report(subject, options.show, options.every))
+    sys.exit(outcomes.num_unclear > 0)

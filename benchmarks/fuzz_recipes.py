@@ -10,18 +10,14 @@ setting.
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
-import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
 import yaml
-from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, try_request
-from transformers.utils import logging
+from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, run_from_command_line, try_request
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.training.command_line import load_settings
@@ -118,19 +114,5 @@ def run(number: int, seed: int = 0, seconds: int = 20) -> Outcomes:
     return outcomes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=3000, help="Number of recipes.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all draws.")
-    parser.add_argument("--show", type=int, default=40, help="Number of kinds of unclear outcomes that are printed.")
-    parser.add_argument("--every", action="store_true", help="Print every unclear outcome.")
-    options = parser.parse_args()
-    logging.set_verbosity_error()
-    warnings.simplefilter("ignore")
-    outcomes = run(options.number, options.seed)
-    print(outcomes.report("recipes", options.show, options.every))
-    sys.exit(outcomes.num_unclear > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_from_command_line(__doc__, run, "recipes", 3000)
