@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ class FeatureCache:
 
     Vectors lie in a folder of their own for each list of texts and each encoder (its weights, layout and precision).
     They are read through a memory map, so that their number is bounded by the disk alone. A computation that was
-    interrupted goes on where it stopped. Of several processes one computes, and the others wait for it.
+    interrupted goes on where it stopped, and what is damaged is computed again. Of several processes one computes, and
+    the others wait for it.
 
     Args:
         encoder ([`PretrainedEncoder`]): The frozen encoder, on the device on which it shall compute.
@@ -108,12 +110,15 @@ class FeatureCache:
 
     def _compute(self, texts: Sequence[str], place: Path) -> None:
         """Compute what is missing of the vectors in a folder."""
-        done = _rows_done(place, len(texts), self.size)
+        shape = (len(texts), self.size)
+        checksums = _checksums_of_whole_chunks(place, shape)
+        done = min(len(checksums) * CHUNK, len(texts))
         if done == len(texts):
             return
         if not done:
+            (place / PROGRESS).unlink(missing_ok=True)  # before there is a file of zeros of which it would say "done"
             _make_room(place / VECTORS, 4 * len(texts) * self.size)
-        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode="r+", shape=(len(texts), self.size))
+        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode="r+", shape=shape)
         bar = tqdm(total=len(texts), initial=done, desc="encoding", unit="text", disable=not self.show_progress)
         with bar:
             for start in range(done, len(texts), CHUNK):
@@ -124,7 +129,8 @@ class FeatureCache:
                     vectors[batch] = self._vectors([texts[row] for row in batch])
                     bar.update(len(batch))
                 vectors.flush()
-                write_text(place / PROGRESS, json.dumps({"rows": int(rows[-1]) + 1, "size": self.size}))
+                checksums.append(zlib.crc32(vectors[rows[0] : rows[-1] + 1]))
+                write_text(place / PROGRESS, json.dumps({"rows": int(rows[-1]) + 1, "checksums": checksums}))
 
     @torch.no_grad()
     def _vectors(self, texts: list[str]) -> np.ndarray:
@@ -228,16 +234,28 @@ def _make_room(file: Path, num_bytes: int) -> None:
         ) from error
 
 
-def _rows_done(place: Path, num_rows: int, size: int) -> int:
-    """Number of vectors that an earlier computation has left; 0 if its files are not as they should be."""
+def _checksums_of_whole_chunks(place: Path, shape: tuple[int, int]) -> list[int]:
+    """
+    The checksums of the chunks of vectors, from the first on, that an earlier computation has left as they should be.
+
+    Args:
+        place (`Path`): The folder with its files.
+        shape (`tuple[int, int]`): Number and size of all vectors.
+    """
     try:
-        rows = json.loads((place / PROGRESS).read_text(encoding="utf-8"))["rows"]
-        is_whole = os.path.getsize(place / VECTORS) == 4 * num_rows * size and 0 <= rows <= num_rows
+        checksums = json.loads((place / PROGRESS).read_text(encoding="utf-8"))["checksums"]
+        vectors = np.memmap(place / VECTORS, dtype=np.float32, mode="r", shape=shape)
+        is_as_written = isinstance(checksums, list) and vectors.nbytes == os.path.getsize(place / VECTORS)
     except FileNotFoundError:
-        return 0
+        return []
     except (ValueError, KeyError, TypeError):
-        is_whole = False
-    if not is_whole:
-        logger.warning("the vectors in %s are damaged and are computed again", place)
-        return 0
-    return rows
+        is_as_written = False
+    whole = []
+    if is_as_written:
+        for start, expected in zip(range(0, len(vectors), CHUNK), checksums, strict=False):
+            if zlib.crc32(vectors[start : start + CHUNK]) != expected:
+                break
+            whole.append(expected)
+    if not is_as_written or len(whole) < len(checksums):
+        logger.warning("vectors in %s are damaged, from text %d on, and are computed again", place, len(whole) * CHUNK)
+    return whole

@@ -87,7 +87,8 @@ def test_interrupted_computation_goes_on_and_ends_with_the_same_bits(encoder, ca
     np.testing.assert_array_equal(resumed, whole)
 
 
-@pytest.mark.parametrize("content", ["[", "[3]", '{"rows": "many"}', '{"rows": 99}', "{}"])
+@pytest.mark.parametrize("content", ["[", "[3]", '{"rows": "many"}', '{"rows": 99}', "{}", '{"rows": 8, "checksums": 7}',
+                                     '{"rows": 8, "checksums": [1.5]}'])  # fmt: skip
 def test_damaged_progress_is_said_and_computed_again(encoder, calls, tmp_path, content, caplog):
     whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
     (place,) = tmp_path.iterdir()
@@ -105,6 +106,31 @@ def test_truncated_vectors_are_computed_again(encoder, calls, tmp_path):
     calls.clear()
     np.testing.assert_array_equal(cache(encoder, tmp_path).of_texts(TEXTS), whole)
     assert json.loads((place / PROGRESS).read_text())["rows"] == len(TEXTS)
+
+
+def test_chunk_with_a_flipped_bit_is_computed_again(encoder, calls, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(features, "CHUNK", 3)
+    whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    (place,) = tmp_path.iterdir()
+    with open(place / features.VECTORS, "r+b") as file:
+        file.seek(4 * whole.shape[1] * 4 + 3)  # in the second chunk
+        octet = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([octet ^ 64]))
+    calls.clear()
+    np.testing.assert_array_equal(cache(encoder, tmp_path).of_texts(TEXTS), whole)
+    assert sorted(text for batch in calls for text in batch) == sorted(TEXTS[3:])
+    assert "damaged, from text 3 on" in caplog.text
+
+
+def test_interruption_before_the_first_chunk_of_a_lost_file_leaves_no_zeros(encoder, tmp_path, monkeypatch):
+    whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
+    (place,) = tmp_path.iterdir()
+    (place / features.VECTORS).unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(encoder, "features", lambda texts: (_ for _ in ()).throw(KeyboardInterrupt))
+        cache(encoder, tmp_path).of_texts(TEXTS)
+    np.testing.assert_array_equal(cache(encoder, tmp_path).of_texts(TEXTS), whole)
 
 
 @pytest.mark.parametrize("part", ["weight", "layout", "length", "batch size"])
