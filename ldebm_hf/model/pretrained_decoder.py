@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig
 from transformers import initialization as init
+from transformers.utils import logging
 
 from .base_models import BasePart, frozen_names, layers_of, require_layers
 from .noise import at_least_float32, draw
@@ -19,6 +20,11 @@ from .validation import require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
+
+logger = logging.get_logger(__name__)
+
+CAUSAL_TOLERANCE = 30
+"""How much a logit may change by a token that comes after it: this many times the rounding of the largest logit."""
 
 
 class PrefixedState:
@@ -73,6 +79,9 @@ class PretrainedDecoder(BasePart):
 
     Args:
         config ([`LDEBMConfig`]): Settings of the model.
+
+    Raises:
+        ValueError: If the language model has no attention, whose keys and values the latent could be.
     """
 
     part, auto_class = "decoder", AutoModelForCausalLM
@@ -80,6 +89,8 @@ class PretrainedDecoder(BasePart):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         self.base = self._build_base()
+        if self.base._is_stateful:
+            self._refuse("a language model with attention, which remembers keys and values and no other state")
         base = self.base.config.get_text_config()
         embedding_size = self.embedding.embedding_dim
         self.prefix = None
@@ -88,10 +99,9 @@ class PretrainedDecoder(BasePart):
             if config.decoder_conditioning == "prefix":
                 self.prefix_shape = (config.decoder_prefix_length, embedding_size)
             else:
-                num_heads = getattr(base, "num_key_value_heads", None) or base.num_attention_heads
                 head_size = getattr(base, "head_dim", None) or base.hidden_size // base.num_attention_heads
                 layers = 2 * base.num_hidden_layers
-                self.prefix_shape = (layers, num_heads, config.decoder_prefix_length, head_size)
+                self.prefix_shape = (layers, _num_key_heads(base), config.decoder_prefix_length, head_size)
             self.prefix = nn.Linear(num_inputs, torch.Size(self.prefix_shape).numel())
         self.dropped_word = None
         if config.decoder_word_dropout:
@@ -145,9 +155,49 @@ class PretrainedDecoder(BasePart):
         return self.base.get_input_embeddings()
 
     def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
-        """As [`BasePart.load_base_weights`]; and tied weights are tied."""
+        """
+        As [`BasePart.load_base_weights`]; and tied weights are tied.
+
+        Raises:
+            ValueError: Also if a new model's language model reads in both directions, or cannot read the latent.
+        """
         super().load_base_weights(only_frozen, trained_with, **hub)
         self.base.tie_weights()
+        if not only_frozen:
+            self._require_causal()
+
+    def _refuse(self, allowed: str) -> None:
+        require(False, "decoder_name_or_path", self.config.decoder_name_or_path, allowed)
+
+    @torch.no_grad()
+    def _require_causal(self) -> None:
+        """
+        Read two texts that differ in their last token: what is predicted before it must not differ.
+        `AutoModelForCausalLM` also loads encoders, which see the words that they are to predict, unless their
+        configuration says `is_decoder`.
+        """
+        device, was_training = self.embedding.weight.device, self.base.training
+        known = [token for token in range(self.config.vocab_size) if token not in self.added_tokens]
+        texts = torch.tensor([[known[0]] * 3, [known[0]] * 2 + known[1:2]], device=device)
+        latents = torch.zeros(2, self.config.total_latent_size, device=device)
+        context = torch.zeros(2, self.config.context_size, device=device) if self.config.context_size else None
+        self.base.eval()
+        try:
+            logits, _ = self.next_tokens(texts, latents, context=context)
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            self._refuse(
+                f"a language model that reads a latent by decoder_conditioning={self.config.decoder_conditioning!r}, "
+                f"and this one cannot ({error})"
+            )
+        finally:
+            self.base.train(was_training)
+        first, second = logits[:, :-1, known].float()
+        tolerance = CAUSAL_TOLERANCE * torch.finfo(logits.dtype).eps * first.abs().max()
+        if bool((first - second).abs().max() > tolerance):
+            self._refuse(
+                "a language model that reads from left to right, and this one sees the words that it is to predict "
+                "(is_decoder in its config.json may say otherwise)"
+            )
 
     def base_names(self, prefix: str) -> set[str]:
         """The names in the state dict, with `prefix`, of the tensors that stay as in the base model."""
@@ -224,6 +274,12 @@ class PretrainedDecoder(BasePart):
                 f"a text and its prefix must have at most {limit} tokens, the positions of the language model, got "
                 f"{number}: lower data.max_length or max_new_tokens"
             )
+        window = _window(self.base.config.get_text_config())
+        if window is not None and number > window:
+            logger.warning_once(
+                f"the language model sees {window} positions at a time, and what comes later in a text does not read "
+                "the latent, which comes first: lower data.max_length or max_new_tokens"
+            )
 
     def _drop_words(self, input_ids: torch.Tensor) -> torch.Tensor:
         """In training, the previous tokens, random ones of them as -1, which [`_embed`] reads as a learned vector."""
@@ -253,6 +309,22 @@ class PretrainedDecoder(BasePart):
         for token in self.added_tokens:
             logits[..., token] = never
         return logits
+
+
+def _num_key_heads(base: PreTrainedConfig) -> int:
+    """The number of heads of which a layer remembers keys and values."""
+    if getattr(base, "multi_query", False) and not getattr(base, "new_decoder_architecture", False):
+        return 1
+    grouped = getattr(base, "num_key_value_heads", None) or getattr(base, "num_kv_heads", None)
+    return grouped or base.num_attention_heads
+
+
+def _window(base: PreTrainedConfig) -> int | None:
+    """The number of positions that are seen at a time, if no layer sees more."""
+    window = getattr(base, "sliding_window", None)
+    kinds = getattr(base, "layer_types", None)
+    sees_all = not getattr(base, "use_sliding_window", True) or (kinds and "full_attention" in kinds)
+    return None if sees_all else window
 
 
 def _own_marks(base: PreTrainedConfig) -> set[int]:

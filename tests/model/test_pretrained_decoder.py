@@ -1,13 +1,33 @@
 """A language model as decoder: likelihoods against a plain loop, generation with and without its cache, training."""
 
 import copy
+import logging
 import math
 
 import pytest
 import torch
-from tiny_base_models import TEXTS, bert, gpt2, language_model_tokenizer, llama, pretrained_model, pretrained_settings
+from tiny_base_models import (
+    SIZES,
+    TEXTS,
+    bert,
+    gpt2,
+    language_model_tokenizer,
+    llama,
+    pretrained_model,
+    pretrained_settings,
+)
 from torch import nn
-from transformers import AutoModelForCausalLM, DynamicCache, TextStreamer
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    DynamicCache,
+    FalconConfig,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    TextStreamer,
+)
+from transformers.utils import logging as transformers_logging
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.model.objective import Targets
@@ -392,3 +412,67 @@ def test_text_longer_than_the_language_model_reads_is_named(base):
     model, _ = pretrained_model(decoder=base())
     with pytest.raises(ValueError, match="at most 64 tokens, the positions of the language model, got 65: lower data"):
         model.generate(num_samples=1, max_new_tokens=80, eos_token_id=[], generator=0)
+
+
+# -------------------------------------------------------------------------------------- what is a language model here
+
+
+def saved_language_model(folder, config) -> LDEBMConfig:
+    """The configuration of a model that writes with a language model of 60 tokens."""
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return LDEBMConfig(**SIZES, vocab_size=60, decoder="pretrained", decoder_name_or_path=str(folder),
+                       decoder_lora_rank=0, decoder_prefix_length=2)  # fmt: skip
+
+
+SMALL = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
+IN_WORDS = {**SMALL, "intermediate_size": 24, "max_position_embeddings": 64}
+
+
+@torch.no_grad()
+def test_keys_shared_by_all_heads_are_found(tmp_path):
+    model = LDEBMModel(saved_language_model(tmp_path, FalconConfig(**SMALL, multi_query=True))).eval()
+    model.load_base_models()
+    assert model.decoder.prefix_shape == (4, 1, 2, 4)
+    ids, latents = torch.tensor([[2, 10, 11, 12]]), torch.randn(2, 1, model.config.total_latent_size)
+    whole, _ = model.decoder.next_tokens(ids, latents[0])
+    _, state = model.decoder.next_tokens(ids[:, :3], latents[0])
+    last, _ = model.decoder.next_tokens(ids[:, 3:], latents[0], state)
+    torch.testing.assert_close(last[:, 0], whole[:, 3])
+    assert not torch.allclose(model.decoder.next_tokens(ids, latents[1])[0], whole, atol=1e-3)
+
+
+def test_encoder_that_sees_the_words_it_predicts_is_refused(tmp_path):
+    model = LDEBMModel(saved_language_model(tmp_path, BertConfig(**IN_WORDS)))
+    with pytest.raises(ValueError, match="decoder_name_or_path must be .* that reads from left to right"):
+        model.load_base_models()
+
+
+def test_encoder_whose_configuration_makes_it_causal_is_a_decoder(tmp_path):
+    model = LDEBMModel(saved_language_model(tmp_path, BertConfig(**IN_WORDS, is_decoder=True)))
+    model.load_base_models()
+    assert torch.isfinite(model(torch.tensor([[2, 10, 11, 3]]), generator=0).loss)
+
+
+def test_language_model_without_attention_is_refused(tmp_path):
+    config = MambaConfig(vocab_size=60, hidden_size=16, state_size=4, num_hidden_layers=2)
+    with pytest.raises(ValueError, match="decoder_name_or_path must be a language model with attention"):
+        LDEBMModel(saved_language_model(tmp_path, config))
+
+
+def test_keys_of_another_shape_than_the_configuration_says_are_refused_by_name(tmp_path):
+    model = LDEBMModel(saved_language_model(tmp_path, LlamaConfig(**IN_WORDS)))
+    model.decoder.prefix_shape = (4, 1, 2, 16)
+    with pytest.raises(ValueError, match="decoder_name_or_path must be .* by decoder_conditioning='every_layer'"):
+        model.load_base_models()
+
+
+def test_text_longer_than_all_windows_is_warned_of_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    transformers_logging.warning_once.cache_clear()
+    config = MistralConfig(**IN_WORDS, num_key_value_heads=4, sliding_window=6)
+    model = LDEBMModel(saved_language_model(tmp_path, config))
+    latents = torch.zeros(1, model.config.total_latent_size)
+    for length, expected in ((4, 0), (5, 1), (6, 1)):
+        model.decoder.next_tokens(torch.full((1, length), 10), latents)
+        assert caplog.text.count("sees 6 positions at a time") == expected

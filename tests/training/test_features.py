@@ -87,8 +87,9 @@ def test_interrupted_computation_goes_on_and_ends_with_the_same_bits(encoder, ca
     np.testing.assert_array_equal(resumed, whole)
 
 
-@pytest.mark.parametrize("content", ["[", "[3]", '{"rows": "many"}', '{"rows": 99}', "{}", '{"rows": 8, "checksums": 7}',
-                                     '{"rows": 8, "checksums": [1.5]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content", ["[", "[3]", '{"rows": "many"}', "{}", '{"rows": 8, "checksums": 7}', '{"rows": 8, "checksums": [1.5]}']
+)
 def test_damaged_progress_is_said_and_computed_again(encoder, calls, tmp_path, content, caplog):
     whole = np.array(cache(encoder, tmp_path).of_texts(TEXTS))
     (place,) = tmp_path.iterdir()
