@@ -19,6 +19,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 from transformers.utils.hub import extract_commit_hash
 
+from .validation import require
+
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
@@ -28,6 +30,8 @@ LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "ar
 """Entries of a base model's configuration that say nothing about its architecture."""
 OWN_CODE = "own_code"
 """Entry of a base model's configuration with the classes of its own code, by the auto class that stands for them."""
+BASE_MODEL_NAMES = frozenset({"encoder_name_or_path", "decoder_name_or_path"})
+"""Settings that name a base model."""
 BLOCK = 128
 """Number of 8-byte words of which a digest keeps only the sum."""
 
@@ -39,7 +43,7 @@ def absolute_name(name_or_path: str) -> str:
 
 def base_model_folders(config: LDEBMConfig) -> dict[str, str]:
     """The settings that name a base model by a folder, which is on this machine alone, with their values."""
-    names = {name: getattr(config, name) for name in ("encoder_name_or_path", "decoder_name_or_path")}
+    names = {name: getattr(config, name) for name in sorted(BASE_MODEL_NAMES)}
     return {name: value for name, value in names.items() if value is not None and os.path.isabs(value)}
 
 
@@ -162,18 +166,30 @@ class BaseModelFiles:
             attention (`str`, *optional*): `attn_implementation` as in transformers.
 
         Raises:
-            ValueError: If it needs code of its own that may not be run.
+            ValueError: If it needs code of its own that may not be run, or cannot be built from these values.
         """
         options = {} if attention is None else {"attn_implementation": attention}
         options["dtype"] = torch.get_default_dtype()
         own_code = values.get(OWN_CODE)
         values = {name: value for name, value in values.items() if name not in (OWN_CODE, "auto_map")}
         if not own_code:
-            return self.auto_class.from_config(AutoConfig.for_model(**values), trust_remote_code=False, **options)
+            with self._values_named(values):
+                config = AutoConfig.for_model(**values)
+                return self.auto_class.from_config(config, trust_remote_code=False, **options)
         self._require_trust(own_code)
         config_class, model_class = self._own_class(own_code["AutoConfig"]), self._own_class(own_code[self._auto_name])
-        del values["model_type"]
-        return model_class._from_config(config_class(**values), **options)
+        with self._values_named(values):
+            del values["model_type"]
+            return model_class._from_config(config_class(**values), **options)
+
+    @contextmanager
+    def _values_named(self, values: dict[str, Any]) -> Iterator[None]:
+        """Turn what ends the building of a base model into a ValueError that names its configuration."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            require(False, f"{self.part}_config", values, f"one that {self._auto_name} can be built from ({reason})")
 
     def _own_class(self, reference: str) -> type:
         """A class of the base model's own code, which this runs."""
@@ -231,10 +247,7 @@ class BaseModelFiles:
 
     @property
     def _needed(self) -> str:
-        return (
-            f"{self._named} is needed, because the checkpoint does not hold the weights of its base model, and cannot "
-            "be loaded"
-        )
+        return f"the weights of {self._named}, which must be safetensors, cannot be loaded"
 
     @property
     def _place(self) -> dict[str, str | None]:
@@ -246,7 +259,7 @@ def digest_of_weights(files: Sequence[str]) -> str:
     A digest of the tensors in safetensors files: of names, types, shapes and contents, whatever the files.
 
     Of contents the sums of every kilobyte are hashed, which takes about as long as reading them from memory once. A
-    model that was trained further, or whose rows were exchanged, has another digest.
+    model that was trained further has another digest, but exchanging values within a kilobyte leaves it.
     """
     lines = []
     for file in files:

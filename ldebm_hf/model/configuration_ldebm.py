@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .base_model_files import absolute_name
+from .base_model_files import BASE_MODEL_NAMES, absolute_name
 from .checkpoint_code import PipelinesInCheckpoint
 from .modalities import MODALITIES
 from .modality import Modality
@@ -23,7 +23,7 @@ from .prior import Prior
 from .priors import PRIORS
 from .setting_rules import INHERITED_RULES, OWN_RULES, IdsByName, require_json
 from .text_modality import DECODERS, ENCODERS
-from .validation import check_all, require
+from .validation import Flag, check_all, require
 
 
 @strict
@@ -331,7 +331,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     decoder_start_token_id: int = 2
 
     def __post_init__(self, **kwargs):
-        self.trusts_base_models = bool(kwargs.pop("trust_remote_code", False))
+        self.trusts_base_models = Flag()("trust_remote_code", kwargs.pop("trust_remote_code", False))
         check_all(INHERITED_RULES, vars(self) | kwargs)
         for name, value in kwargs.items():
             require_json(name, value)
@@ -347,7 +347,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             kwargs["num_labels"] = next(iter(counts.values()), 20)
         for name, components in (("encoder", ENCODERS), ("decoder", DECODERS)):
             path = getattr(self, f"{name}_name_or_path")
-            if path is not None:
+            is_new = getattr(self, f"{name}_config") is None  # in a saved one, what is not absolute is an id
+            if path is not None and is_new:
                 setattr(self, f"{name}_name_or_path", absolute_name(path))
             if getattr(self, name) == "pretrained":
                 components["pretrained"].complete_config(self)
@@ -372,11 +373,18 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, trust_remote_code: bool = False, **kwargs):
         """As in transformers. A model of this configuration may run the code of its base models if told so here."""
+        is_trusted = Flag()("trust_remote_code", trust_remote_code)
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        if trust_remote_code:
+        if is_trusted:
             config = loaded[0] if isinstance(loaded, tuple) else loaded
             config.trusts_base_models = True
         return loaded
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """As in transformers, but a file that says that code may be run is not believed."""
+        values, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        return _without_trust(values), kwargs
 
     @classmethod
     def from_json_file(cls, json_file):
@@ -395,6 +403,9 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         kind = config_dict.get("model_type", cls.model_type)
         require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
         config_dict = _without_trust(config_dict)
+        for name in BASE_MODEL_NAMES & kwargs.keys():
+            if kwargs[name] is not None:
+                kwargs[name] = absolute_name(kwargs[name])
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")
             given = {name: kwargs.pop(name) for name in of_names if name in kwargs}

@@ -45,7 +45,9 @@ class PretrainedEncoder(BasePart):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         self.base = encoder_of(self._build_base())
-        self.pooling = SentencePooling(config.encoder_layout, self.base.config.hidden_size)
+        hidden_size = getattr(self.base.config, "hidden_size", None)
+        require(hidden_size is not None, "encoder_name_or_path", config.encoder_name_or_path, "an encoder of texts")
+        self.pooling = SentencePooling(config.encoder_layout, hidden_size)
         self.hidden = nn.Linear(self.pooling.num_features, config.encoder_hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         num_features, self.merge = config.encoder_hidden_size, None

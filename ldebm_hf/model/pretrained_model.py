@@ -15,11 +15,12 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging
 
+from .base_model_files import BASE_MODEL_NAMES, base_model_folders
 from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
 from .energy import EnergyLinear, restart_power_iteration
-from .validation import require
+from .validation import Flag, require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
 
 logger = logging.get_logger(__name__)
@@ -75,7 +76,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         config = None
         if isinstance(kwargs.get("config"), PreTrainedConfig):
             config = kwargs["config"] = copy.deepcopy(kwargs["config"])
-        if kwargs.get("trust_remote_code"):
+        if Flag()("trust_remote_code", kwargs.get("trust_remote_code") or False):
             if config is None:
                 kwargs["trusts_base_models"] = True  # transformers takes the other name out of the arguments
             else:
@@ -108,7 +109,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         cls, checkpoint: str | Path | None, config: LDEBMConfig | None, arguments: dict[str, Any]
     ) -> LDEBMConfig | None:
         """The configuration of a checkpoint with base models as it was saved, if the arguments may change it."""
-        names = (*RANKS, *NUMBERS_OF_LAYERS, *MEANING_OF_WEIGHTS, "encoder_name_or_path", "decoder_name_or_path")
+        names = (*RANKS, *NUMBERS_OF_LAYERS, *MEANING_OF_WEIGHTS, *BASE_MODEL_NAMES)
         if config is None:
             may_change = any(name in arguments for name in names)
         else:
@@ -264,6 +265,8 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         self.add_adapters()  # loaded tensors are trained unless this is said again
         options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         if not self.config.includes_base_models:
+            if checkpoint is not None and not os.path.isdir(checkpoint):
+                _refuse_folders_of_elsewhere(checkpoint, self.config, arguments)
             of_base_models = {name: value for name, value in options.items() if name in ALSO_OF_BASE_MODELS}
             for name, part in self._base_parts.items():
                 trained_with = None if saved is None else getattr(saved, f"{name}_name_or_path")
@@ -308,6 +311,16 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         # What `save_pretrained(..., push_to_hub=True)` calls at its end: tokenizers belong to what is uploaded.
         self._save_tokenizers(working_dir)
         return super()._upload_modified_files(working_dir, *args, **kwargs)
+
+
+def _refuse_folders_of_elsewhere(checkpoint: str | Path, config: LDEBMConfig, arguments: dict[str, Any]) -> None:
+    """Raise OSError if a model on the Hub, and not the user, says that its base model is a folder of this machine."""
+    for name, folder in base_model_folders(config).items():
+        if arguments.get("config") is None and arguments.get(name) is None:
+            raise OSError(
+                f"{checkpoint} names a folder of the machine on which it was saved, {name}={folder!r}: give {name}, "
+                "the id of that base model on the Hub or a folder here"
+            )
 
 
 def _take_out_what_is_trained_later(

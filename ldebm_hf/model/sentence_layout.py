@@ -17,6 +17,7 @@ from transformers.utils import cached_file
 
 from .base_model_files import missing_explained, not_found
 from .noise import at_least_float32
+from .validation import require
 
 POOLINGS = {
     "cls": "cls",
@@ -185,6 +186,9 @@ class SentencePooling(nn.Module):
 
     Attributes:
         num_features (`int`): Size of the vectors.
+
+    Raises:
+        ValueError: If a dense layer does not take the vectors that come before it.
     """
 
     def __init__(self, layout: dict[str, Any], hidden_size: int):
@@ -192,7 +196,9 @@ class SentencePooling(nn.Module):
         self.poolings, self.normalize = layout["pooling"], layout["normalize"]
         self.num_features = len(self.poolings) * hidden_size
         self.dense, self.activations = nn.ModuleList(), nn.ModuleList()
-        for dense in layout["dense"]:
+        for number, dense in enumerate(layout["dense"]):
+            setting = f"encoder_layout['dense'][{number}]['in_features']"
+            require(dense["in_features"] == self.num_features, setting, dense["in_features"], str(self.num_features))
             self.dense.append(nn.Linear(dense["in_features"], dense["out_features"], bias=dense["bias"]))
             self.activations.append(ACTIVATIONS[dense["activation_function"]]())
             self.num_features = dense["out_features"]

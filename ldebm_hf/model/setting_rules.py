@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from numbers import Real
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from transformers import CONFIG_MAPPING
 
 from .arguments import GUIDANCE, LARGEST_COORDINATE, MOST_STEPS, MOST_TYPES
 from .base_model_files import OWN_CODE
+from .sentence_layout import ACTIVATIONS, NO_LAYOUT, POOLINGS
 from .text_reading import SURROGATE
 from .validation import Count, Flag, Number, Rule, plain_number, require, shown
 
@@ -86,6 +88,46 @@ class BaseConfig(Rule):
         return value
 
 
+class Layout(Rule):
+    """How a pretrained encoder makes one vector of a text, with the keys of [`NO_LAYOUT`]."""
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> dict[str, Any]:
+        is_complete = isinstance(value, Mapping) and value.keys() == NO_LAYOUT.keys()
+        require(is_complete, name, value, f"a mapping with the keys {', '.join(NO_LAYOUT)}")
+        poolings = sorted(set(POOLINGS.values()))
+        is_known = isinstance(value["pooling"], list) and value["pooling"] and set(value["pooling"]) <= set(poolings)
+        require(bool(is_known), f"{name}['pooling']", value["pooling"], f"a list of some of {', '.join(poolings)}")
+        for key in ("normalize", "lowercase"):
+            Flag()(f"{name}[{key!r}]", value[key])
+        if value["max_length"] is not None:
+            Count()(f"{name}['max_length']", value["max_length"])
+        require(isinstance(value["prompt"], str), f"{name}['prompt']", value["prompt"], "a string")
+        _require_inner_path(f"{name}['subfolder']", value["subfolder"])
+        require(isinstance(value["dense"], list), f"{name}['dense']", value["dense"], "a list of layers")
+        for number, dense in enumerate(value["dense"]):
+            self._require_dense(f"{name}['dense'][{number}]", dense)
+        return value
+
+    def _require_dense(self, name: str, dense: Any) -> None:
+        keys = ("in_features", "out_features", "bias", "activation_function", "path")
+        is_complete = isinstance(dense, Mapping) and dense.keys() == set(keys)
+        require(is_complete, name, dense, f"a mapping with the keys {', '.join(keys)}")
+        for key in ("in_features", "out_features"):
+            UNITS(f"{name}[{key!r}]", dense[key])
+        Flag()(f"{name}['bias']", dense["bias"])
+        activation = dense["activation_function"]
+        is_known = isinstance(activation, str) and activation in ACTIVATIONS
+        require(is_known, f"{name}['activation_function']", activation, f"one of {', '.join(ACTIVATIONS)}")
+        _require_inner_path(f"{name}['path']", dense["path"])
+
+
+def _require_inner_path(name: str, value: Any) -> None:
+    """Raise ValueError for a path that is not below the folder of the base model."""
+    path = PurePosixPath(value) if isinstance(value, str) else None
+    is_inner = path is not None and not path.is_absolute() and ".." not in path.parts and "\\" not in value
+    require(is_inner, name, value, "a path in the folder of the base model, without ..")
+
+
 class StringList(Rule):
     """A list of strings."""
 
@@ -128,6 +170,7 @@ OWN_RULES: dict[str, Rule] = {
     "word_dropout": SHARE,
     "uniform_init_range": Number(above=0, at_most=10),
     "encoder_config": BaseConfig(),
+    "encoder_layout": Layout(),
     "encoder_trainable_layers": Count(at_least=0, at_most=MOST_LAYERS),
     "encoder_lora_rank": Count(at_least=0, at_most=MOST_UNITS),
     "decoder_prefix_length": LAYERS,

@@ -116,9 +116,21 @@ def test_checkpoint_that_says_itself_that_it_is_trusted_is_not_believed(part, ow
     file = tmp_path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {name: True}), "utf-8")
     assert not LDEBMConfig.from_json_file(file).trusts_base_models
+    assert not LDEBMConfig(**LDEBMConfig.get_config_dict(tmp_path)[0]).trusts_base_models
     for load in (LDEBMModel.from_pretrained, AutoModel.from_pretrained):
         with pytest.raises(ValueError, match="code of its own"):
             load(tmp_path)
+
+
+@pytest.mark.parametrize("said", ["false", "no", 1])
+def test_trust_is_true_or_false_and_no_word(tmp_path, said):
+    model, _ = pretrained_model(bert())
+    model.save_pretrained(tmp_path)
+    for give in (LDEBMConfig.from_pretrained, LDEBMModel.from_pretrained):
+        with pytest.raises(ValueError, match="trust_remote_code must be True or False"):
+            give(tmp_path, trust_remote_code=said)
+    with pytest.raises(ValueError, match="trust_remote_code must be True or False"):
+        LDEBMConfig(trust_remote_code=said)
 
 
 def test_self_contained_checkpoint_needs_the_code_of_its_base_model(tmp_path):

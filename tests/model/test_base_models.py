@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from clean_processes import run_clean
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from safetensors.torch import load_file
 from tiny_base_models import TEXTS, bert, gpt2, llama, pretrained_model, pretrained_settings, sentence_bert, t5
 from transformers import AutoModel, AutoTokenizer
@@ -284,7 +285,7 @@ def test_missing_base_model_is_named(parts, model, tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     for component in PARTS[parts]:
         setting = f"{component}_name_or_path"
-        with pytest.raises(OSError, match=f"{setting}='/no such folder' is needed, because the checkpoint does not"):
+        with pytest.raises(OSError, match=f"the weights of {setting}='/no such folder', which must be .* cannot"):
             LDEBMModel.from_pretrained(tmp_path, **{setting: "/no such folder"})
 
 
@@ -418,10 +419,76 @@ def test_configuration_survives_json(tmp_path):
     assert loaded.to_dict() == config.to_dict() and loaded.encoder_layout["pooling"] == ["max"]
 
 
-def test_relative_folders_become_absolute(monkeypatch):
+def test_relative_folders_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(bert().parent)
+    expected = str(bert().resolve())
     config = LDEBMConfig(**pretrained_settings(bert()) | {"encoder_name_or_path": bert().name})
-    assert config.encoder_name_or_path == str(bert().resolve()) and os.path.isabs(config.encoder_name_or_path)
+    assert config.encoder_name_or_path == expected and os.path.isabs(expected)
+    config.save_pretrained(tmp_path)
+    loaded = LDEBMConfig.from_pretrained(tmp_path, encoder_name_or_path=bert().name)
+    assert loaded.encoder_name_or_path == expected
+
+
+def test_id_of_the_hub_stays_one_beside_a_folder_of_its_name(monkeypatch, tmp_path):
+    saved = LDEBMConfig(**pretrained_settings(bert())).to_dict() | {"encoder_name_or_path": "org/encoder"}
+    (tmp_path / "org" / "encoder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert LDEBMConfig.from_dict(saved).encoder_name_or_path == "org/encoder"
+
+
+def layout(**changes):
+    return LDEBMConfig(**pretrained_settings(sentence_bert())).encoder_layout | changes
+
+
+def dense(**changes):
+    return layout(dense=[layout()["dense"][0] | changes])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: {"pooling": ["mean"]}, r"encoder_layout must be a mapping with the keys subfolder, pooling"),
+        (lambda: layout(pooling=["median"]), r"encoder_layout\['pooling'\] must be a list of some of cls, last"),
+        (lambda: layout(pooling=[]), r"encoder_layout\['pooling'\] must be"),
+        (lambda: layout(pooling=None), r"encoder_layout\['pooling'\] must be"),
+        (lambda: layout(normalize="yes"), r"encoder_layout\['normalize'\] must be True or False, got 'yes'"),
+        (lambda: layout(max_length=0), r"encoder_layout\['max_length'\] must be at least 1, got 0"),
+        (lambda: layout(prompt=None), r"encoder_layout\['prompt'\] must be a string, got None"),
+        (lambda: layout(subfolder="../other"), r"encoder_layout\['subfolder'\] must be a path in the folder of the"),
+        (lambda: layout(dense={}), r"encoder_layout\['dense'\] must be a list of layers, got {}"),
+        (lambda: dense(path="/etc/"), r"encoder_layout\['dense'\]\[0\]\['path'\] must be a path in the folder of the"),
+        (lambda: dense(in_features="8"), r"\['dense'\]\[0\]\['in_features'\] must be an integer, got '8'"),
+        (lambda: dense(activation_function="os.system"), r"\['activation_function'\] must be one of torch.nn.modules"),
+        (lambda: dense(bias=None), r"\['bias'\] must be True or False, got None"),
+    ],
+)
+def test_layouts_that_cannot_be_are_refused(change, message):
+    saved = LDEBMConfig(**pretrained_settings(sentence_bert())).to_dict()
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        LDEBMConfig.from_dict(saved | {"encoder_layout": change()})
+
+
+def test_dense_layer_of_another_size_than_what_it_reads_is_refused():
+    saved = LDEBMConfig(**pretrained_settings(sentence_bert())).to_dict()
+    config = LDEBMConfig.from_dict(saved | {"encoder_layout": dense(in_features=5)})
+    with pytest.raises(ValueError, match=r"\['dense'\]\[0\]\['in_features'\] must be 16, got 5"):
+        LDEBMModel(config)
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("encoder", {"num_attention_heads": 0}, "encoder_config must be one that AutoModel can be built from"),
+        ("encoder", {"vocab_size": -1}, "encoder_config must be one that AutoModel can be built from"),
+        ("decoder", {"n_head": 0}, "decoder_config must be one that AutoModelForCausalLM can be built from"),
+        ("encoder", {"model_type": "clip"}, "encoder_name_or_path must be an encoder of texts"),
+    ],
+)
+def test_base_models_that_cannot_be_built_are_named(part, values, message):
+    saved = LDEBMConfig(**pretrained_settings(bert(), gpt2())).to_dict()
+    base = {"model_type": "clip"} if "model_type" in values else saved[f"{part}_config"] | values
+    with pytest.raises(ValueError, match=message):
+        LDEBMModel(LDEBMConfig.from_dict(saved | {f"{part}_config": base}))
 
 
 @pytest.mark.parametrize(
