@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
@@ -32,6 +33,10 @@ OWN_CODE = "own_code"
 """Entry of a base model's configuration with the classes of its own code, by the auto class that stands for them."""
 BASE_MODEL_NAMES = frozenset({"encoder_name_or_path", "decoder_name_or_path"})
 """Settings that name a base model."""
+OWN_VOCABULARY = "own_vocabulary"
+"""Entry of a base model's configuration that is true if its embeddings have another size here than in its files."""
+HUB_ARGUMENTS: ContextVar[dict[str, Any]] = ContextVar("HUB_ARGUMENTS")
+"""Arguments of a `from_pretrained` about the Hub, for the code of base models that it runs to build a model."""
 BLOCK = 128
 """Number of 8-byte words of which a digest keeps only the sum."""
 
@@ -57,6 +62,19 @@ def require_name(setting: str, name_or_path: str | None) -> None:
 
 
 @contextmanager
+def code_downloaded_with(**hub: Any) -> Iterator[None]:
+    """
+    Code of base models that is run under this is downloaded with these arguments of `from_pretrained` about the Hub,
+    such as `token` and `cache_dir`, which a configuration must not hold.
+    """
+    before = HUB_ARGUMENTS.set(hub)
+    try:
+        yield
+    finally:
+        HUB_ARGUMENTS.reset(before)
+
+
+@contextmanager
 def missing_explained(message: str) -> Iterator[None]:
     """Turn both kinds of errors with which transformers reads files into an OSError that begins with a message."""
     try:
@@ -71,6 +89,17 @@ def not_found(setting: str, name_or_path: str) -> str:
         f"{setting}={name_or_path!r} is neither a folder with a model nor a model that can be downloaded or found in "
         "the cache"
     )
+
+
+def values_of(config: PreTrainedConfig) -> dict[str, Any]:
+    """What the configuration of a base model says about its architecture, as JSON has it."""
+    written = json.loads(config.to_json_string(use_diff=False))
+    return {name: value for name, value in written.items() if name not in LEFT_OUT} | {"model_type": config.model_type}
+
+
+def architecture(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a base model's configuration without the entries that are of this package."""
+    return {name: value for name, value in values.items() if name not in (OWN_CODE, OWN_VOCABULARY, "auto_map")}
 
 
 @dataclass(frozen=True)
@@ -132,11 +161,10 @@ class BaseModelFiles:
             self._require_trust(own_code)
         with missing_explained(not_found(self.setting, self.name_or_path)):
             config = AutoConfig.from_pretrained(self.name_or_path, trust_remote_code=bool(own_code), **self._place)
-        written = json.loads(config.to_json_string(use_diff=False))
-        values = {name: value for name, value in written.items() if name not in LEFT_OUT}
+        values = values_of(config)
         if own_code:
             values[OWN_CODE] = own_code
-        return values | {"model_type": config.model_type}, extract_commit_hash(file, None)
+        return values, extract_commit_hash(file, None)
 
     def _own_code(self, values: dict[str, Any]) -> dict[str, str]:
         """The classes of the base model's own code, if transformers has none for it or code of its own may be run."""
@@ -171,7 +199,7 @@ class BaseModelFiles:
         options = {} if attention is None else {"attn_implementation": attention}
         options["dtype"] = torch.get_default_dtype()
         own_code = values.get(OWN_CODE)
-        values = {name: value for name, value in values.items() if name not in (OWN_CODE, "auto_map")}
+        values = architecture(values)
         if not own_code:
             with self._values_named(values):
                 config = AutoConfig.for_model(**values)
@@ -195,7 +223,9 @@ class BaseModelFiles:
         """A class of the base model's own code, which this runs."""
         require_name(self.setting, self.name_or_path)
         with missing_explained(f"the code of {self._named} is needed and cannot be loaded"):
-            return get_class_from_dynamic_module(reference, self.name_or_path, revision=self.revision)
+            return get_class_from_dynamic_module(
+                reference, self.name_or_path, revision=self.revision, **HUB_ARGUMENTS.get({})
+            )
 
     def load(self, values: dict[str, Any], **hub: Any) -> PreTrainedModel:
         """

@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import cached_file
 
-from .base_model_files import OWN_CODE, BaseModelFiles
+from .base_model_files import OWN_CODE, OWN_VOCABULARY, BaseModelFiles, architecture
 from .checkpoint_tokenizer import load_tokenizer
 from .validation import require
 
@@ -43,7 +43,7 @@ def require_layers(setting: str, value: int, base: dict[str, Any] | None) -> Non
         if OWN_CODE in base:
             number = base.get("num_hidden_layers", value)
         else:
-            number = getattr(AutoConfig.for_model(**base).get_text_config(), "num_hidden_layers", value)
+            number = getattr(AutoConfig.for_model(**architecture(base)).get_text_config(), "num_hidden_layers", value)
         require(value <= number, setting, value, f"at most {number}, the number of layers of the base model")
 
 
@@ -52,17 +52,36 @@ def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
-def layers_of(model: nn.Module) -> nn.ModuleList:
+def layers_of(model: PreTrainedModel) -> nn.ModuleList:
     """
-    The layers of a transformer, which are the longest list of modules in it.
+    The layers of a transformer: the list of modules that is in no other list. Of several, it is the one whose modules
+    the model names as its layers (`_no_split_modules`), and of several such, the one with as many modules as the
+    configuration says the text has layers (`num_hidden_layers`).
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or if this does not tell which it is.
     """
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    if not lists:
+    found: dict[str, nn.ModuleList] = {}
+    for name, module in model.named_modules():
+        is_outermost = not any(name.startswith(f"{other}.") for other in found)
+        if isinstance(module, nn.ModuleList) and len(module) and is_outermost:
+            found[name] = module
+    if not found:
         raise ValueError(f"{type(model).__name__} has no list of layers (torch.nn.ModuleList), which this needs")
-    return max(lists, key=len)
+    candidates = list(found.values())
+    kinds = set(getattr(model, "_no_split_modules", None) or ())
+    named = [layers for layers in candidates if {type(layer).__name__ for layer in layers} <= kinds]
+    candidates = named or candidates
+    if len(candidates) > 1:
+        number = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+        candidates = [layers for layers in candidates if len(layers) == number]
+    if len(candidates) != 1:
+        lists = ", ".join(f"{name} ({len(layers)})" for name, layers in found.items())
+        raise ValueError(
+            f"the layers of {type(model).__name__} must be one list, got {lists}, of which neither _no_split_modules "
+            "nor num_hidden_layers chooses one: train none of its last layers alone, without gradient checkpointing"
+        )
+    return candidates[0]
 
 
 def choose_trainable(base: PreTrainedModel, trainable_layers: int, lora_rank: int) -> None:
@@ -291,10 +310,18 @@ class BasePart(nn.Module):
     @property
     def is_unfrozen(self) -> bool:
         """
-        Whether weights of the base model may have changed that the configuration says are frozen: they are trained, or
-        there were other adapters than the model's own, which peft may have merged into them.
+        Whether weights of the base model may have changed that the configuration says are frozen: they are trained,
+        its vocabulary was resized, or there were other adapters than the model's own, which peft may have merged into
+        them.
         """
-        return self._had_other_adapters or not _trainable_names(self.base) <= self.base.trained_names
+        if self._had_other_adapters or self.is_resized:
+            return True
+        return not _trainable_names(self.base) <= self.base.trained_names
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether the base model has another vocabulary here than in its own files."""
+        return bool(self._base_config.get(OWN_VOCABULARY))
 
     def _notice_other_adapters(self) -> None:
         if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):

@@ -1,12 +1,14 @@
 """Texts, documents and points from latents: texts by transformers' own decoding methods."""
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from transformers import (
     EosTokenCriteria,
+    GenerationConfig,
     GenerationMixin,
     MaxLengthCriteria,
     MaxTimeCriteria,
@@ -60,8 +62,22 @@ NOT_READ = {
         ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"),
         "one text per row, because the model does not read packed texts",
     ),
+    "negative_prompt_ids": "class_labels, with guidance_scale",
+    "negative_prompt_attention_mask": "class_labels, with guidance_scale",
 }
 """Arguments that the forward pass or other models have, with what `generate` takes instead."""
+
+TAKEN = (
+    {*inspect.signature(GenerationMixin.generate).parameters, *vars(GenerationConfig())}
+    | {"decoder_input_ids", "labels", "tokenizer"}
+) - {"self", "kwargs"}
+"""
+Options that `generate` takes besides its own. `labels` are not read, as in all of transformers, so that a batch for
+training can be given as it is.
+"""
+
+OF_THE_TEXT_READ = {"encoder_repetition_penalty": 1, "encoder_no_repeat_ngram_size": 0}
+"""Options about the tokens of the text that is read, which the decoder does not see, with what changes nothing."""
 
 OFF_BY_NONE = {
     "bad_words_ids",
@@ -211,6 +227,16 @@ class LDEBMGenerationMixin(GenerationMixin):
         for name, instead in NOT_READ.items():
             if options.get(name) is not None:
                 raise ValueError(f"{name} cannot be given to generate: give {instead}")
+        if self.modality.is_autoregressive and options.get("custom_generate") is None:
+            # transformers would let pass what any of its models reads, and refuses other names after the chains only
+            unread = [name for name, value in options.items() if value is not None and name not in TAKEN]
+            if unread:
+                raise ValueError(f"{', '.join(unread)} cannot be given to generate, which does not read it")
+        for name, neutral in OF_THE_TEXT_READ.items():
+            value = options.get(name, getattr(generation_config, name, None))
+            if value not in (None, neutral):
+                allowed = f"{neutral}, because the decoder does not see the tokens of the text that was read"
+                raise ValueError(f"{name} must be {allowed}, got {value}")
         for name in ("output_attentions", "output_hidden_states"):
             self._refuse_outputs(**{name: options.get(name, getattr(generation_config, name, None))})
         stop_strings = options.get("stop_strings", getattr(generation_config, "stop_strings", None))

@@ -142,16 +142,14 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     ) -> nn.Embedding:
         """
         As in transformers. The embeddings of encoder, decoder and context encoder are resized alike, and with the
-        decoder's its output projection, which is tied to them.
+        decoder's its output projection. Those of a pretrained decoder are the language model's: where it is frozen,
+        new rows stay as they are at first, and checkpoints hold all of its weights from then on.
 
         Raises:
-            NotImplementedError: For a model of documents or points, which has no token embeddings, and for one with a
-                pretrained decoder.
+            NotImplementedError: For a model of documents or points, which has no token embeddings.
             ValueError: If a special token of the configuration would be removed.
         """
         self._token_embeddings()
-        if self.config.decoder == "pretrained":
-            raise NotImplementedError("a pretrained decoder has the vocabulary of its language model")
         names = ("pad_token_id", "unk_token_id", "bos_token_id", "decoder_start_token_id")
         special = [getattr(self.config, name) for name in names] + self.config.eos_token_ids
         smallest = 1 + max(token for token in special if token is not None)
@@ -162,8 +160,14 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
 
     def _resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of=None, mean_resizing=True) -> nn.Embedding:
+        if new_num_tokens is None and pad_to_multiple_of is not None:
+            new_num_tokens = self.config.vocab_size  # a language model may have more embeddings
         for embedding in self._token_embeddings():  # each keeps its identity
-            self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
+            if self.config.decoder == "pretrained" and embedding is self.decoder.embedding:
+                if new_num_tokens is not None:
+                    self.decoder.resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+            else:
+                self._get_resized_embeddings(embedding, new_num_tokens, pad_to_multiple_of, mean_resizing)
         return self.get_input_embeddings()
 
     @checked(**INPUTS)

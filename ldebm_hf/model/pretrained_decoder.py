@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedCo
 from transformers import initialization as init
 from transformers.utils import logging
 
+from .base_model_files import OWN_CODE, OWN_VOCABULARY, values_of
 from .base_models import BasePart, frozen_names, layers_of, require_layers
 from .noise import at_least_float32, draw
 from .objective import IGNORE_INDEX, Targets
@@ -153,6 +154,17 @@ class PretrainedDecoder(BasePart):
     def embedding(self) -> nn.Embedding:
         """The embedding of the language model's tokens."""
         return self.base.get_input_embeddings()
+
+    def resize_token_embeddings(self, number: int, pad_to_multiple_of: int | None, mean_resizing: bool) -> None:
+        """
+        Resize the embeddings and the output projection of the language model, as transformers does. Its own files then
+        have other weights than it, so that a checkpoint holds all of them.
+        """
+        before = self.embedding.num_embeddings
+        embedding = self.base.resize_token_embeddings(number, pad_to_multiple_of, mean_resizing)
+        if embedding.num_embeddings != before:
+            kept = {name: value for name, value in self._base_config.items() if name == OWN_CODE}
+            self.config.decoder_config = values_of(self.base.config) | kept | {OWN_VOCABULARY: True}
 
     def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
         """

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging
 
-from .base_model_files import BASE_MODEL_NAMES, base_model_folders
+from .base_model_files import BASE_MODEL_NAMES, base_model_folders, code_downloaded_with
 from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
@@ -83,7 +83,8 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
                 config.trusts_base_models = True
         saved = cls._saved_config(pretrained_model_name_or_path, config, kwargs)
         more_trained = {} if saved is None else _take_out_what_is_trained_later(saved, config, kwargs)
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        with code_downloaded_with(**_given(kwargs, ALSO_OF_BASE_MODELS)):
+            loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
         for tensor in (*model.parameters(), *model.buffers()):
@@ -91,7 +92,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         for module in model.modules():
             if isinstance(module, nn.GRU):
                 module.flatten_parameters()  # cuDNN wants a GRU's parameters in one block of memory
-        model.checkpoint_place = {name: kwargs[name] for name in PLACE if kwargs.get(name) is not None}
+        model.checkpoint_place = _given(kwargs, PLACE)
         model.load_parts_beside_the_weights(pretrained_model_name_or_path, kwargs, saved)
         new_names = model._train_more(more_trained) if more_trained else set()
         if new_names:
@@ -116,9 +117,8 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             may_change = "pretrained" in (config.encoder, config.decoder)
         if checkpoint is None or not may_change:
             return None
-        place = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
         try:
-            return cls.config_class.from_pretrained(checkpoint, **place)
+            return cls.config_class.from_pretrained(checkpoint, **_given(arguments, FROM_THE_HUB))
         except OSError:  # of a folder with weights only, to which a configuration is given
             return None
 
@@ -263,11 +263,11 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             saved ([`LDEBMConfig`], *optional*): The configuration in the checkpoint, if arguments change it.
         """
         self.add_adapters()  # loaded tensors are trained unless this is said again
-        options = {name: arguments[name] for name in FROM_THE_HUB if arguments.get(name) is not None}
+        options = _given(arguments, FROM_THE_HUB)
         if not self.config.includes_base_models:
             if checkpoint is not None and not os.path.isdir(checkpoint):
                 _refuse_folders_of_elsewhere(checkpoint, self.config, arguments)
-            of_base_models = {name: value for name, value in options.items() if name in ALSO_OF_BASE_MODELS}
+            of_base_models = _given(arguments, ALSO_OF_BASE_MODELS)
             for name, part in self._base_parts.items():
                 trained_with = None if saved is None else getattr(saved, f"{name}_name_or_path")
                 part.load_base_weights(only_frozen=True, trained_with=trained_with, **of_base_models)
@@ -290,7 +290,15 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
                 too, so that the checkpoint is self-contained. Default: as the model was loaded; at first they are not,
                 and the checkpoint names the base models with their revisions. A model of which more is trained than
                 its configuration says is saved with them, too, because only then nothing is lost.
+
+        Raises:
+            ValueError: For `include_base_models=False` if the vocabulary of a base model was resized.
         """
+        if include_base_models is False and any(part.is_resized for part in self._base_parts.values()):
+            raise ValueError(
+                "include_base_models must be True for a model whose vocabulary was resized, because its language "
+                "model is not that of decoder_name_or_path any more, got False"
+            )
         as_loaded = self.config.includes_base_models
         if include_base_models is not None:
             self.config.includes_base_models = include_base_models and self.has_base_models
@@ -321,6 +329,9 @@ def _refuse_folders_of_elsewhere(checkpoint: str | Path, config: LDEBMConfig, ar
                 f"{checkpoint} names a folder of the machine on which it was saved, {name}={folder!r}: give {name}, "
                 "the id of that base model on the Hub or a folder here"
             )
+def _given(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of some arguments with these names that are not `None`."""
+    return {name: arguments[name] for name in names if arguments.get(name) is not None}
 
 
 def _take_out_what_is_trained_later(

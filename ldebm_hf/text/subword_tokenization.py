@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from tempfile import SpooledTemporaryFile
 
 import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -31,6 +33,8 @@ PIECES = (
 UNSPACED_WORD = regex.compile(r"\p{Han}{1,2}|\p{Hiragana}{1,4}|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{M}]{1,6}")
 """Tokens of scripts without spaces are no longer than that, or whole phrases would become one token."""
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]")
+MOST_IN_MEMORY = 2**26
+"""Number of bytes of texts above which the copy of them that is read a second time is on the disk."""
 
 
 @remembered(
@@ -103,11 +107,21 @@ def learn_pieces(
     """At most so many pieces, characters first, and the pairs that make the others, the most frequent first."""
     learner = Tokenizer(models.BPE())
     learner.normalizer, learner.pre_tokenizer = normalizer, splitter
+    most = max(1, number // 2)
     # Twice as many as wanted, since pieces that are too long are left out below.
     trainer = trainers.BpeTrainer(
-        vocab_size=2 * max(1, number), min_frequency=2, limit_alphabet=max(1, number // 2), show_progress=False
+        vocab_size=2 * max(1, number), min_frequency=2, limit_alphabet=most, show_progress=False
     )
-    learner.train_from_iterator(texts, trainer)
+    counts: Counter[str] = Counter()
+    with SpooledTemporaryFile(MOST_IN_MEMORY, "w+", encoding="utf-8") as copy:  # texts can be read only once
+        for text in texts:
+            counts.update(normalizer.normalize_str(text))
+            copy.write(json.dumps(text) + "\n")
+        if len(counts) > most:  # among characters of the same count the trainer would choose at random
+            by_frequency = sorted(counts, key=lambda character: (-counts[character], character))
+            trainer.initial_alphabet = by_frequency[:most]
+        copy.seek(0)
+        learner.train_from_iterator(_lines_read(copy), trainer)
     learned = json.loads(learner.to_str())["model"]
     pairs = [tuple(pair) for pair in learned["merges"]]
     joined = {first + second for first, second in pairs}
@@ -126,3 +140,8 @@ def learn_pieces(
         pieces[piece] = None
         merges.append((first, second))
     return list(pieces), merges
+
+
+def _lines_read(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield json.loads(line)

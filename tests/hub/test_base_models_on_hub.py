@@ -8,7 +8,7 @@ import pytest
 import torch
 from clean_processes import run_clean
 from huggingface_hub import constants
-from tiny_base_models import TEXTS, bert, gpt2, pretrained_model, pretrained_settings, sentence_bert
+from tiny_base_models import TEXTS, bert, gpt2, own_decoder, pretrained_model, pretrained_settings, sentence_bert
 from transformers import AutoModel, AutoTokenizer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline
@@ -88,13 +88,34 @@ def test_cache_and_token_of_the_call_are_those_of_the_base_models_too(hub, bases
     tokenizer.save_pretrained(tmp_path / "run")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
-    with pytest.raises(OSError, match="is needed, because the checkpoint does not hold"):
+    with pytest.raises(OSError, match="the weights of encoder_name_or_path=.* cannot be loaded"):
         LDEBMModel.from_pretrained(tmp_path / "run")
     options = {"token": "hf_me", "cache_dir": tmp_path / "mine"}
     loaded = LDEBMModel.from_pretrained(tmp_path / "run", **options)
     assert_same(results(loaded, tokenizer), results(model, tokenizer))
     assert {"models--me--encoder", "models--me--decoder"} <= {path.name for path in (tmp_path / "mine").iterdir()}
     assert not list((tmp_path / "empty").glob("models--*/snapshots/*/*.safetensors"))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_cache_and_token_of_the_call_are_those_of_the_code_of_base_models_too(hub, tmp_path, monkeypatch, whole):
+    repository = hub.create("models", "me/own", files=files_of(own_decoder()))
+    settings = pretrained_settings(decoder=own_decoder(), trust_remote_code=True)
+    model = LDEBMModel(LDEBMConfig(**settings | {"decoder_name_or_path": "me/own"})).eval()
+    model.load_base_models()
+    model.save_pretrained(tmp_path / "run", include_base_models=whole)
+    repository.private = True
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(OSError, match="the code of decoder_name_or_path='me/own' is needed and cannot be loaded"):
+        LDEBMModel.from_pretrained(tmp_path / "run", trust_remote_code=True)
+    options = {"token": "hf_me", "cache_dir": tmp_path / "mine", "trust_remote_code": True}
+    loaded = LDEBMModel.from_pretrained(tmp_path / "run", **options)
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), loaded.parameters(), strict=True))
+    assert list((tmp_path / "mine").glob("models--me--own/snapshots/*/own_model.py"))
+    assert not list((tmp_path / "empty").glob("models--*/snapshots/*/*.py"))
+    with pytest.raises(OSError, match="the code of decoder_name_or_path='me/own' is needed and cannot be loaded"):
+        LDEBMModel(loaded.config)  # the next one that is built is told nothing of them
 
 
 @pytest.mark.parametrize("whole", [False, True])

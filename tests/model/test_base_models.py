@@ -10,11 +10,11 @@ from clean_processes import run_clean
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from safetensors.torch import load_file
 from tiny_base_models import TEXTS, bert, gpt2, llama, pretrained_model, pretrained_settings, sentence_bert, t5
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood
-from ldebm_hf.model.base_models import choose_trainable
+from ldebm_hf.model.base_models import choose_trainable, layers_of
 from ldebm_hf.model.presets import PRESETS
 
 PARTS = {
@@ -335,6 +335,55 @@ def test_only_trained_layers_need_a_list_of_layers():
         choose_trainable(base, 1, 0)
 
 
+class Layer(torch.nn.Linear):
+    """A layer of the models below."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+
+
+class Lists(PreTrainedModel):
+    """A model with lists of modules of these kinds, each module of `layers` with a list of `inner` modules itself."""
+
+    config_class = BertConfig
+
+    def __init__(self, kinds: dict[str, list[type]], inner: int = 0):
+        super().__init__(BertConfig(num_hidden_layers=3))
+        for name, modules in kinds.items():
+            setattr(self, name, torch.nn.ModuleList([module() for module in modules]))
+        for layer in self.layers:
+            layer.inner = torch.nn.ModuleList([Layer() for _ in range(inner)])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "inner", "no_split"),
+    [
+        ({"layers": [Layer] * 3}, 0, []),
+        ({"layers": [Layer] * 2}, 0, []),  # the only one, as in ALBERT, which computes its layers several times
+        ({"layers": [Layer] * 3}, 8, ["Layer"]),  # experts in each layer
+        ({"layers": [Layer] * 3}, 3, []),
+        ({"vision": [torch.nn.Identity] * 8, "layers": [Layer] * 3}, 0, []),
+        ({"vision": [torch.nn.Identity] * 3, "layers": [Layer] * 3}, 0, ["Embeddings", "Layer"]),
+        ({"vision": [Layer] * 8, "layers": [Layer] * 3, "empty": []}, 0, ["Layer"]),
+    ],
+    ids=str,
+)
+def test_layers_are_found_among_other_lists(kinds, inner, no_split, monkeypatch):
+    monkeypatch.setattr(Lists, "_no_split_modules", no_split)
+    model = Lists(kinds, inner)
+    assert layers_of(model) is model.layers
+    choose_trainable(model, 1, 0)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained and all(name.startswith(f"layers.{len(model.layers) - 1}.") for name in trained)
+
+
+@pytest.mark.parametrize("lengths", [(3, 3), (5, 4)])
+def test_layers_that_are_not_told_from_other_lists_are_refused_by_name(lengths):
+    model = Lists({"vision": [Layer] * lengths[0], "layers": [Layer] * lengths[1]})
+    with pytest.raises(ValueError, match=rf"got vision \({lengths[0]}\), layers \({lengths[1]}\), of which neither"):
+        layers_of(model)
+
+
 # ------------------------------------------------------------------------------- copies, and processes of their own
 
 
@@ -356,7 +405,7 @@ def test_copies_are_the_same(model, tokenizer, tmp_path):
 ELSEWHERE = """
 import sys
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 
 folder, results = sys.argv[1:]
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)

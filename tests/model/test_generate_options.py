@@ -215,9 +215,29 @@ def test_kind_of_cache_changes_nothing(model, name):
         ({"past_key_values": object()}, "past_key_values cannot be given to generate: give decoder_input_ids"),
         ({"lengths": [2, 2, 2]}, "lengths cannot be given to generate: give attention_mask"),
         ({"encoder_features": torch.zeros(3, 8)}, "encoder_features cannot be given to generate: give latents"),
-        ({"decoder_attention_mask": torch.ones(3, 1)}, r"not used by the model: \['decoder_attention_mask'\]"),
         ({"position_ids": torch.zeros(3, 1)}, "position_ids cannot be given to generate: give decoder_input_ids"),
         ({"cu_seq_lens_q": torch.tensor([0, 2])}, "cu_seq_lens_q cannot be given to generate: give one text per row"),
+        ({"negative_prompt_ids": torch.zeros(3, 1)}, "negative_prompt_ids cannot .* give class_labels"),
+        ({"encoder_repetition_penalty": 2.0}, "encoder_repetition_penalty must be 1, because .*, got 2.0"),
+        ({"generation_config": GenerationConfig(encoder_no_repeat_ngram_size=2)}, "encoder_no_repeat_ngram_size must"),
+        *(
+            ({name: value}, f"{name} cannot be given to generate, which does not read it")
+            for name, value in {
+                "is_causal": False,
+                "num_items_in_batch": 3,
+                "output_router_logits": True,
+                "mm_encoder_outputs": (),
+                "classification_only": True,
+                "kl_scale": 0.5,
+                "skip_logits": True,
+                "return_loss": True,
+                "context": torch.zeros(3, 4),
+                "decoder_attention_mask": torch.ones(3, 1),
+                "decoder_latents": torch.zeros(3, 4),
+                "decoder_input": torch.zeros(3, 4),
+                "max_new_token": 3,
+            }.items()
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -227,6 +247,12 @@ def test_inputs_that_are_not_read_are_refused_before_any_work(model, options, me
     )
     with pytest.raises(ValueError, match=message):
         generate(model, **options)
+
+
+def test_options_that_change_nothing_are_taken(model):
+    ids = torch.tensor([[model.config.bos_token_id, 7, 8, model.config.eos_token_ids[0]]])
+    options = {"encoder_repetition_penalty": 1.0, "encoder_no_repeat_ngram_size": 0, "labels": ids[:, 1:]}
+    assert torch.equal(model.generate(ids, **options), model.generate(ids))
 
 
 @pytest.mark.parametrize("do_sample", [False, True])

@@ -13,6 +13,7 @@ from tiny_base_models import (
     gpt2,
     language_model_tokenizer,
     llama,
+    own_decoder,
     pretrained_model,
     pretrained_settings,
 )
@@ -372,10 +373,69 @@ def test_model_without_a_latent_is_the_language_model(base):
     assert len(model.generate(num_samples=3, generator=0, **LONGEST)) == 3
 
 
-def test_vocabulary_cannot_be_resized():
-    model, _ = model_of("gpt2")
-    with pytest.raises(NotImplementedError, match="a pretrained decoder has the vocabulary of its language model"):
-        model.resize_token_embeddings(400)
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("encoder", [None, bert], ids=["recurrent", "bert"])
+def test_resized_vocabulary_is_read_written_and_saved(base, encoder, tmp_path):
+    """Of GPT-2 with the embeddings tied to the output, and of Llama without."""
+    model, tokenizer = pretrained_model(None if encoder is None else encoder(), BASES[base]())
+    batch, size = batch_of(tokenizer, TEXTS), model.config.vocab_size
+    is_tied = base == "gpt2"
+    with torch.no_grad():
+        logits = model(**batch, generator=0).logits
+    assert model.resize_token_embeddings(size + 9) is model.get_input_embeddings()
+    language_model = model.decoder.base
+    assert model.config.vocab_size == size + 9 == len(language_model.get_input_embeddings().weight)
+    output = model.get_output_embeddings()
+    assert len(output.weight) == size + 9 and (output.weight is model.decoder.embedding.weight) == is_tied
+    assert not any("lora" not in name and p.requires_grad for name, p in language_model.named_parameters()), "frozen"
+    batch["input_ids"][0, 1] = size + 7
+    with torch.no_grad():
+        changed = model(**batch, generator=0)
+    torch.testing.assert_close(changed.logits[1:, :, :size], logits[1:], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(changed.logits[0, 1:, :size], logits[0, 1:]), "the new token is read"
+    with torch.no_grad():
+        output.weight[size + 8] = 9 * changed.logits.new_ones(output.weight.shape[1])
+        model.decoder.embedding.weight[size + 7] += 1
+    written = model.generate(num_samples=2, max_new_tokens=6, sequence_bias=[[[size + 8], 1e6]], generator=0)
+    assert (written[:, 1:] == size + 8).all()
+    with torch.no_grad():
+        changed = model(**batch, generator=0)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for _ in range(2):  # the second one is saved by a model that was loaded
+        loaded = LDEBMModel.from_pretrained(tmp_path)
+        assert loaded.config.vocab_size == size + 9 and loaded.config.includes_base_models
+        if is_tied:
+            assert loaded.get_output_embeddings().weight is loaded.decoder.embedding.weight
+        with torch.no_grad():
+            again = loaded(**batch, generator=0)
+        assert torch.equal(again.logits, changed.logits) and torch.equal(again.loss, changed.loss)
+        loaded.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="include_base_models must be True for a model whose vocabulary was resized"):
+        loaded.save_pretrained(tmp_path, include_base_models=False)
+
+
+def test_vocabulary_becomes_smaller_or_a_multiple():
+    model, _ = pretrained_model(decoder=llama())
+    size, rows = model.config.vocab_size, model.decoder.embedding.weight.clone()
+    assert len(rows) > size, "more embeddings than tokens"
+    model.resize_token_embeddings(size)
+    assert torch.equal(model.decoder.embedding.weight, rows[:size]) and model.config.vocab_size == size
+    model.resize_token_embeddings(pad_to_multiple_of=64)
+    sizes = {model.config.vocab_size, len(model.decoder.embedding.weight), len(model.encoder.embedding.weight)}
+    assert sizes == {math.ceil(size / 64) * 64}
+    with pytest.raises(ValueError, match="to keep the special tokens"):
+        model.resize_token_embeddings(2)
+
+
+def test_vocabulary_of_a_language_model_with_code_of_its_own_is_resized(tmp_path):
+    model, tokenizer = pretrained_model(decoder=own_decoder(), trust_remote_code=True)
+    model.resize_token_embeddings(model.config.vocab_size + 9)
+    model.save_pretrained(tmp_path)
+    loaded = LDEBMModel.from_pretrained(tmp_path, trust_remote_code=True)
+    batch = batch_of(tokenizer, TEXTS)
+    with torch.no_grad():
+        assert torch.equal(loaded(**batch, generator=0).logits, model(**batch, generator=0).logits)
 
 
 def test_input_embeddings_are_found_and_replaced():

@@ -40,6 +40,16 @@ def test_tokens(tokenizer):
     assert build_subword_tokenizer(TEXTS * 3, 800).get_vocab() == build_subword_tokenizer(TEXTS * 3, 800).get_vocab()
 
 
+def test_same_texts_give_the_same_tokenizer_where_rare_characters_are_left_out():
+    rare = [chr(0x4E00 + number) for number in range(200)]
+    texts = [f"the food {first}{second}" for first, second in zip(rare, reversed(rare), strict=True)] * 2
+    vocabularies = [build_subword_tokenizer(iter(texts), 300).get_vocab() for _ in range(4)]
+    assert all(vocabulary == vocabularies[0] for vocabulary in vocabularies)
+    kept = sorted(token for token in vocabularies[0] if token in rare)
+    assert 0 < len(kept) < 40 and kept == rare[: len(kept)], "of characters of the same count the first ones"
+    assert {*"thefod", "▁"} <= vocabularies[0].keys(), "the most frequent characters"
+
+
 def test_lengths_padding_and_markers(tokenizer):
     batch = tokenizer(["food " * 30, "food"], truncation=True, padding=True)
     assert [len(ids) for ids in batch["input_ids"]] == [12, 12] and batch["input_ids"][0][-1] == 3
