@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -189,7 +190,7 @@ class BasePart(nn.Module):
     part: ClassVar[str]
     auto_class: ClassVar[type]
     base: PreTrainedModel
-    _had_other_adapters = False
+    _was_changed = False
 
     def __init__(self, config: LDEBMConfig):
         super().__init__()
@@ -217,13 +218,21 @@ class BasePart(nn.Module):
         layers, rank = (getattr(self.config, f"{self.part}_{name}") for name in ("trainable_layers", "lora_rank"))
         choose_trainable(self.base, layers, rank)
 
-    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+    def load_base_weights(
+        self,
+        only_frozen: bool = False,
+        trained_with: str | None = None,
+        given: AbstractSet[str] = frozenset(),
+        **hub: Any,
+    ) -> None:
         """
         Load the weights of the base model from where the configuration says they are.
 
         Args:
             only_frozen (`bool`, *optional*, defaults to `False`): Whether the weights that are trained stay as they
                 are.
+            given (`set[str]`, *optional*): Names in the state dict of this part that stay as they are, because the
+                user gave their values.
             trained_with (`str`, *optional*): The base model that the checkpoint names, for error messages. Default:
                 the one that is loaded.
             hub: Arguments of `from_pretrained` about the Hub, such as `token` and `cache_dir`.
@@ -233,8 +242,26 @@ class BasePart(nn.Module):
             ValueError: If its weights are not those that the model was trained with.
         """
         files = self.files_of(self.config)
+        given = self.base_names("") & given
+        self._was_changed = self._was_changed or bool(given)
         self._require_digest(files, only_frozen, trained_with, **hub)
-        copy_base_weights(self.base, self._loaded_base(files, **hub), only_frozen)
+        given_of_base = {name.removeprefix("base.") for name in given}
+        copy_base_weights(self.base, self._loaded_base(files, **hub), only_frozen, given_of_base)
+
+    def require_weights_of_files(self) -> None:
+        """
+        Raise ValueError if a weight that a checkpoint without base models leaves out is not that of the base model's
+        own files.
+        """
+        source, weights = self._loaded_base(self.files_of(self.config)).state_dict(), self.base.state_dict()
+        for name in sorted(weights.keys() - self.base.trained_names):
+            original = source.get(_plain(name))
+            if original is None or not _is_equal(weights[name], original):
+                name_or_path = getattr(self.config, f"{self.part}_name_or_path")
+                raise ValueError(
+                    f"include_base_models must be True for a model whose {self.part}.base.{name} is not that of "
+                    f"{self.part}_name_or_path={name_or_path!r}, got False"
+                )
 
     def _loaded_base(self, files: BaseModelFiles, **hub: Any) -> PreTrainedModel:
         return files.load(self._base_config, **hub)
@@ -286,7 +313,10 @@ class BasePart(nn.Module):
         checkpointing is on. Transformers' own would leave out the cache, which holds the prefix of a decoder, and base
         models in evaluation mode, as frozen ones are.
         """
-        if not (self.gradient_checkpointing and self.training and torch.is_grad_enabled()):
+        is_training = self.training and torch.is_grad_enabled()
+        if is_training:
+            self._notice_changes()
+        if not (is_training and self.gradient_checkpointing):
             yield
             return
         layers = layers_of(self.base)[:: self._checkpoint_every]
@@ -310,34 +340,44 @@ class BasePart(nn.Module):
     @property
     def is_unfrozen(self) -> bool:
         """
-        Whether weights of the base model may have changed that the configuration says are frozen: they are trained,
-        its vocabulary was resized, or there were other adapters than the model's own, which peft may have merged into
-        them.
+        Whether weights of the base model may have changed that the configuration says are frozen: they are or were
+        trained, others were loaded, its vocabulary was resized, or there were other adapters than the model's own,
+        which peft may have merged into them.
         """
-        if self._had_other_adapters or self.is_resized:
-            return True
-        return not _trainable_names(self.base) <= self.base.trained_names
+        return self._was_changed or self.is_resized or self._trains_more
 
     @property
     def is_resized(self) -> bool:
         """Whether the base model has another vocabulary here than in its own files."""
         return bool(self._base_config.get(OWN_VOCABULARY))
 
-    def _notice_other_adapters(self) -> None:
-        if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
-            self._had_other_adapters = True
+    @property
+    def _trains_more(self) -> bool:
+        trained = getattr(self.base, "trained_names", None)  # which is chosen when the model is complete
+        return trained is not None and not _trainable_names(self.base) <= trained
+
+    def _notice_changes(self) -> None:
+        """Remember that the base model may not be that of its files any more."""
+        has_other_adapters = _names(self.base) != getattr(self.base, "own_names", _names(self.base))
+        if has_other_adapters or (self._trains_more and self.training):
+            self._was_changed = True
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
         super().train(mode)
-        self._notice_other_adapters()
+        self._notice_changes()
         if mode and self.is_frozen:
             self.base.eval()
         return self
 
-    def _load_from_state_dict(self, state_dict, *args, **kwargs) -> None:
-        super()._load_from_state_dict(state_dict, *args, **kwargs)
-        self._notice_other_adapters()  # which peft loads this way
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._notice_changes()  # other adapters, which peft loads this way
+        weights = self.state_dict()
+        for name in self.base_names("") & weights.keys():  # which are loaded after this
+            new = state_dict.get(prefix + name)
+            if new is not None and not _is_equal(weights[name], new):
+                self._was_changed = True
         loaded = next((value for value in state_dict.values() if isinstance(value, torch.Tensor)), torch.empty(0))
         compute_unsaved_buffers(self.base, loaded.device)
 
@@ -401,8 +441,21 @@ def frozen_names(base: nn.Module, prefix: str) -> set[str]:
     return {prefix + name for name in frozen | buffers}
 
 
+def _plain(name: str) -> str:
+    """The name that a tensor of a base model with adapters has without them."""
+    return name.replace(".base_layer.", ".")
+
+
+def _is_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.is_meta or one.shape != other.shape:
+        return False
+    return torch.equal(one, other.to(one.device, one.dtype))
+
+
 @torch.no_grad()
-def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_frozen: bool) -> None:
+def copy_base_weights(
+    base: PreTrainedModel, source: PreTrainedModel, only_frozen: bool, given: AbstractSet[str] = frozenset()
+) -> None:
     """
     Give the tensors of a base model, but for its adapters, the values of another model of the same architecture.
 
@@ -410,6 +463,7 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_froze
         base (`PreTrainedModel`): The model that is changed.
         source (`PreTrainedModel`): The model whose values are copied.
         only_frozen (`bool`): Whether tensors that are trained are left as they are.
+        given (`set[str]`, *optional*): Names of further tensors that are.
 
     Raises:
         ValueError: If a tensor is missing or of another shape, or is not in memory.
@@ -417,8 +471,8 @@ def copy_base_weights(base: PreTrainedModel, source: PreTrainedModel, only_froze
     values = source.state_dict()
     targets = base.state_dict()
     names = frozen_names(base, "") if only_frozen else targets.keys()
-    for name in sorted(name for name in names if "lora_" not in name):
-        target, plain = targets[name], name.replace(".base_layer.", ".")
+    for name in sorted(name for name in names - given if "lora_" not in name):
+        target, plain = targets[name], _plain(name)
         if plain not in values or values[plain].shape != target.shape:
             raise ValueError(
                 f"the base model {source.name_or_path!r} has no tensor {plain} of shape {tuple(target.shape)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -166,14 +167,20 @@ class PretrainedDecoder(BasePart):
             kept = {name: value for name, value in self._base_config.items() if name == OWN_CODE}
             self.config.decoder_config = values_of(self.base.config) | kept | {OWN_VOCABULARY: True}
 
-    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+    def load_base_weights(
+        self,
+        only_frozen: bool = False,
+        trained_with: str | None = None,
+        given: AbstractSet[str] = frozenset(),
+        **hub: Any,
+    ) -> None:
         """
         As [`BasePart.load_base_weights`]; and tied weights are tied.
 
         Raises:
             ValueError: Also if a new model's language model reads in both directions, or cannot read the latent.
         """
-        super().load_base_weights(only_frozen, trained_with, **hub)
+        super().load_base_weights(only_frozen, trained_with, given, **hub)
         self.base.tie_weights()
         if not only_frozen:
             self._require_causal()

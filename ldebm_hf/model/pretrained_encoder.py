@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +95,18 @@ class PretrainedEncoder(BasePart):
         super().add_adapters()
         self.pooling.requires_grad_(False)
 
-    def load_base_weights(self, only_frozen: bool = False, trained_with: str | None = None, **hub: Any) -> None:
+    def load_base_weights(
+        self,
+        only_frozen: bool = False,
+        trained_with: str | None = None,
+        given: AbstractSet[str] = frozenset(),
+        **hub: Any,
+    ) -> None:
         """As [`BasePart.load_base_weights`], with the dense layers after the transformer, and the tokenizer."""
-        super().load_base_weights(only_frozen, trained_with, **hub)
+        super().load_base_weights(only_frozen, trained_with, given, **hub)
         config = self.config
-        self.pooling.load(config.encoder_layout, config.encoder_name_or_path, config.encoder_revision, **hub)
+        if not given & {f"pooling.{name}" for name in self.pooling.state_dict()}:
+            self.pooling.load(config.encoder_layout, config.encoder_name_or_path, config.encoder_revision, **hub)
         if self.base_tokenizer is None:
             self._load_base_tokenizer(**hub)
 

@@ -270,7 +270,8 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             of_base_models = _given(arguments, ALSO_OF_BASE_MODELS)
             for name, part in self._base_parts.items():
                 trained_with = None if saved is None else getattr(saved, f"{name}_name_or_path")
-                part.load_base_weights(only_frozen=True, trained_with=trained_with, **of_base_models)
+                given = {key.partition(f"{name}.")[2] for key in arguments.get("state_dict") or ()}
+                part.load_base_weights(only_frozen=True, trained_with=trained_with, given=given, **of_base_models)
         if not hasattr(self.encoder, "read_texts") or checkpoint is None:
             return
         folder = options.pop("subfolder", "")
@@ -288,17 +289,17 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         Args:
             include_base_models (`bool`, *optional*): Whether the weights of pretrained encoders and decoders are saved
                 too, so that the checkpoint is self-contained. Default: as the model was loaded; at first they are not,
-                and the checkpoint names the base models with their revisions. A model of which more is trained than
-                its configuration says is saved with them, too, because only then nothing is lost.
+                and the checkpoint names the base models with their revisions. A model of which more is or was trained
+                than its configuration says is saved with them, too, because only then nothing is lost.
 
         Raises:
-            ValueError: For `include_base_models=False` if the vocabulary of a base model was resized.
+            ValueError: For `include_base_models=False` if a weight that would be left out is not that of the base
+                model's own files.
         """
-        if include_base_models is False and any(part.is_resized for part in self._base_parts.values()):
-            raise ValueError(
-                "include_base_models must be True for a model whose vocabulary was resized, because its language "
-                "model is not that of decoder_name_or_path any more, got False"
-            )
+        if include_base_models is False:
+            for part in self._base_parts.values():
+                if part.is_unfrozen or self.config.includes_base_models:
+                    part.require_weights_of_files()
         as_loaded = self.config.includes_base_models
         if include_base_models is not None:
             self.config.includes_base_models = include_base_models and self.has_base_models

@@ -214,6 +214,62 @@ def test_model_of_which_more_is_trained_than_its_configuration_says_is_saved_who
     assert_same_behaviour(behaviour(loaded, tokenizer), behaviour(model, tokenizer))
 
 
+def unfrozen_and_trained(model, tokenizer):
+    model.requires_grad_(True)
+    trained(model, tokenizer)
+    return model.requires_grad_(False)
+
+
+def unfrozen_after_the_switch_to_training(model, tokenizer):
+    model.train().requires_grad_(True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batch = batch_of(tokenizer)
+    model(**batch, generator=0).loss.backward()
+    optimizer.step()
+    return model.requires_grad_(False).eval()
+
+
+def loaded_from_other_weights(model, tokenizer):
+    model.load_state_dict({name: tensor * 1.1 for name, tensor in model.state_dict().items()})
+    return model
+
+
+def made_of_given_weights(model, tokenizer):
+    given = {name: tensor * 1.1 for name, tensor in model.state_dict().items()}
+    loaded = LDEBMModel.from_pretrained(None, config=model.config, state_dict=given)
+    loaded.set_tokenizer(tokenizer)
+    assert all(torch.equal(tensor, given[name]) for name, tensor in loaded.state_dict().items())
+    return loaded
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        unfrozen_and_trained,
+        unfrozen_after_the_switch_to_training,
+        loaded_from_other_weights,
+        made_of_given_weights,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_base_models_that_were_changed_are_saved_though_they_are_frozen(model, tokenizer, tmp_path, change):
+    model = change(model, tokenizer)
+    with pytest.raises(ValueError, match=r"include_base_models must be True .* is not that of \w+_name_or_path="):
+        model.save_pretrained(tmp_path, include_base_models=False)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert_same_behaviour(behaviour(loaded, tokenizer), behaviour(model, tokenizer))
+    with pytest.raises(ValueError, match="include_base_models must be True"):
+        loaded.save_pretrained(tmp_path / "again", include_base_models=False)
+
+
+def test_same_weights_loaded_again_leave_the_checkpoint_small(model, tokenizer, tmp_path):
+    model.load_state_dict(model.state_dict())
+    model.save_pretrained(tmp_path)
+    assert not LDEBMConfig.from_pretrained(tmp_path).includes_base_models
+
+
 def test_self_contained_checkpoint_needs_nothing_else(parts, tmp_path):
     model, tokenizer = model_of(parts)
     model = trained(model, tokenizer)

@@ -411,7 +411,7 @@ def test_resized_vocabulary_is_read_written_and_saved(base, encoder, tmp_path):
             again = loaded(**batch, generator=0)
         assert torch.equal(again.logits, changed.logits) and torch.equal(again.loss, changed.loss)
         loaded.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="include_base_models must be True for a model whose vocabulary was resized"):
+    with pytest.raises(ValueError, match="include_base_models must be True for a model whose decoder.base"):
         loaded.save_pretrained(tmp_path, include_base_models=False)
 
 
