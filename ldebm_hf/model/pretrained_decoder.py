@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
+PREFIX_STD = 0.02
+"""Standard deviation of the initial weights from the latent to the prefix."""
 CAUSAL_TOLERANCE = 30
 """How much a logit may change by a token that comes after it: this many times the rounding of the largest logit."""
 
@@ -68,6 +70,18 @@ class ReadOnlyCache(Cache):
         return copy.copy(self.layers[layer_idx]).update(key_states, value_states, *args, **kwargs)
 
 
+class LatentPrefix(nn.Linear):
+    """
+    The linear map from a latent to the prefix. It starts small, as layers of language models do: keys and values as
+    large as those of torch's own initialisation would drown out the words that the language model has learned to read.
+    """
+
+    def init_tensors(self) -> None:
+        """Initialise the weights, and the offset to zero."""
+        init.normal_(self.weight, std=PREFIX_STD)
+        init.zeros_(self.bias)
+
+
 class PretrainedDecoder(BasePart):
     """
     A language model of the Hub that reads z before the text, in one of two ways:
@@ -104,7 +118,7 @@ class PretrainedDecoder(BasePart):
                 head_size = getattr(base, "head_dim", None) or base.hidden_size // base.num_attention_heads
                 layers = 2 * base.num_hidden_layers
                 self.prefix_shape = (layers, _num_key_heads(base), config.decoder_prefix_length, head_size)
-            self.prefix = nn.Linear(num_inputs, torch.Size(self.prefix_shape).numel())
+            self.prefix = LatentPrefix(num_inputs, torch.Size(self.prefix_shape).numel())
         self.dropped_word = None
         if config.decoder_word_dropout:
             self.dropped_word = nn.Parameter(torch.zeros(embedding_size))
