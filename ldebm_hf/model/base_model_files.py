@@ -31,7 +31,7 @@ LEFT_OUT = ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "ar
 """Entries of a base model's configuration that say nothing about its architecture."""
 OWN_CODE = "own_code"
 """Entry of a base model's configuration with the classes of its own code, by the auto class that stands for them."""
-BASE_MODEL_NAMES = frozenset({"encoder_name_or_path", "decoder_name_or_path"})
+BASE_MODEL_NAMES = ("encoder_name_or_path", "decoder_name_or_path")
 """Settings that name a base model."""
 OWN_VOCABULARY = "own_vocabulary"
 """Entry of a base model's configuration that is true if its embeddings have another size here than in its files."""
@@ -48,7 +48,7 @@ def absolute_name(name_or_path: str) -> str:
 
 def base_model_folders(config: LDEBMConfig) -> dict[str, str]:
     """The settings that name a base model by a folder, which is on this machine alone, with their values."""
-    names = {name: getattr(config, name) for name in sorted(BASE_MODEL_NAMES)}
+    names = {name: getattr(config, name) for name in BASE_MODEL_NAMES}
     return {name: value for name, value in names.items() if value is not None and os.path.isabs(value)}
 
 

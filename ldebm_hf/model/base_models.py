@@ -243,10 +243,10 @@ class BasePart(nn.Module):
         """
         files = self.files_of(self.config)
         given = self.base_names("") & given
-        self._was_changed = self._was_changed or bool(given)
         self._require_digest(files, only_frozen, trained_with, **hub)
         given_of_base = {name.removeprefix("base.") for name in given}
         copy_base_weights(self.base, self._loaded_base(files, **hub), only_frozen, given_of_base)
+        self._was_changed = bool(given)
 
     def require_weights_of_files(self) -> None:
         """

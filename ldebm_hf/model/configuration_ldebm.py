@@ -403,8 +403,8 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         kind = config_dict.get("model_type", cls.model_type)
         require(kind == cls.model_type, "model_type", kind, repr(cls.model_type))
         config_dict = _without_trust(config_dict)
-        for name in BASE_MODEL_NAMES & kwargs.keys():
-            if kwargs[name] is not None:
+        for name in BASE_MODEL_NAMES:
+            if kwargs.get(name) is not None:
                 kwargs[name] = absolute_name(kwargs[name])
         if kwargs.get("id2label") is not None or kwargs.get("label2id") is not None:
             of_names = ("id2label", "label2id", "num_labels", "num_symbols")

@@ -185,6 +185,16 @@ def test_folders_of_this_machine_are_told_before_a_push_and_merged(hub, tmp_path
     assert_same(torch.load(tmp_path / "results"), results(model, tokenizer))
 
 
+def test_folder_that_only_a_checkpoint_of_the_hub_names_is_not_read(hub, tmp_path):
+    model, tokenizer = pretrained_model(bert())
+    model.push_to_hub("me/reviews")
+    tokenizer.push_to_hub("me/reviews")
+    with pytest.raises(OSError, match=f"me/reviews names a folder .* encoder_name_or_path='{bert()}': give"):
+        LDEBMModel.from_pretrained("me/reviews")
+    loaded = LDEBMModel.from_pretrained("me/reviews", encoder_name_or_path=str(bert()))
+    assert_same(results(loaded, tokenizer), results(model, tokenizer))
+
+
 def test_push_without_folders_needs_no_merge(hub, bases, tmp_path):
     model, tokenizer, _ = model_from_the_hub()
     model.load_base_models()
