@@ -113,6 +113,6 @@ class LDEBMOutput(ModelOutput):
         if key == "logits" and self.logits is None:
             raise KeyError(
                 "the output has no logits, which are left out in training and for points: pass skip_logits=False. "
-                "Label smoothing of transformers' Trainer is not supported, because it would replace the objective"
+                "label_smoothing_factor of transformers' Trainer is not supported: it would replace the objective"
             )
         return super().__getitem__(key)

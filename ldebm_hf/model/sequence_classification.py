@@ -2,12 +2,14 @@
 
 import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
-from transformers.utils import can_return_tuple
+from transformers.utils import can_return_tuple, logging
 
 from .arguments import INPUTS, checked, without_embeddings
 from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput, RecurrentState
+
+logger = logging.get_logger(__name__)
 
 
 class LDEBMForSequenceClassification(LDEBMModel):
@@ -73,6 +75,11 @@ class LDEBMForSequenceClassification(LDEBMModel):
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         if labels is None:
+            if self.training and not torch.compiler.is_compiling():
+                logger.warning_once(
+                    "LDEBMForSequenceClassification was called in training without labels, so that it has no loss: a "
+                    "loss of its logits alone, as that of label_smoothing_factor, makes it forget how to write."
+                )
             return SequenceClassifierOutput(logits=self.encode(**inputs, **context).symbol_logits)
         if input_ids is not None:
             labels = self._checked_class_labels(labels, len(input_ids), "labels")

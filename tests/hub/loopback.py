@@ -176,7 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         url = {"url": f"{self.server.address}/{prefix}{name}"}
         if (kind, name) in self.server.repositories:
             return self.answer({"error": "You already created this repo"} | url, 409)
-        self.server.create(kind, name, asked.get("visibility") == "private")
+        # huggingface_hub says `private` in its lower versions, and `visibility` in its newer ones
+        self.server.create(kind, name, asked.get("visibility") == "private" or bool(asked.get("private")))
         self.answer(url)
 
     def info(self, kind: str, name: str, revision: str | None = None) -> None:

@@ -15,8 +15,9 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations.neftune import activate_neftune, deactivate_neftune
+from transformers.utils import logging as transformers_logging
 
-from ldebm_hf import LDEBMModel, build_tokenizer
+from ldebm_hf import LDEBMForSequenceClassification, LDEBMModel, build_tokenizer
 
 TEXTS = ["a b c", "d e", "f g h a", "b c d"] * 2
 
@@ -95,15 +96,55 @@ def test_texts_are_generated_in_evaluation(columns, tokenizer, tmp_path):
     assert (predicted.predictions[:, : expected.shape[1]] == expected).all(), "reconstructions"
 
 
-def test_label_smoothing_is_refused(tokenizer, tmp_path):
-    trainer = Trainer(
-        tiny_model(vocab_size=len(tokenizer)),
-        arguments(tmp_path, label_smoothing_factor=0.1),
-        train_dataset=data(tokenizer, "labels"),
-        data_collator=DataCollatorForSeq2Seq(tokenizer),
-    )
-    with pytest.raises(KeyError, match="Label smoothing of transformers' Trainer is not supported"):
+def test_label_smoothing_is_refused_in_training(tokenizer, tmp_path):
+    trainer = trainer_of(tokenizer, tmp_path, columns=("labels",), label_smoothing_factor=0.1)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    with pytest.raises(KeyError, match="label_smoothing_factor of transformers' Trainer is not supported"):
         trainer.train()
+    assert all(torch.equal(parameter, before[name]) for name, parameter in trainer.model.named_parameters())
+
+
+def test_label_smoothing_is_what_it_is_for_any_model_in_evaluation(tokenizer, tmp_path):
+    model = tiny_model("rnn_lm", vocab_size=len(tokenizer))  # whose logits have no noise
+    trainer = trainer_of(tokenizer, tmp_path, model, columns=("labels",), label_smoothing_factor=0.1)
+    found = trainer.evaluate()["eval_loss"]
+    batch = trainer.data_collator(list(trainer.eval_dataset))
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        logits = trainer.model(**batch).logits
+    options = {"label_smoothing": 0.1, "ignore_index": -100}
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), **options)
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+    without = trainer_of(tokenizer, tmp_path, model, columns=(), label_smoothing_factor=0.1)
+    assert without.evaluate()["eval_loss"] > 2 * found, "nats per text: there are no labels to smooth"
+
+
+def test_smoothed_classifier_warns_that_it_forgets_how_to_write(tokenizer, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(transformers_logging.get_logger("transformers"), "propagate", True)
+    monkeypatch.setattr(transformers_logging.get_logger("ldebm_hf"), "propagate", True)
+    model = LDEBMForSequenceClassification(tiny_model(vocab_size=len(tokenizer)).config)
+    rows = data(tokenizer, "class_labels").remove_columns("text").rename_column("class_labels", "labels")
+    collate = DataCollatorWithPadding(tokenizer)
+    smoothed = {"label_smoothing_factor": 0.1, "max_steps": 1}
+    for settings, warns in (({"max_steps": 1}, False), (smoothed, True)):
+        Trainer(model, arguments(tmp_path, **settings), train_dataset=rows, data_collator=collate).train()
+        assert ("makes it forget how to write" in caplog.text) == warns
+
+
+def test_metrics_see_the_columns_that_label_names_names(tokenizer, tmp_path):
+    """Without it none: `Trainer` asks the class, which has a loss without labels, before it sees a batch."""
+    for names, columns in ((None, 0), (["class_labels"], 1), (["labels", "class_labels"], 2)):
+        trainer = trainer_of(tokenizer, tmp_path, columns=("labels", "class_labels"), label_names=names)
+        given = []
+        trainer.compute_metrics = lambda found, given=given: given.append(found.label_ids) or {}
+        assert trainer.evaluate()["eval_loss"] > 0
+        symbols = [0, 1, 2, -100] * 2
+        if columns == 0:
+            assert given == [()]
+        elif columns == 1:
+            assert given[0].tolist() == symbols
+        else:
+            assert given[0][0].shape == (8, 5) and given[0][1].tolist() == symbols
 
 
 # ------------------------------------------------------------------------------------------- settings of the arguments
