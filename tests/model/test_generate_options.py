@@ -111,6 +111,7 @@ def test_rules_about_words(model):
     first = plain[0, 1].item()
     assert first not in generate(model, bad_words_ids=[[first]])
     assert first not in generate(model, suppress_tokens=[first])
+    assert first not in generate(model, suppress_tokens={first})
     assert (generate(model, begin_suppress_tokens=[first])[:, 1] != first).all()
     assert (generate(model, sequence_bias=[[[9], 1e4]])[:, 1:] == 9).all()
     for row in generate(model, no_repeat_ngram_size=1, eos_token_id=None).tolist():
