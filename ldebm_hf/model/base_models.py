@@ -170,7 +170,7 @@ class BasePart(nn.Module):
     part: ClassVar[str]
     auto_class: ClassVar[type]
     base: PreTrainedModel
-    _had_other_adapters = False
+    _was_changed = False
 
     def __init__(self, config: LDEBMConfig):
         super().__init__()
@@ -291,14 +291,20 @@ class BasePart(nn.Module):
     @property
     def is_unfrozen(self) -> bool:
         """
-        Whether weights of the base model may have changed that the configuration says are frozen: they are trained, or
-        there were other adapters than the model's own, which peft may have merged into them.
+        Whether weights of the base model may have changed that the configuration says are frozen: they are trained,
+        embeddings were replaced, or there were other adapters than the model's own, which peft may have merged.
         """
-        return self._had_other_adapters or not _trainable_names(self.base) <= self.base.trained_names
+        return self._was_changed or not _trainable_names(self.base) <= self.base.trained_names
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the embeddings of the base model, with what is tied to them. A checkpoint then holds its weights."""
+        self.base.set_input_embeddings(value)
+        self.base.tie_weights(recompute_mapping=False)
+        self._was_changed = True
 
     def _notice_other_adapters(self) -> None:
         if _names(self.base) != getattr(self.base, "own_names", _names(self.base)):
-            self._had_other_adapters = True
+            self._was_changed = True
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
