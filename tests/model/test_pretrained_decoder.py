@@ -352,6 +352,12 @@ def test_model_without_a_latent_is_the_language_model(base):
     assert len(model.generate(num_samples=3, generator=0, **LONGEST)) == 3
 
 
+def test_language_model_may_say_no_number_of_positions():
+    model, tokenizer = model_of("gpt2")
+    model.decoder.base.config.max_position_embeddings = -1  # as XLNet does
+    assert model(**batch_of(tokenizer), generator=0).loss.isfinite()
+
+
 def test_vocabulary_cannot_be_resized():
     model, _ = model_of("gpt2")
     with pytest.raises(NotImplementedError, match="a pretrained decoder has the vocabulary of its language model"):
