@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from .schema import NO_LABEL
@@ -28,11 +28,11 @@ class LabelReader:
     a whole number that is written `1.0`, as pandas writes integers beside missing values, is the integer.
 
     Args:
-        missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; a string is split at its
-            commas.
+        missing_labels (`Sequence[str]`, `set[str]` or `str`, *optional*): the marks that mean no label; a string is
+            split at its commas.
     """
 
-    missing_labels: Sequence[str] | str | None = None
+    missing_labels: Sequence[str] | Set[str] | str | None = None
     names: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
     num_stripped: int = 0
@@ -42,7 +42,8 @@ class LabelReader:
         given = self.missing_labels
         if isinstance(given, str):
             given = [mark.strip() for mark in given.split(",")]
-        if given is not None and not (isinstance(given, Sequence) and all(isinstance(mark, str) for mark in given)):
+        is_collection = isinstance(given, (Sequence, Set))
+        if given is not None and not (is_collection and all(isinstance(mark, str) for mark in given)):
             raise ValueError(f"missing_labels must be strings, got {given!r:.80}")
         self._missing = NO_LABEL_MARKS if given is None else frozenset(given)
 

@@ -119,10 +119,10 @@ class TokenIds(Rule):
 
 
 class TokenList(Rule):
-    """Ids of tokens of the model's vocabulary, perhaps none, which become a `list[int]`."""
+    """Ids of tokens of the model's vocabulary in any order, perhaps none, which become a `list[int]`."""
 
     def __call__(self, name: str, value: Any, model: Any = None) -> list[int]:
-        ids = as_ids(name, value)
+        ids = as_ids(name, list(value) if isinstance(value, (set, frozenset)) else value)
         require_memory(name, ids)
         require(ids.ndim == 1, name, value, "a list of token ids")
         if not 0 <= min(ids.tolist(), default=0) <= max(ids.tolist(), default=0) < model.config.vocab_size:
@@ -200,15 +200,18 @@ class Vectors(Rule):
 @dataclass(frozen=True)
 class Texts(Rule):
     """
-    Strings of valid Unicode, as a list; from any iterable of them but a mapping or a set.
+    Strings of valid Unicode, as a list; from any iterable of them but a mapping.
 
     Args:
         at_least (`int`, *optional*, defaults to 0): The smallest number of them, 0 or 1.
         or_one (`bool`, *optional*, defaults to `True`): Whether a single string may be given, which stays a string.
+        or_set (`bool`, *optional*, defaults to `False`): Whether a set may be given, because the order does not
+            matter. It becomes a sorted list.
     """
 
     at_least: int = 0
     or_one: bool = True
+    or_set: bool = False
 
     def __call__(self, name: str, value: Any, model: Any = None) -> str | list[str]:
         if self.or_one and isinstance(value, str):
@@ -218,6 +221,9 @@ class Texts(Rule):
             allowed = "strings, at least one" if self.at_least else "strings"
         else:
             allowed = "a list of at least one string" if self.at_least else "a list of strings"
+        if isinstance(value, (set, frozenset)):
+            require(self.or_set, name, value, f"{allowed} in an order, which a set does not have")
+            value = sorted(value, key=str)
         require(is_sequence(value), name, value, allowed)
         texts = list(value)
         wrong = [text for text in texts if not isinstance(text, str)]

@@ -182,7 +182,7 @@ class BaseModelFiles:
             raise ValueError(
                 f"{self._named} is a model with code of its own ({own_code[self._auto_name]}), which is run "
                 "only if you say so: read the code, then give trust_remote_code=True (on the command line "
-                "--trust_remote_code true)"
+                "--trust_remote_code, to train --trust_remote_code true)"
             )
 
     def build(self, values: dict[str, Any], attention: str | None) -> PreTrainedModel:

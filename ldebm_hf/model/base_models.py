@@ -21,20 +21,25 @@ from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import cached_file
 
+from .arguments import OneText, Texts
 from .base_model_files import OWN_CODE, OWN_VOCABULARY, BaseModelFiles, architecture
 from .checkpoint_tokenizer import load_tokenizer
-from .validation import require
+from .validation import Choice, Count, Rule, require
 
 if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
 BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")
 """Files of a checkpoint with the tokenizer of a pretrained encoder."""
-KEPT_OF_A_TOKENIZER = (
-    "model_max_length", "model_input_names", "padding_side", "truncation_side",
-    "pad_token", "unk_token", "cls_token", "sep_token", "bos_token", "eos_token", "mask_token",
-)  # fmt: skip
-"""What the second of these files holds."""
+KEPT_OF_A_TOKENIZER: dict[str, Rule] = {
+    "model_max_length": Count(at_least=-1),  # which some write for no limit
+    "model_input_names": Texts(or_one=False),
+    **dict.fromkeys(("padding_side", "truncation_side"), Choice("left", "right")),
+    **dict.fromkeys(
+        ("pad_token", "unk_token", "cls_token", "sep_token", "bos_token", "eos_token", "mask_token"), OneText()
+    ),
+}
+"""What the second of these files holds, and what each entry must be like where it is not null."""
 
 
 def require_layers(setting: str, value: int, base: dict[str, Any] | None) -> None:
@@ -341,8 +346,8 @@ class BasePart(nn.Module):
     def is_unfrozen(self) -> bool:
         """
         Whether weights of the base model may have changed that the configuration says are frozen: they are or were
-        trained, others were loaded, its vocabulary was resized, or there were other adapters than the model's own,
-        which peft may have merged into them.
+        trained, others were loaded, embeddings were replaced or resized, or there were other adapters than the model's
+        own, which peft may have merged into them.
         """
         return self._was_changed or self.is_resized or self._trains_more
 
@@ -350,6 +355,12 @@ class BasePart(nn.Module):
     def is_resized(self) -> bool:
         """Whether the base model has another vocabulary here than in its own files."""
         return bool(self._base_config.get(OWN_VOCABULARY))
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the embeddings of the base model, with what is tied to them. A checkpoint then holds its weights."""
+        self.base.set_input_embeddings(value)
+        self.base.tie_weights(recompute_mapping=False)
+        self._was_changed = True
 
     @property
     def _trains_more(self) -> bool:
@@ -510,11 +521,24 @@ def read_base_tokenizer(
         checkpoint (`str` or `Path`): A folder or an id of the Hub.
         folder (`str`): Folder in it, empty for itself.
         options (`dict`): Arguments of `cached_file`.
+
+    Raises:
+        OSError: If the file of its settings is not JSON.
+        ValueError: If one of the settings cannot be that of a tokenizer. Settings of other names are not read.
     """
     tokenizer_file, settings_file = (_find(checkpoint, name, folder, options) for name in BASE_TOKENIZER_FILES)
     if tokenizer_file is None or settings_file is None:
         return None
-    values = json.loads(Path(settings_file).read_text(encoding="utf-8"))
+    try:
+        saved = json.loads(Path(settings_file).read_bytes())
+    except ValueError as error:
+        raise OSError(f"{settings_file} is damaged, because it is not JSON: copy or download it again") from error
+    require(isinstance(saved, dict), BASE_TOKENIZER_FILES[1], saved, "the settings of a tokenizer by name")
+    values = {
+        name: rule(f"{name} in {BASE_TOKENIZER_FILES[1]}", saved[name])
+        for name, rule in KEPT_OF_A_TOKENIZER.items()
+        if saved.get(name) is not None
+    }
     return PreTrainedTokenizerFast(tokenizer_file=tokenizer_file, **values)
 
 

@@ -141,8 +141,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*): Texts to reconstruct
                 from the likeliest latents of their posteriors.
             generation_config (`GenerationConfig`, *optional*): As in transformers.
-            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at padding;
-                defaults to 0 at `config.pad_token_id`.
+            attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at the padding of
+                `input_ids`; defaults to 0 at `config.pad_token_id`.
             latents (`torch.Tensor` of shape `(n, total_latent_size)`, *optional*): Latents to decode.
             class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
                 prior. To decode each latent several times, use `num_return_sequences`.
@@ -156,9 +156,10 @@ class LDEBMGenerationMixin(GenerationMixin):
                 tokens; an integer is a seed.
             generation_kwargs: For a model of texts, every argument of transformers' `generate`, including streamers
                 and beam search; `None` turns off `eos_token_id`, `stop_strings`, `max_time` and what forbids or forces
-                tokens, and means the default of all others. For a model of points only `do_sample` (default `False`:
-                the mean of p(x|z); `True`: a draw from it); for a model of documents `do_sample` (default `False`: the
-                likeliest words; `True`: draws) and `max_new_tokens`.
+                tokens, and means the default of all others. `decoder_input_ids` are prompts of one length without
+                padding, one per text. For a model of points only `do_sample` (default `False`: the mean of p(x|z);
+                `True`: a draw from it); for a model of documents `do_sample` (default `False`: the likeliest words;
+                `True`: draws) and `max_new_tokens`.
 
         Returns:
             For texts as transformers' `generate`: token ids `(n, length)`, or a dictionary with
@@ -166,10 +167,10 @@ class LDEBMGenerationMixin(GenerationMixin):
             points a `torch.FloatTensor` of shape `(n, point_size)`.
 
         Raises:
-            ValueError: If more than one of inputs, latents and prior samples is requested; if `min_label_probability`
-                is not a probability, or is given without `class_labels` or with options that return anything but one
-                text per row; for options that a model of documents or points does not have; and as in
-                [`sample_latents`].
+            ValueError: If more than one of inputs, latents and prior samples is requested; for `attention_mask`
+                without `input_ids`; for prompts with padding; if `min_label_probability` is not a probability, or is
+                given without `class_labels` or with options that return anything but one text per row; for options
+                that a model of documents or points does not have; and as in [`sample_latents`].
         """
         generation_kwargs = {
             name: value for name, value in generation_kwargs.items() if value is not None or name in OFF_BY_NONE
@@ -188,6 +189,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         }
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         _require_one_source(self, prior_arguments, input_ids=input_ids, points=points, latents=latents)
+        if attention_mask is not None and input_ids is None and self.modality.input_name == "input_ids":
+            raise ValueError("attention_mask must be given with input_ids, whose padding it marks, got no input_ids")
         if min_label_probability is not None:
             accepted = generate_accepted(
                 self,
@@ -213,7 +216,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         if prompts is not None:
             if len(prompts) != len(latents):
                 raise ValueError(f"decoder_input_ids must have one row per text, {len(latents)}, got {len(prompts)}")
-            _refuse_left_padding(prompts, self.config)
+            _refuse_padding(prompts, self.config)
         if generation_config is not None and "max_new_tokens" not in generation_kwargs:
             generation_config = _in_new_tokens(generation_config, 1 if prompts is None else prompts.shape[1])
         encoder_outputs = BaseModelOutput(last_hidden_state=conditions[:, None])
@@ -298,14 +301,16 @@ def _in_new_tokens(generation_config, prompt_length: int):
     return generation_config
 
 
-def _refuse_left_padding(prompts: torch.Tensor, config) -> None:
-    """Raise ValueError for prompts that begin with padding, which the decoder would read as words."""
-    is_padded = (prompts[:, :1] == config.pad_token_id).any(-1)
-    if config.pad_token_id != config.decoder_start_token_id and is_padded.any():
+def _refuse_padding(prompts: torch.Tensor, config) -> None:
+    """Raise ValueError for prompts that begin or end with padding, which the decoder would read as words."""
+    begins_with_padding = config.decoder_start_token_id == config.pad_token_id
+    words = prompts[:, 1:] if begins_with_padding else prompts
+    is_padded = (torch.cat([words[:, :1], words[:, -1:]], 1) == config.pad_token_id).any(-1)
+    if is_padded.any():
         row = is_padded.int().argmax().item()
         raise ValueError(
-            f"decoder_input_ids must have no padding before them, got {prompts[row].tolist()} in row {row}: give "
-            "prompts of different lengths one after the other"
+            f"decoder_input_ids must have no padding, got {prompts[row].tolist()} in row {row}: give prompts of "
+            "different lengths one after the other"
         )
 
 

@@ -114,15 +114,21 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             self.encoder.tokenizer = tokenizer
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The encoder's token embeddings; in a model without a latent, which has no encoder, the decoder's."""
+        """
+        The encoder's token embeddings; the decoder's, to which its output is tied, if the encoder has none of the
+        model's tokens: a pretrained encoder, which reads texts in tokens of its own, and a model without a latent.
+        """
         return self._token_embeddings()[0]
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace what [`get_input_embeddings`] returns. The decoder's own embeddings, its output, are left alone."""
+        """
+        Replace what [`get_input_embeddings`] returns: the encoder's embeddings alone, or those of the decoder and with
+        them its output, if that is tied to them.
+        """
         current = self.get_input_embeddings()
         owner = self.encoder if getattr(self.encoder, "embedding", None) is current else self.decoder
         if hasattr(owner, "base"):
-            owner.base.set_input_embeddings(value)
+            owner.set_input_embeddings(value)
         else:
             owner.embedding = value
 

@@ -34,6 +34,20 @@ WRITING = {
     "batch_size": Count(at_most=MOST_SAMPLES),
 }
 """What [`LDEBMPipeline.write`] takes."""
+CALLING = {**WRITING, "return_full_text": Flag(), "prefix": OneText()}
+"""What [`LDEBMPipeline.__call__`] takes."""
+NOT_READ = {
+    **dict.fromkeys(("return_tensors", "return_type", "return_text"), "texts are returned; tokens come from generate"),
+    **dict.fromkeys(("clean_up_tokenization_spaces", "skip_special_tokens"), "texts are as the tokenizer writes them"),
+    **dict.fromkeys(
+        ("add_special_tokens", "truncation", "padding", "handle_long_generation", "tokenizer_encode_kwargs"),
+        "beginnings of texts are read whole, after the begin mark",
+    ),
+    **dict.fromkeys(("continue_final_message", "tools", "documents"), "inputs are beginnings of texts, not chats"),
+}
+"""Options of transformers' text generation that [`LDEBMPipeline.__call__`] does not take, with the reason."""
+AS_IT_IS = {"return_text": True, "skip_special_tokens": True}
+"""Values of [`NOT_READ`] that ask for what is done anyway; of the others `False` does."""
 READING = {
     "texts": Texts(at_least=1),
     "batch_size": Count(at_most=MOST_SAMPLES),
@@ -125,7 +139,7 @@ class LDEBMPipeline(Pipeline):
 
     # ---------------------------------------------------------------------------------------------- transformers' call
 
-    @checked(**WRITING)
+    @checked(**CALLING)
     def __call__(self, inputs, *args, **kwargs):
         """
         Continue the beginnings of texts, in the format of transformers' text generation.
@@ -139,16 +153,31 @@ class LDEBMPipeline(Pipeline):
             inputs (`str`, `Sequence[str]`, data set or generator): Beginnings of texts; `""` is one, too.
             num_return_sequences (`int`, *optional*, defaults to 1): Number of texts for each beginning and, if several
                 symbols are given, for each symbol; each from its own latent.
+            return_full_text (`bool`, *optional*, defaults to `True`): Whether a text is returned with its beginning,
+                or only what follows it.
+            prefix (`str`, *optional*, defaults to `""`): Read before each beginning, and not returned.
+            stop_sequence (`str` or `list[str]`, *optional*): Strings that end a text, for a tokenizer of subwords.
             kwargs: As in [`write`]; the symbols are called `class_labels`. `batch_size` as in transformers.
 
         Returns:
             `list[dict]` with `{"generated_text"}` for a string; a list of these for several strings.
+
+        Raises:
+            ValueError: For an option of transformers' text generation that is not named here, such as
+                `return_tensors`; and as in [`write`].
         """
         if isinstance(inputs, (list, tuple)) and not inputs:
             raise ValueError(f"inputs must be strings, at least one, got {inputs!r}")
         return super().__call__(inputs, *args, **kwargs)
 
-    def _sanitize_parameters(self, **options):
+    def _sanitize_parameters(self, stop_sequence: str | Sequence[str] | None = None, **options):
+        for name, reason in NOT_READ.items():
+            value = options.pop(name, None)
+            if value is not None and value is not AS_IT_IS.get(name, False):
+                raise ValueError(f"{name} cannot be given to this pipeline, got {value!r:.80}: {reason}")
+        if stop_sequence is not None:
+            strings = [stop_sequence] if isinstance(stop_sequence, str) else stop_sequence
+            options |= {"stop_strings": strings, "tokenizer": self.tokenizer}
         return {}, options, {}
 
     def preprocess(self, input_: str) -> dict[str, str]:
@@ -157,13 +186,23 @@ class LDEBMPipeline(Pipeline):
         require_unicode("inputs", [input_])
         return {"prompt": input_}
 
-    def _forward(self, input_tensors, num_return_sequences: int = 1, class_labels=None, **options):
+    def _forward(
+        self,
+        input_tensors,
+        num_return_sequences: int | None = None,
+        class_labels=None,
+        return_full_text: bool | None = None,
+        prefix: str | None = None,
+        **options,
+    ):
         prompts = input_tensors["prompt"]
         is_batch = isinstance(prompts, list)
-        written = [
-            self.write(class_labels, num_return_sequences, prompt=prompt, **options)
-            for prompt in (prompts if is_batch else [prompts])
-        ]
+        written = []
+        for prompt in prompts if is_batch else [prompts]:
+            begun = (prefix or "") + prompt
+            left_out = begun if return_full_text is False else prefix or ""
+            texts = self.write(class_labels, num_return_sequences or 1, prompt=begun, **options)
+            written.append([text[len(left_out) :] for text in texts])
         return {"generated_text": written if is_batch else written[0]}
 
     def postprocess(self, model_outputs) -> list[dict[str, str]]:
@@ -441,8 +480,15 @@ class LDEBMPipeline(Pipeline):
         texts = self.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
         if not prompt:
             return texts
-        begun = self.tokenizer.decode(self._begun(prompt), skip_special_tokens=True)
-        return [prompt + text[len(begun) :] if text.startswith(begun) else text for text in texts]
+        ids = self._begun(prompt)
+        begun = self.tokenizer.decode(ids, skip_special_tokens=True)
+        continued = []
+        for row, text in zip(token_ids, texts, strict=True):
+            if text.startswith(begun):
+                continued.append(prompt + text[len(begun) :])
+            else:  # what follows changes how the beginning is spelled, such as where n and 't become n't
+                continued.append(f"{prompt} {self.tokenizer.decode(row[len(ids) :], skip_special_tokens=True)}")
+        return continued
 
     def _by_name(self, probabilities: list[float]) -> dict[str, float]:
         return {self.model.config.id2label[symbol]: value for symbol, value in enumerate(probabilities)}

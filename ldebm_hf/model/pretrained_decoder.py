@@ -302,7 +302,7 @@ class PretrainedDecoder(BasePart):
     def _require_positions(self, number: int) -> None:
         """Raise ValueError if a text with its prefix is longer than the language model was made for."""
         limit = getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
-        if limit is not None and number > limit:
+        if limit is not None and 1 <= limit < number:  # XLNet writes -1 for no limit
             raise ValueError(
                 f"a text and its prefix must have at most {limit} tokens, the positions of the language model, got "
                 f"{number}: lower data.max_length or max_new_tokens"

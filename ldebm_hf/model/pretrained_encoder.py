@@ -234,7 +234,7 @@ class PretrainedEncoder(BasePart):
         num_positions = getattr(self.base.config, "max_position_embeddings", None)
         if num_positions is not None:
             limits.append(num_positions - _first_position(self.base))
-        return min([limit for limit in limits if limit and limit < 1e9], default=LONGEST)
+        return min([limit for limit in limits if limit is not None and 1 <= limit < 1e9], default=LONGEST)
 
 
 def _with_a_token_each(batch: BatchEncoding, tokenizer: PreTrainedTokenizerBase) -> BatchEncoding:

@@ -15,7 +15,16 @@ from .modeling_ldebm import LDEBMModel
 from .pipeline_ldebm import LDEBMPipeline
 
 
-class LatentExtractionPipeline(FeatureExtractionPipeline):
+class ReadingPipeline(Pipeline):
+    """A pipeline that tells its model the tokenizer, which a pretrained encoder needs."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.tokenizer is not None:
+            self.model.set_tokenizer(self.tokenizer)
+
+
+class LatentExtractionPipeline(ReadingPipeline, FeatureExtractionPipeline):
     """
     transformers' own pipeline, except that the features of a text are the mean of its posterior,
     `(1, total_latent_size)`. The pipeline of transformers would return the first output of the model's call, which is
@@ -26,7 +35,7 @@ class LatentExtractionPipeline(FeatureExtractionPipeline):
         return self.model.encode(**model_inputs)
 
 
-class SymbolClassificationPipeline(TextClassificationPipeline):
+class SymbolClassificationPipeline(ReadingPipeline, TextClassificationPipeline):
     """
     transformers' own pipeline, whose labels are the symbols. The pipeline of transformers would take the logits of
     [`LDEBMModel`], which are those of words.

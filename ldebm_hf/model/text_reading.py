@@ -14,9 +14,12 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from .dialogue_turns import BEGIN, MARKERS
+from .validation import Count
 
 logger = logging.get_logger(__name__)
 
+LONGEST = 10**9
+"""Of transformers' number for "no limit", 10**30, tokenizers say that it is too large."""
 UNKNOWN_WORD = "<unk>"
 SURROGATE = re.compile("[\ud800-\udfff]")
 SPACE = "▁"
@@ -106,6 +109,9 @@ class TextReader:
         encoder (`nn.Module`, *optional*): The model's encoder; if it is pretrained, texts that are longer than it
             reads are counted too.
 
+    Raises:
+        ValueError: If the tokenizer's `model_max_length` is not a positive integer.
+
     Attributes:
         unread ([`Unread`]): What is not seen of the texts.
         unread_turns ([`Unread`]): What is not seen of the turns in the contexts of texts.
@@ -113,7 +119,9 @@ class TextReader:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config, max_length: int | None = None, encoder=None):
         self.tokenizer = tokenizer
-        self.max_length = tokenizer.model_max_length if max_length is None else max_length
+        if max_length is None:
+            max_length = Count()("model_max_length of the tokenizer", tokenizer.model_max_length)
+        self.max_length = min(max_length, LONGEST)
         self.unknown_id = config.unk_token_id
         self.counts_unknown = not config.modality_class.is_bag_of_words
         vocabulary = tokenizer.get_vocab()

@@ -25,7 +25,7 @@ UNSPACED_RUN = f"(?:{UNSPACED_LETTER})+"
 @remembered(
     texts=TextStream(),
     vocab_size=Count(at_least=len(SPECIAL_TOKENS) + 1, at_most=MOST_TYPES),
-    stop_words=Texts(),
+    stop_words=Texts(or_set=True),
     min_letters=Count(),
     max_letters=Count(),
     max_length=Count(at_least=3, at_most=MOST_TOKENS),
@@ -53,7 +53,7 @@ def build_document_tokenizer(
         vocab_size (`int`, *optional*, defaults to 30004): At most so many tokens, the four special ones included.
             Among words of the same count the alphabetically first ones are kept.
         stop_words (`str` or iterable of `str`, *optional*, defaults to `"english"`): Words to leave out:
-            scikit-learn's English list, `"none"`, or these.
+            scikit-learn's English list, `"none"`, or these, in any order.
         min_letters (`int`, *optional*, defaults to 3), max_letters (`int`, *optional*, defaults to 30): Shortest and
             longest word to keep. The shortest length is for alphabets; in scripts whose letters are syllables or
             words, such as Korean, Hindi or Chinese, a word of one letter is kept.

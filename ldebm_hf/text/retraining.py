@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from ..model.arguments import checked
-from ..model.validation import Rule
+from ..model.validation import Rule, require
 
 BUILDERS: dict[str, Callable[..., PreTrainedTokenizerFast]] = {}
 """The functions that build tokenizers, by name."""
@@ -47,7 +48,7 @@ class LDEBMTokenizer(PreTrainedTokenizerFast):
 
         Raises:
             ValueError: For `special_tokens_map` and options of trainers of `tokenizers`, and for a tokenizer that does
-                not know its builder.
+                not know its builder, or names one that does not exist or does not take its options.
         """
         refused = [name for name, value in {"special_tokens_map": special_tokens_map, **kwargs}.items() if value]
         if refused:
@@ -56,13 +57,24 @@ class LDEBMTokenizer(PreTrainedTokenizerFast):
             raise ValueError(
                 f"builder must be known for a tokenizer of the same kind: call one of {', '.join(BUILDERS)}"
             )
-        options = self.init_kwargs["builder"] | {"max_length": self.model_max_length}
-        build = BUILDERS[options.pop("name")]
-        tokenizer = build(_texts(text_iterator), vocab_size, **options)
+        build, options = _builder(self.init_kwargs["builder"])
+        tokenizer = build(_texts(text_iterator), vocab_size, **options | {"max_length": self.model_max_length})
         added = [*self.extra_special_tokens, *(new_special_tokens or ())]
         if added:
             tokenizer.add_special_tokens({"extra_special_tokens": added})
         return tokenizer
+
+
+def _builder(saved: Any) -> tuple[Callable[..., LDEBMTokenizer], dict[str, Any]]:
+    """The function that a tokenizer was built with, and its options, from `"builder"` in `tokenizer_config.json`."""
+    names_one = isinstance(saved, dict) and isinstance(saved.get("name"), str) and saved["name"] in BUILDERS
+    require(names_one, "builder", saved, f"a dictionary whose name is one of {', '.join(BUILDERS)}")
+    options = {name: value for name, value in saved.items() if name != "name"}
+    build = BUILDERS[saved["name"]]
+    allowed = [name for name in inspect.signature(build).parameters if name not in ("texts", "vocab_size")]
+    unknown = [name for name in options if name not in allowed]
+    require(not unknown, "builder", unknown, f"the options of {saved['name']}, {', '.join(allowed)}")
+    return build, options
 
 
 def _texts(batches: Iterable[str] | Iterable[list[str]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Shared options: what they read and refuse, and how a script ends."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+from tiny_base_models import own_encoder
+from transformers import AutoModel
 
 from ldebm_hf.commands.options import (
     SAME_COMMAND,
+    code_options,
     exit_if_failed,
     experiment_options,
     folder_name,
@@ -20,7 +24,9 @@ from ldebm_hf.commands.options import (
     run_script,
     scoring_options,
 )
+from ldebm_hf.model.base_model_files import BaseModelFiles
 from ldebm_hf.training import DivergenceError
+from ldebm_hf.training.command_line import load_settings
 
 
 def test_lists_are_separated_by_commas():
@@ -125,3 +131,12 @@ def test_an_empty_name_is_not_the_current_folder():
     assert experiment_options("outputs/table").parse_args([]).output_dir == Path("outputs/table")
     with pytest.raises(SystemExit):
         experiment_options("outputs/table").parse_args(["--output_dir", ""])
+
+
+def test_advice_about_code_of_base_models_can_be_taken():
+    files = BaseModelFiles("encoder", AutoModel, str(own_encoder()), None, False)
+    with pytest.raises(ValueError) as error:
+        files.read_config()
+    advice = re.search(r"on the command line (.*), to train (.*)\)$", str(error.value))
+    assert code_options().parse_args(advice[1].split()).trust_remote_code is True
+    assert load_settings(advice[2].split()).training.trust_remote_code is True

@@ -46,6 +46,7 @@ def test_marks_that_may_be_classes_are_asked_about(write, mark, streaming):
     corpus = load(write, labels, streaming, missing_labels=[])
     assert names(corpus, corpus.train) == labels
     assert f"column 'label': {mark!r} is a class, of 2 rows (missing_labels)" in corpus.notes
+    assert load(write, labels, streaming, missing_labels={mark}).label_names == ["a", "b"]
     corpus = load(write, labels, streaming, missing_labels=[mark])
     assert names(corpus, corpus.train) == ["a", None, "b", None]
     assert f"column 'label': 2 cells {mark!r} mean no label" in corpus.notes

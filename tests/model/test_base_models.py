@@ -1,6 +1,7 @@
 """Models with a pretrained encoder, a pretrained decoder, or both: what they do, and what a checkpoint holds."""
 
 import copy
+import json
 import os
 import pickle
 
@@ -14,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood
+from ldebm_hf.model import weight_files
 from ldebm_hf.model.base_models import choose_trainable, layers_of
 from ldebm_hf.model.presets import PRESETS
 
@@ -373,6 +375,44 @@ def test_tokenizers_are_saved_beside_the_model(tmp_path):
     assert loaded.encoder.tokenizer.get_vocab() == tokenizer.get_vocab()
     assert loaded.encoder.base_tokenizer.get_vocab() == model.encoder.base_tokenizer.get_vocab()
     assert loaded.encoder.max_length == model.encoder.max_length
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"pad_token": 3}, "pad_token in encoder_tokenizer_config.json must be a string, got 3"),
+        ({"model_max_length": "x"}, "model_max_length in encoder_tokenizer_config.json must be an integer, got 'x'"),
+        ({"model_max_length": -2}, "model_max_length in encoder_tokenizer_config.json must be at least -1, got -2"),
+        ({"padding_side": "top"}, "padding_side in encoder_tokenizer_config.json must be one of left, right"),
+        ({"model_input_names": "ids"}, "model_input_names in encoder_tokenizer_config.json must be a list of strings"),
+        (["pad_token"], r"encoder_tokenizer_config.json must be the settings of a tokenizer by name, got \[0\]"),
+        ("{,}", "encoder_tokenizer_config.json is damaged, because it is not JSON"),
+    ],
+    ids=str,
+)
+def test_damaged_settings_of_the_encoders_tokenizer_are_refused_by_name(damage, message, tmp_path, monkeypatch):
+    model, _ = model_of("encoder")
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "encoder_tokenizer_config.json"
+    if isinstance(damage, dict):
+        damage = json.dumps(json.loads(file.read_text()) | damage)
+    elif isinstance(damage, list):
+        damage = "[0]"
+        monkeypatch.setattr(weight_files, "problem_of", lambda file: None)  # which says that it ends in another way
+    file.write_text(damage)
+    with pytest.raises((OSError, ValueError), match=message):
+        LDEBMModel.from_pretrained(tmp_path)
+
+
+def test_other_settings_of_the_encoders_tokenizer_are_not_read(tmp_path):
+    model, tokenizer = model_of("encoder")
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "encoder_tokenizer_config.json"
+    others = {"tokenizer_file": "/elsewhere.json", "tokenizer_object": 3, "model_max_length": -1}
+    file.write_text(json.dumps(json.loads(file.read_text()) | others))
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert loaded.encoder.base_tokenizer.get_vocab() == model.encoder.base_tokenizer.get_vocab()
+    assert loaded.classify(["the food was great"], tokenizer)
 
 
 def test_model_without_tokenizers_is_saved_and_loaded(tmp_path):

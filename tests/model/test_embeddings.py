@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_base_models import bert, pretrained_settings
 from tiny_models import VOCABULARY, seeded, tiny_model
 from torch import nn
 
@@ -20,6 +21,18 @@ def test_input_embeddings_are_those_of_the_encoder_or_of_the_only_reader():
         changed.set_input_embeddings(new)
         assert changed.get_input_embeddings() is new
     assert model.encoder.embedding is not model.decoder.embedding
+
+
+def test_with_a_pretrained_encoder_they_are_the_decoders_and_its_output():
+    model = LDEBMModel(LDEBMConfig.from_preset("consistent", **pretrained_settings(bert()))).eval()
+    assert model.get_input_embeddings() is model.decoder.embedding
+    of_encoder = model.encoder.base.get_input_embeddings()
+    new = nn.Embedding(*model.decoder.embedding.weight.shape)
+    model.set_input_embeddings(new)
+    assert model.get_input_embeddings() is new is model.decoder.embedding
+    assert model.encoder.base.get_input_embeddings() is of_encoder
+    hidden = torch.randn(2, new.embedding_dim, generator=seeded())
+    torch.testing.assert_close(model.decoder.logits(hidden), hidden @ new.weight.T)
 
 
 @pytest.mark.parametrize(("preset", "settings"), [("consistent", {}), ("vae", CONTEXT), ("rnn_lm", {})])

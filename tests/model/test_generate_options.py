@@ -111,6 +111,7 @@ def test_rules_about_words(model):
     first = plain[0, 1].item()
     assert first not in generate(model, bad_words_ids=[[first]])
     assert first not in generate(model, suppress_tokens=[first])
+    assert first not in generate(model, suppress_tokens={first})
     assert (generate(model, begin_suppress_tokens=[first])[:, 1] != first).all()
     assert (generate(model, sequence_bias=[[[9], 1e4]])[:, 1:] == 9).all()
     for row in generate(model, no_repeat_ngram_size=1, eos_token_id=None).tolist():
@@ -264,11 +265,29 @@ def test_none_is_the_default_of_every_option_that_it_does_not_turn_off(model, do
     assert torch.equal(model.generate(latents=LATENTS, do_sample=do_sample, generator=1, **options), expected)
 
 
-def test_prompts_that_begin_with_padding_are_refused(model):
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_prompts_with_padding_are_refused(model, side):
     start, pad = model.config.decoder_start_token_id, model.config.pad_token_id
-    prompts = torch.tensor([[start, 7, 8], [start, 7, 9], [pad, start, 9]])
-    with pytest.raises(ValueError, match=r"must have no padding before them, got \[.*\] in row 2"):
+    padded = [pad, start, 9] if side == "left" else [start, 9, pad]
+    prompts = torch.tensor([[start, 7, 8], [start, 7, 9], padded])
+    with pytest.raises(ValueError, match=r"decoder_input_ids must have no padding, got \[.*\] in row 2: give prompts"):
         generate(model, decoder_input_ids=prompts)
+
+
+def test_prompts_begin_with_the_start_mark_also_if_it_is_the_padding_token():
+    model = tiny_model(decoder_start_token_id=0)
+    assert model.config.pad_token_id == 0
+    for prompt in ([0], [0, 7, 8]):
+        assert generate(model, decoder_input_ids=[prompt] * 3).shape[1] > len(prompt)
+    for prompt in ([0, 7, 0], [0, 0, 7]):
+        with pytest.raises(ValueError, match="decoder_input_ids must have no padding"):
+            generate(model, decoder_input_ids=[prompt] * 3)
+
+
+@pytest.mark.parametrize("source", [{"latents": LATENTS}, {"num_samples": 3}, {"class_labels": [0, 1, 2]}, {}])
+def test_a_mask_without_the_texts_that_it_belongs_to_is_refused(source):
+    with pytest.raises(ValueError, match="attention_mask must be given with input_ids"):
+        tiny_model().generate(**source, attention_mask=[[1, 1, 0]] * 3)
 
 
 def test_texts_that_begin_with_padding_are_refused(model):

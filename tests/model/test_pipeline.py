@@ -6,7 +6,15 @@ import torch
 from tiny_base_models import bert, pretrained_settings, word_tokenizer
 from tiny_models import tiny_model
 
-from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_document_tokenizer, build_tokenizer
+from ldebm_hf import (
+    LDEBMConfig,
+    LDEBMModel,
+    LDEBMPipeline,
+    build_document_tokenizer,
+    build_subword_tokenizer,
+    build_tokenizer,
+)
+from ldebm_hf.model.pipeline_ldebm import NOT_READ
 
 TEXTS = ["a b c", "d", "e f g h a", "c b a", "h g"]
 
@@ -96,6 +104,61 @@ def test_call_has_the_format_of_text_generation(pipe):
     assert bad("")[0]["generated_text"] == pipe.write("bad", generator=4)[0]
     with pytest.raises(ValueError, match="inputs must be strings, the beginnings of texts, got 3"):
         pipe(3)
+
+
+def test_call_takes_the_usual_options_of_text_generation(pipe):
+    options = {"class_labels": "bad", "num_return_sequences": 3, "generator": 3, "do_sample": True}
+    whole = [one["generated_text"] for one in pipe("a b", **options)]
+    assert len(set(whole)) > 1 and all(text.startswith("a b") for text in whole)
+    added = [one["generated_text"] for one in pipe("a b", return_full_text=False, **options)]
+    assert [f"a b{text}" for text in added] == whole
+    for beginning, full, expected in (("b", True, [text[2:] for text in whole]), ("b", False, added)):
+        found = pipe(beginning, prefix="a ", return_full_text=full, **options)
+        assert [one["generated_text"] for one in found] == expected
+    by_default = LDEBMPipeline(pipe.model, pipe.tokenizer, device="cpu", return_full_text=False, **options)
+    assert [one["generated_text"] for one in by_default(["a b", ""])[0]] == added
+    assert [one["generated_text"] for one in by_default("a b", return_full_text=True)] == whole
+    as_it_is = {"return_tensors": False, "return_text": True, "skip_special_tokens": True, "truncation": None}
+    assert [one["generated_text"] for one in pipe("a b", **as_it_is, **options)] == whole
+    for name, value in {"return_full_text": "no", "prefix": 3}.items():
+        with pytest.raises(ValueError, match=f"{name} must be .*, got {value!r}"):
+            pipe("a b", **{name: value})
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_other_options_of_text_generation_are_refused_by_name(pipe, name):
+    value = name not in ("return_text", "skip_special_tokens")
+    with pytest.raises(ValueError, match=f"{name} cannot be given to this pipeline, got {value}: "):
+        pipe("a b", **{name: value})
+    with pytest.raises(ValueError, match=f"{name} cannot be given"):
+        LDEBMPipeline(pipe.model, pipe.tokenizer, device="cpu", **{name: value})
+
+
+def test_stop_sequences_end_texts_of_subwords(pipe):
+    tokenizer = build_subword_tokenizer(["a b c d e f g h"] * 2, 300)
+    subwords = LDEBMPipeline(tiny_model(vocab_size=len(tokenizer)), tokenizer, device="cpu")
+    others = set(range(len(tokenizer))) - set(tokenizer("a b c d e f g h", add_special_tokens=False)["input_ids"])
+    options = {"generator": 1, "do_sample": True, "max_new_tokens": 30, "suppress_tokens": others}
+    text = subwords("", **options)[0]["generated_text"]
+    letter = text.split()[2]
+    for stop in (letter, [letter]):
+        stopped = subwords("", stop_sequence=stop, **options)[0]["generated_text"]
+        assert stopped == text[: text.index(letter) + 1] != text
+    with pytest.raises(ValueError, match="must be used with a tokenizer of subwords"):
+        pipe("", stop_sequence="b")
+
+
+def test_beginning_stays_where_what_follows_spells_it_in_another_way():
+    texts = ["i do n't like it", "i do n ' go"]
+    tokenizer = build_tokenizer(texts, split_punctuation=True, lowercase=True)
+    model = tiny_model(vocab_size=len(tokenizer))
+    words = tokenizer("t like it", add_special_tokens=False)["input_ids"]
+    pipe = LDEBMPipeline(model, tokenizer, device="cpu")
+    begun = "i do n '"
+    model.generate = lambda decoder_input_ids, **options: torch.tensor([[*decoder_input_ids[0].tolist(), *words]])
+    (whole,), (added,) = pipe(begun), pipe(begun, return_full_text=False)
+    assert whole["generated_text"] == begun + added["generated_text"]
+    assert "like it" in added["generated_text"] and "do" not in added["generated_text"]
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

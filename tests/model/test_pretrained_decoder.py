@@ -438,6 +438,12 @@ def test_vocabulary_of_a_language_model_with_code_of_its_own_is_resized(tmp_path
         assert torch.equal(loaded(**batch, generator=0).logits, model(**batch, generator=0).logits)
 
 
+def test_language_model_may_say_no_number_of_positions():
+    model, tokenizer = model_of("gpt2")
+    model.decoder.base.config.max_position_embeddings = -1  # as XLNet does
+    assert model(**batch_of(tokenizer), generator=0).loss.isfinite()
+
+
 def test_input_embeddings_are_found_and_replaced():
     model, _ = model_of("gpt2")
     assert model.get_input_embeddings() is model.encoder.embedding
@@ -446,6 +452,22 @@ def test_input_embeddings_are_found_and_replaced():
     other = nn.Embedding(*model.decoder.embedding.weight.shape)
     model.set_input_embeddings(other)
     assert model.get_input_embeddings() is other is model.decoder.base.model.embed_tokens
+
+
+@pytest.mark.parametrize("decoder", [gpt2, llama])
+def test_embeddings_that_were_replaced_are_the_output_where_they_are_tied_and_are_saved(decoder, tmp_path):
+    model, _ = pretrained_model(bert(), decoder())
+    other = nn.Embedding(*model.decoder.embedding.weight.shape).requires_grad_(False)
+    is_tied = model.get_output_embeddings().weight is model.decoder.embedding.weight
+    model.set_input_embeddings(other)
+    assert (model.get_output_embeddings().weight is other.weight) == is_tied
+    latents = torch.zeros(2, model.config.total_latent_size)
+    written = model.generate(latents=latents, return_dict_in_generate=True, output_scores=True, max_new_tokens=4)
+    model.save_pretrained(tmp_path)
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert torch.equal(loaded.get_input_embeddings().weight, other.weight)
+    again = loaded.generate(latents=latents, return_dict_in_generate=True, output_scores=True, max_new_tokens=4)
+    assert torch.equal(torch.stack(again.scores), torch.stack(written.scores))
 
 
 def test_uniform_likelihood_of_a_language_model_without_weights():

@@ -19,9 +19,10 @@ from tiny_base_models import (
     t5,
     word_tokenizer,
 )
-from transformers import AutoModel, T5EncoderModel
+from transformers import AutoModel, T5EncoderModel, XLNetConfig, XLNetModel
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.model.pretrained_encoder import LONGEST
 from ldebm_hf.model.sentence_layout import pool
 from ldebm_hf.text.subword_tokenization import build_subword_tokenizer
 
@@ -124,6 +125,20 @@ def test_base_tokenizer_may_pad_on_the_left():
     assert model.encoder._tokenize(["", "food"])["attention_mask"].tolist()[0][-1] == 1
     alone = [model.encode(**batch_of(tokenizer, [text])).posterior_mean for text in ("", "great coffee")]
     torch.testing.assert_close(right[:2], torch.cat(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_base_model_that_says_no_number_of_positions_reads_what_its_tokenizer_does(tmp_path):
+    for file in bert().iterdir():
+        if file.name.startswith("tokenizer"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    sizes = {"d_model": 8, "d_inner": 8, "n_layer": 1, "n_head": 2}
+    XLNetModel(XLNetConfig(vocab_size=len(base_tokenizer(bert())), **sizes)).save_pretrained(tmp_path)
+    model, tokenizer = pretrained_model(tmp_path)
+    assert model.encoder.base.config.max_position_embeddings == -1
+    for length, expected in ((17, 17), (-1, LONGEST)):
+        model.encoder.base_tokenizer.model_max_length = length
+        assert model.encoder.max_length == expected
+        assert model.encode(**batch_of(tokenizer)).posterior_mean.isfinite().all()
 
 
 def test_missing_tokenizer_is_a_clear_error():

@@ -7,6 +7,7 @@ import torch
 from tiny_base_models import pretrained_model, sentence_bert
 from tiny_models import TINY_SIZES, seeded, tiny_model
 from transformers import TextStreamer
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer, build_subword_tokenizer, build_tokenizer
 from ldebm_hf.model.dialogue_turns import BEGIN, MARKERS, encode_contexts
@@ -33,6 +34,16 @@ def test_counts(words):
         "3 of 12 words (25 %) are unknown to the model, in 2 of 4 texts; 1 of 4 texts have no word that the model "
         "knows; 1 of 4 texts are cut to 6 tokens"
     )
+
+
+def test_tokenizer_may_say_no_longest_text_but_no_nonsense(words):
+    config = tiny_model(vocab_size=len(words)).config
+    words.model_max_length = VERY_LARGE_INTEGER
+    assert TextReader(words, config)(["oil prices " * 60])["input_ids"].shape == (1, 122)
+    for wrong in ("x", -1, 0, 2.5):
+        words.model_max_length = wrong
+        with pytest.raises(ValueError, match=f"model_max_length of the tokenizer must be .*, got {wrong!r}"):
+            TextReader(words, config)
 
 
 def test_different_turns_of_contexts_are_counted_once_and_without_markers():

@@ -1,7 +1,7 @@
 """Which words a bag of words has, and that the saved tokenizer still knows."""
 
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from transformers import AutoTokenizer
 
 from ldebm_hf import build_document_tokenizer
@@ -48,6 +48,17 @@ def test_stop_words(stop_words, expected):
     assert known & {"the", "and", "this", "oil"} == expected
 
 
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_stop_words_may_be_a_set_such_as_that_of_scikit_learn(kind, tmp_path):
+    """A set has no order of its own, and none that is the same in two processes: the saved list is sorted."""
+    tokenizer = build_document_tokenizer(TEXTS, stop_words=kind(ENGLISH_STOP_WORDS))
+    assert tokenizer.get_vocab() == build_document_tokenizer(TEXTS).get_vocab()
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.init_kwargs["builder"]["stop_words"] == sorted(ENGLISH_STOP_WORDS)
+    assert loaded.train_new_from_iterator(TEXTS, 100).get_vocab() == tokenizer.get_vocab()
+
+
 def test_saved_tokenizer_reads_the_same(tmp_path):
     tokenizer = build_document_tokenizer(TEXTS, max_length=6)
     tokenizer.save_pretrained(tmp_path)
@@ -65,6 +76,7 @@ def test_saved_tokenizer_reads_the_same(tmp_path):
         ({"vocab_size": 4}, "vocab_size must be at least 5, got 4"),
         ({"min_letters": 5, "max_letters": 4}, "max_letters must be at least 5, got 4"),
         ({"stop_words": "german"}, "stop_words must be 'english', 'none' or a list of words, got 'german'"),
+        ({"stop_words": {"a", 3}}, "stop_words must be strings, got"),
     ],
 )
 def test_what_is_refused(arguments, message):

@@ -84,6 +84,27 @@ def test_what_is_refused(tmp_path):
         unknown.train_new_from_iterator(NEW, 100)
 
 
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        ({"name": "nope"}, "builder must be a dictionary whose name is one of build_.*, got {'name': 'nope'}"),
+        ({}, r"builder must be a dictionary whose name is one of build_.*, got \{\}"),
+        ([1], r"builder must be a dictionary whose name is one of build_.*, got \[1\]"),
+        (None, "builder must be a dictionary whose name is one of build_.*, got None"),
+        ({"name": ["build_tokenizer"]}, "builder must be a dictionary whose name is one of build_"),
+        ({"name": "build_tokenizer", "texts": ["a"]}, r"must be the options of build_tokenizer, .*, got \['texts'\]"),
+        ({"name": "build_tokenizer", "steps": 3}, r"must be the options of build_tokenizer, .*, got \['steps'\]"),
+        ({"name": "build_tokenizer", "lowercase": 3}, "lowercase must be True or False, got 3"),
+    ],
+)
+def test_damaged_builder_is_refused_by_name(builder, message, tmp_path):
+    build_tokenizer(TEXTS).save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"builder": builder}))
+    with pytest.raises(ValueError, match=message):
+        AutoTokenizer.from_pretrained(tmp_path).train_new_from_iterator(NEW, 100)
+
+
 def test_tokenizer_that_learned_to_read_raw_text_is_built_again():
     reading = read_raw_text(build_tokenizer(TEXTS, raw_text=False, max_length=9), TEXTS)
     new = reading.train_new_from_iterator(TEXTS, 100)

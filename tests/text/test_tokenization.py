@@ -74,6 +74,7 @@ def test_reload_gives_identical_ids(tmp_path, split_punctuation):
         (["", " <unk> "], {}, "texts hold no word"),
         ("a single string", {}, "texts must be a list of strings"),
         (TEXTS, {"vocab_size": 4}, "vocab_size must be at least 5 .* got 4"),
+        (TEXTS, {"markers": {"<d>", "<usr>"}}, "markers must be a list of strings in an order, which a set does not"),
         (TEXTS, {"max_length": 2}, "max_length must be at least 3 .* got 2"),
     ],
 )

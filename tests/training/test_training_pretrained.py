@@ -155,7 +155,7 @@ def test_gradient_checkpointing_without_effect_is_refused():
 
 def test_base_models_with_code_of_their_own_are_trained_by_choice(tmp_path):
     model = {"encoder": "pretrained", "encoder_name_or_path": str(own_encoder())}
-    with pytest.raises(ValueError, match="is a model with code of its own .* --trust_remote_code true"):
+    with pytest.raises(ValueError, match="is a model with code of its own .* to train --trust_remote_code true"):
         tiny_trainer(tmp_path, model=model)
     trainer = tiny_trainer(tmp_path, model=model, trust_remote_code=True, num_train_epochs=1)
     trainer.train()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from clean_processes import run_clean
 from datasets import Dataset
+from tiny_base_models import bert, pretrained_settings, word_tokenizer
 from tiny_models import tiny_model
 from transformers import (
     AutoModel,
@@ -112,6 +113,15 @@ def test_text_classification_gives_what_classify_gives(pipe, folder, batch_size,
     in_order = classifier("a b c", top_k=None)
     assert [one["label"] for one in in_order] == [one["label"] for one in pipe.classify("a b c", top_k=None)[0]]
     assert caplog.text == "", "such as that the model is not supported"
+
+
+@pytest.mark.parametrize("task", ["feature-extraction", "text-classification", "text-generation", "ldebm"])
+def test_pretrained_encoder_reads_with_the_tokenizer_of_any_pipeline(task):
+    model = LDEBMModel(LDEBMConfig.from_preset("consistent", **pretrained_settings(bert())))
+    model.load_base_models()
+    tokenizer = word_tokenizer()
+    made = pipeline(task, model=model, tokenizer=tokenizer, device="cpu")
+    assert model.encoder.tokenizer is made.tokenizer and made("great coffee")
 
 
 def test_pipeline_of_the_package_needs_no_trust(pipe, folder):
