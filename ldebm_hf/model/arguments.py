@@ -155,7 +155,9 @@ class Lengths(Rule):
         require_memory(name, lengths)
         _require_axes(name, lengths, ("batch_size",))
         lengths = lengths.tolist()
-        require(all(length >= 1 for length in lengths), name, lengths, "at least 1 each")
+        for place, length in enumerate(lengths):
+            if length < 1:
+                require(False, f"{name}[{place}]", length, "at least 1")
         return lengths
 
 
@@ -164,9 +166,11 @@ class TurnLengths(Rule):
 
     def __call__(self, name: str, value: Any, model: Any = None) -> list[list[int]]:
         require(is_sequence(value), name, value, "a list with the lengths of the turns of each context")
-        lengths = [as_ids(name, row).tolist() for row in value]
-        is_right = all(isinstance(row, list) and row and min(row) >= 0 and max(row) > 0 for row in lengths)
-        require(is_right and lengths, name, value, "lists of lengths of at least 0, of which one is above 0")
+        lengths = [as_ids(f"{name}[{place}]", row).tolist() for place, row in enumerate(value)]
+        require(len(lengths) > 0, name, value, "lengths of the turns of at least one context")
+        for place, row in enumerate(lengths):
+            is_right = isinstance(row, list) and row and min(row) >= 0 and max(row) > 0
+            require(is_right, f"{name}[{place}]", row, "a list of lengths of at least 0, of which one is above 0")
         return lengths
 
 
@@ -220,8 +224,10 @@ class Texts(Rule):
             allowed = "a list of at least one string" if self.at_least else "a list of strings"
         require(is_sequence(value), name, value, allowed)
         texts = list(value)
-        wrong = [text for text in texts if not isinstance(text, str)]
-        require(not wrong and len(texts) >= self.at_least, name, value, allowed)
+        require(len(texts) >= self.at_least, name, value, allowed)
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                require(False, f"{name}[{place}]", text, "a string")
         require_unicode(name, texts)
         return texts
 

@@ -12,7 +12,7 @@ from tiny_models import tiny_model
 from ldebm_hf import LDEBMModel
 from ldebm_hf.likelihood.bounds import importance_weighted_bound
 from ldebm_hf.likelihood.published_estimator import published_log_likelihood
-from ldebm_hf.model.arguments import LATENTS, Lengths, Seed, Texts, TokenIds, as_ids, as_mask, checked
+from ldebm_hf.model.arguments import LATENTS, Lengths, Seed, Texts, TokenIds, TurnLengths, as_ids, as_mask, checked
 from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.model.validation import Choice, Count, Flag, Number
 
@@ -184,13 +184,29 @@ def test_checks_are_not_traced_by_the_compiler():
         (Seed(), 1.5, "a torch.Generator, an integer seed or None, got 1.5"),
         (Texts(), b"abc", "strings, got b'abc'"),
         (Texts(at_least=1), [], r"strings, at least one, got \[\]"),
-        (Texts(), ["a", 3], r"strings, got \['a', 3\]"),
-        (Lengths(), [3, 0], r"at least 1 each, got \[3, 0\]"),
+        (TurnLengths(), [], r"lengths of the turns of at least one context, got \[\]"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(rule, value, message):
     with pytest.raises(ValueError, match=f"^this must be {message}"):
         rule("this", value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "message"),
+    [
+        (Texts(), ["a b", None], "a string, got None"),
+        (Texts(at_least=1, or_one=False), ["a b", ["c"]], r"a string, got \['c'\]"),
+        (Lengths(), [3, 0], "at least 1, got 0"),
+        (TurnLengths(), [[3, 0], [0, 0]], r"a list of lengths of at least 0, of which one is above 0, got \[0, 0\]"),
+        (TurnLengths(), [[3], 4], "a list of lengths of at least 0, of which one is above 0, got 4"),
+        (TurnLengths(), [[3], [0.5]], "integers, got float64"),
+    ],
+)
+def test_the_one_of_many_values_that_makes_no_sense_is_named(rule, values, message):
+    many = [values[0]] * 100 + values[1:]
+    with pytest.raises(ValueError, match=rf"^this\[100\] must be {message}$"):
+        rule("this", many)
 
 
 def test_numbers_of_thousands_of_digits_are_refused():
