@@ -11,7 +11,7 @@ from ..model.arguments import INPUTS, MOST_SAMPLES, MOST_STEPS, Seed, checked
 from ..model.modeling_ldebm import LDEBMModel
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
-from ..model.validation import Count, Number
+from ..model.validation import Count, Instance, Number
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
 
@@ -78,7 +78,12 @@ class LikelihoodSettings:
 
 
 @torch.no_grad()
-@checked(generator=Seed(), **INPUTS)
+@checked(
+    settings=Instance(LikelihoodSettings, "LikelihoodSettings"),
+    annealing=Instance(Annealing, "an Annealing, of prepare_annealing"),
+    generator=Seed(),
+    **INPUTS,
+)
 def estimate_log_likelihood(
     model: LDEBMModel,
     settings: LikelihoodSettings | None = None,

@@ -346,6 +346,10 @@ def test_settings_out_of_range(values, message):
 
 def test_bad_arguments():
     model = tiny_model("vae")
+    with pytest.raises(ValueError, match="settings must be LikelihoodSettings, got 3"):
+        estimate_log_likelihood(model, 3, **TEXTS)
+    with pytest.raises(ValueError, match="annealing must be an Annealing, of prepare_annealing, got 3"):
+        estimate_log_likelihood(model, annealing=3, **TEXTS)
     with pytest.raises(ValueError, match="no symbols"):
         estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)
     with pytest.raises(ValueError, match=r"class_labels must have shape \(2,\), got \(3,\)"):

@@ -84,6 +84,17 @@ def test_a_mask_may_be_of_numbers_or_truth_values_but_not_of_strings():
         as_mask("attention_mask", [["x"]])
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(math.nan, "nan"), (5, "5"), (-5, "-5"), (0.5, "0.5"), (-math.inf, "-inf")], ids=str
+)
+@pytest.mark.parametrize("form", [list, np.array, torch.tensor], ids=["list", "array", "tensor"])
+def test_a_mask_is_of_zeros_and_ones_only(form, value, shown):
+    mask = form([[1, 1, 1, 1], [1, 1, value, 0]])
+    for call in (tiny_model().encode, classifier()):
+        with pytest.raises(ValueError, match=f"attention_mask must be zeros and ones, got {shown}"):
+            call(IDS, mask)
+
+
 def test_rows_of_different_lengths_are_refused_with_advice():
     with pytest.raises(ValueError, match="input_ids must have rows of equal length: pad them on the right"):
         tiny_model().encode([[2, 4, 3], [2, 3]])
@@ -260,6 +271,7 @@ def test_lengths_must_fit_the_texts():
         ({"num_langevin_steps": 1_000_000}, "num_langevin_steps must be between 0 and 10,000, got 1000000"),
         ({"num_samples": 10**12}, "num_samples must be between 1 and 10,000,000, got 1000000000000"),
         ({"batch_size": "2"}, "batch_size must be an integer, got '2'"),
+        ({"return_diagnostics": "false"}, "return_diagnostics must be True or False, got 'false'"),
     ],
 )
 def test_how_latents_are_sampled_is_checked(options, message):
