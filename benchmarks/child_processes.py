@@ -1,5 +1,6 @@
 """Commands of this project in processes of their own, which may be killed, and what became of them."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from transformers.utils import logging as transformers_logging
 
 from ldebm_hf.commands.options import run_script
 
@@ -80,6 +83,10 @@ def _run(main: Callable[[Sequence[str]], None], arguments: list[str], log: Path)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
+        # Every warning says that it is one, those of transformers' loggers too.
+        logging.basicConfig(stream=file, format="%(levelname)s: %(message)s", force=True)
+        transformers_logging.disable_default_handler()
+        transformers_logging.enable_propagation()
         try:
             run_script(lambda: main(arguments), continues="it can be continued")
         except SystemExit as end:

@@ -1,6 +1,7 @@
 """Files of interrupted work damaged at random, which is then continued: is the damage found, or does it do no harm?"""
 
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def damage_again_and_again(
     Damage one file of interrupted work and continue it, `number` times.
 
     What is promised: it ends with the same files as without damage, or with an error in words, or it ends otherwise
-    and has named the damaged file or its folder in a warning.
+    and has named the damaged file or its folder in a warning ([`names_in_a_warning`]).
 
     Args:
         name (`str`): What is damaged.
@@ -94,12 +95,28 @@ def damage_again_and_again(
             part.add_unclear(f"{what}: {ended.last_line}")
         elif all((damaged / path).exists() and (damaged / path).read_bytes() == held for path, held in files.items()):
             part.add("ended with the same bytes")
-        elif file.name in ended.output or str(file.parent) in ended.output:
+        elif names_in_a_warning(ended.output, damaged, file):
             part.add("named, and ended otherwise")
         else:
             part.add_unclear(f"{what}: ended otherwise without a word")
     part.seconds = time.monotonic() - began
     return part
+
+
+def names_in_a_warning(output: str, folder: Path, file: Path) -> bool:
+    """
+    Whether a line about a warning or an error names a file.
+
+    Args:
+        output (`str`): What was printed.
+        folder (`Path`): The folder of the work.
+        file (`Path`): The file's path in it. The file is named by this path, alone or with the folder before it, or by
+            the whole path of a folder that it is in, other than `folder` itself.
+    """
+    names = [file, folder / file, *(folder / parent for parent in file.parents if parent != Path("."))]
+    pattern = r"(?<![\w/.-])(" + "|".join(re.escape(str(name)) for name in names) + r")(?![\w/-]|\.\w)"
+    lines = [line for line in output.splitlines() if re.search(r"\b(warning|error)\b", line, re.IGNORECASE)]
+    return any(re.search(pattern, line) for line in lines)
 
 
 def parts(number: int, folder: Path, seed: int) -> list[Part]:

@@ -11,7 +11,7 @@ from ..model.arguments import INPUTS, MOST_SAMPLES, MOST_STEPS, Seed, checked
 from ..model.modeling_ldebm import LDEBMModel
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
-from ..model.validation import Count, Number
+from ..model.validation import Count, Instance, Number
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
 
@@ -71,10 +71,19 @@ class LikelihoodSettings:
         if self.num_fitting_rounds and self.num_posterior_samples < 2 * LEAST_FITTED:
             allowed = f"at least {2 * LEAST_FITTED}, of which half fit a proposal, or num_fitting_rounds 0"
             raise ValueError(f"num_posterior_samples must be {allowed}, got {self.num_posterior_samples}")
+        if self.prior_share and 0 in _part_sizes(self.num_posterior_samples, [self.prior_share]):
+            least = next(number for number in (2, 3) if 0 not in _part_sizes(number, [self.prior_share]))
+            allowed = f"at least {least} with prior_share {self.prior_share:g} (one is drawn by the encoder)"
+            raise ValueError(f"num_posterior_samples must be {allowed}, got {self.num_posterior_samples}")
 
 
 @torch.no_grad()
-@checked(generator=Seed(), **INPUTS)
+@checked(
+    settings=Instance(LikelihoodSettings, "LikelihoodSettings"),
+    annealing=Instance(Annealing, "an Annealing, of prepare_annealing"),
+    generator=Seed(),
+    **INPUTS,
+)
 def estimate_log_likelihood(
     model: LDEBMModel,
     settings: LikelihoodSettings | None = None,
@@ -195,8 +204,7 @@ def _draw_samples(
     num_samples: int,
 ) -> _Samples:
     """Weighted samples of a mixture of proposals; `shares` are the weights of all but the first."""
-    counts = [max(1, round(share * num_samples)) for share in shares]
-    counts = [num_samples - sum(counts), *counts]
+    counts = _part_sizes(num_samples, shares)
     parts = [
         _repeat(proposal, count).sample(generator, relaxed=False).unflatten(0, (-1, count))
         for proposal, count in zip(proposals, counts, strict=True)
@@ -221,6 +229,12 @@ def _draw_samples(
         log_prior = paths.guessed_log_prior
     rows = (values.unflatten(0, (-1, num_samples)) for values in (latents, log_factors, log_prior))
     return _Samples(*rows, paths)
+
+
+def _part_sizes(num_samples: int, shares: list[float]) -> list[int]:
+    """Numbers of samples of each proposal of a mixture; `shares` are the weights of all but the first."""
+    others = [max(1, round(share * num_samples)) for share in shares]
+    return [num_samples - sum(others), *others]
 
 
 def _prior_gaussian(model: LDEBMModel, proposal: Posterior, generator: torch.Generator | None) -> Posterior:

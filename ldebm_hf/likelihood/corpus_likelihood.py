@@ -29,7 +29,7 @@ DECISIVE_CONSTANTS = {
     latent_density: ("PILOT_CHAINS", "GUESS_DRAWS"),
     annealed_importance: ("LARGEST_STEP", "SMALLEST_STEP", "SOUGHT_ACCEPTANCE"),
     langevin: ("NOISE_BLOCK",),
-    importance_weights: ("TRUSTED_K", "LARGEST_FINITE_K", "SHORTEST_TAIL"),
+    importance_weights: ("TRUSTED_K", "LARGEST_FINITE_K", "SHORTEST_TAIL", "TIE"),
 }
 """Module constants that affect the estimates but are not settings; they must be the same for all chunks of a file."""
 SHORTEST_TEXT = 3  # tokens: begin mark, one word and end mark

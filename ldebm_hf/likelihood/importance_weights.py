@@ -13,6 +13,9 @@ LARGEST_FINITE_K = 0.45
 """Pareto k beyond which a tail's variance is taken to be that at this k, as it is infinite from 1/2 on."""
 SHORTEST_TAIL = 5
 """Number of largest weights that a Pareto distribution is fitted to at least."""
+TIE = 5e-7
+"""Difference of log weights, relative to the largest or to 1 if that is less, up to which they are equal: four
+roundings in single precision, because the same code scored in another batch may differ by these."""
 
 
 def log_mean(log_weights: torch.Tensor) -> torch.Tensor:
@@ -41,13 +44,16 @@ class ParetoTail:
     A generalised Pareto distribution fitted to how far the largest weights exceed a threshold.
 
     Args:
-        size (`int`): Number M of weights above the threshold.
+        size (`int`): Number M of largest weights; the threshold is the largest of the others.
+        num_above (`torch.Tensor` of shape `(...)`): How many of them are above the threshold and have been fitted: M
+            unless there are ties, and 0 if the weights have no tail.
         shape (`torch.Tensor` of shape `(...)`): k. From 1/2 on the weights have no variance, from 1 on no mean.
         scale (`torch.Tensor` of shape `(...)`): σ, in units of the largest weight.
         threshold (`torch.Tensor` of shape `(...)`): In units of the largest weight.
     """
 
     size: int
+    num_above: torch.Tensor
     shape: torch.Tensor
     scale: torch.Tensor
     threshold: torch.Tensor
@@ -63,25 +69,35 @@ def pareto_tail(log_weights: torch.Tensor) -> ParetoTail:
     """
     Fit the tail of weights given as log weights `(..., S)`, with S of at least 25: by the profile likelihood of Zhang
     and Stephens (2009), with k drawn towards 1/2 by ten weights' worth of prior, as in Pareto-smoothed importance
-    sampling (Vehtari et al., 2024). Equal weights have k = 0 and σ = 0.
+    sampling (Vehtari et al., 2024).
+
+    Weights that equal the threshold are not in the tail. Fewer than five above it, or weights of which no more than
+    half are distinct, are not fitted and have k = 0 and σ = 0: the distribution is continuous, and says nothing about
+    a latent of codes, whose few weights have all been drawn again and again.
     """
     size = tail_size(log_weights.shape[-1])
     largest = log_weights.double().topk(size + 1, dim=-1).values.flip(-1)
+    is_new = largest.diff(dim=-1) > TIE * largest[..., -1:].abs().clamp(min=1)
+    is_above = is_new.cumsum(-1) > 0
+    num_above = is_above.sum(-1)
+    has_tail = (num_above >= SHORTEST_TAIL) & (2 * is_new.sum(-1) > num_above)
+    num_fitted = torch.where(has_tail, num_above, size)
     relative = (largest - largest[..., -1:]).exp()
-    threshold, excess = relative[..., 0], relative[..., 1:] - relative[..., :1]
-    has_tail = excess[..., -1] > 0  # else the largest weights are equal
+    threshold, excess = relative[..., 0], torch.where(is_above, relative[..., 1:] - relative[..., :1], 0.0)
     excess = torch.where(has_tail[..., None], excess, torch.linspace(0.5, 1, size).to(excess))
     num_candidates = 30 + int(math.sqrt(size))
     place = torch.arange(1, num_candidates + 1, dtype=excess.dtype, device=excess.device) - 0.5
-    quartile = excess[..., int(size / 4 + 0.5) - 1, None].clamp(min=torch.finfo(excess.dtype).tiny)
+    quartile_place = size - num_fitted + (num_fitted / 4 + 0.5).long() - 1
+    quartile = excess.gather(-1, quartile_place[..., None]).clamp(min=torch.finfo(excess.dtype).tiny)
     candidates = 1 / excess[..., -1:] + (1 - (num_candidates / place).sqrt()) / (3 * quartile)
-    shapes = torch.log1p(-candidates[..., None] * excess[..., None, :]).mean(-1)
-    log_likelihood = size * ((-candidates / shapes).log() - shapes - 1)
+    shapes = torch.log1p(-candidates[..., None] * excess[..., None, :]).sum(-1) / num_fitted[..., None]
+    log_likelihood = num_fitted[..., None] * ((-candidates / shapes).log() - shapes - 1)
     rate = (log_likelihood.softmax(-1) * candidates).sum(-1)
-    shape = torch.log1p(-rate[..., None] * excess).mean(-1)
+    shape = torch.log1p(-rate[..., None] * excess).sum(-1) / num_fitted
     scale = -shape / rate
-    shape = (size * shape + 10 * 0.5) / (size + 10)
-    return ParetoTail(size, torch.where(has_tail, shape, 0.0), torch.where(has_tail, scale, 0.0), threshold)
+    shape = (num_fitted * shape + 10 * 0.5) / (num_fitted + 10)
+    shape, scale, num_above = (torch.where(has_tail, value, 0) for value in (shape, scale, num_above))
+    return ParetoTail(size, num_above, shape, scale, threshold)
 
 
 def pareto_k(log_weights: torch.Tensor) -> torch.Tensor | None:
@@ -97,19 +113,20 @@ def log_mean_error(log_weights: torch.Tensor) -> torch.Tensor:
     The largest of three: the delta method's error ([`relative_variance`]), which misses them; the same with the second
     moment of the tail from a Pareto distribution, whose k is made larger by its own standard error; and, from k = 0.7
     on, where no variance describes the error, S^(k-1), the rate at which means of such weights converge, or 2k nats if
-    that is less: the logarithms of weights have an exponential tail of mean k. With fewer than 25 weights it is the
-    delta method's.
+    that is less: the logarithms of weights have an exponential tail of mean k. With fewer than 25 weights, and with
+    weights without a tail, it is the delta method's.
     """
     error, num_weights = relative_variance(log_weights).sqrt(), log_weights.shape[-1]
     if not tail_size(num_weights):
         return error
     tail = pareto_tail(log_weights)
-    wary = (tail.shape + (1 + tail.shape).clamp(min=0) / math.sqrt(tail.size)).clamp(max=LARGEST_FINITE_K)
+    wary = (tail.shape + (1 + tail.shape).clamp(min=0) / tail.num_above.sqrt()).clamp(max=LARGEST_FINITE_K)
     weights = (log_weights - log_weights.amax(-1, keepdim=True)).double().exp()
     body = weights.sort(-1).values[..., : num_weights - tail.size].square().sum(-1)
     first = tail.scale / (1 - wary)
     second = 2 * tail.scale.square() / ((1 - wary) * (1 - 2 * wary))
-    second_moment = body + tail.size * (tail.threshold.square() + 2 * tail.threshold * first + second)
+    second_moment = body + tail.size * tail.threshold.square()
+    second_moment += tail.num_above * (2 * tail.threshold * first + second)
     variance = (second_moment * num_weights / weights.sum(-1).square() - 1).clamp(min=0) / num_weights
     error = torch.maximum(error, variance.sqrt().to(error.dtype))
     slow = torch.minimum(num_weights ** (tail.shape - 1), 2 * tail.shape).to(error.dtype)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from .noise import as_generator
 from .text_reading import require_unicode
 from .token_embedding import outside_of_range
-from .validation import Count, Flag, Number, Rule, require, shown
+from .validation import Count, Flag, Instance, Number, Rule, require, shown
 
 MOST_SAMPLES = 10_000_000
 """The most samples, texts or words that one call may ask for; more is a slip of the pen."""
@@ -33,7 +33,7 @@ MOST_STEPS = 10_000
 LARGEST_LATENT = 10_000.0
 """Latents have the scale of a standard normal; half-precision decoders overflow at 65504."""
 LARGEST_COORDINATE = 1e12
-"""Squares of larger coordinates of points overflow in single precision."""
+"""Squares of larger coordinates of points, or of features of texts, overflow in single precision."""
 
 
 TOKENS = ("batch_size", "sequence_length")
@@ -67,7 +67,7 @@ def checked(*, unless: str | None = None, **rules: Rule) -> Callable[[Callable],
         first = next(iter(parameters))
 
         @functools.wraps(function)
-        def at_the_door(*args, **kwargs):
+        def check_and_call(*args, **kwargs):
             if torch.compiler.is_compiling():
                 return function(*args, **kwargs)
             call = signature.bind(*args, **kwargs)
@@ -85,7 +85,8 @@ def checked(*, unless: str | None = None, **rules: Rule) -> Callable[[Callable],
                     where[name] = rule(name, where[name], model)
             return function(*call.args, **call.kwargs)
 
-        return at_the_door
+        check_and_call.rules = rules
+        return check_and_call
 
     return decorate
 
@@ -133,7 +134,7 @@ class TokenList(Rule):
 @dataclass(frozen=True)
 class Mask(Rule):
     """
-    Zeros where something is left out, and ones elsewhere, as a tensor.
+    Zeros or `False` where something is left out, and ones or `True` elsewhere, as a tensor.
 
     Args:
         axes (`tuple[str, ...]`, *optional*): What its dimensions are called.
@@ -144,6 +145,8 @@ class Mask(Rule):
     def __call__(self, name: str, value: Any, model: Any = None) -> torch.Tensor:
         mask = _on_device_of(model, name, as_mask(name, value))
         _require_axes(name, mask, self.axes)
+        if may_be_read(mask, model):
+            _require_zeros_and_ones(name, mask)
         return mask
 
 
@@ -155,7 +158,9 @@ class Lengths(Rule):
         require_memory(name, lengths)
         _require_axes(name, lengths, ("batch_size",))
         lengths = lengths.tolist()
-        require(all(length >= 1 for length in lengths), name, lengths, "at least 1 each")
+        for place, length in enumerate(lengths):
+            if length < 1:
+                require(False, f"{name}[{place}]", length, "at least 1")
         return lengths
 
 
@@ -164,9 +169,11 @@ class TurnLengths(Rule):
 
     def __call__(self, name: str, value: Any, model: Any = None) -> list[list[int]]:
         require(is_sequence(value), name, value, "a list with the lengths of the turns of each context")
-        lengths = [as_ids(name, row).tolist() for row in value]
-        is_right = all(isinstance(row, list) and row and min(row) >= 0 and max(row) > 0 for row in lengths)
-        require(is_right and lengths, name, value, "lists of lengths of at least 0, of which one is above 0")
+        lengths = [as_ids(f"{name}[{place}]", row).tolist() for place, row in enumerate(value)]
+        require(len(lengths) > 0, name, value, "lengths of the turns of at least one context")
+        for place, row in enumerate(lengths):
+            is_right = isinstance(row, list) and row and min(row) >= 0 and max(row) > 0
+            require(is_right, f"{name}[{place}]", row, "a list of lengths of at least 0, of which one is above 0")
         return lengths
 
 
@@ -195,6 +202,17 @@ class Vectors(Rule):
         if may_be_read(vectors, model):
             require_finite(name, vectors, self.largest)
         return vectors
+
+
+class Features(Rule):
+    """Vectors of texts from a pretrained encoder, which become a floating-point tensor of finite numbers."""
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> torch.Tensor:
+        features = _on_device_of(model, name, as_floats(name, value))
+        _require_axes(name, features, ("batch_size", "num_features"))
+        if may_be_read(features, model):
+            require_finite(name, features, LARGEST_COORDINATE)
+        return features
 
 
 @dataclass(frozen=True)
@@ -226,8 +244,10 @@ class Texts(Rule):
             value = sorted(value, key=str)
         require(is_sequence(value), name, value, allowed)
         texts = list(value)
-        wrong = [text for text in texts if not isinstance(text, str)]
-        require(not wrong and len(texts) >= self.at_least, name, value, allowed)
+        require(len(texts) >= self.at_least, name, value, allowed)
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                require(False, f"{name}[{place}]", text, "a string")
         require_unicode(name, texts)
         return texts
 
@@ -331,7 +351,8 @@ def as_mask(name: str, values: Any, device: torch.device | str | None = None) ->
     A mask, whose zeros mark what is left out, as a tensor. Arguments as in [`as_ids`].
 
     Raises:
-        ValueError: If the values are not numbers or truth values, or rows have different lengths.
+        ValueError: If the values are not numbers or truth values, rows have different lengths, or a number in a list
+            or an array is neither 0 nor 1.
     """
     if isinstance(values, torch.Tensor):
         require(not values.is_complex(), name, values.dtype, "zeros and ones")
@@ -340,6 +361,7 @@ def as_mask(name: str, values: Any, device: torch.device | str | None = None) ->
     array = _as_array(name, values)
     if array.size and array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be zeros and ones, got {_kind(array)}")
+    _require_zeros_and_ones(name, array)
     return torch.from_numpy(np.asarray(array != 0)).to(device)
 
 
@@ -368,6 +390,12 @@ def require_finite(name: str, values: torch.Tensor, largest: float) -> None:
     magnitude = values.abs().amax().item()  # nan if one of them is
     allowed = f"finite, and of a magnitude of at most {largest:g}"
     require(magnitude <= largest, name, magnitude, allowed)
+
+
+def _require_zeros_and_ones(name: str, mask: torch.Tensor | np.ndarray) -> None:
+    is_wrong = (mask != 0) & (mask != 1)
+    if is_wrong.any():
+        require(False, name, mask[is_wrong].flatten()[0].item(), "zeros and ones")
 
 
 def _require_axes(name: str, tensor: torch.Tensor, axes: tuple[str, ...]) -> None:
@@ -446,6 +474,7 @@ INPUTS = {
     "attention_mask": Mask(),
     "lengths": Lengths(),
     "points": Vectors("point_size", LARGEST_COORDINATE),
+    "encoder_features": Features(),
     **CONTEXT,
 }
 """What a model reads, whichever its modality."""
@@ -475,5 +504,6 @@ DECODING = {
     "length_penalty": Number(),
     "suppress_tokens": TokenList(),
     "decoder_input_ids": TokenIds(TARGETS),
+    "generation_config": Instance(GenerationConfig, "a GenerationConfig"),
 }
 """Options of transformers' `generate`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .arguments import Texts
 from .text_reading import (
     REPLACEMENT,
     SPACE,
@@ -148,8 +149,7 @@ def read_masked_texts(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, 
     Raises:
         ValueError: Without texts, and for a text without a mask or with a begin, end or padding token.
     """
-    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"texts must be a list of at least one string, got {texts!r:.80}")
+    texts = Texts(at_least=1, or_one=False)("texts", texts)
     unknown_id = tokenizer.convert_tokens_to_ids("<unk>")
     reserved = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     has_subwords = not is_word_level(tokenizer)

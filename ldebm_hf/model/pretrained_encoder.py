@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
+from .arguments import Texts, checked
 from .base_model_files import BaseModelFiles, require_name
 from .base_models import BasePart, encoder_of, frozen_names, require_layers, save_base_tokenizer
 from .posteriors import Posterior, PosteriorHeads
@@ -185,12 +186,16 @@ class PretrainedEncoder(BasePart):
         rows = [row[:length] for row, length in zip(input_ids.tolist(), lengths, strict=True)]
         return self.tokenizer.batch_decode(rows, skip_special_tokens=True)
 
+    @checked(texts=Texts(or_one=False))
     def features(self, texts: Sequence[str]) -> torch.Tensor:
         """
         The vectors of texts, `(num_texts, num_features)`, as the files of the base model say they are made.
 
         Args:
             texts (`Sequence[str]`): Texts, cut to the length that the base model reads.
+
+        Raises:
+            ValueError: If something among the texts is not a string of valid Unicode.
         """
         batch = self._tokenize(texts)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen), self.recomputed_layers():

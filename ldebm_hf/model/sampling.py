@@ -19,6 +19,7 @@ logger = logging.get_logger(__name__)
     **CONTEXT,
     batch_size=Count(at_most=MOST_SAMPLES),
     return_trajectory=Flag(),
+    return_diagnostics=Flag(),
     show_progress=Flag(),
 )
 def sample_latents(

@@ -4,10 +4,11 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 from transformers.utils import can_return_tuple, logging
 
-from .arguments import INPUTS, checked, without_embeddings
+from .arguments import INPUTS, TARGETS, TokenIds, checked, without_embeddings
 from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
 from .outputs import LDEBMOutput, RecurrentState
+from .validation import Flag
 
 logger = logging.get_logger(__name__)
 
@@ -34,7 +35,14 @@ class LDEBMForSequenceClassification(LDEBMModel):
 
     @without_embeddings
     @can_return_tuple
-    @checked(unless="encoder_outputs", **INPUTS)
+    @checked(
+        unless="encoder_outputs",
+        **INPUTS,
+        decoder_input_ids=TokenIds(TARGETS),
+        use_cache=Flag(),
+        output_attentions=Flag(),
+        output_hidden_states=Flag(),
+    )
     def forward(
         self,
         input_ids: torch.Tensor | None = None,

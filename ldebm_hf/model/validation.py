@@ -156,6 +156,24 @@ class Choice(Rule):
 
 
 @dataclass(frozen=True)
+class Instance(Rule):
+    """
+    An object of some classes.
+
+    Args:
+        kinds (`type` or a tuple of them): The classes.
+        what (`str`): What they are, to follow "must be" in the error.
+    """
+
+    kinds: type | tuple[type, ...]
+    what: str
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> Any:
+        require(isinstance(value, self.kinds), name, value, self.what)
+        return value
+
+
+@dataclass(frozen=True)
 class NoneOr(Rule):
     """
     What another rule allows, or `None` where that is not the default.

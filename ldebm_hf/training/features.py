@@ -18,8 +18,10 @@ from huggingface_hub.constants import HF_HOME
 from tqdm.auto import tqdm
 
 from ..files.atomic import write_text
+from ..model.arguments import MOST_SAMPLES, OneText, Texts, checked
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.pretrained_encoder import PretrainedEncoder
+from ..model.validation import Count, Flag, Instance
 
 if TYPE_CHECKING:
     from ..model.modeling_ldebm import LDEBMModel
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 4096
 """Number of texts that are sorted by length, computed and written together; an interruption loses at most so many."""
 VECTORS, PROGRESS = "vectors.float32", "progress.json"
+FOLDER = Instance((str, Path), "the path of a folder")
+COMPUTING = {"batch_size": Count(at_most=MOST_SAMPLES), "show_progress": Flag()}
 
 
 def default_folder() -> Path:
@@ -52,9 +56,10 @@ class FeatureCache:
         show_progress (`bool`, *optional*, defaults to `True`): Show a progress bar.
 
     Raises:
-        ValueError: If the encoder is not frozen, because its vectors would change.
+        ValueError: If the encoder is not frozen, because its vectors would change; for `batch_size` below 1.
     """
 
+    @checked(encoder=Instance(PretrainedEncoder, "a PretrainedEncoder"), folder=FOLDER, **COMPUTING)
     def __init__(
         self,
         encoder: PretrainedEncoder,
@@ -79,6 +84,7 @@ class FeatureCache:
         texts = self.encoder.tokenizer.batch_decode([list(ids) for ids in token_ids], skip_special_tokens=True)
         return self.of_texts(texts)
 
+    @checked(texts=Texts(or_one=False))
     def of_texts(self, texts: Sequence[str]) -> np.ndarray:
         """
         The vectors of texts, in their order.
@@ -91,6 +97,7 @@ class FeatureCache:
 
         Raises:
             OSError: If the folder cannot be written, or the disk has no room for all vectors.
+            ValueError: If something among the texts is not a string of valid Unicode.
         """
         if not len(texts):
             return np.empty((0, self.size), dtype=np.float32)
@@ -156,6 +163,14 @@ def kept_vectors(
     return FeatureCache(model.encoder, folder).of_tokens
 
 
+@checked(
+    texts=Texts(or_one=False),
+    name_or_path=OneText(),
+    revision=OneText(),
+    cache_dir=FOLDER,
+    trust_remote_code=Flag(),
+    **COMPUTING,
+)
 def frozen_features(
     texts: Sequence[str],
     name_or_path: str,
@@ -178,6 +193,9 @@ def frozen_features(
 
     Returns:
         `np.ndarray` of shape `(len(texts), size)`, float32.
+
+    Raises:
+        ValueError: As in [`FeatureCache`] and its `of_texts`.
     """
     config = LDEBMConfig(
         encoder="pretrained",

@@ -1,12 +1,15 @@
 """The campaign counts what it should: an unclear outcome is seen, and commands of children end as they end."""
 
+import logging
 import random
 import sys
 from pathlib import Path
 
+import pytest
 from campaign_parts import Part
 from child_processes import run_command
-from damaged_files import KINDS, damage_again_and_again
+from damaged_files import KINDS, damage_again_and_again, names_in_a_warning
+from transformers.utils import logging as transformers_logging
 
 
 def refuses(arguments: list[str]) -> None:
@@ -39,27 +42,64 @@ def test_damage_that_nobody_notices_is_unclear(tmp_path):
 
     interrupted = tmp_path / "interrupted"
     interrupted.mkdir()
-    (interrupted / "data").write_bytes(bytes(range(50)))
+    (interrupted / "best").mkdir()
+    (interrupted / "best" / "data").write_bytes(bytes(range(50)))
 
     def copies(arguments: list[str]) -> None:
 
         folder = Path(arguments[0])
-        (folder / "end").write_bytes((folder / "data").read_bytes() if (folder / "data").exists() else b"")
-        if arguments[1:]:
-            print("data is not as it was written")
+        data = folder / "best" / "data"
+        (folder / "end").write_bytes(data.read_bytes() if data.exists() else b"")
+        for line in arguments[1:]:
+            print(line.format(folder=folder))
 
-    for words, unclear in (([], True), (["say"], False)):
+    silent = ["Done. The best model is in {folder}.", "warning: it is slow.", "the best is in {folder}/best/data"]
+    cases = (
+        ([], True),
+        (silent, True),
+        (["warning: {folder}/best/data is not as it was written"], False),
+        (["WARNING: skipping {folder}/best: damaged"], False),
+    )
+    for number, (words, unclear) in enumerate(cases):
 
         def resume(folder, words=words):
             return run_command(copies, [str(folder), *words], tmp_path / "log")
 
         expected = {"end": bytes(range(50))}
         part = damage_again_and_again(
-            "copy", interrupted, resume, expected, 12, tmp_path / f"tried{len(words)}", random.Random(0)
+            "copy", interrupted, resume, expected, 12, tmp_path / f"tried{number}", random.Random(0)
         )
         assert part.tried == 12 and (part.num_unclear > 8) == unclear
         assert unclear or part.outcomes["named, and ended otherwise"] > 8
     assert len(KINDS) == 7
+
+
+@pytest.mark.parametrize(
+    ("file", "output", "named"),
+    [
+        ("config.json", "Trained. The end is in /work.\nwarning: slow.", False),
+        ("config.json", "reading config.json", False),
+        ("config.json", "WARNING: /work/checkpoints/step-4/config.json has changed", False),
+        ("config.json", "WARNING: config.json has changed", True),
+        ("config.json", "[ERROR|a.py:3] /work/config.json: no JSON", True),
+        ("best/model.bin", "WARNING: the best model is that of step 3.", False),
+        ("best/model.bin", "WARNING: /work/best-of-all is full", False),
+        ("best/model.bin", "warning: leaving /work/best alone", True),
+        ("a/b/model.bin", "warning: skipping /work/a: damaged", True),
+        ("a/b/model.bin", "warning: skipping /work/a/c: damaged", False),
+    ],
+)
+def test_a_damaged_file_is_named_by_its_path_or_its_folder_in_a_warning(file, output, named):
+    assert names_in_a_warning(output, Path("/work"), Path(file)) == named
+
+
+def test_warnings_of_a_child_say_that_they_are(tmp_path):
+    def warns(arguments: list[str]) -> None:
+        logging.getLogger("ldebm_hf.training").warning("skipping it")
+        transformers_logging.get_logger("transformers.generation").warning("and this")
+
+    lines = run_command(warns, [], tmp_path / "log").output.splitlines()
+    assert lines == ["WARNING: skipping it", "WARNING: and this"]
 
 
 def test_a_part_is_a_row_and_a_record():

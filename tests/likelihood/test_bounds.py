@@ -254,6 +254,13 @@ def test_a_share_of_the_prior_keeps_the_estimate_of_an_easy_posterior():
         assert ((estimate.lower - exact).abs() < 4 * estimate.lower_error).all()
 
 
+@pytest.mark.parametrize(("number", "share"), [(2, 0.5), (3, 0.8)])
+def test_the_fewest_samples_of_which_some_are_from_the_prior(number, share):
+    settings = LikelihoodSettings(num_posterior_samples=number, num_fitting_rounds=0, prior_share=share)
+    estimate = estimate_log_likelihood(tiny_model("vae"), settings, generator=seeded(), **TEXTS)
+    assert estimate.lower.isfinite().all()
+
+
 # ------------------------------------------------------------------------------------------------ the diffusion prior
 
 
@@ -320,6 +327,14 @@ def test_number_of_samples_must_be_positive():
         ({"num_temperatures": 0}, "num_temperatures must be at least 1, got 0"),
         ({"prior_share": 0.9}, "prior_share must be between 0 and 0.8, got 0.9"),
         ({"prior_share": -0.1}, "prior_share must be between 0 and 0.8, got -0.1"),
+        (
+            {"prior_share": 0.5, "num_fitting_rounds": 0, "num_posterior_samples": 1},
+            "num_posterior_samples must be at least 2 with prior_share 0.5 \\(one is drawn by the encoder\\), got 1",
+        ),
+        (
+            {"prior_share": 0.8, "num_fitting_rounds": 0, "num_posterior_samples": 2},
+            "num_posterior_samples must be at least 3 with prior_share 0.8 \\(one is drawn by the encoder\\), got 2",
+        ),
         ({"memory_budget": 0}, "memory_budget must be at least 1, got 0"),
         ({"num_posterior_samples": 49}, "num_posterior_samples must be at least 50, of which half fit"),
     ],
@@ -331,6 +346,10 @@ def test_settings_out_of_range(values, message):
 
 def test_bad_arguments():
     model = tiny_model("vae")
+    with pytest.raises(ValueError, match="settings must be LikelihoodSettings, got 3"):
+        estimate_log_likelihood(model, 3, **TEXTS)
+    with pytest.raises(ValueError, match="annealing must be an Annealing, of prepare_annealing, got 3"):
+        estimate_log_likelihood(model, annealing=3, **TEXTS)
     with pytest.raises(ValueError, match="no symbols"):
         estimate_log_likelihood(model, class_labels=torch.zeros(2).long(), **TEXTS)
     with pytest.raises(ValueError, match=r"class_labels must have shape \(2,\), got \(3,\)"):

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from tiny_models import seeded
+from tiny_models import seeded, tiny_model
 
+from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood
 from ldebm_hf.likelihood.importance_weights import (
     LikelihoodEstimate,
     effective_sample_size,
@@ -71,6 +72,46 @@ def test_exact_weights_have_one_estimate_for_both_sides():
     torch.testing.assert_close(estimate.pareto_k, pareto_k(LOG_WEIGHTS))
 
 
+# ---------------------------------------------------------------------------------------------------------------- ties
+
+
+@pytest.mark.parametrize("rounding", [0, 1e-7])
+def test_weights_that_are_tied_have_no_tail(rounding):
+    """20 of 500 weights are larger, by little or by much; 10 kinds of weights, none of which is rare."""
+    log_weights = torch.zeros(3, 500, dtype=torch.float64)
+    log_weights[0, :20], log_weights[1, :20] = 0.1, 5
+    log_weights[2] = torch.arange(500) % 10
+    log_weights = log_weights - 500 * (1 + rounding * torch.rand(3, 500, generator=seeded(), dtype=torch.float64))
+    assert pareto_k(log_weights).tolist() == [0, 0, 0]
+    torch.testing.assert_close(log_mean_error(log_weights), relative_variance(log_weights).sqrt())
+
+
+def test_weights_equal_to_the_threshold_are_not_in_the_tail():
+    """50 weights above equal ones have the same tail however many of the equal ones are among the largest."""
+    above = torch.randn(2, 50, generator=seeded(8), dtype=torch.float64).abs()
+    tails = [
+        pareto_tail(torch.cat([torch.zeros(2, number, dtype=torch.float64), above], -1)) for number in (230, 350)
+    ]
+    assert [tail.size for tail in tails] == [50, 60]
+    for tail in tails:
+        assert tail.num_above.tolist() == [50, 50]
+    torch.testing.assert_close(tails[0].shape, tails[1].shape)
+    torch.testing.assert_close(tails[0].scale, tails[1].scale)
+    assert (tails[0].shape != 0).all()
+
+
+def test_errors_of_a_model_of_codes_are_the_spread_of_its_estimates():
+    """20 symbols, which 500 samples draw again and again; the spread over 200 repetitions is known to 5 %."""
+    model = tiny_model(prior="discrete", id2label={symbol: f"s{symbol}" for symbol in range(20)})
+    texts = [[2, 4, 5, 6, 3], [2, 7, 4, 3, 0], [2, 5, 3, 0, 0], [2, 4, 4, 4, 3]]
+    settings = LikelihoodSettings(num_fitting_rounds=0)
+    estimate = estimate_log_likelihood(model, settings, input_ids=texts * 200, generator=0)
+    spread = estimate.lower.view(200, 4).std(0)
+    errors = estimate.lower_error.view(200, 4)
+    assert (estimate.pareto_k <= 0.7).all()
+    assert (errors.mean(0) > 0.8 * spread).all() and (errors < 2 * spread).all()
+
+
 # ------------------------------------------------------------------------------------------------------- honest errors
 
 
@@ -85,7 +126,7 @@ def test_the_tails_shape_is_found(k):
 
 
 def test_a_single_large_weight_is_a_heavy_tail():
-    single = torch.zeros(1, 50)
+    single = torch.randn(1, 50, generator=seeded(), dtype=torch.float64)
     single[0, 7] = 900
     assert pareto_k(single).item() > 10 and log_mean_error(single).item() > 1
 
@@ -93,6 +134,7 @@ def test_a_single_large_weight_is_a_heavy_tail():
 def test_equal_weights_and_few_weights_have_no_tail():
     equal = torch.full((3, 100), -700.0)
     assert pareto_k(equal).tolist() == [0, 0, 0] and (log_mean_error(equal) < 1e-6).all()
+    assert pareto_tail(equal).num_above.tolist() == [0, 0, 0]
     few = LOG_WEIGHTS[:, :24]
     assert pareto_k(few) is None and pareto_k(LOG_WEIGHTS[:, :25]).shape == (4,)
     torch.testing.assert_close(log_mean_error(few), relative_variance(few).sqrt())

@@ -12,7 +12,7 @@ from tiny_models import tiny_model
 from ldebm_hf import LDEBMModel
 from ldebm_hf.likelihood.bounds import importance_weighted_bound
 from ldebm_hf.likelihood.published_estimator import published_log_likelihood
-from ldebm_hf.model.arguments import LATENTS, Lengths, Seed, Texts, TokenIds, as_ids, as_mask, checked
+from ldebm_hf.model.arguments import LATENTS, Lengths, Seed, Texts, TokenIds, TurnLengths, as_ids, as_mask, checked
 from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.model.validation import Choice, Count, Flag, Number
 
@@ -82,6 +82,17 @@ def test_a_mask_may_be_of_numbers_or_truth_values_but_not_of_strings():
         assert as_mask("attention_mask", mask).tolist() == [[value != 0 for value in row] for row in MASK]
     with pytest.raises(ValueError, match="attention_mask must be zeros and ones, got strings such as 'x'"):
         as_mask("attention_mask", [["x"]])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(math.nan, "nan"), (5, "5"), (-5, "-5"), (0.5, "0.5"), (-math.inf, "-inf")], ids=str
+)
+@pytest.mark.parametrize("form", [list, np.array, torch.tensor], ids=["list", "array", "tensor"])
+def test_a_mask_is_of_zeros_and_ones_only(form, value, shown):
+    mask = form([[1, 1, 1, 1], [1, 1, value, 0]])
+    for call in (tiny_model().encode, classifier()):
+        with pytest.raises(ValueError, match=f"attention_mask must be zeros and ones, got {shown}"):
+            call(IDS, mask)
 
 
 def test_rows_of_different_lengths_are_refused_with_advice():
@@ -184,13 +195,29 @@ def test_checks_are_not_traced_by_the_compiler():
         (Seed(), 1.5, "a torch.Generator, an integer seed or None, got 1.5"),
         (Texts(), b"abc", "strings, got b'abc'"),
         (Texts(at_least=1), [], r"strings, at least one, got \[\]"),
-        (Texts(), ["a", 3], r"strings, got \['a', 3\]"),
-        (Lengths(), [3, 0], r"at least 1 each, got \[3, 0\]"),
+        (TurnLengths(), [], r"lengths of the turns of at least one context, got \[\]"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(rule, value, message):
     with pytest.raises(ValueError, match=f"^this must be {message}"):
         rule("this", value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "message"),
+    [
+        (Texts(), ["a b", None], "a string, got None"),
+        (Texts(at_least=1, or_one=False), ["a b", ["c"]], r"a string, got \['c'\]"),
+        (Lengths(), [3, 0], "at least 1, got 0"),
+        (TurnLengths(), [[3, 0], [0, 0]], r"a list of lengths of at least 0, of which one is above 0, got \[0, 0\]"),
+        (TurnLengths(), [[3], 4], "a list of lengths of at least 0, of which one is above 0, got 4"),
+        (TurnLengths(), [[3], [0.5]], "integers, got float64"),
+    ],
+)
+def test_the_one_of_many_values_that_makes_no_sense_is_named(rule, values, message):
+    many = [values[0]] * 100 + values[1:]
+    with pytest.raises(ValueError, match=rf"^this\[100\] must be {message}$"):
+        rule("this", many)
 
 
 def test_numbers_of_thousands_of_digits_are_refused():
@@ -244,6 +271,7 @@ def test_lengths_must_fit_the_texts():
         ({"num_langevin_steps": 1_000_000}, "num_langevin_steps must be between 0 and 10,000, got 1000000"),
         ({"num_samples": 10**12}, "num_samples must be between 1 and 10,000,000, got 1000000000000"),
         ({"batch_size": "2"}, "batch_size must be an integer, got '2'"),
+        ({"return_diagnostics": "false"}, "return_diagnostics must be True or False, got 'false'"),
     ],
 )
 def test_how_latents_are_sampled_is_checked(options, message):

@@ -43,7 +43,7 @@ def test_what_is_refused():
     for arguments, message in (
         ({"top_k": 4}, "top_k must be from 1 to the number of symbols, 3, got 4"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"texts": [1]}, "texts must be strings"),
+        ({"texts": ["a b"] * 100 + [1]}, r"texts\[100\] must be a string, got 1"),
     ):
         with pytest.raises(ValueError, match=message):
             model.classify(**{"texts": TEXTS, "tokenizer": tokenizer, **arguments})

@@ -135,7 +135,7 @@ def test_texts_are_written_for_their_symbol_and_with_the_options(tokenizer, monk
     [
         ("a text", {}, "texts must be a list of at least one string, got 'a text'"),
         ([], {}, r"texts must be a list of at least one string, got \[\]"),
-        (["a", None], {}, r"texts must be a list of at least one string, got \['a', None\]"),
+        (["a", None], {}, r"texts\[1\] must be a string, got None"),
         (TEXTS, {"word_score": "idf"}, "word_score must be one of log_odds, ctfidf, got 'idf'"),
         (TEXTS, {"num_words": -1}, "num_words must be at least 0, got -1"),
         (TEXTS, {"batch_size": 0}, "batch_size must be at least 1, got 0"),

@@ -210,6 +210,7 @@ def test_kind_of_cache_changes_nothing(model, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"generation_config": "x"}, "generation_config must be a GenerationConfig, got 'x'"),
         ({"inputs_embeds": torch.zeros(3, 2, 8)}, "inputs_embeds cannot be given to generate: give input_ids"),
         ({"decoder_inputs_embeds": torch.zeros(3, 2, 8)}, "decoder_inputs_embeds cannot .* give decoder_input_ids"),
         ({"encoder_outputs": BaseModelOutput(LATENTS[:, None])}, "encoder_outputs cannot .* give latents"),

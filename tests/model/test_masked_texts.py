@@ -45,7 +45,7 @@ def test_unknown_words_are_observed_as_written():
     [
         ([], r"texts must be a list of at least one string, got \[\]"),
         ("the <mask>", "texts must be a list of at least one string, got 'the <mask>'"),
-        ([None], r"texts must be a list of at least one string, got \[None\]"),
+        (["<mask>", None], r"texts\[1\] must be a string, got None"),
         ([""], "texts must have a <mask> or a <span> each, got ''"),
         (["the <mask>", "the door"], "texts must have a <mask> or a <span> each, got 'the door'"),
         (["the <pad> <mask>"], "texts must not contain the reserved <pad>, got 'the <pad> <mask>'"),

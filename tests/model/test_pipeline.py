@@ -294,7 +294,7 @@ def test_models_of_points_are_refused(tmp_path):
         (lambda pipe: pipe.write(guidance_scale=2.0), "guidance_scale needs class_labels"),
         (lambda pipe: pipe.write(min_label_probability=0.5), "min_label_probability needs class_labels"),
         (lambda pipe: pipe.latents([]), "texts must be strings, at least one, got"),
-        (lambda pipe: pipe.read(["a", 3]), "texts must be strings, at least one, got"),
+        (lambda pipe: pipe.read(["a", 3]), r"texts\[1\] must be a string, got 3"),
         (lambda pipe: pipe.latents("a", batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, 0), "num_neighbours must be at least 1, got 0"),
         (lambda pipe: pipe.neighbours("a", TEXTS, latents=np.zeros((2, 4))), "one for each of the 5 texts, got 2"),

@@ -194,11 +194,28 @@ def test_features_that_are_given_are_used_as_if_computed():
     assert not torch.allclose(other.latents, model(**batch, generator=0).latents)
 
 
+def test_features_may_be_lists():
+    model, tokenizer = pretrained_model(bert())
+    batch, features = batch_of(tokenizer), torch.randn(4, HIDDEN)
+    outputs = [model(**batch, encoder_features=given, generator=0) for given in (features, features.tolist())]
+    assert torch.equal(outputs[0].loss, outputs[1].loss)
+
+
 def test_features_are_refused_where_they_cannot_be_used():
     model, tokenizer = pretrained_model(bert())
     batch = batch_of(tokenizer)
     with pytest.raises(ValueError, match=r"encoder_features must have shape \(4, 8\), got \(4, 5\)"):
         model(**batch, encoder_features=torch.zeros(4, 5))
+    with pytest.raises(ValueError, match="encoder_features must be finite, and of a magnitude of at most 1e"):
+        model(**batch, encoder_features=torch.full((4, HIDDEN), torch.nan))
+    with pytest.raises(ValueError, match=r"encoder_features must have shape \(batch_size, num_features\), got \(8,\)"):
+        model(**batch, encoder_features=[0.0] * HIDDEN)
+    with pytest.raises(ValueError, match="encoder_features must be finite"):
+        model.encode(**batch, encoder_features=torch.full((4, HIDDEN), torch.nan))
+    with pytest.raises(ValueError, match="encoder_features must be numbers, got strings such as 'x'"):
+        model(**batch, encoder_features=[["x"]])
+    with pytest.raises(ValueError, match="texts must be a list of strings, got 'abc'"):
+        model.encoder.features("abc")
     model, _ = pretrained_model(bert(), encoder_trainable_layers=1)
     with pytest.raises(ValueError, match="encoder_features cannot be given"):
         model(**batch, encoder_features=torch.zeros(4, HIDDEN))

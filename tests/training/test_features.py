@@ -213,6 +213,38 @@ def test_trained_encoders_and_vectors_that_are_not_finite_are_refused(encoder, t
         cache(trained, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"texts": "abc"}, "texts must be a list of strings, got 'abc'"),
+        ({"texts": ["a", None]}, r"texts\[1\] must be a string, got None"),
+        ({"texts": ["a", "\ud800"]}, r"texts\[1\] must be valid Unicode"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"show_progress": "no"}, "show_progress must be True or False, got 'no'"),
+        ({"cache_dir": 3}, "cache_dir must be the path of a folder, got 3"),
+        ({"name_or_path": 3}, "name_or_path must be a string, got 3"),
+        ({"revision": 3}, "revision must be a string, got 3"),
+        ({"trust_remote_code": "false"}, "trust_remote_code must be True or False, got 'false'"),
+    ],
+    ids=str,
+)
+def test_arguments_are_refused_before_a_model_is_loaded(options, message):
+    with pytest.raises(ValueError, match=message):
+        frozen_features(**{"texts": TEXTS, "name_or_path": "no such model", **options})
+
+
+def test_arguments_of_the_cache_itself_are_checked(encoder, tmp_path):
+    for options, message in (
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"folder": 3}, "folder must be the path of a folder, got 3"),
+        ({"encoder": "bert"}, "encoder must be a PretrainedEncoder, got 'bert'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FeatureCache(**{"encoder": encoder, "folder": tmp_path, **options})
+    with pytest.raises(ValueError, match="texts must be a list of strings, got 'abc'"):
+        cache(encoder, tmp_path).of_texts("abc")
+
+
 def test_vectors_without_a_model_are_the_same(encoder, tmp_path):
     vectors = frozen_features(TEXTS, str(bert()), batch_size=2, cache_dir=tmp_path, show_progress=False)
     np.testing.assert_allclose(vectors, cache(encoder, tmp_path / "other").of_texts(TEXTS), atol=1e-5)
