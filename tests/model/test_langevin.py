@@ -177,3 +177,9 @@ def test_a_proposal_is_accepted_with_the_probability_of_its_ratio():
         **proposal, log_density_ratio=-ratio.nan_to_num(4.0) - 9, noise=noise, backward_noise=noise, uniform=uniform
     )
     assert chains.acceptance_rate.tolist() == [0.5, 0, 0.5, 0.5], "log of a uniform number of 0 is below any ratio"
+
+
+def test_the_last_step_without_noise_has_its_own_drift():
+    drift, none = torch.tensor([0.5, 0.25], dtype=torch.float64)[:, None, None], torch.zeros(2, 1, 1).double()
+    start = torch.full((1, 1), 3.0, dtype=torch.float64)
+    assert langevin(gaussian(0.0, 1.0)[0], start, none, drift=drift, final_noise=False).samples == 3 * 0.5 * 0.75

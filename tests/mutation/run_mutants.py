@@ -12,6 +12,7 @@ changed function, quickest first; if they all pass, the other tests of the modul
 import argparse
 import ast
 import contextlib
+import gc
 import hashlib
 import importlib
 import importlib.abc
@@ -37,7 +38,8 @@ SETTINGS = tomllib.loads((Path(__file__).parent / "modules.toml").read_text("utf
 EXCUSES = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text("utf-8"))["reasons"]
 OWN_MODULES = {"ldebm_hf", "tests", "conftest", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
 LEAST_KILLED = 0.95
-PYTEST_OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
+# Without the plugin that collects garbage ten times at the end, which takes longer than most tests.
+PYTEST_OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:unraisableexception", "-m", "not slow", "--no-header"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ class ModuleRun:
         for name in imported:
             with contextlib.suppress(Exception):  # parts of packages that cannot be imported by themselves
                 importlib.import_module(name)
+        gc.freeze()  # copies of this process need not look through what is imported
         if self.status_with(self.source, list(self.table)) != 0:
             raise SystemExit(f"the tests of {self.name} pass by themselves, but not in a copy of this process")
 
