@@ -335,7 +335,8 @@ def test_progress_goes_on_where_it_was(model, tokenizer, tmp_path, monkeypatch):
 def test_published_values_are_of_single_texts_without_padding(tokenizer):
     batch = dict(tokenizer(TEXTS[:3], return_tensors="pt", padding=True))
     single = list(corpus_likelihood._single_examples(batch))
-    assert [example["input_ids"].tolist() for example in single] == [[tokenizer(text)["input_ids"]] for text in TEXTS[:3]]
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS[:3]]
+    assert [example["input_ids"].tolist() for example in single] == [[row] for row in ids]
     assert all((example["attention_mask"] == 1).all() for example in single)
     points = torch.arange(6.0).view(3, 2)
     assert [example["points"].tolist() for example in corpus_likelihood._single_examples({"points": points})] == [

@@ -193,3 +193,10 @@ def test_three_bisections_find_the_power_to_an_eighth():
     power = searched / LOG_WEIGHTS
     exact = temper(LOG_WEIGHTS, 60) / LOG_WEIGHTS
     torch.testing.assert_close(power, (8 * exact).floor() / 8)
+
+
+def test_the_last_dimension_holds_the_weights():
+    many = LOG_WEIGHTS.view(2, 2, 200)
+    for function in (log_mean, effective_sample_size, relative_variance, log_mean_error, pareto_k):
+        torch.testing.assert_close(function(many), function(LOG_WEIGHTS).view(2, 2))
+        torch.testing.assert_close(function(LOG_WEIGHTS[0]), function(LOG_WEIGHTS)[0])

@@ -39,7 +39,7 @@ EXCUSES = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text("ut
 OWN_MODULES = {"ldebm_hf", "tests", "conftest", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
 LEAST_KILLED = 0.95
 # Without the plugin that collects garbage ten times at the end, which takes longer than most tests.
-PYTEST_OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:unraisableexception", "-m", "not slow", "--no-header"]
+PYTEST_OPTIONS = ["-qx", "-m", "not slow", "--no-header", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 
 
 @dataclass(frozen=True)
