@@ -175,6 +175,13 @@ def test_temperatures_of_a_slightly_narrow_target():
     assert {value.dtype for pair in path for value in pair} == {torch.float32}
 
 
+def test_temperatures_in_float32_are_those_of_float64_rounded():
+    """Differences of large precisions would lose digits."""
+    step = torch.tensor([[0.9], [0.8999], [0.37], [1e-3], [1e-4]])
+    for single, double in zip(temperature_path(step, 7), temperature_path(step.double(), 7), strict=True):
+        assert all(torch.equal(one, two.float()) for one, two in zip(single, double, strict=True))
+
+
 class Refusing:
     """An energy so low everywhere but at 0 that the chains of the last rows stay there; it counts its calls."""
 
@@ -198,3 +205,16 @@ def test_steps_are_halved_until_seven_in_ten_are_accepted_or_they_are_tiny(num_r
     calls = energy.calls
     tune_step(target, states, 3, generator=seeded())
     assert energy.calls - calls == 4 * max(halvings, 1)
+
+
+def test_steps_are_tuned_at_the_target_itself(monkeypatch):
+    at, step = [], AnnealedChains.step
+
+    def step_and_record(chains, inverse_temperature, size):
+        at.append(inverse_temperature)
+        step(chains, inverse_temperature, size)
+
+    monkeypatch.setattr(AnnealedChains, "step", step_and_record)
+    oracle = Oracle(2, 1.0, 0.0, rows=4)
+    tune_step(oracle.target, oracle.draw(seeded()), 5, seeded(1))
+    assert at == [1.0] * len(at) and len(at) >= 5
