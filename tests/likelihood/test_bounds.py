@@ -374,6 +374,37 @@ def test_limits_are_allowed_themselves(values):
 
 
 @pytest.mark.parametrize(
+    ("name", "smallest", "largest"),
+    [
+        ("num_posterior_samples", "1", "10,000,000"),
+        ("num_fitting_rounds", "0", "10,000"),
+        ("num_annealed_samples", "1", "10,000,000"),
+        ("num_temperatures", "1", "10,000,000"),
+    ],
+)
+def test_settings_have_upper_limits(name, smallest, largest):
+    message = f"{name} must be between {smallest} and {largest}, got 100000000"
+    with pytest.raises(ValueError, match=message):
+        LikelihoodSettings(**{name: 10**8})
+
+
+def test_arguments_may_be_lists_and_seeds_and_are_checked():
+    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=5, num_fitting_rounds=0)
+    texts = {"input_ids": TEXTS["input_ids"].tolist()}
+    for function, options in ((estimate_log_likelihood, {"settings": settings}), (importance_weighted_bound, {})):
+        one = function(model, generator=3, **texts, **options)
+        other = function(model, generator=seeded(3), **TEXTS, **options)
+        assert torch.equal(getattr(one, "lower", one), getattr(other, "lower", other))
+        with pytest.raises(ValueError, match="generator must be a torch.Generator, an integer seed or None"):
+            function(model, generator="x", **TEXTS, **options)
+        with pytest.raises(ValueError, match="input_ids: token ids"):
+            function(model, input_ids=[[2, 99, 3]], **options)
+    for number in (1.5, 10**8):
+        with pytest.raises(ValueError, match="num_samples must be"):
+            importance_weighted_bound(model, num_samples=number, **TEXTS)
+
+
+@pytest.mark.parametrize(
     ("mebibytes", "budget", "expected"),
     [(1, 3, [(0, 3), (3, 6), (6, 7)]), (1, 7, [(0, 7)]), (2, 3, [(n, n + 1) for n in range(7)]), (999, 3, None)],
 )

@@ -87,3 +87,11 @@ def test_it_needs_a_model_without_contexts():
         require_published(config)
     config.context_size = 0
     require_published(config)
+
+
+def test_arguments_are_checked():
+    model = tiny_model("published")
+    with pytest.raises(ValueError, match="generator must be a torch.Generator, an integer seed or None"):
+        published_log_likelihood(model, input_ids=[[2, 5, 3]], generator="x")
+    with pytest.raises(ValueError, match="input_ids: token ids"):
+        published_log_likelihood(model, input_ids=[[2, 99, 3]])
