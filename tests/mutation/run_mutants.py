@@ -161,7 +161,7 @@ class ModuleRun:
         """Run the tests on the module as it is, keep what each calls, and import whatever else they imported.
 
         Args:
-            known_tests (`list[str]`): Tests that are known to pass in a copy of a process that has imported that.
+            known_tests (`list[str]`): Tests to leave out.
 
         Raises:
             SystemExit: They do not pass, alone or in a copy of this process.
@@ -170,13 +170,14 @@ class ModuleRun:
 
             def record() -> int:
                 recorder = CallRecorder(self.path)
-                status = pytest.main([*PYTEST_OPTIONS, *self.tests], plugins=[recorder])
+                left_out = [f"--deselect={test}" for test in known_tests]
+                status = pytest.main([*PYTEST_OPTIONS, *self.tests, *left_out], plugins=[recorder])
                 imported = [name for name in sys.modules if name.partition(".")[0] not in OWN_MODULES]
                 Path(file.name).write_text(json.dumps([recorder.table(), imported]), "utf-8")
                 return status
 
             started = time.monotonic()
-            if in_a_copy(record) != 0:
+            if in_a_copy(record) not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
                 raise SystemExit(f"the tests of {self.name} fail without any mutant: {' '.join(self.tests)}")
             self.timeout = max(SETTINGS["least_seconds"], SETTINGS["timeout_factor"] * (time.monotonic() - started))
             self.table, imported = json.load(file)
@@ -184,8 +185,7 @@ class ModuleRun:
             with contextlib.suppress(Exception):  # parts of packages that cannot be imported by themselves
                 importlib.import_module(name)
         gc.freeze()  # copies of this process need not look through what is imported
-        new_tests = [test for test in self.table if test not in known_tests]
-        if new_tests and self.status_with(self.source, new_tests) != 0:
+        if self.table and self.status_with(self.source, list(self.table)) != 0:
             raise SystemExit(f"the tests of {self.name} pass by themselves, but not in a copy of this process")
 
     def status_with(self, source: str, tests: list[str]) -> int | None:
@@ -227,14 +227,16 @@ class ModuleRun:
 
         Args:
             size (`int`, *optional*), seed (`int`): As in [`sampled`].
-            earlier (`dict`): What an earlier call has returned, with the tests that there were then; mutants that it
-                killed are not tried again. Empty if there is none.
+            earlier (`dict`): What an earlier call has returned. Mutants that were killed then are not tried again, and
+                those that survived only on tests that there were not yet. Empty if there is none.
         """
         digest = hashlib.sha256(self.source.encode()).hexdigest()[:16]
         if earlier.get("source") != digest:
             earlier = {}
         known = earlier.get("killed_mutants", [])
-        self.measure_tests(earlier.get("tests", []))
+        same_sample = (earlier.get("sample"), earlier.get("seed")) == (size, seed)
+        known_tests = earlier.get("tests", []) if same_sample else []
+        self.measure_tests(known_tests)
         mutants = mutants_of(self.source, SETTINGS["operators"])
         chosen = sampled(mutants, size, seed)
         killed, survivors = [], []
@@ -260,10 +262,11 @@ class ModuleRun:
             "killed": len(killed),
             "excused": num_excused,
             "survived": len(survivors) - num_excused,
+            "sample": size,
             "seed": seed,
             "survivors": [asdict(outcome) for outcome in survivors],
             "killed_mutants": killed,
-            "tests": list(self.table),
+            "tests": [*known_tests, *self.table],
         }
 
 
@@ -309,7 +312,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="number of mutants of each module; default: all")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are sampled")
     parser.add_argument(
-        "--keep", action="store_true", help="do not try mutants again that an earlier run killed, of the same source"
+        "--keep", action="store_true", help="go on from an earlier run on this source: try survivors on new tests"
     )
     parser.add_argument("--output_dir", type=Path, default=REPOSITORY / "outputs/mutation", help="for the results")
     options = parser.parse_args()
