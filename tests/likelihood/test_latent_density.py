@@ -361,3 +361,33 @@ def test_sides_are_weighted_by_what_was_annealed():
     torch.testing.assert_close(estimate.effective_samples, effective_sample_size(guessed))
     torch.testing.assert_close(estimate.lower_error.square() - log_mean_error(guessed).square(), log_mean_error(
         (paths.guessed_log_normalizers[chosen] - down.view(10, 2)).sum(-1).view(2, 5)).square())  # fmt: skip
+
+
+def test_steps_are_tuned_on_samples_of_the_prior_scaled_as_its_levels_are(monkeypatch):
+    """Drawn from the generator alone, and each at the place of its successor."""
+    prior = quadratic_prior("published", 2, 0.5, energy_temperature="unit")
+    seen = []
+
+    def tune(target, states, generator=None):
+        seen.append((target.mean, states))
+        return 0.5
+
+    monkeypatch.setattr(latent_density, "tune_step", tune)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    prepare_annealing(prior, 1, num_chains=2, generator=4)
+    assert torch.equal(torch.get_rng_state(), state)
+    samples, scales = prior.sample(64, generator=seeded(4)).flip(0), prior.levels.latent_scale
+    assert len(seen) == 6 and (scales[:-1] > 1.001).all() | (scales[:-1] < 0.999).all()
+    for t, (mean, states) in enumerate(seen):
+        torch.testing.assert_close(states, scales[t] * samples[t])
+        torch.testing.assert_close(mean, prior.level_gaussian(samples[t + 1], torch.full((64,), t))[0])
+
+
+def test_estimates_draw_from_their_generator_alone():
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    estimate_log_prior(prior, torch.zeros(2, 2), num_paths=3, num_annealed_samples=2, generator=4,
+                       annealing=prepare_annealing(prior, 2, num_chains=5, generator=3))  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), state)
