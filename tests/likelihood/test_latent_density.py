@@ -391,3 +391,18 @@ def test_estimates_draw_from_their_generator_alone():
     estimate_log_prior(prior, torch.zeros(2, 2), num_paths=3, num_annealed_samples=2, generator=4,
                        annealing=prepare_annealing(prior, 2, num_chains=5, generator=3))  # fmt: skip
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_last_levels_normaliser_is_a_mean_in_float64_whatever_the_chains_are_in(monkeypatch):
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    up, down = 3 * torch.randn(2, 40, generator=seeded(8)) + 20
+    monkeypatch.setattr(latent_density, "tune_step", lambda *arguments, **settings: 0.5)
+    monkeypatch.setattr(latent_density, "anneal_up", lambda target, *arguments: (up, target.mean))
+    monkeypatch.setattr(latent_density, "anneal_down", lambda *arguments: down)
+    annealing = prepare_annealing(prior, 1, num_chains=40, generator=seeded())
+    assert annealing.log_last_tilt_lower == log_mean(up.double()).item()
+    assert annealing.log_last_tilt_upper == -log_mean(-down.double()).item()
+    errors = [log_mean_error(weights.double()).item() for weights in (up, -down)]
+    assert annealing.log_last_tilt_error == max(errors)
+    single = [log_mean_error(weights).item() for weights in (up, -down)]
+    assert max(single) != max(errors), "rounded otherwise in float32"
