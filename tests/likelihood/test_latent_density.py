@@ -406,3 +406,16 @@ def test_the_last_levels_normaliser_is_a_mean_in_float64_whatever_the_chains_are
     assert annealing.log_last_tilt_error == max(errors)
     single = [log_mean_error(weights).item() for weights in (up, -down)]
     assert max(single) != max(errors), "rounded otherwise in float32"
+
+
+def test_nothing_keeps_a_graph():
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    latents, annealing = latents_of(prior, 6).requires_grad_(), Annealing(1, [0.9] * 3, 0.0, 0.0, 0.0)
+    paths = draw_paths(prior, annealing, latents, seeded())
+    assert not paths.states.requires_grad and not paths.log_ratio.requires_grad
+    factors = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    for estimate in (
+        anneal_paths(prior, annealing, paths, factors, 2, seeded()),
+        estimate_log_prior(prior, latents, num_paths=2, num_annealed_samples=1, annealing=annealing),
+    ):
+        assert not estimate.lower.requires_grad and not estimate.upper.requires_grad
