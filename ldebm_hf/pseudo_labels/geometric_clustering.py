@@ -232,7 +232,10 @@ class Clusters:
 
 
 def _whitening(means: np.ndarray, num_components: int) -> tuple[np.ndarray, np.ndarray]:
-    """The linear map to principal components of unit variance: matrix `(num_components, size)` and offset."""
+    """
+    The linear map to principal components of equal variance: matrix `(num_components, size)` and offset. That variance
+    is 1/n for n texts, because faiss sums over them; K-means finds the same clusters at every scale.
+    """
     faiss, (num_texts, size) = _import_faiss(), means.shape
     pca = faiss.PCAMatrix(size, num_components)
     pca.max_points_per_d = num_texts

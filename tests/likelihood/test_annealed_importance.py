@@ -165,3 +165,56 @@ def test_steps_are_tuned_to_the_targets_width(curvature, smallest, largest):
     oracle = Oracle(2, curvature, 0.0, rows=200)
     step = tune_step(oracle.target, oracle.draw(seeded()), generator=seeded(1))
     assert smallest <= step <= largest
+
+
+def test_temperatures_of_a_slightly_narrow_target():
+    """A step of 0.6 of 0.9: precisions of 1, √1.5 and 1.5 times the Gaussian's."""
+    path = list(temperature_path(torch.tensor([[LARGEST_STEP / 1.5]]), 2))
+    assert [1 + 0.5 * inverse.item() for inverse, _ in path] == pytest.approx([1, 1.5**0.5, 1.5], rel=1e-5)
+    assert [step.item() for _, step in path] == pytest.approx([0.9, 0.9 / 1.5**0.5, 0.6], rel=1e-5)
+    assert {value.dtype for pair in path for value in pair} == {torch.float32}
+
+
+def test_temperatures_in_float32_are_those_of_float64_rounded():
+    """Differences of large precisions would lose digits."""
+    step = torch.tensor([[0.9], [0.8999], [0.37], [1e-3], [1e-4]])
+    for single, double in zip(temperature_path(step, 7), temperature_path(step.double(), 7), strict=True):
+        assert all(torch.equal(one, two.float()) for one, two in zip(single, double, strict=True))
+
+
+class Refusing:
+    """An energy so low everywhere but at 0 that the chains of the last rows stay there; it counts its calls."""
+
+    def __init__(self, num_refusing: int):
+        self.num_refusing, self.calls = num_refusing, 0
+
+    def value_and_gradient(self, z):
+        self.calls += 1
+        is_low = (z != 0).any(-1) & (torch.arange(len(z)) >= len(z) - self.num_refusing)
+        return -1e9 * is_low.double(), torch.zeros_like(z)
+
+
+@pytest.mark.parametrize(("num_refusing", "halvings"), [(0, 0), (3, 0), (4, 14), (10, 14)])
+def test_steps_are_halved_until_seven_in_ten_are_accepted_or_they_are_tiny(num_refusing, halvings):
+    """0.9 / 2^14 is the first below a ten-thousandth. Each trial takes eight steps."""
+    states = torch.zeros(10, 2, dtype=torch.float64)
+    energy = Refusing(num_refusing)
+    target = TiltedGaussian(states, torch.ones(10, 1, dtype=torch.float64), energy)
+    assert tune_step(target, states, generator=seeded()) == 0.9 / 2**halvings
+    assert energy.calls == 9 * max(halvings, 1)
+    calls = energy.calls
+    tune_step(target, states, 3, generator=seeded())
+    assert energy.calls - calls == 4 * max(halvings, 1)
+
+
+def test_steps_are_tuned_at_the_target_itself(monkeypatch):
+    at, step = [], AnnealedChains.step
+
+    def step_and_record(chains, inverse_temperature, size):
+        at.append(inverse_temperature)
+        step(chains, inverse_temperature, size)
+
+    monkeypatch.setattr(AnnealedChains, "step", step_and_record)
+    oracle = Oracle(2, 1.0, 0.0, rows=4)
+    tune_step(oracle.target, oracle.draw(seeded()), 5, seeded(1))
+    assert at == [1.0] * len(at) and len(at) >= 5

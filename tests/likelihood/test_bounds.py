@@ -8,7 +8,9 @@ from known_priors import QuadraticEnergy, exact_variance
 from tiny_models import seeded, tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.likelihood import bounds
 from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood, importance_weighted_bound
+from ldebm_hf.likelihood.importance_weights import temper
 from ldebm_hf.likelihood.latent_density import prepare_annealing
 
 TEXTS = {"input_ids": torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 3, 0]])}
@@ -358,3 +360,134 @@ def test_bad_arguments():
         estimate_log_likelihood(tiny_model("gm_vae"), class_labels=torch.tensor([0, 3]), **TEXTS)
     with pytest.raises(ValueError, match="evaluation mode"):
         importance_weighted_bound(model.train(), **TEXTS)
+
+
+# ----------------------------------------------------------------------------------------- numbers of samples, pieces
+
+
+def test_numbers_of_samples_by_default():
+    settings = LikelihoodSettings()
+    assert (settings.num_posterior_samples, settings.num_fitting_rounds) == (500, 2)
+    assert (settings.num_annealed_samples, settings.num_temperatures) == (32, 200)
+    assert (settings.prior_share, settings.memory_budget) == (0, 256)
+    model, generators = tiny_model("vae"), (seeded(), seeded())
+    by_default = importance_weighted_bound(model, generator=generators[0], **TEXTS)
+    assert torch.equal(by_default, importance_weighted_bound(model, num_samples=100, generator=generators[1], **TEXTS))
+    by_default = estimate_log_likelihood(model, generator=generators[0], **TEXTS)
+    spelt_out = estimate_log_likelihood(model, settings, generator=generators[1], **TEXTS)
+    assert torch.equal(by_default.lower, spelt_out.lower)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"prior_share": 0.8},
+        {"num_posterior_samples": 50},
+        {"num_posterior_samples": 1, "num_fitting_rounds": 0, "memory_budget": 1},
+        {"num_annealed_samples": 1, "num_temperatures": 1},
+    ],
+)
+def test_limits_are_allowed_themselves(values):
+    estimate = estimate_log_likelihood(tiny_model("vae"), LikelihoodSettings(**values), generator=seeded(), **TEXTS)
+    assert estimate.lower.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest", "largest"),
+    [
+        ("num_posterior_samples", "1", "10,000,000"),
+        ("num_fitting_rounds", "0", "10,000"),
+        ("num_annealed_samples", "1", "10,000,000"),
+        ("num_temperatures", "1", "10,000,000"),
+    ],
+)
+def test_settings_have_upper_limits(name, smallest, largest):
+    message = f"{name} must be between {smallest} and {largest}, got 100000000"
+    with pytest.raises(ValueError, match=message):
+        LikelihoodSettings(**{name: 10**8})
+
+
+def test_arguments_may_be_lists_and_seeds_and_are_checked():
+    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=5, num_fitting_rounds=0)
+    texts = {"input_ids": TEXTS["input_ids"].tolist()}
+    for function, options in ((estimate_log_likelihood, {"settings": settings}), (importance_weighted_bound, {})):
+        one = function(model, generator=3, **texts, **options)
+        other = function(model, generator=seeded(3), **TEXTS, **options)
+        assert torch.equal(getattr(one, "lower", one), getattr(other, "lower", other))
+        with pytest.raises(ValueError, match="generator must be a torch.Generator, an integer seed or None"):
+            function(model, generator="x", **TEXTS, **options)
+        with pytest.raises(ValueError, match="input_ids: token ids"):
+            function(model, input_ids=[[2, 99, 3]], **options)
+    for number in (1.5, 10**8):
+        with pytest.raises(ValueError, match="num_samples must be"):
+            importance_weighted_bound(model, num_samples=number, **TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "budget", "expected"),
+    [(1, 3, [(0, 3), (3, 6), (6, 7)]), (1, 7, [(0, 7)]), (2, 3, [(n, n + 1) for n in range(7)]), (999, 3, None)],
+)
+def test_decoder_scores_as_many_rows_at_once_as_fit_into_memory(monkeypatch, mebibytes, budget, expected):
+    """A number takes four bytes; at least one row is scored at a time."""
+    model = tiny_model("vae")
+    monkeypatch.setattr(type(model.modality), "floats_per_example", lambda self, lengths: mebibytes * 2**18)
+    ranges = [(rows.start, rows.stop) for rows in bounds._row_ranges(model, 7, budget, {})]
+    assert ranges == (expected or [(n, n + 1) for n in range(7)])
+
+
+def record_draws(monkeypatch, model) -> list[int]:
+    """The number of latents of each call of the decoder."""
+    numbers, likelihood = [], model.conditional_log_likelihood
+    monkeypatch.setattr(
+        model, "conditional_log_likelihood", lambda z, **inputs: numbers.append(len(z)) or likelihood(z, **inputs)
+    )
+    return numbers
+
+
+def test_fitting_rounds_take_half_of_the_samples_each(monkeypatch):
+    model = linear_gaussian_model("vae")
+    numbers = record_draws(monkeypatch, model)
+    settings = LikelihoodSettings(num_posterior_samples=60, num_fitting_rounds=3)
+    estimate_log_likelihood(model, settings, points=POINTS, generator=seeded())
+    assert numbers == [5 * 30] * 3 + [5 * 60]
+
+
+def test_every_proposal_gets_its_share_and_at_least_one_sample(monkeypatch):
+    model, counts, repeat = linear_gaussian_model("vae"), [], bounds._repeat
+    monkeypatch.setattr(bounds, "_repeat", lambda posterior, times: counts.append(times) or repeat(posterior, times))
+    options = {"points": POINTS[:1], "generator": seeded()}
+    estimate_log_likelihood(model, LikelihoodSettings(50, 1, prior_share=0.3), **options)
+    assert counts == [17, 8, 25, 25, 30, 5, 15, 50, 50, 50]
+    counts.clear()
+    estimate_log_likelihood(model, LikelihoodSettings(50, 1, prior_share=1e-6), **options)
+    assert counts == [24, 1, 25, 25, 44, 5, 1, 50, 50, 50]
+
+
+def test_a_prior_proposal_has_the_moments_of_512_samples(monkeypatch):
+    """Mean and variance of these samples, whatever the encoder says; with contexts, those of the batch in turn."""
+    model, calls = linear_gaussian_model("vae", latent_size=2), []
+    samples = torch.tensor([3.0, -1.0]) + torch.tensor([2.0, 0.5]) * torch.randn(512, 2, generator=seeded())
+    monkeypatch.setattr(
+        model.prior, "sample", lambda number, **options: calls.append((number, options)) or samples[None].double()
+    )
+    posterior = model.posterior(points=POINTS)
+    gaussian = bounds._prior_gaussian(model, posterior, None)
+    assert calls == [(512, {"generator": None})]
+    torch.testing.assert_close(gaussian.mean, samples.double().mean(0).expand(5, 2))
+    torch.testing.assert_close(gaussian.log_variance.exp(), samples.double().var(0).expand(5, 2))
+    bounds._prior_gaussian(model, replace(posterior, context=torch.arange(3.0)[:, None]), None)
+    assert torch.equal(calls[1][1]["context"][:, 0], torch.arange(512) % 3)
+
+
+def test_a_proposal_is_fitted_to_weights_of_a_fifth_of_the_samples():
+    """Mean and 1.1 times the standard deviation, by weights that are tempered; equal latents give no infinite logs."""
+    posterior = linear_gaussian_model("vae", latent_size=2).posterior(points=POINTS)
+    latents = torch.randn(5, 60, 2, generator=seeded(), dtype=torch.float64)
+    factors, prior = 3 * torch.randn(2, 5, 60, generator=seeded(1), dtype=torch.float64)
+    fitted = bounds._fit(posterior, bounds._Samples(latents, factors, prior))
+    weights = temper(factors + prior, 12).softmax(-1)[..., None]
+    mean = (weights * latents).sum(1)
+    torch.testing.assert_close(fitted.mean, mean)
+    variance = (weights * (latents - mean[:, None]) ** 2).sum(1)
+    torch.testing.assert_close((fitted.log_variance / 2).exp(), 1.1 * variance.sqrt())
+    assert bounds._fit(posterior, bounds._Samples(0 * latents, factors, prior)).log_variance.isfinite().all()

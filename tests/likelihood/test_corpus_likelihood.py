@@ -1,5 +1,6 @@
 """The likelihood of a data set in a file: its content, and that an interrupted run writes the same bytes."""
 
+import contextlib
 import json
 import logging
 import math
@@ -224,3 +225,138 @@ def test_impossible_texts_have_an_infinite_perplexity():
     columns = {"lower": [-1500.0], "upper": [-1400.0], "num_tokens": [2.0], "lower_error": [0.1], "upper_error": [0.1]}
     summary = corpus_likelihood.summarize(columns, None)
     assert summary.perplexity == math.inf and summary.least_perplexity == pytest.approx(math.exp(700))
+
+
+def record_of(**columns: list[float]) -> dict[str, list[float]]:
+    """Columns of figures of which those that are not given are trusted."""
+    size = len(next(iter(columns.values())))
+    exact = {"lower": [-5.0] * size, "upper": [-5.0] * size, "lower_error": [0.0] * size, "upper_error": [0.0] * size}
+    return exact | columns
+
+
+def test_summary_is_written_out():
+    summary = corpus_likelihood.summarize(
+        record_of(
+            lower=[-4.0, -6.0, -11.0], upper=[-4.0, -6.0, -10.7], lower_error=[0.3, 0.4, 1.2], num_tokens=[2, 3, 5],
+            upper_error=[0.1, 0.2, 0.2], effective_samples=[30.0, 10.0, 20.0], published=[1.0, 2.0, 6.0],
+        ),
+        None,
+    )  # fmt: skip
+    assert (summary.num_examples, summary.num_tokens, summary.published) == (3, 10, 3)
+    assert (summary.lower, summary.upper) == pytest.approx((-7, -6.9))
+    assert (summary.lower_error, summary.upper_error) == pytest.approx((1.3 / 3, 0.1))
+    assert summary.sampling_error == pytest.approx(math.sqrt((9 + 1 + 16) / 2 / 3))
+    assert (summary.perplexity, summary.least_perplexity) == pytest.approx((math.exp(2.1), math.exp(2.07)))
+    assert summary.effective_samples == pytest.approx({"smallest": 10, "5 %": 11, "median": 20})
+    assert summary.effective_annealed is None and summary.untrusted_share == 0 and summary.is_trusted
+    single = corpus_likelihood.summarize(record_of(lower=[-4.0], upper=[-4.0]), None)
+    assert single.sampling_error is None and single.num_tokens is None and single.published is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_trusted"),
+    [
+        ({"pareto_k": [0.7]}, True),
+        ({"pareto_k": [0.701]}, False),
+        ({"effective_samples": [10.0]}, True),
+        ({"effective_samples": [9.99]}, False),
+        ({"effective_annealed": [9.99]}, False),
+        ({"upper": [-4.5]}, True),
+        ({"upper": [-4.49]}, False),
+        ({"upper": [-5.51]}, False),
+    ],
+)
+def test_a_single_example_is_trusted_up_to_the_thresholds(columns, is_trusted):
+    summary = corpus_likelihood.summarize(record_of(**columns), None)
+    assert summary.is_trusted is is_trusted
+    assert summary.untrusted_share == (0 if is_trusted else 1)
+
+
+def test_defaults_are_chunks_of_eight_and_the_seed_0(tokenizer, tmp_path, capsys):
+    model, path = tiny_model("vae"), tmp_path / "nine.json"
+    write_likelihood(model, [*TEXTS, *TEXTS[:3]], str(path), SETTINGS, tokenizer=tokenizer)
+    examples = json.loads(path.read_text())["examples"]
+    for chunk, texts in enumerate([[*TEXTS, *TEXTS[:2]], TEXTS[2:3]]):
+        batch = tokenizer(texts, return_tensors="pt", padding=True)
+        generator = corpus_likelihood.chunk_generator(0, chunk)
+        expected = estimate_log_likelihood(model, SETTINGS, generator=generator, **batch)
+        assert examples["lower"][8 * chunk : 8 * chunk + 8] == expected.lower.tolist()
+    assert "9/9" in capsys.readouterr().err
+    with pytest.raises(FileExistsError):
+        write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer)
+    write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, overwrite=True, show_progress=False)
+    assert len(json.loads(path.read_text())["examples"]["lower"]) == 6
+    assert capsys.readouterr().err == ""
+
+
+def test_smallest_values_that_are_allowed(tokenizer, tmp_path):
+    options = {"tokenizer": tokenizer, "max_length": 3, "chunk_size": 1, "seed": 0, "show_progress": False}
+    summary = write_likelihood(tiny_model("rnn_lm"), TEXTS[:1], tmp_path / "one.json", SETTINGS, **options)
+    assert summary.num_tokens == 2
+
+
+def test_request_names_all_that_decides(model, tokenizer, tmp_path):
+    path = tmp_path / "one.json"
+    write_likelihood(model, TEXTS, path, SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    request = json.loads(path.read_text())["request"]
+    expected = {"max_length": None, "published": False, "chunk_size": 2, "seed": 0, "the device": "cpu"}
+    assert {**vars(SETTINGS), **expected}.items() <= request.items()
+    for module, names in corpus_likelihood.DECISIVE_CONSTANTS.items():
+        assert {name: getattr(module, name) for name in names}.items() <= request.items()
+
+
+def test_progress_goes_on_where_it_was(model, tokenizer, tmp_path, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **settings):
+            self.settings, self.steps = settings, []
+            bars.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, number):
+            self.steps.append(number)
+            if len(bars) == 1 and len(self.steps) == 1:
+                raise Killed
+
+    monkeypatch.setattr(corpus_likelihood, "tqdm", Bar)
+    for _ in range(2):
+        with contextlib.suppress(Killed):
+            write_likelihood(model, TEXTS[:5], tmp_path / "one.json", SETTINGS, tokenizer=tokenizer, **OPTIONS)
+    assert [bar.settings["total"] for bar in bars] == [5, 5] and [bar.settings["initial"] for bar in bars] == [0, 2]
+    assert [bar.steps for bar in bars] == [[2], [2, 1]] and all(bar.settings["disable"] for bar in bars)
+
+
+def test_published_values_are_of_single_texts_without_padding(tokenizer):
+    batch = dict(tokenizer(TEXTS[:3], return_tensors="pt", padding=True))
+    single = list(corpus_likelihood._single_examples(batch))
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS[:3]]
+    assert [example["input_ids"].tolist() for example in single] == [[row] for row in ids]
+    assert all((example["attention_mask"] == 1).all() for example in single)
+    points = torch.arange(6.0).view(3, 2)
+    assert [example["points"].tolist() for example in corpus_likelihood._single_examples({"points": points})] == [
+        [[0, 1]], [[2, 3]], [[4, 5]]
+    ]  # fmt: skip
+
+
+def test_points_and_tokenizers_are_told_apart():
+    points = np.arange(6.0).reshape(3, 2)
+    digests = {corpus_likelihood._data_digest(data, None) for data in (points, points.T, points + 1, points[:2])}
+    assert len(digests) == 4 and all(len(digest) == 16 for digest in digests)
+    assert corpus_likelihood._data_digest(np.asfortranarray(points), None) in digests
+    texts = {
+        corpus_likelihood._data_digest(texts, build_tokenizer(words)) for texts in (TEXTS, TEXTS[:1])
+        for words in (TEXTS, ["x y"])
+    }  # fmt: skip
+    assert len(texts) == 4
+
+
+def test_models_with_contexts_are_refused(tmp_path, tokenizer):
+    model = tiny_model("consistent", context_size=3)
+    with pytest.raises(ValueError, match="model must be without contexts"):
+        write_likelihood(model, TEXTS, tmp_path / "a.json", SETTINGS, tokenizer=tokenizer)

@@ -1,5 +1,6 @@
 """Importance weights against explicit sums."""
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import seeded, tiny_model
@@ -14,6 +15,7 @@ from ldebm_hf.likelihood.importance_weights import (
     pareto_tail,
     relative_variance,
     resample,
+    tail_size,
     temper,
 )
 
@@ -164,3 +166,79 @@ def test_beyond_a_mean_the_error_is_that_of_the_tails_logarithm():
     uniform = torch.rand(20, 500, generator=seeded(5), dtype=torch.float64)
     log_weights = -3 * uniform.log()
     torch.testing.assert_close(log_mean_error(log_weights), 2 * pareto_k(log_weights))
+
+
+# ----------------------------------------------------------------------------------------------- formulas written out
+
+
+@pytest.mark.parametrize(
+    ("num_weights", "size"), [(5, 0), (24, 0), (25, 5), (100, 20), (225, 45), (226, 45), (500, 67), (4000, 189)]
+)
+def test_the_tail_has_a_fifth_of_the_weights_or_three_roots_of_their_number(num_weights, size):
+    assert tail_size(num_weights) == size
+
+
+def tail_by_hand(weights: np.ndarray, size: int) -> tuple[float, float, float]:
+    """k, σ and the threshold of Zhang and Stephens, in a loop over their candidates for -k/σ."""
+    ordered = np.sort(weights) / weights.max()
+    threshold = ordered[-size - 1]
+    excess = ordered[-size:] - threshold
+    number, quartile = 30 + int(np.sqrt(size)), excess[int(size / 4 + 0.5) - 1]
+    rates, log_likelihoods = [], []
+    for j in range(1, number + 1):
+        rate = 1 / excess[-1] + (1 - np.sqrt(number / (j - 0.5))) / (3 * quartile)
+        k = np.mean(np.log(1 - rate * excess))
+        rates.append(rate)
+        log_likelihoods.append(size * (np.log(-rate / k) - k - 1))
+    shares = np.exp(np.array(log_likelihoods) - max(log_likelihoods))
+    rate = np.sum(shares * rates) / shares.sum()
+    k = np.mean(np.log(1 - rate * excess))
+    return (size * k + 5) / (size + 10), -k / rate, threshold
+
+
+def error_by_hand(weights: np.ndarray, size: int) -> float:
+    n = len(weights)
+    delta = weights.std(ddof=1) / weights.mean() / np.sqrt(n)
+    k, scale, threshold = tail_by_hand(weights, size)
+    wary = min(0.45, k + max(0, 1 + k) / np.sqrt(size))
+    mean, square = scale / (1 - wary), 2 * scale**2 / ((1 - wary) * (1 - 2 * wary))
+    relative = weights / weights.max()
+    moment = np.square(np.sort(relative)[:-size]).sum() + size * (threshold**2 + 2 * threshold * mean + square)
+    error = max(delta, np.sqrt(max(0, n * moment / relative.sum() ** 2 - 1) / n))
+    return max(error, min(n ** (k - 1), 2 * k)) if k > 0.7 else error
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.7, 2.0, 5.0])
+@pytest.mark.parametrize("number", [25, 200])
+def test_tail_and_error_are_the_formulas_written_out(spread, number):
+    log_weights = spread * torch.randn(6, number, generator=seeded(6), dtype=torch.float64)
+    tail, errors = pareto_tail(log_weights), log_mean_error(log_weights)
+    for row, weights in enumerate(log_weights.exp().numpy()):
+        k, scale, threshold = tail_by_hand(weights, tail.size)
+        assert tail.shape[row].item() == pytest.approx(k, abs=1e-9)
+        assert tail.scale[row].item() == pytest.approx(scale, rel=1e-9)
+        assert tail.threshold[row].item() == pytest.approx(threshold, rel=1e-9)
+        assert errors[row].item() == pytest.approx(error_by_hand(weights, tail.size), rel=1e-6)
+
+
+def test_resampling_starts_at_a_uniform_place_and_takes_even_steps():
+    log_weights = torch.log(torch.tensor([[0.1, 0.4, 0.5], [0.5, 0.4, 0.1]]))
+    offset = torch.rand(2, 1, generator=seeded(7), dtype=torch.float64)
+    ends = torch.tensor([[0.1, 0.5, 1.0], [0.5, 0.9, 1.0]], dtype=torch.float64)
+    places = (torch.arange(20) + offset) / 20
+    expected = (places[:, :, None] > ends[:, None]).sum(-1)
+    assert torch.equal(resample(log_weights, 20, seeded(7)), expected)
+
+
+def test_three_bisections_find_the_power_to_an_eighth():
+    searched = temper(LOG_WEIGHTS, 60, num_bisections=3)
+    power = searched / LOG_WEIGHTS
+    exact = temper(LOG_WEIGHTS, 60) / LOG_WEIGHTS
+    torch.testing.assert_close(power, (8 * exact).floor() / 8)
+
+
+def test_the_last_dimension_holds_the_weights():
+    many = LOG_WEIGHTS.view(2, 2, 200)
+    for function in (log_mean, effective_sample_size, relative_variance, log_mean_error, pareto_k):
+        torch.testing.assert_close(function(many), function(LOG_WEIGHTS).view(2, 2))
+        torch.testing.assert_close(function(LOG_WEIGHTS[0]), function(LOG_WEIGHTS)[0])

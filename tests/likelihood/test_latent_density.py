@@ -8,7 +8,8 @@ import torch
 from known_priors import QuadraticEnergy, exact_log_prior, exact_variance, quadratic_prior
 from tiny_models import seeded
 
-from ldebm_hf.likelihood.importance_weights import log_mean
+from ldebm_hf.likelihood import latent_density
+from ldebm_hf.likelihood.importance_weights import effective_sample_size, log_mean, log_mean_error, resample
 from ldebm_hf.likelihood.latent_density import (
     Annealing,
     _guess_log_normalizer,
@@ -254,3 +255,167 @@ def test_numbers_of_samples_must_be_positive(name):
 def test_annealing_needs_temperatures_and_chains(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         prepare_annealing(quadratic_prior("consistent", 2, 0.5), **{name: 0})
+
+
+# ------------------------------------------------------------------------------------------------ numbers of samples
+
+
+def record_annealing(monkeypatch) -> list[tuple[str, int, float, int]]:
+    """Of every tuning and every annealing: which, and its rows, relative step and temperatures; none takes place."""
+    calls = []
+
+    def tune(target, states, generator=None):
+        assert states.shape == target.mean.shape
+        calls.append(("tune", len(states)))
+        return 0.9 / len(calls)
+
+    def up(target, step, num_temperatures, generator=None):
+        calls.append(("up", len(step), step.mean().item(), num_temperatures))
+        return torch.zeros(len(step), dtype=step.dtype), target.mean
+
+    def down(target, states, step, num_temperatures, generator=None):
+        calls.append(("down", len(states), step.mean().item(), num_temperatures))
+        return torch.zeros(len(step), dtype=step.dtype)
+
+    for name, function in (("tune_step", tune), ("anneal_up", up), ("anneal_down", down)):
+        monkeypatch.setattr(latent_density, name, function)
+    return calls
+
+
+def test_annealing_is_prepared_with_64_pilots_and_1024_chains_of_twice_the_temperatures(monkeypatch):
+    prior, calls = quadratic_prior("consistent", 2, 0.5, **LINEAR), record_annealing(monkeypatch)
+    annealing = prepare_annealing(prior, generator=seeded())
+    step = pytest.approx(0.3)
+    assert calls == [("tune", 64)] * 3 + [("up", 1024, step, 400), ("down", 1024, step, 400)]
+    assert annealing == Annealing(200, [0.9, 0.45, step], 0.0, 0.0, 0.0)
+    calls.clear()
+    prepare_annealing(prior, 1, num_chains=1, generator=seeded())
+    assert [call[1:] for call in calls[3:]] == [(1, step, 2)] * 2
+
+
+def test_log_prior_is_estimated_from_500_paths_of_which_32_are_annealed(monkeypatch):
+    """At every level but the last, whose normaliser is that of all."""
+    prior, calls = quadratic_prior("consistent", 2, 0.5, **LINEAR), record_annealing(monkeypatch)
+    drawn, draw = [], latent_density.draw_paths
+
+    def draw_and_count(prior, annealing, latents, *rest):
+        drawn.append(len(latents))
+        return draw(prior, annealing, latents, *rest)
+
+    monkeypatch.setattr(latent_density, "draw_paths", draw_and_count)
+    annealing = Annealing(7, [0.8, 0.2, 0.1], 0.0, 0.0, 0.0)
+    estimate_log_prior(prior, torch.zeros(3, 2), annealing=annealing, generator=seeded())
+    assert drawn == [3 * 500] and calls == [(way, 3 * 32 * 2, pytest.approx(0.5), 7) for way in ("up", "down")]
+    calls.clear()
+    estimate_log_prior(prior, torch.zeros(3, 2), num_paths=1, num_annealed_samples=1, generator=seeded())
+    assert drawn[1] == 3 and calls[-1] == ("down", 3 * 2, pytest.approx((0.9 + 0.45) / 2), 200)
+
+
+def test_a_guess_takes_six_evaluations_and_none_of_the_callers_noise():
+    prior = quadratic_prior("consistent", 3, 0.0)
+    target, calls = _target(prior, torch.ones(5, 3).double(), torch.zeros(5).long()), []
+
+    class Counting(QuadraticEnergy):
+        def value_and_gradient(self, z):
+            calls.append(z)
+            return 0.3 - z.square().sum(-1) / 2, -z
+
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    guess = _guess_log_normalizer(replace(target, energy=Counting(0.0)), 0.5)
+    assert len(calls) == 6 and torch.equal(torch.get_rng_state(), state)
+    mean, variance = target.mean, target.variance
+    uphill = -(1 - 0.5**0.5) * variance * mean
+    torch.testing.assert_close(calls[1], mean + uphill)
+    value_there = -((mean + uphill).square() + uphill.square() / variance).sum(-1, keepdim=True) / 2
+    shift = torch.where(value_there > -mean.square().sum(-1, keepdim=True) / 2, uphill, 0.0)
+    half = torch.randn(2, 3, dtype=torch.float64, generator=seeded(0))
+    weights = []
+    for noise in (*half, *-half):
+        z = mean + shift + variance.sqrt() * noise
+        gaussian = -((z - mean).square() / variance).sum(-1) / 2 + noise.square().sum() / 2
+        weights.append(0.3 - z.square().sum(-1) / 2 + gaussian)
+    torch.testing.assert_close(guess, torch.stack(weights).logsumexp(0) - math.log(4))
+
+
+def test_sides_are_weighted_by_what_was_annealed():
+    """Means over the paths that were chosen, with the guesses and the last level's normaliser put right."""
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    annealing = Annealing(2, [0.9, 0.9, 0.9], -0.25, -0.5, 0.0)
+    paths = draw_paths(prior, annealing, latents_of(prior, 2).repeat_interleave(8, 0), seeded())
+    factors = torch.randn(2, 8, generator=seeded(1), dtype=torch.float64)
+    estimate = anneal_paths(prior, annealing, paths, factors, 5, seeded(2))
+    generator = seeded(2)
+    guessed = factors + paths.guessed_log_prior.view(2, 8)
+    chosen = (resample(guessed, 5, generator) + torch.tensor([[0], [8]])).flatten()
+    states = paths.states[chosen]
+    level = torch.arange(2).repeat(10)
+    target = _target(prior, states[:, 1:].reshape(-1, 2), level)
+    scaled = prior.levels.latent_scale[level][:, None] * states[:, :2].reshape(-1, 2)
+    step = torch.full((20, 1), 0.9, dtype=torch.float64)
+    up, _ = latent_density.anneal_up(target, step, 2, generator)
+    down = latent_density.anneal_down(target, scaled, step, 2, generator)
+    for side, log_normalizer, last in ((estimate.lower, down, -0.5), (estimate.upper, up, -0.25)):
+        excess = (paths.guessed_log_normalizers[chosen] - log_normalizer.view(10, 2)).sum(-1).view(2, 5)
+        torch.testing.assert_close(side, log_mean(guessed) + log_mean(excess) - last)
+    torch.testing.assert_close(estimate.effective_samples, effective_sample_size(guessed))
+    torch.testing.assert_close(estimate.lower_error.square() - log_mean_error(guessed).square(), log_mean_error(
+        (paths.guessed_log_normalizers[chosen] - down.view(10, 2)).sum(-1).view(2, 5)).square())  # fmt: skip
+
+
+def test_steps_are_tuned_on_samples_of_the_prior_scaled_as_its_levels_are(monkeypatch):
+    """Drawn from the generator alone, and each at the place of its successor."""
+    prior = quadratic_prior("published", 2, 0.5, energy_temperature="unit")
+    seen = []
+
+    def tune(target, states, generator=None):
+        seen.append((target.mean, states))
+        return 0.5
+
+    monkeypatch.setattr(latent_density, "tune_step", tune)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    prepare_annealing(prior, 1, num_chains=2, generator=4)
+    assert torch.equal(torch.get_rng_state(), state)
+    samples, scales = prior.sample(64, generator=seeded(4)).flip(0), prior.levels.latent_scale
+    assert len(seen) == 6 and (scales[:-1] > 1.001).all() | (scales[:-1] < 0.999).all()
+    for t, (mean, states) in enumerate(seen):
+        torch.testing.assert_close(states, scales[t] * samples[t])
+        torch.testing.assert_close(mean, prior.level_gaussian(samples[t + 1], torch.full((64,), t))[0])
+
+
+def test_estimates_draw_from_their_generator_alone():
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    estimate_log_prior(prior, torch.zeros(2, 2), num_paths=3, num_annealed_samples=2, generator=4,
+                       annealing=prepare_annealing(prior, 2, num_chains=5, generator=3))  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_last_levels_normaliser_is_a_mean_in_float64_whatever_the_chains_are_in(monkeypatch):
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    up, down = 3 * torch.randn(2, 40, generator=seeded(8)) + 20
+    monkeypatch.setattr(latent_density, "tune_step", lambda *arguments, **settings: 0.5)
+    monkeypatch.setattr(latent_density, "anneal_up", lambda target, *arguments: (up, target.mean))
+    monkeypatch.setattr(latent_density, "anneal_down", lambda *arguments: down)
+    annealing = prepare_annealing(prior, 1, num_chains=40, generator=seeded())
+    assert annealing.log_last_tilt_lower == log_mean(up.double()).item()
+    assert annealing.log_last_tilt_upper == -log_mean(-down.double()).item()
+    errors = [log_mean_error(weights.double()).item() for weights in (up, -down)]
+    assert annealing.log_last_tilt_error == max(errors)
+    single = [log_mean_error(weights).item() for weights in (up, -down)]
+    assert max(single) != max(errors), "rounded otherwise in float32"
+
+
+def test_nothing_keeps_a_graph():
+    prior = quadratic_prior("consistent", 2, 0.5, **LINEAR)
+    latents, annealing = latents_of(prior, 6).requires_grad_(), Annealing(1, [0.9] * 3, 0.0, 0.0, 0.0)
+    paths = draw_paths(prior, annealing, latents, seeded())
+    assert not paths.states.requires_grad and not paths.log_ratio.requires_grad
+    factors = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    for estimate in (
+        anneal_paths(prior, annealing, paths, factors, 2, seeded()),
+        estimate_log_prior(prior, latents, num_paths=2, num_annealed_samples=1, annealing=annealing),
+    ):
+        assert not estimate.lower.requires_grad and not estimate.upper.requires_grad

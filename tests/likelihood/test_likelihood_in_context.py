@@ -7,9 +7,10 @@ import torch
 from known_priors import QuadraticEnergy, exact_log_prior, quadratic_prior
 from tiny_models import seeded, tiny_model
 
+from ldebm_hf.likelihood import latent_density
 from ldebm_hf.likelihood.bounds import LikelihoodSettings, estimate_log_likelihood, importance_weighted_bound
 from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
-from ldebm_hf.likelihood.latent_density import estimate_log_prior, prepare_annealing
+from ldebm_hf.likelihood.latent_density import Annealing, estimate_log_prior, prepare_annealing
 from ldebm_hf.likelihood.published_estimator import published_log_likelihood
 
 CONTEXTS = {"context_size": 6, "context_hidden_size": 5, "context_turns": 3}
@@ -137,3 +138,18 @@ def test_bad_arguments():
         published_log_likelihood(tiny_model("published", **CONTEXTS), **TEXTS)
     with pytest.raises(ValueError, match="model must be without contexts"):
         write_likelihood(model, ["a b"], "unwritten.json", tokenizer=object())
+
+
+def test_annealing_is_prepared_in_the_contexts(monkeypatch):
+    prior, calls = quadratic_prior("consistent", 2, 0.0, context_size=1), []
+    prior.energy = CurvatureOfContext(None)
+
+    def prepare(prior, *, context=None, generator=None):
+        calls.append((context, generator))
+        return Annealing(1, [0.9] * prior.config.num_levels, 0.0, 0.0, 0.0)
+
+    monkeypatch.setattr(latent_density, "prepare_annealing", prepare)
+    context, generator = torch.tensor([[0.5], [1.0]], dtype=torch.float64), seeded()
+    options = {"num_paths": 2, "num_annealed_samples": 1, "generator": generator}
+    estimate_log_prior(prior, torch.zeros(2, 2), context=context, **options)
+    assert len(calls) == 1 and calls[0][0] is context and calls[0][1] is generator

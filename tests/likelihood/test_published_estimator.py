@@ -7,7 +7,7 @@ import torch
 from known_priors import metropolis_prior
 from tiny_models import seeded, tiny_model
 
-from ldebm_hf.likelihood.published_estimator import published_log_likelihood, published_log_prior
+from ldebm_hf.likelihood.published_estimator import published_log_likelihood, published_log_prior, require_published
 
 
 def test_estimator_is_the_documented_formula_written_out():
@@ -56,3 +56,42 @@ def test_it_needs_the_base_levels_noise_the_diffusion_prior_and_one_example():
         published_log_likelihood(tiny_model("vae"), input_ids=torch.tensor([[2, 5, 3]]))
     with pytest.raises(ValueError, match="inputs must hold one example, got 2"):
         published_log_likelihood(tiny_model("published"), input_ids=torch.tensor([[2, 5, 3], [2, 6, 3]]))
+
+
+def test_a_seed_is_as_good_as_a_generator():
+    prior = metropolis_prior(0.3, latent_size=3, energy_temperature="unit").double().eval()
+    z = torch.randn(4, 3, generator=seeded(), dtype=torch.float64)
+    assert torch.equal(published_log_prior(prior, z, 3), published_log_prior(prior, z, seeded(3)))
+
+
+def test_likelihood_is_the_mean_over_five_batches_of_a_hundred_latents():
+    model, text, generator = tiny_model("published"), torch.tensor([[2, 5, 6, 3]]), seeded(4)
+    texts = {"input_ids": text.expand(100, -1)}
+    posterior, log_weights = model.posterior(**texts), []
+    with torch.no_grad():
+        for _ in range(5):
+            z = posterior.sample(generator)
+            assert z.shape[0] == 100
+            log_prior = published_log_prior(model.prior, z, generator)
+            log_weights.append(model.conditional_log_likelihood(z, **texts) + log_prior - posterior.log_prob(z))
+        expected = torch.cat(log_weights).logsumexp(0) - math.log(500)
+    value = published_log_likelihood(model, input_ids=text, generator=seeded(4))
+    torch.testing.assert_close(value, expected)
+    assert not value.requires_grad
+
+
+def test_it_needs_a_model_without_contexts():
+    config = tiny_model("published").config
+    config.context_size = 3
+    with pytest.raises(ValueError, match="needs context_size 0, got 3"):
+        require_published(config)
+    config.context_size = 0
+    require_published(config)
+
+
+def test_arguments_are_checked():
+    model = tiny_model("published")
+    with pytest.raises(ValueError, match="generator must be a torch.Generator, an integer seed or None"):
+        published_log_likelihood(model, input_ids=[[2, 5, 3]], generator="x")
+    with pytest.raises(ValueError, match="input_ids: token ids"):
+        published_log_likelihood(model, input_ids=[[2, 99, 3]])

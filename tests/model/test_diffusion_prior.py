@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from known_priors import QuadraticEnergy, metropolis_prior
 from torch import nn
 
+from ldebm_hf.model import diffusion_prior
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
 from ldebm_hf.model.diffusion_prior import DiffusionPrior
 from ldebm_hf.model.energy import FrozenNetwork
@@ -383,3 +385,140 @@ def test_log_normalizer_gradient_is_a_constant_of_the_chains_samples():
     assert torch.equal(terms, torch.zeros(4))
     gradient = torch.autograd.grad(terms.sum(), z_next, create_graph=True)[0]
     assert gradient.abs().min() > 0 and not gradient.requires_grad
+
+
+# -------------------------------------------------------------------------------------- settings, numbers of steps
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "message"),
+    [
+        ("consistent", {"energy_network": "mlp", "energy_spectral_norm": False}, "energy_network must be residual"),
+        ("svebm", {"energy_spectral_norm": True}, 'energy_spectral_norm must be False for energy_network="mlp"'),
+        ("published", {"base_level_noise": False}, "langevin_step_rule must be used with base_level_noise=True only"),
+        ("consistent", {"langevin_step_size": 1.01}, "langevin_step_size must be at most 1 with relative steps"),
+        (
+            "consistent",
+            {"noise_schedule": "linear_variance", "noise_range": [0.1, 0.6], "base_level_noise": True},
+            "base_level_noise must be False for the linear_variance schedule",
+        ),
+        ("consistent", {"scale_last_level": True}, "scale_last_level must be False for the gaussian base measure"),
+        (
+            "svebm",
+            {"scale_last_level": True, "base_measure": "flat"},
+            "scale_last_level must be False for a single level",
+        ),
+        (
+            "svebm",
+            {"langevin_step_rule": "published", "base_level_noise": True},
+            "langevin_step_rule must be relative or paper for a single level",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(preset, settings, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        LDEBMConfig.from_preset(preset, **settings)
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [
+        ("consistent", {"langevin_step_size": 1.0}),
+        ("consistent", {"langevin_step_size": 1.5, "langevin_integrator": "euler"}),
+        ("consistent", {"base_measure": "flat", "scale_last_level": True}),
+        ("svebm", {"energy_network": "residual", "energy_spectral_norm": True}),
+        ("svebm", {"langevin_step_rule": "paper"}),
+        ("published", {}),
+    ],
+)
+def test_settings_that_go_together_are_taken(preset, settings):
+    DiffusionPrior.validate_settings(LDEBMConfig.from_preset(preset, **settings))
+
+
+def test_what_the_prior_can_do():
+    config = LDEBMConfig.from_preset("consistent")
+    assert DiffusionPrior.has_symbols(config) and DiffusionPrior.has_energy and not DiffusionPrior.has_exact_density
+    assert DiffusionPrior.can_have_symbols and DiffusionPrior.normalizes_posterior
+    assert [DiffusionPrior.clusters_by_default(number) for number in (1, 2, 6)] == [False, True, True]
+    prior = tiny_prior()
+    prior.optimize_sampler()
+    assert prior.sampler_options == {"compile": False, "dtype": None}
+
+
+def steps_of_levels(prior, monkeypatch, **options) -> list[int]:
+    """The number of steps at each level of a sample, the last level first."""
+    numbers = []
+    for name in ("adaptive_chains", "langevin"):
+        function = getattr(diffusion_prior, name)
+
+        def counted(*arguments, function=function, name=name, **settings):
+            numbers.append(arguments[2] if name == "adaptive_chains" else len(arguments[2]))
+            return function(*arguments, **settings)
+
+        monkeypatch.setattr(diffusion_prior, name, counted)
+    prior.sample(3, generator=torch.Generator().manual_seed(0), **options)
+    monkeypatch.undo()
+    return numbers
+
+
+@pytest.mark.parametrize("symbol_levels", ["first", "all"])
+def test_guided_chains_take_twice_the_steps_and_four_times_at_the_last_level(monkeypatch, symbol_levels):
+    prior = tiny_prior(preset="consistent", symbol_levels=symbol_levels, guided_steps="adaptive").eval()
+    symbols = torch.tensor([0, 1, 2])
+    guided = [4] * 5 + [8] if symbol_levels == "first" else [16] + [8] * 5
+    assert steps_of_levels(prior, monkeypatch, symbols=symbols, guidance_scale=2.0) == guided
+    for free in ({}, {"symbols": symbols, "guidance_scale": 0.0}):
+        assert steps_of_levels(prior, monkeypatch, **free) == [4] * 6
+    asked = {"symbols": symbols, "guidance_scale": 2.0, "num_langevin_steps": 3}
+    assert steps_of_levels(prior, monkeypatch, **asked) == [3] * 6
+    assert prior.adapts_steps(symbols, 1.0) and not prior.adapts_steps(None, 1.0)
+    fixed = tiny_prior(preset="consistent", symbol_levels=symbol_levels, guided_steps="fixed").eval()
+    assert steps_of_levels(fixed, monkeypatch, symbols=symbols, guidance_scale=2.0) == [4] * 6
+
+
+def test_no_step_leaves_a_state_and_fewer_are_refused():
+    prior = tiny_prior().eval()
+    z, level = torch.randn(3, 4), torch.zeros(3).long()
+    assert torch.equal(prior.sample_level(z, level, num_langevin_steps=0), z)
+    with pytest.raises(ValueError, match="num_langevin_steps must be at least 0, got -1"):
+        prior.sample_level(z, level, num_langevin_steps=-1)
+
+
+def test_what_the_chains_of_each_level_did_is_told():
+    prior, told = tiny_prior(preset="consistent", langevin_metropolis=True).eval(), []
+    prior.sample(3, generator=torch.Generator().manual_seed(0), diagnostics=told)
+    assert len(told) == 6 and all(one.acceptance_rate.shape == (3,) for one in told)
+
+
+@torch.no_grad()
+def test_symbols_are_read_at_the_first_level_with_its_noise_in_training_alone():
+    prior = tiny_prior(base_level_noise=True).eval()
+    latents, level = torch.randn(5, 4), torch.zeros(5).long()
+    mean = prior.levels.first_level(latents, False, None)
+    torch.testing.assert_close(prior.symbol_logits(latents), prior.energy(mean, level))
+    noisy = prior.levels.first_level(latents, True, torch.Generator().manual_seed(1))
+    assert not torch.equal(noisy, mean)
+    for logits in (
+        prior.training_symbol_logits(latents, torch.Generator().manual_seed(1)),
+        prior.symbol_logits(latents, base_noise=True, generator=torch.Generator().manual_seed(1)),
+    ):
+        torch.testing.assert_close(logits, prior.energy(noisy, level))
+
+
+def test_chains_for_a_text_move_under_the_first_level_given_a_draw_of_the_second():
+    prior = tiny_prior(scale_last_level=True, preset="published").eval()
+    latents, others, labels = torch.randn(5, 4), torch.randn(5, 4), torch.tensor([0, 1, 2, 1, 0])
+    noise = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    z_next = prior.levels.step_scale[0] * latents + prior.levels.step_std[0] * noise
+    density = prior.log_density_for_chains(latents, labels, 2.0, torch.Generator().manual_seed(2))
+    scaled = prior.levels.latent_scale[0] * others
+    expected = prior.log_density(scaled, z_next, torch.zeros(5).long(), labels, 2.0)
+    torch.testing.assert_close(density(others), expected)
+
+
+def test_contexts_are_repeated_with_the_pairs():
+    prior = tiny_prior(preset="consistent", context_size=2).double()
+    assert prior._context_inputs(None, 3) == {}
+    context = torch.arange(4.0).view(2, 2)
+    assert prior._context_inputs(context)["context"].dtype == torch.float64
+    assert torch.equal(prior._context_inputs(context, 2)["context"], torch.cat([context, context]).double())

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from ldebm_hf.model.langevin import langevin
+from ldebm_hf.model.langevin import MetropolisChains, langevin
 
 N = 20_000
 FIVE_SIGMA_MEAN = 5 / N**0.5  # in units of the standard deviation
@@ -116,3 +118,68 @@ def test_metropolis_correction_is_exact_where_many_steps_are_rejected():
     assert corrected.acceptance_rate.mean() == pytest.approx(0.7, abs=0.02)
     assert corrected.samples.mean() == pytest.approx(mean, abs=FIVE_SIGMA_MEAN * variance**0.5)
     assert corrected.samples.var() == pytest.approx(variance, rel=FIVE_SIGMA_VARIANCE)
+
+
+@pytest.mark.parametrize("metropolis", [False, True])
+@pytest.mark.parametrize("steps", [1, 6, 7])
+def test_the_middle_is_the_state_after_half_of_the_steps_rounded_down(steps, metropolis):
+    """The score is asked for at every state in turn, and steps as small as these are all accepted."""
+    states = []
+
+    def log_density_and_score(z):
+        states.append(z)
+        return gaussian(0.0, 1.0)[1](z)
+
+    settings = {"log_density_and_score": log_density_and_score} if metropolis else {}
+    start = torch.zeros(3, 2, dtype=torch.float64)
+    output = run(lambda z: log_density_and_score(z)[1], steps, 1e-6, start, **settings)
+    assert torch.equal(output.middle, states[steps // 2])
+    assert (output.samples != output.middle).all()
+    if metropolis:
+        assert torch.equal(output.samples, states[steps]) and (output.acceptance_rate == 1).all()
+    else:
+        assert output.acceptance_rate is None
+
+
+@pytest.mark.parametrize("metropolis", [False, True])
+def test_noise_is_drawn_for_64_steps_at_once(metropolis):
+    """Without a score the chain is the sum of its noise. All Metropolis steps are accepted if the density is even."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randn(64, 2, 3, dtype=torch.float64, generator=generator)
+    if metropolis:
+        torch.rand(64, 2, dtype=torch.float64, generator=generator)
+    noise = torch.cat([first, torch.randn(36, 2, 3, dtype=torch.float64, generator=generator)])
+    start = torch.zeros(2, 3, dtype=torch.float64)
+    settings = {"log_density_and_score": lambda z: (torch.zeros_like(z[:, 0]), torch.zeros_like(z))}
+    samples = run(torch.zeros_like, 100, 0.25, start, **settings if metropolis else {}).samples
+    torch.testing.assert_close(samples, 0.5 * noise.sum(0))
+
+
+def chains_at(value: list[float]) -> MetropolisChains:
+    states = torch.zeros(len(value), 2)
+    return MetropolisChains(states, torch.tensor(value), states - 1)
+
+
+def test_a_proposal_is_accepted_with_the_probability_of_its_ratio():
+    """Of density and of the noises there and back; a proposal of unknown density is refused."""
+    chains = chains_at([1.0, 2.0, 3.0, 4.0])
+    assert chains.acceptance_rate.tolist() == chains.acceptance_probability.tolist() == [0] * 4
+    ratio, noise = torch.tensor([-1.0, -1.0, 2.0, math.nan]), torch.tensor([[1.0, 2.0]]).repeat(4, 1)
+    proposal = {"proposal": torch.ones(4, 2), "value": torch.full((4,), 9.0), "gradient": torch.full((4, 2), 5.0)}
+    backward = torch.tensor([[2.0, 0.0]]).repeat(4, 1)  # its square is less by 1
+    uniform = torch.tensor([0.60, 0.61, 0.99, 0.0])
+    chains.accept_or_stay(**proposal, log_density_ratio=ratio, noise=noise, backward_noise=backward, uniform=uniform)
+    torch.testing.assert_close(chains.acceptance_probability, torch.tensor([math.exp(-0.5)] * 2 + [1, 0]))
+    assert chains.value.tolist() == [9, 2, 9, 4] and chains.states[:, 0].tolist() == [1, 0, 1, 0]
+    assert chains.gradient[:, 1].tolist() == [5, -1, 5, -1]
+    assert chains.acceptance_rate.tolist() == [1, 0, 1, 0]
+    chains.accept_or_stay(
+        **proposal, log_density_ratio=-ratio.nan_to_num(4.0) - 9, noise=noise, backward_noise=noise, uniform=uniform
+    )
+    assert chains.acceptance_rate.tolist() == [0.5, 0, 0.5, 0.5], "log of a uniform number of 0 is below any ratio"
+
+
+def test_the_last_step_without_noise_has_its_own_drift():
+    drift, none = torch.tensor([0.5, 0.25], dtype=torch.float64)[:, None, None], torch.zeros(2, 1, 1).double()
+    start = torch.full((1, 1), 3.0, dtype=torch.float64)
+    assert langevin(gaussian(0.0, 1.0)[0], start, none, drift=drift, final_noise=False).samples == 3 * 0.5 * 0.75

@@ -12,6 +12,7 @@ changed function, quickest first; if they all pass, the other tests of the modul
 import argparse
 import ast
 import contextlib
+import gc
 import hashlib
 import importlib
 import importlib.abc
@@ -37,7 +38,8 @@ SETTINGS = tomllib.loads((Path(__file__).parent / "modules.toml").read_text("utf
 EXCUSES = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text("utf-8"))["reasons"]
 OWN_MODULES = {"ldebm_hf", "tests", "conftest", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
 LEAST_KILLED = 0.95
-PYTEST_OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
+# Without the plugin that collects garbage ten times at the end, which takes longer than most tests.
+PYTEST_OPTIONS = ["-qx", "-m", "not slow", "--no-header", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,11 @@ class ModuleRun:
         self.functions = functions_of(self.source)
         self.excused = {(excuse["before"], excuse["after"]) for excuse in EXCUSES if excuse["module"] == name}
 
-    def measure_tests(self) -> None:
+    def measure_tests(self, known_tests: list[str]) -> None:
         """Run the tests on the module as it is, keep what each calls, and import whatever else they imported.
+
+        Args:
+            known_tests (`list[str]`): Tests to leave out.
 
         Raises:
             SystemExit: They do not pass, alone or in a copy of this process.
@@ -165,20 +170,22 @@ class ModuleRun:
 
             def record() -> int:
                 recorder = CallRecorder(self.path)
-                status = pytest.main([*PYTEST_OPTIONS, *self.tests], plugins=[recorder])
+                left_out = [f"--deselect={test}" for test in known_tests]
+                status = pytest.main([*PYTEST_OPTIONS, *self.tests, *left_out], plugins=[recorder])
                 imported = [name for name in sys.modules if name.partition(".")[0] not in OWN_MODULES]
                 Path(file.name).write_text(json.dumps([recorder.table(), imported]), "utf-8")
                 return status
 
             started = time.monotonic()
-            if in_a_copy(record) != 0:
+            if in_a_copy(record) not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
                 raise SystemExit(f"the tests of {self.name} fail without any mutant: {' '.join(self.tests)}")
             self.timeout = max(SETTINGS["least_seconds"], SETTINGS["timeout_factor"] * (time.monotonic() - started))
             self.table, imported = json.load(file)
         for name in imported:
             with contextlib.suppress(Exception):  # parts of packages that cannot be imported by themselves
                 importlib.import_module(name)
-        if self.status_with(self.source, list(self.table)) != 0:
+        gc.freeze()  # copies of this process need not look through what is imported
+        if self.table and self.status_with(self.source, list(self.table)) != 0:
             raise SystemExit(f"the tests of {self.name} pass by themselves, but not in a copy of this process")
 
     def status_with(self, source: str, tests: list[str]) -> int | None:
@@ -220,12 +227,16 @@ class ModuleRun:
 
         Args:
             size (`int`, *optional*), seed (`int`): As in [`sampled`].
-            earlier (`dict`): What an earlier call has returned, with the tests that there were then; mutants that it
-                killed are not tried again. Empty if there is none.
+            earlier (`dict`): What an earlier call has returned. Mutants that were killed then are not tried again, and
+                those that survived only on tests that there were not yet. Empty if there is none.
         """
         digest = hashlib.sha256(self.source.encode()).hexdigest()[:16]
-        known = earlier.get("killed_mutants", []) if earlier.get("source") == digest else []
-        self.measure_tests()
+        if earlier.get("source") != digest:
+            earlier = {}
+        known = earlier.get("killed_mutants", [])
+        same_sample = (earlier.get("sample"), earlier.get("seed")) == (size, seed)
+        known_tests = earlier.get("tests", []) if same_sample else []
+        self.measure_tests(known_tests)
         mutants = mutants_of(self.source, SETTINGS["operators"])
         chosen = sampled(mutants, size, seed)
         killed, survivors = [], []
@@ -251,9 +262,11 @@ class ModuleRun:
             "killed": len(killed),
             "excused": num_excused,
             "survived": len(survivors) - num_excused,
+            "sample": size,
             "seed": seed,
             "survivors": [asdict(outcome) for outcome in survivors],
             "killed_mutants": killed,
+            "tests": [*known_tests, *self.table],
         }
 
 
@@ -299,7 +312,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="number of mutants of each module; default: all")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are sampled")
     parser.add_argument(
-        "--keep", action="store_true", help="do not try mutants again that an earlier run killed, of the same source"
+        "--keep", action="store_true", help="go on from an earlier run on this source: try survivors on new tests"
     )
     parser.add_argument("--output_dir", type=Path, default=REPOSITORY / "outputs/mutation", help="for the results")
     options = parser.parse_args()

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
 from ldebm_hf.pseudo_labels import encoder_classes
-from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses, fairly_chosen
+from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses, EvidenceWeights, _sample, fairly_chosen
+from ldebm_hf.pseudo_labels.naive_bayes import WordClasses, label_folds
+from ldebm_hf.pseudo_labels.neighbour_graph import NeighbourGraph
 
 
 def groups_of_topics(per_group: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -113,3 +117,114 @@ def test_of_too_many_texts_a_sample_is_fitted_with_all_labelled_ones(monkeypatch
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match=r"at least two classes, got \[1\]"):
         EncoderClasses(np.eye(4, dtype=np.float32), np.array([1, 1, -100, -100]), 2)
+
+
+# ------------------------------------------------------------------------------------------------------- written out
+
+
+def small_problem():
+    """60 texts of three classes of which 21 have a label, with words."""
+    rng = np.random.default_rng(5)
+    groups = rng.permutation(np.arange(60) % 3)
+    vectors = (1.5 * np.eye(3)[groups] + rng.normal(size=(60, 3)) + 4).astype(np.float32)
+    topics = (groups + rng.integers(0, 2, 60)) % 3
+    tokens = np.stack([topics, rng.integers(3, 6, 60)], 1).tolist()
+    return vectors, few_labels(groups, 7), tokens
+
+
+def product(probabilities: np.ndarray, others: np.ndarray, weight: float) -> np.ndarray:
+    values = probabilities * np.maximum(others, 1e-9) ** weight
+    return values / values.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("with_words", [True, False])
+def test_the_choice_is_the_best_in_cross_validation_written_out(with_words):
+    vectors, labels, tokens = small_problem()
+    classes = EncoderClasses(vectors, labels, 3, tokens if with_words else None)
+    graph, words, known = NeighbourGraph(vectors), WordClasses(tokens, labels, 3), labels >= 0
+    centred = vectors - graph.center
+    scores = {
+        penalty: cross_val_score(
+            LogisticRegression(max_iter=1000, C=penalty), centred[known], labels[known], cv=5, scoring="neg_log_loss"
+        ).mean()
+        for penalty in (1, 10, 100)
+    }
+    assert classes.penalty == max(scores, key=scores.get)
+
+    def fitted(kept):
+        rows = kept >= 0
+        return LogisticRegression(max_iter=1000, C=classes.penalty).fit(centred[rows], kept[rows])
+
+    def spread_of(own, kept):
+        start = own.copy()
+        start[kept >= 0] = np.eye(3)[kept[kept >= 0]]
+        return graph.spread(start)
+
+    num_right = {}
+    for by_words in (0.2, 0.0) if with_words else (0.0,):
+        for weight in (0.5, 1.0, 2.0, 0.0):
+            num_right[by_words, weight] = []
+            for held_out, kept in label_folds(labels):
+                own = fitted(kept).predict_proba(centred)
+                if by_words:
+                    own = product(own, words.of_training_texts(kept), by_words)
+                found = product(spread_of(own, kept)[held_out], own[held_out], weight).argmax(1)
+                num_right[by_words, weight].append((found == labels[held_out]).sum())
+    assert list(classes.accuracies) == list(num_right)
+    assert list(classes.accuracies.values()) == [sum(folds) / 21 for folds in num_right.values()]
+    best = max(num_right, key=lambda choice: sum(num_right[choice]))
+    assert classes.weights == best and classes.fair_accuracy == fairly_chosen(list(num_right.values())) / 21
+
+    others = vectors[:9] + 0.3
+    own = fitted(labels).predict_proba(others - graph.center)
+    of_training = fitted(labels).predict_proba(centred)
+    if with_words:
+        own = product(own, words.features(tokens[:9]), best[0])
+        of_training = product(of_training, words.of_training_texts(labels), best[0])
+    spread = graph.spread_to(others, own, spread_of(of_training, labels))
+    found = classes.features(others, tokens[:9] if with_words else None)
+    np.testing.assert_allclose(found, product(spread, own, best[1]), rtol=1e-5)
+
+
+def test_texts_are_read_in_parts_and_words_count_only_if_they_are_given(monkeypatch):
+    vectors, labels, tokens = small_problem()
+    classes = EncoderClasses(vectors, labels, 3, tokens)
+    classes.weights = EvidenceWeights(0.2, 0.5)
+    whole, without = classes.features(vectors, tokens), classes.features(vectors)
+    assert np.abs(whole - without).max() > 0.01
+    monkeypatch.setattr(encoder_classes, "MAX_TEXTS", 13)
+    np.testing.assert_allclose(classes.features(vectors, tokens), whole, rtol=1e-5)
+    np.testing.assert_allclose(classes.features(vectors), without, rtol=1e-5)
+
+
+def test_ignored_tokens_do_not_count():
+    vectors, labels, tokens = small_problem()
+    classes = EncoderClasses(vectors, labels, 3, tokens, ignored=(0, 1, 2))
+    expected = WordClasses([row[1:] for row in tokens], labels, 3).of_training_texts(labels)
+    np.testing.assert_allclose(classes.words.of_training_texts(labels), expected)
+
+
+def test_a_sample_holds_the_labelled_texts_and_the_first_of_a_fixed_order(monkeypatch):
+    labels = np.full(100, -100)
+    labels[[3, 50, 99]] = [0, 1, 1]
+    np.testing.assert_array_equal(_sample(labels), np.arange(100))
+    monkeypatch.setattr(encoder_classes, "MAX_TEXTS", 10)
+    order = [row for row in np.random.default_rng(0).permutation(100) if row not in (3, 50, 99)]
+    np.testing.assert_array_equal(_sample(labels), sorted([3, 50, 99, *order[:7]]))
+    monkeypatch.setattr(encoder_classes, "MAX_TEXTS", 2)
+    assert set(_sample(labels)) < {3, 50, 99}
+
+
+def test_numbers_that_were_measured():
+    assert encoder_classes.MAX_TEXTS == 50_000 and encoder_classes.PENALTIES == (1, 10, 100)
+    assert encoder_classes.CHOICES == tuple((words, own) for words in (0.2, 0) for own in (0.5, 1, 2, 0))
+    vectors, labels, _ = small_problem()
+    labels[np.flatnonzero(labels == 0)[1:]] = -100
+    assert EncoderClasses(vectors, labels, 3).penalty == 1, "nothing to choose it by"
+
+
+def test_a_class_of_two_labels_is_enough_for_cross_validation():
+    vectors, labels, _ = small_problem()
+    labels[np.flatnonzero(labels == 0)[2:]] = -100
+    classes = EncoderClasses(vectors, labels, 3)
+    assert classes.num_folds == 2 and len(classes.accuracies) == 4

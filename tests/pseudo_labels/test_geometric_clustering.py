@@ -8,13 +8,16 @@ from dataclasses import replace
 import faiss
 import numpy as np
 import pytest
+import torch
 
 from ldebm_hf.pseudo_labels.geometric_clustering import (
     ClusteringSettings,
     Clusters,
+    _mean_features,
     align_to_labels,
     balanced_order,
     check_clustering,
+    matching_names,
 )
 
 PUBLISHED = ClusteringSettings(features="whitened", normalize=True)
@@ -269,3 +272,123 @@ def test_whitening_means_that_fill_fewer_dimensions_than_components():
     clusters = Clusters.fit(means, 3, ClusteringSettings(features="whitened", num_components=3))
     assert np.isfinite(clusters.features(means)).all()
     assert set(clusters.assign(means)) == {0, 1, 2}
+
+
+def record_kmeans(monkeypatch) -> list[tuple]:
+    """The arguments of every K-means."""
+    calls = []
+
+    class Recorded(faiss.Kmeans):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            calls.append((arguments, settings))
+
+    monkeypatch.setattr(faiss, "Kmeans", Recorded)
+    return calls
+
+
+def test_kmeans_gets_the_settings_and_takes_all_texts(monkeypatch):
+    (means, truth), calls = blobs(6), record_kmeans(monkeypatch)
+    Clusters.fit(means, 6, ClusteringSettings(features="whitened"))
+    Clusters.fit(means, 5, ClusteringSettings(features="encoder", num_iterations=7, seed=3))
+    Clusters.fit(means, 6, ClusteringSettings(num_starts=4, initialization="previous"), previous=truth)
+    Clusters.fit(means, 6, ClusteringSettings(num_starts=4, initialization="previous"))
+    assert [arguments for arguments, _ in calls] == [(3, 6), (8, 5), (8, 6), (8, 6)]
+    every = {"min_points_per_centroid": 1, "max_points_per_centroid": 300, "gpu": False}
+    own = [(20, 1, 2021), (7, 10, 3), (20, 1, 2021), (20, 4, 2021)]
+    assert [settings for _, settings in calls] == [
+        {"niter": iterations, "nredo": starts, "seed": seed, **every} for iterations, starts, seed in own
+    ]
+
+
+def test_settings_of_kmeans_go_with_features_that_are_clustered():
+    values = {
+        "num_components": 2, "normalize": True, "num_iterations": 3, "num_starts": 1, "initialization": "previous",
+        "match_previous": False, "seed": 1, "gpu": True,
+    }  # fmt: skip
+    for features in ("word_classes", "encoder_classes"):
+        ClusteringSettings(features=features, balanced_resampling=False).validate()
+        for name, value in values.items():
+            with pytest.raises(ValueError, match=f"clustering.{name}={value} is a setting of K-means .*={features}"):
+                ClusteringSettings(features=features, **{name: value}).validate()
+        check_clustering(ClusteringSettings(features=features, gpu=True), latent_size=1)
+    ClusteringSettings(features="words", **values).validate()
+
+
+def test_features_as_large_as_allowed_and_as_many_clusters_as_texts():
+    means = np.array([[1e12, 0], [-1e12, 0], [0, 0]])
+    assert sorted(cluster(means, 3, ClusteringSettings())) == [0, 1, 2]
+    with pytest.raises(ValueError, match="a magnitude of at most"):
+        cluster(-1.01 * means[:2], 2, ClusteringSettings())
+    with pytest.raises(ValueError, match="a magnitude of at most"):
+        cluster(np.array([[-1.01e12, 0], [0, 0]]), 2, ClusteringSettings())
+    with pytest.raises(ValueError, match="cannot divide 0 texts"):
+        cluster(np.empty((0, 2)), 2, ClusteringSettings())
+    check_clustering(PUBLISHED, latent_size=3)
+
+
+def test_vectors_are_copied_only_where_they_change():
+    means, _ = blobs(6)
+    assert Clusters.fit(means, 6, ClusteringSettings()).features(means) is means
+    before, clusters = means.copy(), Clusters.fit(means, 6, ClusteringSettings(normalize=True))
+    lengths = np.linalg.norm(clusters.features(means), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
+    np.testing.assert_array_equal(means, before)
+    shifted = replace(clusters, offset=np.full(8, 2, dtype=np.float32), normalize=False)
+    np.testing.assert_allclose(shifted.features(means), means + 2)
+    swapped = replace(clusters, projection=np.eye(8, dtype=np.float32)[::-1].copy(), normalize=False)
+    np.testing.assert_allclose(swapped.features(means), means[:, ::-1])
+
+
+def test_all_texts_count_for_the_principal_components():
+    """Of 5,000 texts in two dimensions faiss would look at 2,000. All components have the same variance."""
+    means = np.random.default_rng(4).normal(size=(5_000, 2)).astype(np.float32) * [3, 0.5] + 7
+    features = Clusters.fit(means, 2, ClusteringSettings(features="whitened", num_components=2)).features(means)
+    np.testing.assert_allclose(5_000 * np.cov(features.T, bias=True), np.eye(2), atol=1e-3)
+    np.testing.assert_allclose(features.mean(0), 0, atol=1e-5)
+
+
+def test_clusters_come_back_from_their_state():
+    means, _ = blobs(6)
+    clusters = Clusters.fit(means, 6, PUBLISHED)
+    state = clusters.state_dict()
+    assert all(isinstance(state[name], torch.Tensor) for name in ("projection", "offset", "centroids"))
+    again = Clusters.from_state_dict(state)
+    assert again.normalize is True
+    np.testing.assert_array_equal(again.assign(means), clusters.assign(means))
+    assert all(isinstance(value, (np.ndarray, bool)) for value in vars(again).values())
+
+
+def test_probabilities_go_to_the_likeliest_class():
+    corners = Clusters.corners(3)
+    assert corners.normalize is False
+    assert corners.assign(np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]])).tolist() == [0, 2, 1]
+
+
+def test_distances_are_of_a_part_of_the_texts_at_a_time(monkeypatch):
+    means, _ = blobs(6)
+    clusters = Clusters.fit(means, 6, ClusteringSettings())
+    expected, sizes, cdist = clusters.assign(means), [], torch.cdist
+
+    def counted(features, *arguments, **settings):
+        sizes.append(len(features))
+        return cdist(features, *arguments, **settings)
+
+    monkeypatch.setattr(torch, "cdist", counted)
+    np.testing.assert_array_equal(clusters.assign(np.tile(means, (28, 1))), np.tile(expected, 28))
+    assert sizes == [4096, 4096, 208]
+
+
+def test_previous_clusters_start_at_the_mean_of_their_texts_and_an_empty_one_at_the_farthest_text():
+    features = np.array([[0, 0], [2, 0], [10, 1], [10, 3], [5, -9], [4, 0]], dtype=np.float32)
+    start = _mean_features(np.array([0, 0, 2, 2, 2, 0]), features, 4)
+    np.testing.assert_allclose(start[[0, 2]], [[2, 0], [25 / 3, -5 / 3]], rtol=1e-6)
+    np.testing.assert_array_equal(start[1], [5, -9])
+    np.testing.assert_array_equal(start[3], [10, 3])
+
+
+def test_a_cluster_without_labels_keeps_its_id_only_if_none_other_needs_it():
+    labels = np.array([1, 1, -1, -1, -1, -1])
+    np.testing.assert_array_equal(matching_names(np.array([0, 0, 1, 1, 2, 3]), labels, 4), [1, 0, 2, 3])
+    np.testing.assert_array_equal(matching_names(np.array([0, 0]), np.array([0, 1]), 2), [0, 1])
+    np.testing.assert_array_equal(matching_names(np.array([1, 0, 1]), np.array([0, 1, 1]), 2), [1, 0])

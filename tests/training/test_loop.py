@@ -470,3 +470,142 @@ def test_final_model_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.OutputFolder, "save_best", disk_full)
     with pytest.raises(OSError, match="No space left on device"):
         trainer.train()
+
+
+# ---- what is said, shown and written on the way
+
+
+class Bar:
+    """A progress bar that only remembers."""
+
+    made: list["Bar"]
+    lines: list[str]
+
+    def __init__(self, **settings):
+        self.settings, self.updates, self.shown, self.is_closed = settings, 0, {}, False
+        type(self).made.append(self)
+
+    def update(self):
+        self.updates += 1
+
+    def set_postfix(self, values):
+        self.shown = values
+
+    def close(self):
+        self.is_closed = True
+
+    @classmethod
+    def write(cls, line):
+        cls.lines.append(line)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    monkeypatch.setattr(Bar, "made", [], raising=False)
+    monkeypatch.setattr(Bar, "lines", [], raising=False)
+    monkeypatch.setattr(loop, "tqdm", Bar)
+    return Bar
+
+
+def test_bars_logs_and_checkpoints_of_a_run_and_of_its_continuation(tmp_path, bars):
+    """Epochs of 5 steps; a log line every 2 steps, before every checkpoint and at every end."""
+    training = {"max_steps": 7, "save_steps": 3, "save_total_limit": 9}
+    trainer = tiny_trainer(tmp_path, **training)
+    values = trainer.train()
+    assert [bar.settings for bar in bars.made] == [
+        {"total": 5, "initial": 0, "desc": f"epoch {number}", "disable": False} for number in (1, 2)
+    ]
+    assert [bar.updates for bar in bars.made] == [5, 2] and all(bar.is_closed for bar in bars.made)
+    assert [line["step"] for line in metrics(trainer, "train")] == [2, 3, 4, 5, 6, 7]
+    assert [path.name[-2:] for path in sorted(trainer.folder.checkpoints.iterdir())] == ["03", "05", "06", "07"]
+    assert [line["epoch"] for line in metrics(trainer, "validation")] == [1, 1.4]
+    last = metrics(trainer, "train")[-1]["values"]
+    expected = {short: f"{last[name]:.3g}" for name, short in loop.SHORT_NAMES.items() if name in last}
+    assert bars.made[1].shown == expected and {"rec", "prior", "cls", "acc"} <= expected.keys()
+    said = "validation at step 7: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    assert said in bars.lines and trainer.times.keys() == {"cpu_seconds", "wall_seconds"}
+    assert trainer.folder.curves.exists()
+
+    again = tiny_trainer(tmp_path, resume="latest", **training)
+    assert not again.is_over and again.train() == {} and again.is_over
+    assert f"resuming from {again.folder.checkpoints / 'step-00000007'}" in bars.lines
+    path = again.folder.checkpoints / "step-00000006"
+    from_step = tiny_trainer(tmp_path, resume=str(path), **training)
+    from_step.train()
+    assert (bars.made[2].settings["initial"], bars.made[2].updates, len(bars.made)) == (1, 1, 3)
+    assert_same_weights(weights(from_step), weights(trainer))
+
+
+def test_the_latest_checkpoint_of_a_new_run_is_its_beginning(tmp_path, bars):
+    trainer = tiny_trainer(tmp_path, resume="latest", max_steps=1)
+    trainer.train()
+    start = f"no checkpoint in {trainer.folder.checkpoints} yet, starting from the beginning"
+    assert start in bars.lines and trainer.progress.step == 1
+    assert trainer.folder.settings.exists() and trainer.folder.facts.exists()
+
+
+def test_kl_scale_of_a_step_is_used_and_logged(tmp_path):
+    """In a ramp over five steps, the fourth has three steps behind it."""
+    schedule = {"kl_schedule": "cyclical", "kl_cycles": 1, "kl_zero_fraction": 0.0, "kl_ramp_fraction": 1.0}
+    trainer, scales = tiny_trainer(tmp_path, num_train_epochs=1, **schedule), []
+    trainer.model.register_forward_pre_hook(
+        lambda module, arguments, keywords: scales.append(keywords["kl_scale"]) if module.training else None,
+        with_kwargs=True,
+    )
+    trainer.train()
+    assert scales == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert [line["values"]["kl_scale"] for line in metrics(trainer, "train")] == pytest.approx([0.2, 0.6, 0.8])
+    constant = tiny_trainer(tmp_path / "constant", max_steps=1)
+    constant.train()
+    assert "kl_scale" not in metrics(constant, "train")[0]["values"]
+
+
+def test_terms_of_a_step_are_means_over_its_examples(tmp_path, monkeypatch):
+    """Of micro-batches of 3 and 2, whose weights are their shares; hits are counted among examples with a target."""
+    remove_noise(monkeypatch)
+    corpus = tiny_corpus(num_train=5, labels="some")
+    trainer = tiny_trainer(
+        tmp_path, corpus, NOISELESS_MODEL, {"enabled": False}, per_device_train_batch_size=3,
+        gradient_accumulation_steps=2, learning_rate=0.0, weight_decay=0.0, num_train_epochs=1,
+    )  # fmt: skip
+    outputs = []
+    trainer.model.register_forward_hook(
+        lambda module, arguments, keywords, output: outputs.append((keywords["class_labels"], output)),
+        with_kwargs=True,
+    )
+    (batches,) = trainer.planner.batches_of(next(iter(trainer.examples.shards(0))), 1)
+    terms = trainer._train_step(batches)
+    sizes = [len(labels) for labels, _ in outputs]
+    assert sorted(sizes) == [2, 3]
+    for name in ("loss", "reconstruction_loss", "prior_loss"):
+        mean = sum(size * getattr(output, name) for size, (_, output) in zip(sizes, outputs, strict=True)) / 5
+        torch.testing.assert_close(terms[name], mean.detach())
+    known = [labels >= 0 for labels, _ in outputs]
+    hits = [
+        (output.symbol_logits.argmax(-1)[is_known] == labels[is_known]).sum()
+        for (labels, output), is_known in zip(outputs, known, strict=True)
+    ]
+    assert sum(part.sum() for part in known) == 1
+    torch.testing.assert_close(terms["scored"], torch.tensor(1 / 5))
+    torch.testing.assert_close(terms["hits"], sum(hits) / 5)
+
+
+def test_labelled_batches_are_scored_among_themselves(tmp_path):
+    corpus = tiny_corpus(labels="some")
+    trainer = tiny_trainer(tmp_path, corpus, clustering={"enabled": False}, labelled_batch_size=4)
+    batches = next(iter(trainer.planner.batches_of(next(iter(trainer.examples.shards(0))), 1)))
+    outputs = []
+    trainer.model.register_forward_hook(lambda module, arguments, output: outputs.append(output))
+    terms = trainer._train_step(batches)
+    torch.testing.assert_close(terms["classification_loss"], outputs[0].classification_loss.detach())
+    hits = outputs[0].symbol_logits.argmax(-1) == batches.labelled["class_labels"]
+    assert terms["hits"] == hits.float().mean() and terms["scored"] == 1
+    assert not any(term.requires_grad for term in terms.values())
+
+
+def test_validation_scores_that_are_not_finite_are_divergence(tmp_path, monkeypatch):
+    trainer = tiny_trainer(tmp_path)
+    scores = {"loss": float("nan"), "prior_loss": float("inf"), "reconstruction_loss": 1.0}
+    monkeypatch.setattr(loop.Evaluator, "__call__", lambda *_: scores)
+    with pytest.raises(DivergenceError, match="step 5: validation prior_loss is inf; no checkpoint had been written"):
+        trainer.train()
