@@ -48,8 +48,7 @@ def start_training(folder: Path, log: Path, streamed: Path | None = None, kill_a
         }
         del settings["data.max_train_examples"], settings["data.max_validation_examples"]
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    recipe = str(ROOT / "examples" / "recipes" / "demo.yaml")
-    return run_command(train, ["--config", recipe, *words], log, kill_after, folder / ".lock")
+    return run_command(train, ["--config", "demo", *words], log, kill_after, folder / ".lock")
 
 
 def start_writing(

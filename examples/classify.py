@@ -6,7 +6,7 @@
         --output_file named.csv
 
 The third form takes a table in which some rows have a label, trains a model of documents on all of them
-(examples/recipes/documents.yaml, or `--config RECIPE`; any other setting of examples/train.py may follow), and
+(by the recipe documents, or `--config RECIPE`; any other setting of examples/train.py may follow), and
 predicts the label of every row. After an interruption the same command continues. The output, .csv, .tsv or .jsonl,
 has the columns of the input, and `predicted_label` and `predicted_score`. In .csv and .tsv files, a cell that is no
 number and begins with =, +, -, @, a tab or a line end gets an apostrophe (') in front, because a spreadsheet may run
@@ -28,10 +28,9 @@ from ldebm_hf.commands.options import SAME_COMMAND, code_options, make_parser, r
 from ldebm_hf.commands.recipe_choice import choose_recipe
 from ldebm_hf.data.data_files import read_table
 from ldebm_hf.data.tables import column_of
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import Settings, load_settings
 from ldebm_hf.training.assembly import Assembled
-
-RECIPES = Path(__file__).parent / "recipes"
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -114,7 +113,7 @@ def settings_of_training(
     if options.input_file is None or options.label_column is None:
         raise FileNotFoundError(
             f"no model in {options.checkpoint!r} (checkpoint); to train one there give --input_file and "
-            "--label_column (without labels: examples/train.py --config examples/recipes/topics.yaml)"
+            "--label_column (without labels: examples/train.py --config topics)"
         )
     table_options = ["--data", str(options.input_file), "--text_column", options.text_column]
     table_options += ["--label_column", options.label_column, "--output_dir", options.checkpoint, "--resume", "latest"]

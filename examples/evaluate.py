@@ -3,8 +3,8 @@
     python examples/evaluate.py outputs/daily_dialog
     python examples/evaluate.py outputs/yelp --judge outputs/judge --language_model outputs/lm --guidance_scales 1,4,16
     python examples/evaluate.py outputs/mine --text_clusters kmeans_tfidf,kmeans_lsa,density_clusters
-    python examples/evaluate.py --config examples/tables/table3.yaml --data_dir data/daily_dialog --seeds 0,1,2
-    python examples/evaluate.py --config examples/tables/table7.yaml --data_dir data/yelp --rows ldebm
+    python examples/evaluate.py --config table3 --data_dir data/daily_dialog --seeds 0,1,2
+    python examples/evaluate.py --config table7 --data_dir data/yelp --rows ldebm
 
 A checkpoint is scored on the corpus of its training: how well it reconstructs texts, how its symbols agree with the
 corpus's classes, how good its answers are in dialogues and, given a judge, how well it writes for a class. All scores
@@ -16,7 +16,6 @@ interruption the same command continues. All rows that are finished are printed,
 """
 
 import argparse
-from pathlib import Path
 
 from ldebm_hf.commands.options import (
     RESAMPLING_HELP,
@@ -33,15 +32,14 @@ from ldebm_hf.commands.tables import make_table, read_scoring_options, table_opt
 from ldebm_hf.experiments.checkpoint_scores import NUM_SAMPLES, CheckpointScoring, score_checkpoint
 from ldebm_hf.experiments.experiment_runs import parse_changes
 from ldebm_hf.experiments.table_runs import WAYS_TO_CLUSTER
-
-RECIPES = Path(__file__).parent / "recipes"
+from ldebm_hf.files.packaged import RECIPES
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shared = scoring_options(), held_out_options(), table_options(), experiment_options("outputs/tables")
     parser = make_parser(__doc__, "(CHECKPOINT | --config TABLE) [options]", *shared, code_options())
     parser.add_argument("checkpoint", nargs="?", help="folder of a trained model")
-    parser.add_argument("--config", type=Path, metavar="TABLE", help="a table, e.g. examples/tables/table3.yaml")
+    parser.add_argument("--config", metavar="TABLE", help="a table of the package, e.g. table3, or a file")
     group = parser.add_argument_group("a checkpoint")
     ways = ", ".join(WAYS_TO_CLUSTER)
     group.add_argument(

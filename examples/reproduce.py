@@ -5,10 +5,8 @@
     python examples/reproduce.py table3 --data_dir data/daily_dialog --smoke      # tiny models, in minutes
     python examples/reproduce.py pretrained_symbols --data_dir data     # not of the paper: for four data sets
 
-This is examples/evaluate.py --config with the file of that table; evaluate.py --help says more about it.
+This is examples/evaluate.py --config with the name of that table; evaluate.py --help says more about it.
 """
-
-from pathlib import Path
 
 from ldebm_hf.commands.options import (
     SAME_COMMAND,
@@ -19,17 +17,16 @@ from ldebm_hf.commands.options import (
     scoring_options,
 )
 from ldebm_hf.commands.tables import make_table, table_options
-
-EXAMPLES = Path(__file__).parent
-TABLES = {path.stem: path for path in sorted((EXAMPLES / "tables").glob("*.yaml"))}
+from ldebm_hf.files.packaged import RECIPES, TABLES, packaged_names
 
 
 def main(arguments: list[str] | None = None) -> None:
     shared = scoring_options(), held_out_options(), table_options(), experiment_options("outputs/tables")
     parser = make_parser(__doc__, "TABLE [options]", *shared)
-    parser.add_argument("table", choices=TABLES, metavar="TABLE", help=f"one of {', '.join(TABLES)}")
+    names = packaged_names(TABLES)
+    parser.add_argument("table", choices=names, metavar="TABLE", help=f"one of {', '.join(names)}")
     options = parser.parse_args(arguments)
-    make_table(TABLES[options.table], EXAMPLES / "recipes", options)
+    make_table(options.table, RECIPES, options)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Train a latent diffusion energy-based model, or one of its baselines, on texts, documents or points of the plane.
 
-    accelerate launch examples/train.py --config examples/recipes/demo.yaml
+    accelerate launch examples/train.py --config demo
     accelerate launch examples/train.py --data my.csv --text_column text --label_column topic --num_symbols 12
-    accelerate launch examples/train.py --config examples/recipes/agnews.yaml --data_dir data/agnews
-    accelerate launch examples/train.py --config examples/recipes/gaussians.yaml
-    accelerate launch examples/train.py --config examples/recipes/points.yaml --data my.csv --num_symbols 5
-    accelerate launch examples/train.py --config examples/recipes/demo.yaml --resume latest
+    accelerate launch examples/train.py --config agnews --data_dir data/agnews
+    accelerate launch examples/train.py --config gaussians
+    accelerate launch examples/train.py --config points --data my.csv --num_symbols 5
+    accelerate launch examples/train.py --config demo --resume latest
 
 `--help` lists every setting. Everything the run writes is in `--output_dir`.
 """

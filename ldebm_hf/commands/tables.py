@@ -37,19 +37,19 @@ def read_scoring_options(options: Namespace) -> ScoringOptions:
     return ScoringOptions(options.split, options.judge, options.language_model, options.word_vectors)
 
 
-def make_table(file: Path, recipes: Path, options: Namespace) -> None:
+def make_table(table_name: str, recipes: Path, options: Namespace) -> None:
     """
     Train and score what a table lacks, and print its report; for each of its data sets, if it has several.
 
     Args:
-        file (`Path`): YAML file of the table.
+        table_name (`str`): Name of a table of the package, or path of a YAML file.
         recipes (`Path`): Folder of the recipes.
         options (`Namespace`): From a parser with all options of `options.py` for experiments, and [`table_options`].
 
     Raises:
         SystemExit: If some of the runs failed; the report has the others.
     """
-    plan = PaperTable.load(file)
+    plan = PaperTable.load(table_name)
     if options.encoder is not None:
         plan = replace(plan, encoder=options.encoder)
     failures: Failures = {}

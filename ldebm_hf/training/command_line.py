@@ -4,11 +4,11 @@ import difflib
 import sys
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..files.packaged import RECIPES, find_file, packaged_names
 from .settings import REMOVED_SETTINGS, SECTIONS, KnownSetting, Settings, check_name, known_settings
 from .typed_values import allowed_words, describe, show
 
@@ -23,10 +23,11 @@ WIDTH, HELP_COLUMN = 119, 44
 
 
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """The settings of a command line: those of `--config recipe.yaml`, changed by `--section.name value`.
+    """The settings of a command line: those of `--config RECIPE`, changed by `--section.name value`.
 
     The section may be left out where only one section has a setting of that name. `--data` stands for `--data.source`,
-    `--seed` for `--training.seed`, and a dash in a name for an underscore.
+    `--seed` for `--training.seed`, and a dash in a name for an underscore. A recipe is the
+    name of one that comes with the package (`demo`), or the path of a file.
 
     Args:
         arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` prints all settings and exits.
@@ -58,9 +59,11 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
 def describe_settings() -> str:
     """The text of `--help`: every setting with its default value and what it does, by section and topic."""
     lines = [
-        "--config RECIPE.yaml reads settings from a recipe; each of the options below changes one setting. An option",
-        "may be written with its section, for instance --training.learning_rate 0.01. --data stands for --data.source",
-        "and --seed for --training.seed. Options are shown with their default values.",
+        "--config RECIPE reads settings from a recipe, one of those that come with the package or a file:",
+        *textwrap.wrap(", ".join(packaged_names(RECIPES)), WIDTH, initial_indent="  ", subsequent_indent="  "),
+        "Each of the options below changes one setting. An option may be written with its section, for instance",
+        "--training.learning_rate 0.01. --data stands for --data.source and --seed for --training.seed. Options are",
+        "shown with their default values.",
     ]
     known = known_settings()
     short_names = [full_name.partition(".")[2] for full_name in known]
@@ -127,13 +130,9 @@ def _split_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
     """The settings of a recipe by section, with all values as text."""
-    if not Path(path).is_file():
-        recipes = [str(file) for file in Path(path).parent.glob("*.yaml")]
-        close = difflib.get_close_matches(path, recipes, n=3, cutoff=0.8)
-        hint = f": did you mean {' or '.join(close)}?" if close else ""
-        raise FileNotFoundError(f"there is no recipe {path!r} (--config){hint}")
+    file = find_file(path, RECIPES, "recipe")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"recipe {path!r} must be a text file in UTF-8 ({error})") from error
     recipe = _read_yaml(text, path) or {}

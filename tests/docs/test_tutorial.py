@@ -13,8 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TUTORIALS = REPOSITORY / "docs/tutorial"
 TWO_STEPS = ["--max_steps", "2", "--energy_hidden_size", "16", "--langevin_steps", "2", "--latent_size", "4"]
 SMALLER = {
-    "texts.yaml": ["--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"],
-    "documents.yaml": ["--document_hidden_size", "16"],
+    "texts": ["--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"],
+    "documents": ["--document_hidden_size", "16"],
 }
 FENCED = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 
@@ -23,8 +23,7 @@ def smaller(command: list[str]) -> list[str]:
     """A command of the page; one that trains gets a smaller model."""
     if command[1] != "examples/train.py":
         return command
-    recipe = Path(command[command.index("--config") + 1]).name
-    return command + TWO_STEPS + SMALLER[recipe]
+    return command + TWO_STEPS + SMALLER[command[command.index("--config") + 1]]
 
 
 def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
