@@ -30,7 +30,8 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     name of one that comes with the package (`demo`), or the path of a file.
 
     Args:
-        arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` prints all settings and exits.
+        arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` and `--help-all` print all
+            settings and exit.
 
     Raises:
         ValueError: as [`Settings`]; an ambiguous short name; a recipe that is not a YAML mapping of sections.
@@ -38,7 +39,7 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     """
     if arguments is None:
         arguments = sys.argv[1:]
-    if "--help" in arguments or "-h" in arguments:
+    if {"-h", "--help", "--help-all"} & set(arguments):
         print(describe_settings())
         raise SystemExit(0)
     options = _split_options(arguments)
@@ -49,7 +50,7 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
                 values.setdefault(section, {}).update(entries)
     for name, text in options:
         if name != "config":
-            full_name = _full_name(name)
+            full_name = resolve_name(name)
             section, _, short_name = full_name.partition(".")
             is_yaml = text.startswith(("[", "{"))
             values.setdefault(section, {})[short_name] = _read_yaml(text, full_name) if is_yaml else text
@@ -65,18 +66,27 @@ def describe_settings() -> str:
         "--training.learning_rate 0.01. --data stands for --data.source and --seed for --training.seed. Options are",
         "shown with their default values.",
     ]
-    known = known_settings()
-    short_names = [full_name.partition(".")[2] for full_name in known]
     for section in SECTIONS:
         lines += ["", "", SECTION_TITLES[section], "=" * len(SECTION_TITLES[section])]
-        for full_name, item in known.items():
+        for full_name, item in known_settings().items():
             if not full_name.startswith(f"{section}."):
                 continue
             if item.heading is not None:
                 lines += ["", item.heading] if item.heading else [""]
-            name = full_name.partition(".")[2]
-            lines += _describe_option(name if short_names.count(name) == 1 else full_name, item)
+            lines += _describe_option(option_name(full_name), item)
     return "\n".join(lines)
+
+
+def describe_settings_named(names: Sequence[str]) -> list[str]:
+    """The lines of `--help` about some settings, named as on the command line."""
+    known = known_settings()
+    return [line for name in names for line in _describe_option(name, known[resolve_name(name)])]
+
+
+def option_name(full_name: str) -> str:
+    """The shortest name of a setting on the command line: without its section, if only one section has that name."""
+    name = full_name.partition(".")[2]
+    return name if [known.partition(".")[2] for known in known_settings()].count(name) == 1 else full_name
 
 
 def _describe_option(name: str, item: KnownSetting) -> list[str]:
@@ -93,7 +103,7 @@ def _describe_option(name: str, item: KnownSetting) -> list[str]:
     return lines + [" " * HELP_COLUMN + line for line in text]
 
 
-def _full_name(name: str) -> str:
+def resolve_name(name: str) -> str:
     """The full name of a setting, from its name on the command line."""
     name = ALIASES.get(name, name)
     known = [*known_settings(), *REMOVED_SETTINGS]

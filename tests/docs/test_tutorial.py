@@ -21,7 +21,7 @@ FENCED = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 
 def smaller(command: list[str]) -> list[str]:
     """A command of the page; one that trains gets a smaller model."""
-    if command[1] != "examples/train.py":
+    if command[:2] != ["ldebm", "train"]:
         return command
     return command + TWO_STEPS + SMALLER[command[command.index("--config") + 1]]
 
@@ -34,7 +34,6 @@ def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
     Returns:
         Each command, what it printed, and what the page shows after it.
     """
-    (folder / "examples").symlink_to(REPOSITORY / "examples")
     text = (TUTORIALS / name).read_text("utf-8")
     names = iter(re.findall(r"(?i)save\w*\s+(?:this\s+script\s+)?as\s+`(\w+\.py)`", text))
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
@@ -49,10 +48,11 @@ def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
         commands = [shlex.split(line, comments=True) for line in content.replace("\\\n", " ").splitlines()]
         commands = [command for command in commands if command]
         for command in commands:
-            assert command[0] == "python"
+            assert command[0] in ("python", "ldebm")
+            program = [sys.executable] if command[0] == "python" else [sys.executable, "-m", "ldebm_command"]
             must_fail = shown.startswith("error: ") and command is commands[-1]
             done = subprocess.run(
-                [sys.executable, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
+                [*program, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
             )
             assert (done.returncode != 0) == must_fail, f"{shlex.join(command)}\n{done.stderr[-2000:]}"
             if must_fail:
@@ -67,8 +67,8 @@ def test_first_model(tmp_path):
 
     assert (tmp_path / "messages.csv").read_text("utf-8").startswith("message,topic\n")
     assert (tmp_path / "outputs/texts/report.html").is_file()
-    assert "bills and refunds" in outputs["examples/explain.py"]
-    assert "bills and refunds" in outputs["examples/generate.py"]
+    assert "bills and refunds" in outputs["explain"]
+    assert "bills and refunds" in outputs["write"]
     assert outputs["read_texts.py"].count("'score'") == 2
 
 
