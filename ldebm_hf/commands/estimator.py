@@ -221,8 +221,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
 
     def _name_symbols(self) -> None:
         """Name the symbols by their words, in the folder, and write the report."""
-        wanted = ExplanationSettings(data=str(self.folder_ / TEXTS_FILE), auto_names=True, seed=self.seed)
-        explained = explain_checkpoint(str(self.folder_), wanted)
+        explained = explain_checkpoint(str(self.folder_), self._wanted_report(auto_names=True))
         print(f"{explained.describe()}\n\nWrote {explained.files[0]}")
         self._load(self.folder_)
 
@@ -240,7 +239,8 @@ class LDEBM(TransformerMixin, BaseEstimator):
         Args:
             texts: As in [`fit`].
         """
-        return self.classes_[self.predict_proba(texts).argmax(1)]
+        likeliest = self.predict_proba(texts).argmax(1)
+        return self.classes_[likeliest]
 
     def predict_proba(self, texts: Any) -> np.ndarray:
         """The probabilities of the symbols, float32 `(num_texts, num_symbols)`, in the order of `classes_`."""
@@ -326,8 +326,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
         """
         self._pipeline()
         self._fitted_texts()
-        texts = str(self.folder_ / TEXTS_FILE)
-        wanted = ExplanationSettings(data=texts, seed=self.seed, output=None if file is None else str(file))
+        wanted = self._wanted_report(output=None if file is None else str(file))
         return explain_checkpoint(str(self.folder_), wanted).files[0]
 
     # -------------------------------------------------------------------------------------------------------- writing
@@ -428,10 +427,18 @@ class LDEBM(TransformerMixin, BaseEstimator):
             yield {name: batch[name] for name in ("input_ids", "attention_mask")}, len(part)
         reader.warn()
 
+    def _wanted_report(self, **options: Any) -> ExplanationSettings:
+        """A report on the texts of the fit."""
+        common = {"seed": self.seed, "trust_remote_code": self._trusts_code}
+        return ExplanationSettings(data=str(self.folder_ / TEXTS_FILE), **common, **options)
+
+    @property
+    def _trusts_code(self) -> bool:
+        return bool(self.settings.get("trust_remote_code", False))
+
     def _load(self, checkpoint: str | Path) -> None:
         """Load the model of a checkpoint, and what its symbols stand for."""
-        trusted = bool(self.settings.get("trust_remote_code", False))
-        self.pipeline_ = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trusted)
+        self.pipeline_ = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=self._trusts_code)
         self.folder_ = Path(checkpoint) if Path(checkpoint).is_dir() else None
         self._set_classes()
 
