@@ -19,7 +19,7 @@ install: $(INSTALLED)  ## create .venv and install the package with pinned versi
 
 demo: $(INSTALLED)  ## train on the built-in corpus (2 minutes on 2 CPU cores), then write sentences for each symbol
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config examples/recipes/demo.yaml
+		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config demo
 	$(BIN)/python examples/generate.py outputs/demo
 
 space: $(INSTALLED)  ## start the page of spaces_app on this machine (SPACE_OPTIONS="outputs/mine --port 7861" for others)

@@ -3,7 +3,7 @@ Random damage to recipes: each is read, or refused in a sentence.
 
     python benchmarks/fuzz_recipes.py --number 3000 --seed 0
 
-Each is a recipe of `examples/recipes` of which settings, lines or bytes are changed. What is read becomes the
+Each is a recipe of `ldebm_hf/recipes` of which settings, lines or bytes are changed. What is read becomes the
 configuration of a model. A refusal is a ValueError or an error about the file, and names the recipe, a section or a
 setting.
 """
@@ -20,11 +20,11 @@ import yaml
 from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, run_from_command_line, try_request
 
 from ldebm_hf import build_tokenizer
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training.command_line import load_settings
 from ldebm_hf.training.settings import SECTIONS, known_settings
 from ldebm_hf.training.typed_values import allowed_words
 
-RECIPES = Path(__file__).resolve().parents[1] / "examples" / "recipes"
 VALUES = (
     "", "~", "none", "null", "true", "no", "-1", "0", "1", "3", "0.5", "1e-3", "1e400", ".nan", ".inf", "nan", "-inf",
     "1_000", "0x10", "9" * 400, "9" * 5000, "abc", "text", "document", "point", "[]", "[1, 2]", "[a, [b]]", "{}",

@@ -1,6 +1,6 @@
 """Whether samples keep up with the guidance: steered samples of models of points against exact conditionals.
 
-    python examples/train.py --config examples/recipes/pinwheel.yaml
+    python examples/train.py --config pinwheel
     python benchmarks/guidance.py spaces_app/priors/gaussians/ldebm outputs/pinwheel
 
 With two latent dimensions every level's conditional is known on a grid, so that samples of the model's prior can be

@@ -20,7 +20,7 @@ from ldebm_hf.model.text_reading import decode_words
 from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.training import DivergenceError, Trainer, assemble, load_settings
 
-RECIPE = Path(__file__).parents[1] / "examples" / "recipes" / "demo.yaml"
+RECIPE = "demo"
 PUBLISHED = ["--preset", "published", "--langevin_steps", "50", "--prior_learning_rate", "1e-4"]
 PUBLISHED += ["--kl_weight", "0.1", "--classification_weight", "0.05"]
 VARIANTS = {

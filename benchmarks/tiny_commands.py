@@ -2,13 +2,10 @@
 
 import json
 from pathlib import Path
-from runpy import run_path
 
 from child_processes import Ended, run_command
 
-ROOT = Path(__file__).resolve().parents[1]
-# Not on the path of imports, where evaluate.py would be in the place of the library of that name.
-train, generate = (run_path(str(ROOT / "examples" / f"{name}.py"))["main"] for name in ("train", "generate"))
+from ldebm_hf.commands import train, write
 
 SETTINGS = {
     "data.max_train_examples": 160,
@@ -48,8 +45,7 @@ def start_training(folder: Path, log: Path, streamed: Path | None = None, kill_a
         }
         del settings["data.max_train_examples"], settings["data.max_validation_examples"]
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    recipe = str(ROOT / "examples" / "recipes" / "demo.yaml")
-    return run_command(train, ["--config", recipe, *words], log, kill_after, folder / ".lock")
+    return run_command(train.main, ["--config", "demo", *words], log, kill_after, folder / ".lock")
 
 
 def start_writing(
@@ -57,7 +53,7 @@ def start_writing(
 ) -> Ended:
     """Write sentences into a file, or continue with those that are missing; arguments as of [`start_training`]."""
     words = [str(checkpoint), "--output_file", str(file), "--num_samples", str(number), "--batch_size", "50"]
-    return run_command(generate, words, log, kill_after, file.with_name(f".{file.name}.lock"))
+    return run_command(write.main, words, log, kill_after, file.with_name(f".{file.name}.lock"))
 
 
 def write_tables(folder: Path) -> Path:

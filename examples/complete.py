@@ -11,183 +11,28 @@ even those that the model does not know.
 the model, by a left-to-right language model whose search keeps the other words in the same way, and by trigrams and
 single words counted on the training texts. Printed are the percentage of masked words that are restored exactly, with
 its standard error; the percentage of texts restored entirely; and BLEU of the n-grams that hold a masked word.
+
+`ldebm complete` does the same.
 """
 
-import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from ldebm_hf import LDEBMConfig, LDEBMPipeline
-from ldebm_hf.commands.options import (
-    code_options,
-    corpus_options,
-    make_parser,
-    run_script,
-    seed_options,
-    symbol_options,
-)
-from ldebm_hf.experiments.completion_experiment import (
-    MaskedTexts,
-    SearchSettings,
-    complete_masked_texts,
-    completion_scores,
-    model_completer,
-    ngram_completers,
-    words_of_texts,
-)
-from ldebm_hf.files.atomic import write_text
-from ldebm_hf.reports.tables import text_table
-from ldebm_hf.training.saved_runs import find_checkpoint, settings_to_show, shipped_checkpoint
+from ldebm_hf.commands.complete import build_parser, complete, read_options
+from ldebm_hf.commands.options import run_script
+from ldebm_hf.training.saved_runs import shipped_checkpoint
 
 SPACE = Path(__file__).resolve().parents[1] / "spaces_app"
-FRACTIONS = (0.15, 0.3, 0.5)
-NUM_TEXTS = 200
-NUM_COMPLETIONS = 3
-NUM_SHOWN = 3
-TEXT_OPTIONS = ("class_labels", "guidance_scale", "num_completions")
-EVALUATION_OPTIONS = ("language_model", "num_texts", "fractions", "output_file", "data", "validation_file")
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    shared = symbol_options("any; one for all texts, or one each"), seed_options(), corpus_options()
-    parser = make_parser(__doc__, "[CHECKPOINT] (--text TEXT ... | --evaluate) [options]", *shared, code_options())
-    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
-    task = parser.add_mutually_exclusive_group(required=True)
-    task.add_argument("--text", nargs="+", help="texts with <mask> or <span>")
-    task.add_argument("--evaluate", action="store_true", help="mask words of validation texts, count those restored")
-    add = parser.add_argument
-    add("--num_completions", type=int, metavar="N", help="with --text: number of completions of each (default 3)")
-    add("--language_model", metavar="MODEL", help="with --evaluate: checkpoint of preset rnn_lm to compare with")
-    add(
-        "--num_texts",
-        type=int,
-        metavar="N",
-        help="with --evaluate: number of texts (default 200; -1: the whole split)",
-    )
-    add(
-        "--fractions",
-        type=float,
-        nargs="+",
-        metavar="F",
-        help="with --evaluate: fractions of the words to mask (default .15 .3 .5)",
-    )
-    add("--output_file", metavar="FILE", help="with --evaluate: also write the scores to this YAML file")
-    add("--num_chains", type=int, default=8, metavar="N", help="number of latents per text (default 8)")
-    add("--num_rounds", type=int, default=2, metavar="N", help="number of rounds of Langevin steps (default 2)")
-    add("--num_beams", type=int, default=10, metavar="N", help="number of texts that each search keeps (default 10)")
-    options = parser.parse_args(arguments)
-    if options.num_texts is not None and options.num_texts != -1 and options.num_texts < 1:
-        parser.error(f"--num_texts must be at least 1, or -1 for all, got {options.num_texts}")
-    unused, task = (EVALUATION_OPTIONS, "--evaluate") if options.text else (TEXT_OPTIONS, "--text")
-    for name in unused:
-        if getattr(options, name) is not None:
-            parser.error(f"--{name} goes with {task}")
-    if options.num_completions is not None and not 1 <= options.num_completions <= options.num_beams:
-        parser.error(
-            f"--num_completions must be from 1 to --num_beams ({options.num_beams}), got {options.num_completions}"
-        )
-    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = parse_arguments(arguments)
+    # 1. The options, and the model that comes with the page if no other is named.
+    options = read_options(build_parser(__doc__, has_default=True), arguments)
     options.checkpoint = options.checkpoint or os.path.relpath(shipped_checkpoint(SPACE))
-    pipe = load(options.checkpoint, options.trust_remote_code)
-    if options.text:
-        print_completions(pipe, options)
-    else:
-        evaluate(pipe, options)
 
-
-def load(checkpoint: str, trust_remote_code: bool = False) -> LDEBMPipeline:
-    find_checkpoint(checkpoint)
-    if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
-        raise ValueError(f"{checkpoint} holds a model of points, which has no words to complete")
-    return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
-
-
-def print_completions(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:
-    completions = pipe.complete(
-        options.text,
-        class_labels=options.class_labels,
-        guidance_scale=options.guidance_scale,
-        num_return_sequences=NUM_COMPLETIONS if options.num_completions is None else options.num_completions,
-        num_chains=options.num_chains,
-        num_rounds=options.num_rounds,
-        num_beams=options.num_beams,
-        generator=options.seed,
-    )
-    for text, found in zip(options.text, completions, strict=True):
-        print(text)
-        for completion in found:
-            symbol = f"  [{completion.symbol}]" if completion.symbol is not None else ""
-            print(f"  {completion.score:7.2f}  {marked(completion.words, completion.is_filled)}{symbol}")
-    print("\n(log probability, the text with the filled-in words between asterisks, the symbol that the model reads)")
-
-
-def marked(words: Sequence[str], is_filled: Sequence[bool]) -> str:
-    return " ".join(f"*{word}*" if filled else word for word, filled in zip(words, is_filled, strict=True))
-
-
-def evaluate(pipe: LDEBMPipeline, options: argparse.Namespace) -> None:
-    # 1. Texts of the corpus that the model was trained on.
-    settings = settings_to_show(options.checkpoint, options.data, options.validation_file)
-    if settings is None:
-        raise ValueError(f"--evaluate needs settings.yaml in {options.checkpoint}, which names the corpus")
-    if settings.data.streaming:
-        raise ValueError(f"--evaluate needs a corpus that fits into memory, {settings.data.source} is streamed")
-    corpus, tokenizer = settings.load_corpus(), pipe.tokenizer
-    texts = words_of_texts(tokenizer, corpus.validation.texts)
-    if options.num_texts != -1:
-        texts = texts[: options.num_texts or NUM_TEXTS]
-
-    # 2. What completes them.
-    search = SearchSettings(options.num_chains, options.num_rounds, options.num_beams, options.seed)
-    completers = {"this model": model_completer(pipe.model, tokenizer, search)}
-    if options.language_model is not None:
-        language_model = load(options.language_model)
-        if language_model.tokenizer.get_vocab() != tokenizer.get_vocab():
-            raise ValueError(f"--language_model must have {options.checkpoint}'s vocabulary, not another one")
-        completers["left-to-right LM"] = model_completer(language_model.model, tokenizer, search)
-    completers |= ngram_completers(tokenizer, corpus.train.texts, options.num_beams)
-
-    # 3. All methods complete the same masks.
-    records = []
-    for fraction in options.fractions or FRACTIONS:
-        completed = complete_masked_texts(completers, tokenizer, texts, fraction, options.seed)
-        records += completion_scores(completed, tokenizer)
-        print_examples(completed, tokenizer)
-
-    # 4. The table.
-    print(scores_table(records))
-    if options.output_file is not None:
-        write_text(Path(options.output_file), yaml.safe_dump(records, sort_keys=False))
-
-
-def print_examples(completed: MaskedTexts, tokenizer) -> None:
-    for number, masked in enumerate(completed.masked[:NUM_SHOWN]):
-        is_filled = [token == len(tokenizer) for token in masked]
-        print(f"{marked(tokenizer.convert_ids_to_tokens(completed.originals[number]), is_filled)}")
-        for name, completions in completed.completions.items():
-            print(f"    {name:17}{marked(tokenizer.convert_ids_to_tokens(completions[number]), is_filled)}")
-    print()
-
-
-def scores_table(records: list[dict]) -> str:
-    columns = {
-        "masked": [f"{record['masked']:.0%}" for record in records],
-        "completed by": [record["by"] for record in records],
-        "words right": [f"{record['word_accuracy']:.1%} ± {record['word_accuracy_std_error']:.1%}"
-                        for record in records],
-        "texts right": [f"{record['text_accuracy']:.1%}" for record in records],
-        "BLEU": [f"{record['bleu']:.1f}" for record in records],
-        "words": [str(record["num_words"]) for record in records],
-        "texts": [str(record["num_texts"]) for record in records],
-    }  # fmt: skip
-    return text_table(columns)
+    # 2. Completions by `LDEBMPipeline.complete`; or, with `--evaluate`, masked validation texts that are completed by
+    #    the model, by a language model and by n-grams, and scored.
+    complete(options)
 
 
 if __name__ == "__main__":

@@ -12,89 +12,22 @@ log-likelihood itself.
 
 The data are those that the checkpoint was trained on, as its settings.yaml says. Every example's figures go into
 `--output_file`. After an interruption the same command continues.
+
+`ldebm likelihood` does the same.
 """
 
-import argparse
-from dataclasses import fields
-from pathlib import Path
-
-from transformers import AutoTokenizer
-
-from ldebm_hf.commands.likelihood_summary import describe_likelihood
-from ldebm_hf.commands.options import code_options, make_parser, run_script, seed_options
-from ldebm_hf.experiments.table_runs import load_complete_model
-from ldebm_hf.likelihood.bounds import LikelihoodSettings
-from ldebm_hf.likelihood.corpus_likelihood import write_likelihood
-from ldebm_hf.reports.run_record import LIKELIHOOD, scores_file
-from ldebm_hf.training import load_settings
-
-ESTIMATE_HELP = {
-    "num_posterior_samples": "number of latents per example",
-    "num_fitting_rounds": "rounds of fitting the proposal to the posterior; 0 takes the encoder's",
-    "num_annealed_samples": "number of these latents whose normalisers are estimated by annealing",
-    "num_temperatures": "number of temperatures of the annealing",
-    "prior_share": "fraction of latents drawn as widely as the prior's, for modes unknown to the encoder",
-    "memory_budget": "memory for the decoder in MiB",
-}
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(__doc__, "CHECKPOINT [options]", seed_options(), code_options())
-    add = parser.add_argument
-    add("checkpoint", type=Path, help="folder of a trained model with its settings.yaml")
-    add("--split", choices=["validation", "test"], default="validation", help="split to score (default validation)")
-    add("--max_examples", type=int, metavar="N", help="score only the first N examples")
-    for name, text in ESTIMATE_HELP.items():
-        default = getattr(LikelihoodSettings, name)
-        add(f"--{name}", type=type(default), default=default, metavar="N", help=f"{text} (default {default})")
-    add("--max_length", type=int, metavar="N", help="cut texts to N tokens, special tokens included (published: 40)")
-    add("--chunk_size", type=int, default=8, metavar="N", help="number of examples at a time (default 8)")
-    add("--published", action="store_true", help="also compute the published system's estimate")
-    add(
-        "--output_file",
-        type=Path,
-        metavar="FILE",
-        help="file of the estimates (default: likelihood[.test].json in the checkpoint's folder)",
-    )
-    add("--overwrite", action="store_true", help="replace the file, and discard another request that is not finished")
-    return parser.parse_args(arguments)
+from ldebm_hf.commands.likelihood import CONTINUES, build_parser, estimate
+from ldebm_hf.commands.options import run_script
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = parse_arguments(arguments)
-    recipe = options.checkpoint / "settings.yaml"
-    if not recipe.is_file():
-        raise FileNotFoundError(f"no {recipe}: checkpoint must be the folder of a training run")
+    # 1. Which model, which data, and how many draws.
+    options = build_parser(__doc__).parse_args(arguments)
 
-    # 1. The model, and the data that it was not trained on.
-    model = load_complete_model(options.checkpoint, options.trust_remote_code)
-    is_text = model.modality.reads_texts
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint) if is_text else None
-    if model.modality.is_bag_of_words:
-        raise ValueError(f"{options.checkpoint} holds a model of documents: likelihoods are of texts and points")
-    split = load_settings(["--config", str(recipe)]).load_corpus().splits.get(options.split)
-    if split is None:
-        raise ValueError(f"--split must be one that the data have, got {options.split!r}")
-    if options.max_examples is not None and options.max_examples < 1:
-        raise ValueError(f"--max_examples must be at least 1, got {options.max_examples}")
-    data = (split.texts if is_text else split.points)[: options.max_examples]
-
-    # 2. The estimate, chunk by chunk.
-    output_file = options.output_file or options.checkpoint / scores_file(LIKELIHOOD, options.split)
-    summary = write_likelihood(
-        model,
-        data,
-        output_file,
-        LikelihoodSettings(**{field.name: getattr(options, field.name) for field in fields(LikelihoodSettings)}),
-        tokenizer=tokenizer,
-        **{name: getattr(options, name) for name in ("max_length", "published", "chunk_size", "seed", "overwrite")},
-    )
-
-    # 3. What it says.
-    unit = "text" if is_text else "point"
-    print(describe_likelihood(summary, unit))
-    print(f"every {unit}'s figures: {output_file}")
+    # 2. `write_likelihood` estimates the likelihood of every example, chunk by chunk, and `describe_likelihood` says
+    #    what the estimates mean.
+    estimate(options)
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, CONTINUES)

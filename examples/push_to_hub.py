@@ -10,50 +10,21 @@ Anybody who may read the repository loads the model by `AutoModel.from_pretraine
 trust_remote_code=True)`, with `revision="v1"` in the state of that tag. The card, README.md, is written anew from what
 is in the folder (evaluation.json, report.json, ...), unless it was edited by hand. After an interruption the same
 command continues.
+
+`ldebm push` does the same.
 """
 
-from pathlib import Path
-
-from ldebm_hf.commands.options import SAME_COMMAND, code_options, make_parser, run_script
-from ldebm_hf.training.publishing import push, write_card
+from ldebm_hf.commands.options import run_script
+from ldebm_hf.commands.push import CONTINUES, build_parser, push_or_write_card, read_options
 
 
 def main(arguments: list[str] | None = None) -> None:
     # 1. Which model, and where to.
-    parser = make_parser(__doc__, "FOLDER (REPO_ID | --card FILE) [options]", code_options())
-    parser.add_argument("folder", type=Path, help="folder of a trained model, as examples/train.py leaves it")
-    parser.add_argument("repo_id", nargs="?", help="owner/name; name alone is a repository of your own")
-    visibility = parser.add_mutually_exclusive_group()
-    visibility.add_argument("--private", action="store_true", help="only you see the repository (default)")
-    visibility.add_argument("--public", action="store_true", help="everybody sees the repository")
-    parser.add_argument("--revision", metavar="TAG", help="tag this state, for from_pretrained(..., revision=TAG)")
-    parser.add_argument(
-        "--token", help="token of the Hub (default: that of `hf auth login`, or the variable HF_TOKEN)"
-    )
-    parser.add_argument(
-        "--merge", action="store_true", help="push the weights of a pretrained encoder and decoder too"
-    )
-    parser.add_argument("--card", type=Path, metavar="FILE", help="write the model card to a file, and push nothing")
-    options = parser.parse_args(arguments)
-    if (options.repo_id is None) == (options.card is None):
-        parser.error("give a repo_id to push to, or --card FILE")
+    options = read_options(build_parser(__doc__), arguments)
 
-    # 2. Only the card, or everything.
-    if options.card is not None:
-        if not write_card(options.folder, file=options.card):
-            raise ValueError(f"{options.card} was edited by hand and stays as it is: remove it first")
-        return
-    address = push(
-        options.folder,
-        options.repo_id,
-        private=not options.public,
-        revision=options.revision,
-        token=options.token,
-        merge=options.merge,
-        trust_remote_code=options.trust_remote_code,
-    )
-    print(address)
+    # 2. The card by `write_card`, from what is in the folder; and everything by `push`, in one commit.
+    push_or_write_card(options)
 
 
 if __name__ == "__main__":
-    run_script(main, continues=SAME_COMMAND)
+    run_script(main, CONTINUES)

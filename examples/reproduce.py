@@ -5,32 +5,22 @@
     python examples/reproduce.py table3 --data_dir data/daily_dialog --smoke      # tiny models, in minutes
     python examples/reproduce.py pretrained_symbols --data_dir data     # not of the paper: for four data sets
 
-This is examples/evaluate.py --config with the file of that table; evaluate.py --help says more about it.
+This is examples/evaluate.py --config with the name of that table; evaluate.py --help says more about it.
+
+`ldebm reproduce` does the same.
 """
 
-from pathlib import Path
-
-from ldebm_hf.commands.options import (
-    SAME_COMMAND,
-    experiment_options,
-    held_out_options,
-    make_parser,
-    run_script,
-    scoring_options,
-)
-from ldebm_hf.commands.tables import make_table, table_options
-
-EXAMPLES = Path(__file__).parent
-TABLES = {path.stem: path for path in sorted((EXAMPLES / "tables").glob("*.yaml"))}
+from ldebm_hf.commands.options import run_script
+from ldebm_hf.commands.reproduce import CONTINUES, build_parser, reproduce
 
 
 def main(arguments: list[str] | None = None) -> None:
-    shared = scoring_options(), held_out_options(), table_options(), experiment_options("outputs/tables")
-    parser = make_parser(__doc__, "TABLE [options]", *shared)
-    parser.add_argument("table", choices=TABLES, metavar="TABLE", help=f"one of {', '.join(TABLES)}")
-    options = parser.parse_args(arguments)
-    make_table(TABLES[options.table], EXAMPLES / "recipes", options)
+    # 1. Which table, which rows and seeds of it.
+    options = build_parser(__doc__).parse_args(arguments)
+
+    # 2. A `TableExperiment` trains and scores what is missing, and writes table.md and table.json.
+    reproduce(options)
 
 
 if __name__ == "__main__":
-    run_script(main, continues=SAME_COMMAND)
+    run_script(main, CONTINUES)

@@ -29,8 +29,8 @@ from ldebm_hf.experiments.experiment_runs import parse_changes
 from ldebm_hf.experiments.parallel_runs import finish_runs
 from ldebm_hf.experiments.point_experiment import ABLATIONS, BASELINES, MODELS, point_run, train_and_score
 from ldebm_hf.experiments.point_report import report_point_run, report_points
+from ldebm_hf.files.packaged import RECIPES
 
-RECIPES = Path(__file__).parent / "recipes"
 GROUPS = {"baselines": BASELINES, "ablations": ABLATIONS, "all": MODELS}
 
 

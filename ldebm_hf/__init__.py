@@ -1,5 +1,7 @@
 """Latent diffusion energy-based models of text on the Hugging Face stack."""
 
+from typing import TYPE_CHECKING, Any
+
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -23,8 +25,12 @@ from .text.retraining import LDEBMTokenizer
 from .text.subword_tokenization import build_subword_tokenizer
 from .text.tokenization import build_tokenizer
 
+if TYPE_CHECKING:
+    from .commands.estimator import LDEBM
+
 __version__ = "0.1.0"
 __all__ = [
+    "LDEBM",
     "PRESETS",
     "LDEBMConfig",
     "LDEBMForSequenceClassification",
@@ -38,6 +44,16 @@ __all__ = [
     "build_subword_tokenizer",
     "build_tokenizer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`LDEBM`, which needs scikit-learn and the training, is imported when it is asked for."""
+    if name == "LDEBM":
+        from .commands.estimator import LDEBM
+
+        return LDEBM
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoModel.register(LDEBMConfig, LDEBMModel, exist_ok=True)

@@ -1,11 +1,14 @@
-"""Options that several scripts share, and how a script ends."""
+"""Options that several commands share, and how a command ends."""
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +28,13 @@ SAME_COMMAND = "the same command continues where this one stopped"
 
 def make_parser(description: str | None, usage: str, *parents: ArgumentParser, **options: Any) -> ArgumentParser:
     """
-    Make the parser of a script.
+    Make the parser of a command.
 
     Args:
-        description (`str`): The script's docstring, which `--help` shows as it is.
-        usage (`str`): What follows the script's name in the first line of `--help`.
+        description (`str`): The docstring of the command or script, which `--help` shows as it is.
+        usage (`str`): What follows the name in the first line of `--help`.
         parents (`ArgumentParser`): Parsers with shared options, from this file.
-        options: Further arguments of `ArgumentParser`.
+        options: Further arguments of `ArgumentParser`; `prog` is the name, by default that of the program.
     """
     layout = partial(RawDescriptionHelpFormatter, max_help_position=30)
     return ArgumentParser(
@@ -100,6 +103,16 @@ def list_of(kind: type) -> Callable[[str], list]:
 
 
 # 2. Options that several scripts have. Each function returns a parser for `parents`.
+
+
+def add_checkpoint(parser: ArgumentParser, has_default: bool = False) -> None:
+    """Add the model that a command uses; with a default, it need not be given."""
+    if has_default:
+        parser.add_argument(
+            "checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)"
+        )
+    else:
+        parser.add_argument("checkpoint", help="folder or Hub id")
 
 
 def data_options() -> ArgumentParser:
@@ -226,6 +239,34 @@ def experiment_options(output_dir: str) -> ArgumentParser:
     group.add_argument("--set", **changes, help="settings of every run, as in a recipe")
     group.add_argument("--train_only", action="store_true", help="train and score, but write no report")
     return parser
+
+
+def json_options() -> ArgumentParser:
+    """Whether the result is printed as JSON, for other programs."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, and all else on standard error")
+    return parser
+
+
+@contextmanager
+def nothing_but_json(options: Namespace) -> Iterator[None]:
+    """With `--json`, whatever is printed inside goes to standard error."""
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        yield
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; figures that JSON does not know, such as NaN, as null."""
+    print(json.dumps(plain_numbers(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def plain_numbers(value: Any) -> Any:
+    """The same value with `None` for floats that are not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): plain_numbers(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_numbers(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_symbols(parser: ArgumentParser, options: Namespace) -> None:

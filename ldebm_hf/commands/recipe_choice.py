@@ -50,7 +50,7 @@ def choose_recipe(recipes: Path, options: Sequence[str], encoder: str | None = N
 
     Args:
         recipes (`Path`): Folder of the recipes.
-        options (`Sequence[str]`): Settings of the run, as on the command line of examples/train.py.
+        options (`Sequence[str]`): Settings of the run, as on the command line of a training.
         encoder (`str`, *optional*): Folder or Hub id of the encoder. Default: that of the recipe; if it cannot be
             loaded, words are used.
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from ..experiments.experiment_runs import Failures, parse_changes
 from ..experiments.paper_tables import PaperTable
+from ..experiments.score_tables import Rows
 from ..experiments.table_experiment import TableExperiment
-from ..experiments.table_report import write_overview
+from ..experiments.table_report import report_file, write_overview
 from ..experiments.table_runs import ScoringOptions
-from .options import exit_if_failed, list_of
+from .options import exit_if_failed, list_of, nothing_but_json, print_json
 
 
 def table_options() -> ArgumentParser:
@@ -37,22 +39,35 @@ def read_scoring_options(options: Namespace) -> ScoringOptions:
     return ScoringOptions(options.split, options.judge, options.language_model, options.word_vectors)
 
 
-def make_table(file: Path, recipes: Path, options: Namespace) -> None:
+def make_table(table_name: str, recipes: Path, options: Namespace) -> None:
     """
-    Train and score what a table lacks, and print its report; for each of its data sets, if it has several.
+    Train and score what a table lacks, and print its report; for each of its data sets, if it has several. With
+    `--json`, print the scores of the report instead, by data set, row and seed.
 
     Args:
-        file (`Path`): YAML file of the table.
+        table_name (`str`): Name of a table of the package, or path of a YAML file.
         recipes (`Path`): Folder of the recipes.
         options (`Namespace`): From a parser with all options of `options.py` for experiments, and [`table_options`].
 
     Raises:
         SystemExit: If some of the runs failed; the report has the others.
     """
-    plan = PaperTable.load(file)
+    plan = PaperTable.load(table_name)
     if options.encoder is not None:
         plan = replace(plan, encoder=options.encoder)
+    with nothing_but_json(options):
+        failures, scores = _train_and_report(plan, recipes, options)
+    if options.json:
+        print_json(scores)
+    exit_if_failed(failures)
+
+
+def _train_and_report(
+    plan: PaperTable, recipes: Path, options: Namespace
+) -> tuple[Failures, dict[str, Rows]]:
+    """Why runs failed, and the scores of all that are finished, by data set."""
     failures: Failures = {}
+    scores: dict[str, Rows] = {}
     for table in plan.of_data_sets(options.data_sets, options.data_dir):
         experiment = TableExperiment(
             table,
@@ -73,7 +88,10 @@ def make_table(file: Path, recipes: Path, options: Namespace) -> None:
         if not options.train_only:
             report = experiment.report()
             print(f"\n{report}" if report else "", end="", flush=True)
+            if report:
+                file = report_file(table, experiment.output_dir)
+                scores[table.name] = json.loads(file.read_text("utf-8"))
     if not options.train_only:
         overview = write_overview(plan, options.output_dir / "smoke" if options.smoke else options.output_dir)
         print(f"\n{overview}" if overview else "", end="", flush=True)
-    exit_if_failed(failures)
+    return failures, scores

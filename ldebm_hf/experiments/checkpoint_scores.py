@@ -94,12 +94,11 @@ def score_checkpoint(checkpoint: str, scoring: CheckpointScoring | None = None) 
     lines = [score_table(rows)]
     if model.config.context_size:
         lines = [f"word vectors: {options.vectors}", "", *lines]
-    name = f"{options.split}-changed" if scoring.changes else options.split
-    file = folder / scores_file(EVALUATION, name)
+    file = evaluation_file(checkpoint, scoring)
     write_text(file, json.dumps(scores, indent=1))
     lines += ["", f"all scores: {file}"]
     if clusters:
-        file = folder / scores_file("text_clusters.json", name)
+        file = evaluation_file(checkpoint, scoring, "text_clusters.json")
         write_text(file, json.dumps({name: rows["0"] for name, rows in clusters.items()}, indent=1))
         lines.append(f"of the clusters: {file}")
     points = guidance_sweep(rows[folder.name])
@@ -107,6 +106,13 @@ def score_checkpoint(checkpoint: str, scoring: CheckpointScoring | None = None) 
         plot_guidance({folder.name: points}, real_texts(rows), folder / "guidance.png")
         lines += ["", score_table(points), "", f"figure: {folder / 'guidance.png'}"]
     return "\n".join(lines)
+
+
+def evaluation_file(checkpoint: str, scoring: CheckpointScoring, name: str = EVALUATION) -> Path:
+    """Where [`score_checkpoint`] writes scores: `evaluation.json` in the checkpoint's folder, or for instance
+    `evaluation.test.json` of the test split."""
+    split = scoring.options.split
+    return Path(checkpoint, scores_file(name, f"{split}-changed" if scoring.changes else split))
 
 
 def load_corpus(checkpoint: str, scoring: CheckpointScoring) -> Corpus:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from ..files.packaged import TABLES, find_file
 from ..model.presets import PRESETS
 from ..scores.lstm_language_model import LanguageModelSettings
 from .experiment_runs import Changes, ExperimentRun, Scores, merge_changes, read_recipe
@@ -101,19 +102,18 @@ class PaperTable:
 
     @classmethod
     def load(cls, path: str | Path) -> PaperTable:
-        """Read a table from a YAML file.
+        """Read a table, one that comes with the package by its name (`"table3"`) or any by the path of its YAML file.
 
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If an entry is unknown or missing, or entries contradict each other.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no table {str(path)!r} (--config)")
-        values: dict[str, Any] = yaml.safe_load(Path(path).read_text("utf-8"))
+        path = find_file(str(path), TABLES, "table")
+        values: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
         try:
             sizes = LanguageModelSettings(**values.pop("sample_language_model", {}))
-            folder = values.pop("study", Path(path).stem)
-            content = cls(name=Path(path).stem, sample_language_model=sizes, runs_folder=folder, **values)
+            folder = values.pop("study", path.stem)
+            content = cls(name=path.stem, sample_language_model=sizes, runs_folder=folder, **values)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
         if content.measure not in Measure.__args__:

@@ -99,7 +99,7 @@ def report_point_run(run: Path, figures_dir: Path | None = None) -> str:
     """
     settings = Settings.from_dict(yaml.safe_load((run / "settings.yaml").read_text("utf-8")))
     if settings.modality_class.reads_texts:
-        raise ValueError(f"{run} holds a model of texts: see examples/generate.py")
+        raise ValueError(f"{run} holds a model of texts: see ldebm write")
     corpus, distribution = settings.load_corpus(), POINT_DISTRIBUTIONS.get(settings.data.source)
     samples = draw_samples(LDEBMModel.from_pretrained(run), corpus.validation, NUM_SAMPLES)
     floor = floor_scores(corpus.validation, distribution, NUM_SAMPLES)

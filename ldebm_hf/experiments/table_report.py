@@ -48,8 +48,8 @@ def write_report(
         return ""
     if plan.measure == "generation":
         add_likelihoods(scores, runs)
-    folder = output_dir / plan.runs_folder
-    name = "table" if plan.runs_folder == plan.name else plan.name
+    file = report_file(plan, output_dir)
+    folder, name = file.parent, file.stem
     rows = rows_of_table(plan, scores)
     sweep = {row: guidance_sweep(of_seeds) for row, of_seeds in scores.items()}
     sweep = {row: points for row, points in sweep.items() if points}
@@ -62,7 +62,7 @@ def write_report(
     lines += list_sentences(plan, shown_runs) + list_symbols(plan, shown_runs, explain)
     text = "\n".join(lines) + "\n"
     write_text(folder / f"{name}.md", text)
-    write_text(folder / f"{name}.json", json.dumps(rows, indent=1))
+    write_text(file, json.dumps(rows, indent=1))
     figures = []
     if sweep:
         figures.append(folder / "guidance.png")
@@ -73,6 +73,12 @@ def write_report(
         real = {row: {"real": without_bleu(values["real"])} for row, values in real_texts(scores).items()}
         plot_tradeoff(curves, real, figures[-1], plan.curve_setting)
     return text + "".join(f"figure: {figure}\n" for figure in figures)
+
+
+def report_file(plan: PaperTable, output_dir: Path) -> Path:
+    """The file of a table's scores, `table.json`; tables that share a folder have files of their own names."""
+    name = "table" if plan.runs_folder == plan.name else plan.name
+    return output_dir / plan.runs_folder / f"{name}.json"
 
 
 def write_overview(plan: PaperTable, output_dir: Path) -> str:

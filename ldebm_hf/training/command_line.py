@@ -4,11 +4,11 @@ import difflib
 import sys
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..files.packaged import RECIPES, find_file, packaged_names
 from .settings import REMOVED_SETTINGS, SECTIONS, KnownSetting, Settings, check_name, known_settings
 from .typed_values import allowed_words, describe, show
 
@@ -23,13 +23,15 @@ WIDTH, HELP_COLUMN = 119, 44
 
 
 def load_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """The settings of a command line: those of `--config recipe.yaml`, changed by `--section.name value`.
+    """The settings of a command line: those of `--config RECIPE`, changed by `--section.name value`.
 
     The section may be left out where only one section has a setting of that name. `--data` stands for `--data.source`,
-    `--seed` for `--training.seed`, and a dash in a name for an underscore.
+    `--seed` for `--training.seed`, and a dash in a name for an underscore. A recipe is the
+    name of one that comes with the package (`demo`), or the path of a file.
 
     Args:
-        arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` prints all settings and exits.
+        arguments (`Sequence[str]`, *optional*): defaults to the program's own. `--help` and `--help-all` print all
+            settings and exit.
 
     Raises:
         ValueError: as [`Settings`]; an ambiguous short name; a recipe that is not a YAML mapping of sections.
@@ -37,7 +39,7 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
     """
     if arguments is None:
         arguments = sys.argv[1:]
-    if "--help" in arguments or "-h" in arguments:
+    if {"-h", "--help", "--help-all"} & set(arguments):
         print(describe_settings())
         raise SystemExit(0)
     options = _split_options(arguments)
@@ -48,7 +50,7 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
                 values.setdefault(section, {}).update(entries)
     for name, text in options:
         if name != "config":
-            full_name = _full_name(name)
+            full_name = resolve_name(name)
             section, _, short_name = full_name.partition(".")
             is_yaml = text.startswith(("[", "{"))
             values.setdefault(section, {})[short_name] = _read_yaml(text, full_name) if is_yaml else text
@@ -58,22 +60,33 @@ def load_settings(arguments: Sequence[str] | None = None) -> Settings:
 def describe_settings() -> str:
     """The text of `--help`: every setting with its default value and what it does, by section and topic."""
     lines = [
-        "--config RECIPE.yaml reads settings from a recipe; each of the options below changes one setting. An option",
-        "may be written with its section, for instance --training.learning_rate 0.01. --data stands for --data.source",
-        "and --seed for --training.seed. Options are shown with their default values.",
+        "--config RECIPE reads settings from a recipe, one of those that come with the package or a file:",
+        *textwrap.wrap(", ".join(packaged_names(RECIPES)), WIDTH, initial_indent="  ", subsequent_indent="  "),
+        "Each of the options below changes one setting. An option may be written with its section, for instance",
+        "--training.learning_rate 0.01. --data stands for --data.source and --seed for --training.seed. Options are",
+        "shown with their default values.",
     ]
-    known = known_settings()
-    short_names = [full_name.partition(".")[2] for full_name in known]
     for section in SECTIONS:
         lines += ["", "", SECTION_TITLES[section], "=" * len(SECTION_TITLES[section])]
-        for full_name, item in known.items():
+        for full_name, item in known_settings().items():
             if not full_name.startswith(f"{section}."):
                 continue
             if item.heading is not None:
                 lines += ["", item.heading] if item.heading else [""]
-            name = full_name.partition(".")[2]
-            lines += _describe_option(name if short_names.count(name) == 1 else full_name, item)
+            lines += _describe_option(option_name(full_name), item)
     return "\n".join(lines)
+
+
+def describe_settings_named(names: Sequence[str]) -> list[str]:
+    """The lines of `--help` about some settings, named as on the command line."""
+    known = known_settings()
+    return [line for name in names for line in _describe_option(name, known[resolve_name(name)])]
+
+
+def option_name(full_name: str) -> str:
+    """The shortest name of a setting on the command line: without its section, if only one section has that name."""
+    name = full_name.partition(".")[2]
+    return name if [known.partition(".")[2] for known in known_settings()].count(name) == 1 else full_name
 
 
 def _describe_option(name: str, item: KnownSetting) -> list[str]:
@@ -90,7 +103,7 @@ def _describe_option(name: str, item: KnownSetting) -> list[str]:
     return lines + [" " * HELP_COLUMN + line for line in text]
 
 
-def _full_name(name: str) -> str:
+def resolve_name(name: str) -> str:
     """The full name of a setting, from its name on the command line."""
     name = ALIASES.get(name, name)
     known = [*known_settings(), *REMOVED_SETTINGS]
@@ -127,13 +140,9 @@ def _split_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 def _read_recipe(path: str) -> dict[str, dict[str, Any]]:
     """The settings of a recipe by section, with all values as text."""
-    if not Path(path).is_file():
-        recipes = [str(file) for file in Path(path).parent.glob("*.yaml")]
-        close = difflib.get_close_matches(path, recipes, n=3, cutoff=0.8)
-        hint = f": did you mean {' or '.join(close)}?" if close else ""
-        raise FileNotFoundError(f"there is no recipe {path!r} (--config){hint}")
+    file = find_file(path, RECIPES, "recipe")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"recipe {path!r} must be a text file in UTF-8 ({error})") from error
     recipe = _read_yaml(text, path) or {}

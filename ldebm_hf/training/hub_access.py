@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10
 """Seconds that the Hub has for an answer."""
-ALTERNATIVE = "examples/recipes/texts.yaml"
-"""The recipe for texts that needs no pretrained model."""
+ALTERNATIVE = "--config texts"
+"""What chooses the recipe for texts that needs no pretrained model."""
 
 
 def require_base_models(settings: Settings) -> None:
@@ -40,5 +40,5 @@ def _require(setting: str, name: str | None, revision: str | None) -> None:
         raise OSError(
             f"{setting}={name!r} is neither a folder nor in the cache of Hugging Face, and cannot be downloaded "
             f"({type(error).__name__}): check the name and the network, give the folder of a model, or train without "
-            f"pretrained models by {ALTERNATIVE}"
+            f"pretrained models: {ALTERNATIVE}"
         ) from error

@@ -215,7 +215,7 @@ def _stage_with_base_models(folder: Path, staged: Path, trust_remote_code: bool)
 
 
 def push_command(training: TrainingSettings) -> list[str]:
-    """The arguments of examples/push_to_hub.py that push a run as its settings say."""
+    """The arguments of `ldebm push` that push a run as its settings say."""
     arguments = [training.output_dir, hub_name(training)]
     if not training.hub_private_repo:
         arguments.append("--public")
@@ -261,7 +261,7 @@ def publish(training: TrainingSettings, say: Callable[[str], None]) -> None:
         say(f"pushed to {push(folder, hub_name(training), private=training.hub_private_repo)}")
     except Exception as error:  # a network can fail in many ways
         say(f"not pushed: {error}\nThe model is in {folder}. To push it, run")
-        say("  python examples/push_to_hub.py " + shlex.join(push_command(training)))
+        say("  ldebm push " + shlex.join(push_command(training)))
 
 
 def write_facts(file: Path, facts: dict[str, Any]) -> None:

@@ -16,8 +16,8 @@ from .typed_values import describe, show
 LINE_WIDTH = 119
 INTRODUCTION = """\
 A training run is described by a YAML recipe with the sections below, by options on the command line, or by both:
-`python examples/train.py --config examples/recipes/demo.yaml --training.learning_rate 0.002`. The section of an option
-may be left out where only one section has a setting of that name. `none` stands for Python's `None`.
+`ldebm train --config demo --training.learning_rate 0.002`. The section of an option may be left out where only one
+section has a setting of that name. `none` stands for Python's `None`.
 
 `make docs` writes this page from the code; edits to it are lost."""
 MODEL_SECTION = """\

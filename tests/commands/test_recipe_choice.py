@@ -11,10 +11,10 @@ from tiny_base_models import bert
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.commands.classification import train_classifier
 from ldebm_hf.commands.recipe_choice import ENCODER_RECIPE, WORDS_RECIPE, choose_recipe
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.model.pretrained_encoder import PretrainedEncoder
 from ldebm_hf.training import data_settings
 
-RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
 WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
 
 

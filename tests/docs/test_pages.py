@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import ldebm_command
+from ldebm_hf.files.packaged import RECIPES, TABLES, packaged_names
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(
@@ -18,7 +21,8 @@ PAGES = sorted(
 )
 HOW_TO = sorted(path for path in (DOCS / "how-to").glob("*.md") if path.name != "README.md")
 MEASURED = re.compile(r"±|\d ?%|\d (?:nats|seconds?|minutes?|hours?|points|MB|GB|ms|times)\b|\d\.\d{2,}")
-TAKES_SETTINGS_TOO = {"examples/classify.py": "examples/train.py", "examples/reproduce.py": "examples/evaluate.py"}
+TAKES_SETTINGS_TOO = {"ldebm classify", "examples/classify.py"}
+"""What takes the settings of a training besides its own options."""
 
 
 def page_name(page: Path) -> str:
@@ -68,36 +72,54 @@ def commands_of(page: Path) -> list[list[str]]:
 
 
 @cache
-def options_of(script: str) -> frozenset[str]:
-    """The options that `script --help` prints."""
-    arguments = [script, "--help"]
-    if script == "examples/reproduce.py":
-        arguments = [script, "table1", "--help"]
+def options_of(program: str) -> frozenset[str]:
+    """The options that a script, or `ldebm` with the name of a command, prints with `--help`."""
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(sys, "argv", arguments)
+        patch.setattr(sys, "argv", [program, "--help"])
         with contextlib.suppress(SystemExit):
-            runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+            if program.startswith("ldebm "):
+                name = program.removeprefix("ldebm ")
+                ldebm_command.main([name, "--help-all" if name == "train" else "--help"])
+            else:
+                runpy.run_path(str(REPOSITORY / program), run_name="__main__")
+    assert printed.getvalue(), program
     return frozenset(re.findall(r"--([\w.]+)", printed.getvalue()))
+
+
+def program_of(words: list[str]) -> tuple[str, list[str]] | None:
+    """The script or command of a line that is one of ours, and its arguments."""
+    for place, word in enumerate(words):
+        if re.fullmatch(r"(examples|benchmarks|spaces_app)/\w+\.py", word):
+            return word, words[place + 1 :]
+        if word.startswith("ldebm_hf.commands."):
+            return f"ldebm {word.rpartition('.')[2]}", words[place + 1 :]
+    if words[0] == "ldebm" and not words[1].startswith("-"):
+        return " ".join(words[:2]), words[2:]
+    return None
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=page_name)
 def test_commands_name_scripts_files_and_options_that_exist(page):
     for words in commands_of(page):
-        scripts = [word for word in words if re.fullmatch(r"(examples|benchmarks|spaces_app)/\w+\.py", word)]
         for word in words:
             if word.startswith(("examples/", "benchmarks/")):
                 assert (REPOSITORY / word).is_file(), f"{word} in: {' '.join(words)}"
-        if not scripts:
+        found = program_of(words)
+        if found is None:
             continue
-        script = scripts[0]
-        known = options_of(script)
-        if script in TAKES_SETTINGS_TOO:
-            known |= options_of(TAKES_SETTINGS_TOO[script])
-        for word in words[words.index(script) + 1 :]:
+        program, arguments = found
+        known = options_of(program)
+        if program in TAKES_SETTINGS_TOO:
+            known |= options_of("ldebm train")
+        for word in arguments:
             if word.startswith("--"):
                 name = word[2:].partition("=")[0]
-                assert name in known or name.rpartition(".")[2] in known, f"{script} has no {word}"
+                assert name in known or name.rpartition(".")[2] in known, f"{program} has no {word}"
+        if "--config" in arguments:
+            name = arguments[arguments.index("--config") + 1]
+            packaged = packaged_names(TABLES if program.endswith(("evaluate", "evaluate.py")) else RECIPES)
+            assert name in packaged or name.endswith((".yaml", "FILE")), f"{name} is not packaged"
 
 
 @pytest.mark.parametrize("page", HOW_TO, ids=page_name)
@@ -113,7 +135,7 @@ def test_how_to_pages_have_no_measured_figures(page):
 
 def test_layout_has_every_folder_and_the_import_rule():
     page = (DOCS / "reference/layout.md").read_text("utf-8")
-    folders = {path.name for path in (REPOSITORY / "ldebm_hf").iterdir() if (path / "__init__.py").is_file()}
+    folders = {path.name for path in (REPOSITORY / "ldebm_hf").iterdir() if path.is_dir()} - {"__pycache__"}
     assert folders == set(re.findall(r"(?m)^  (\w+)/ ", page))
     rule = re.search(r"above its own:\n\n```\n(.*?)```", page, re.DOTALL).group(1).splitlines()
     layers = runpy.run_path(str(REPOSITORY / "tests/test_imports.py"))["LAYERS"]
@@ -129,8 +151,7 @@ def test_layout_names_files_that_exist():
 
 def test_every_recipe_is_in_the_reference():
     page = (DOCS / "reference/sources.md").read_text("utf-8")
-    for recipe in (REPOSITORY / "examples/recipes").glob("*.yaml"):
-        assert f"`{recipe.name}`" in page, recipe.name
+    assert [name for name in packaged_names(RECIPES) if f"`{name}.yaml`" not in page] == []
 
 
 def test_every_preset_is_in_the_reference():

@@ -13,18 +13,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TUTORIALS = REPOSITORY / "docs/tutorial"
 TWO_STEPS = ["--max_steps", "2", "--energy_hidden_size", "16", "--langevin_steps", "2", "--latent_size", "4"]
 SMALLER = {
-    "texts.yaml": ["--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"],
-    "documents.yaml": ["--document_hidden_size", "16"],
+    "texts": ["--embedding_size", "16", "--encoder_hidden_size", "16", "--decoder_hidden_size", "16"],
+    "documents": ["--document_hidden_size", "16"],
 }
 FENCED = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 
 
 def smaller(command: list[str]) -> list[str]:
     """A command of the page; one that trains gets a smaller model."""
-    if command[1] != "examples/train.py":
+    if command[:2] != ["ldebm", "train"]:
         return command
-    recipe = Path(command[command.index("--config") + 1]).name
-    return command + TWO_STEPS + SMALLER[recipe]
+    return command + TWO_STEPS + SMALLER[command[command.index("--config") + 1]]
 
 
 def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
@@ -35,7 +34,6 @@ def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
     Returns:
         Each command, what it printed, and what the page shows after it.
     """
-    (folder / "examples").symlink_to(REPOSITORY / "examples")
     text = (TUTORIALS / name).read_text("utf-8")
     names = iter(re.findall(r"(?i)save\w*\s+(?:this\s+script\s+)?as\s+`(\w+\.py)`", text))
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
@@ -50,10 +48,11 @@ def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
         commands = [shlex.split(line, comments=True) for line in content.replace("\\\n", " ").splitlines()]
         commands = [command for command in commands if command]
         for command in commands:
-            assert command[0] == "python"
+            assert command[0] in ("python", "ldebm")
+            program = [sys.executable] if command[0] == "python" else [sys.executable, "-m", "ldebm_command"]
             must_fail = shown.startswith("error: ") and command is commands[-1]
             done = subprocess.run(
-                [sys.executable, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
+                [*program, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
             )
             assert (done.returncode != 0) == must_fail, f"{shlex.join(command)}\n{done.stderr[-2000:]}"
             if must_fail:
@@ -68,8 +67,8 @@ def test_first_model(tmp_path):
 
     assert (tmp_path / "messages.csv").read_text("utf-8").startswith("message,topic\n")
     assert (tmp_path / "outputs/texts/report.html").is_file()
-    assert "bills and refunds" in outputs["examples/explain.py"]
-    assert "bills and refunds" in outputs["examples/generate.py"]
+    assert "bills and refunds" in outputs["explain"]
+    assert "bills and refunds" in outputs["write"]
     assert outputs["read_texts.py"].count("'score'") == 2
 
 

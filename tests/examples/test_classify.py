@@ -14,7 +14,7 @@ import yaml
 from tiny_base_models import bert
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "classify.py"
-BY_WORDS = ["--config", str(SCRIPT.parent / "recipes" / "documents.yaml")]
+BY_WORDS = ["--config", "documents"]
 WORDS = {"weather": "cold wet windy storm", "sport": "ball goal team match"}
 TINY = {
     "preset": "di_vae",  # learns in fewer steps than the default

@@ -183,7 +183,7 @@ def test_documents_have_words_beside_those_of_lda(explain, corpus, tmp_path, cap
     )
     assert ", ".join(report["symbols"][0]["generated"]) in (tmp_path / "model" / "report.html").read_text()
     printed = capsys.readouterr().out
-    assert "coherence (NPMI)" in printed and "classify.py" in printed
+    assert "coherence (NPMI)" in printed and "ldebm classify" in printed
 
 
 def test_advice_where_one_symbol_has_all_texts(explain, corpus, tmp_path, capsys):

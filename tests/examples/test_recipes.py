@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import Trainer, assemble, load_settings
 
-RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
 TINY = [
     *("--embedding_size", "8", "--encoder_hidden_size", "8", "--decoder_hidden_size", "8", "--latent_size", "4"),
     *("--energy_hidden_size", "8", "--energy_num_blocks", "1", "--langevin_steps", "2", "--max_steps", "2"),

@@ -83,7 +83,7 @@ def test_what_cannot_be_answered(checkpoint, capsys, arguments, message):
 def test_other_models_and_symbols_are_refused(checkpoint, capsys, tmp_path):
     with pytest.raises(ValueError, match="class_labels must be in .* got 'angry'"):
         call(capsys, "respond", checkpoint, "--turns", "--class_labels", "angry")
-    with pytest.raises(ValueError, match="holds a model with contexts: examples/respond.py"):
+    with pytest.raises(ValueError, match="holds a model with contexts: ldebm respond"):
         call(capsys, "generate", checkpoint)
     without = save_untrained(tmp_path, None, texts=["a b"], names=["x", "y"])
     with pytest.raises(ValueError, match="holds a model without contexts"):

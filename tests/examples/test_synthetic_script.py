@@ -15,11 +15,11 @@ from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
 from ldebm_hf.experiments import point_experiment, point_report
 from ldebm_hf.experiments.score_tables import table_of_rows
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.training import Settings, clock
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "synthetic.py"
-RECIPES = SCRIPT.parent / "recipes"
 SHORT = ["--set", "data.num_points=800", "training.num_train_epochs=2", "training.per_device_train_batch_size=200"]
 SHORT += ["model.energy_hidden_size=16", "model.point_hidden_size=16", "model.langevin_steps=2"]
 
@@ -153,7 +153,7 @@ def test_every_model_has_valid_settings_of_its_own(data, tmp_path):
 
 def test_presets_weights_are_not_the_recipes(tmp_path):
     """The recipe's weights are those of the default prior: with them an autoencoder would be a VAE."""
-    recipe = yaml.safe_load((SCRIPT.parent / "recipes" / "gaussians.yaml").read_text())
+    recipe = yaml.safe_load((RECIPES / "gaussians.yaml").read_text())
     assert recipe["model"]["kl_weight"] > 0
 
     def weights(name: str) -> tuple[float, float]:

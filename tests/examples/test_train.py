@@ -78,8 +78,7 @@ def run_here(monkeypatch, *arguments: str) -> None:
 
 @pytest.mark.parametrize(("recipe", "num_symbols"), [("gaussians", 16), ("pinwheel", 10)])
 def test_recipes_of_points_train_and_resume(tmp_path, monkeypatch, capsys, recipe, num_symbols):
-    path = REPOSITORY / "examples" / "recipes" / f"{recipe}.yaml"
-    arguments = ["--config", str(path), *TINY_POINTS, "--num_points", "60", "--output_dir", str(tmp_path / "out")]
+    arguments = ["--config", recipe, *TINY_POINTS, "--num_points", "60", "--output_dir", str(tmp_path / "out")]
     run_here(monkeypatch, *arguments, "--max_steps", "2", "--lr_scheduler_type", "constant")
     printed = capsys.readouterr().out
     assert f"{recipe}: 60 training and 6 validation points" in printed
@@ -148,11 +147,10 @@ def test_help_names_the_settings(capsys, monkeypatch):
 
 
 def test_without_a_network_one_sentence_names_the_recipe_without_an_encoder(arguments, tmp_path):
-    recipe = REPOSITORY / "examples" / "recipes" / "texts_pretrained.yaml"
-    asked = ["--config", str(recipe), *arguments[2:]]
+    asked = ["--config", "texts_pretrained", *arguments[2:]]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
     command = [sys.executable, str(SCRIPT), *asked]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
     assert run.stderr.startswith("error: encoder_name_or_path='sentence-transformers/all-MiniLM-L6-v2' is neither a ")
-    assert "examples/recipes/texts.yaml" in run.stderr and not (tmp_path / "out").exists()
+    assert "--config texts\n" in run.stderr and not (tmp_path / "out").exists()

@@ -2,15 +2,14 @@
 
 import csv
 import re
-from pathlib import Path
 
 import pytest
 from code_words import code_corpus
 from untrained import load_script
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.files.packaged import RECIPES
 
-RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
 TINY = "--langevin_steps 2 --energy_hidden_size 8 --latent_size 4 --max_steps 4 --per_device_train_batch_size 16"
 SIZES = {
     "documents": "--document_hidden_size 8",

@@ -7,13 +7,13 @@ from transformers import BertConfig
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.experiments.paper_tables import LANGUAGE_MODEL, PaperTable, curve_points, guidance_sweep, other_ways
+from ldebm_hf.files.packaged import RECIPES, TABLES
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-TABLES = sorted((EXAMPLES / "tables").glob("*.yaml"))
+TABLE_FILES = sorted(TABLES.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TABLE_FILES, ids=lambda path: path.stem)
 def test_every_row_of_the_examples_has_settings_of_its_own(path, tmp_path):
     tiny = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     tiny.save_pretrained(tmp_path / "encoder")
@@ -27,7 +27,7 @@ def check_rows(plan: PaperTable, tmp_path: Path) -> None:
     assert set(plan.published) <= set(plan.rows)
     keys, tokenizer = [], build_tokenizer(["a text"])
     for name in [name for row in plan.rows for name in plan.runs_of(row)]:
-        run = plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {"data": {"max_train_examples": 7}})
+        run = plan.run(name, 3, RECIPES, tmp_path, {"data": {"max_train_examples": 7}})
         assert run.settings.training.seed == 3 and run.settings.data.max_train_examples == 7
         assert run.folder == tmp_path / plan.runs_folder / name / "3"
         config = run.settings.model_config(tokenizer, ["yes", "no"])
@@ -36,13 +36,13 @@ def check_rows(plan: PaperTable, tmp_path: Path) -> None:
         keys.append(run.key)
     assert all(first != second for i, first in enumerate(keys) for second in keys[:i]), "two rows are the same"
     if plan.measure == "control":
-        language_model = plan.run(LANGUAGE_MODEL, 0, EXAMPLES / "recipes", tmp_path, {})
+        language_model = plan.run(LANGUAGE_MODEL, 0, RECIPES, tmp_path, {})
         assert language_model.settings.model["preset"] == "rnn_lm"
 
 
 def test_another_preset_keeps_the_recipes_sizes_and_nothing_else(tmp_path):
     plan = PaperTable("t", "", "yelp", "reading", rows={"ours": {}, "vae": {"model": {"preset": "vae"}}})
-    ours, vae = (plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}).settings.model for row in plan.rows)
+    ours, vae = (plan.run(row, 0, RECIPES, tmp_path, {}).settings.model for row in plan.rows)
     assert ours["kl_weight"] == 0.2 and ours["classification_weight"] == 10
     assert "kl_weight" not in vae and "classification_weight" not in vae
     assert vae["latent_size"] == ours["latent_size"] and vae["preset"] == "vae"
@@ -52,7 +52,7 @@ def test_points_of_a_curve_are_finished_rows_by_the_value_of_their_setting(tmp_p
     rows = {"ours": {}, "strong": {"model": {"kl_weight": 1.0}}, "vae": {"model": {"preset": "vae"}}, "weak": {}}
     curves = {"ours": ["ours", "strong"], "others": ["weak"]}
     plan = PaperTable("t", "", "demo", "generation", rows=rows, curves=curves, curve_setting="kl_weight")
-    runs = [plan.run(row, 0, EXAMPLES / "recipes", tmp_path, {}) for row in rows]
+    runs = [plan.run(row, 0, RECIPES, tmp_path, {}) for row in rows]
     scores = {row: {"0": {"bleu": float(number)}} for number, row in enumerate(["ours", "strong", "vae"])}
     assert curve_points(plan, runs, scores) == {"ours": {"0.2": scores["ours"], "1": scores["strong"]}}
     plan.curves = {}
@@ -77,9 +77,9 @@ def test_a_run_for_every_number_of_labels_that_a_model_learns(tmp_path):
     assert plan.all_rows == ["ours", "vae", "hard_em"]
     names = [name for row in plan.all_rows for name in plan.runs_of(row)]
     assert names == ["ours/200", "ours/500", "vae", "hard_em"] and plan.runs_of("ours/200") == ["ours/200"]
-    data = [plan.run(name, 3, EXAMPLES / "recipes", tmp_path, {}).settings.data for name in names]
+    data = [plan.run(name, 3, RECIPES, tmp_path, {}).settings.data for name in names]
     assert [(of_run.label_count, of_run.label_seed) for of_run in data] == [(200, 3), (500, 3), (None, 0), (None, 0)]
-    of_baseline = plan.run("hard_em", 3, EXAMPLES / "recipes", tmp_path, {"data": {"data_dir": "d"}}).settings
+    of_baseline = plan.run("hard_em", 3, RECIPES, tmp_path, {"data": {"data_dir": "d"}}).settings
     assert of_baseline.data.source == "agnews" and of_baseline.data.data_dir == "d"
     assert set(of_baseline.model) == {"preset"}, "models may change, its scores stay"
     rows = plan.by_row({"ours/200": {"3": {"a": 1.0}}, "ours/500": {"3": {"b": 2.0}}, "vae": {"3": {"a": 3.0}}})
@@ -98,7 +98,7 @@ def table_of_two(**more) -> PaperTable:
 def test_a_table_of_several_data_sets_is_a_table_of_each(tmp_path):
     news, reviews = table_of_two().of_data_sets(data_dir="data")
     assert (news.name, news.runs_folder, news.title) == ("both/news", "both/news", "Title: news")
-    runs = [plan.run("ours", 0, EXAMPLES / "recipes", tmp_path, {}) for plan in (news, reviews)]
+    runs = [plan.run("ours", 0, RECIPES, tmp_path, {}) for plan in (news, reviews)]
     assert [run.folder for run in runs] == [tmp_path / "both" / name / "ours" / "0" for name in ("news", "reviews")]
     data = [run.settings.data for run in runs]
     assert [(of_run.source, of_run.data_dir) for of_run in data] == [("agnews", "data/agnews"), ("yelp", "data/yelp")]
@@ -115,7 +115,7 @@ def test_a_table_of_one_data_set_is_its_own(tmp_path):
     plan = PaperTable("t", "", "yelp", "reading", rows={"ours": {}})
     assert plan.of_data_sets() == [plan]
     (with_folder,) = plan.of_data_sets(data_dir="data/here")
-    assert with_folder.run("ours", 0, EXAMPLES / "recipes", tmp_path, {}).settings.data.data_dir == "data/here"
+    assert with_folder.run("ours", 0, RECIPES, tmp_path, {}).settings.data.data_dir == "data/here"
     with pytest.raises(ValueError, match="t has none to choose from"):
         plan.of_data_sets(["yelp"])
 
@@ -126,11 +126,11 @@ def test_clusters_of_features_depend_on_texts_and_their_number_alone(tmp_path):
     assert [news.needs_encoder(row) for row in news.all_rows] == [False, False, True]
     changes = {"training": {"num_train_epochs": 3}, "model": {"latent_size": 5}}
     rows = ("ours", "kmeans_features")
-    model, features = (news.run(row, 0, EXAMPLES / "recipes", tmp_path, changes) for row in rows)
+    model, features = (news.run(row, 0, RECIPES, tmp_path, changes) for row in rows)
     assert model.settings.training.num_train_epochs == 3 and model.settings.model["latent_size"] == 5
     assert features.settings.model == {"preset": "consistent", "num_symbols": 4}
     assert features.settings.data == model.settings.data
-    assert features.key == news.run("kmeans_features", 0, EXAMPLES / "recipes", tmp_path, {}).key
+    assert features.key == news.run("kmeans_features", 0, RECIPES, tmp_path, {}).key
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ldebm_hf.experiments import table_runs
 from ldebm_hf.experiments.paper_tables import PaperTable
 from ldebm_hf.experiments.table_experiment import TableExperiment
 from ldebm_hf.experiments.table_runs import ScoringOptions, check_split, chosen_names, features_of
+from ldebm_hf.files.packaged import RECIPES
 
 PLAN = PaperTable("few", "", "agnews", "classification", rows={"ours": {}, "vae": {}}, latent_classifiers=["vae"],
                   text_baselines=["hard_em", "given_vectors"], label_counts=[20, 40])  # fmt: skip
@@ -81,7 +82,6 @@ def test_features_are_computed_once_for_each_split(encoded):
 
 
 def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeypatch):
-    recipes = Path(__file__).resolve().parents[2] / "examples" / "recipes"
     clusters = PaperTable("t", "", "demo", "reading", rows={}, text_clusters=["kmeans_features"], encoder="an/encoder",
                           settings={"model": {"num_symbols": 6}, "data": {"label_fraction": 0.0}},
                           peak_memory=True, runs_folder="t")  # fmt: skip
@@ -89,7 +89,7 @@ def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeyp
                                  text_baselines=["feature_regression"], settings={}, runs_folder="u")  # fmt: skip
     monkeypatch.setattr(table_runs, "peak_gigabytes", lambda: 0.5)
     for plan, score in ((clusters, "label_v_measure"), (labels, "accuracy_40_labels")):
-        experiment = TableExperiment(plan, recipes, tmp_path)
+        experiment = TableExperiment(plan, RECIPES, tmp_path)
         assert not experiment.train()
         (row,) = plan.all_rows
         run = experiment.run(row, 0)
@@ -97,7 +97,7 @@ def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeyp
         scores = run.finished_scores()
         assert scores[score] > 0.6 and scores["cpu_seconds"] > 0 and scores["peak_gigabytes"] == 0.5
         assert "encoder: an/encoder" in experiment.report() and "peak GB" in experiment.report()
-        other = TableExperiment(dataclasses.replace(plan, encoder="another"), recipes, tmp_path)
+        other = TableExperiment(dataclasses.replace(plan, encoder="another"), RECIPES, tmp_path)
         assert other.run(row, 0).finished_scores() is None, "another encoder, another score"
-    plain = TableExperiment(dataclasses.replace(clusters, peak_memory=False, runs_folder="v"), recipes, tmp_path)
+    plain = TableExperiment(dataclasses.replace(clusters, peak_memory=False, runs_folder="v"), RECIPES, tmp_path)
     assert not plain.train() and "peak_gigabytes" not in plain.run("kmeans_features", 0).finished_scores()

@@ -55,7 +55,7 @@ def test_failed_push_loses_nothing_and_says_how_to_go_on(hub, tmp_path, monkeypa
     train(monkeypatch, folder, "--push_to_hub", "true", "--hub_model_id", "me/texts", "--hub_private_repo", "false")
     printed = capsys.readouterr().out
     assert "not pushed: the connection to" in printed
-    assert f"python examples/push_to_hub.py '{folder}' me/texts --public\n" in printed
+    assert f"ldebm push '{folder}' me/texts --public\n" in printed
     assert LDEBMModel.from_pretrained(folder).config.latent_size == 4 and (folder / "README.md").is_file()
     hub.uploads_before_cut = None
     train(monkeypatch, folder, "--push_to_hub", "true", "--hub_model_id", "me/texts", "--hub_private_repo", "false",
@@ -83,7 +83,7 @@ def test_odd_files_in_the_folder_cost_the_card_and_not_the_run(tmp_path, monkeyp
     train(monkeypatch, folder)
     assert "could not write the model card" in caplog.text and not (folder / "README.md").exists()
     assert LDEBMModel.from_pretrained(folder).config.latent_size == 4
-    assert f"python examples/generate.py '{folder}' --num_samples 5" in capsys.readouterr().out
+    assert f"ldebm write '{folder}' --num_samples 5" in capsys.readouterr().out
 
 
 def test_run_that_is_not_pushed_has_a_card_too(tmp_path, monkeypatch):

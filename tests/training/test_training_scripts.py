@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from code_words import SCRIPTS, code_corpus
 
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import Trainer, assemble, load_settings
 
-RECIPES = Path(__file__).resolve().parents[2] / "examples" / "recipes"
 NUM_TRAIN = 300
 SMALL = "--langevin_steps 3 --energy_hidden_size 32 --latent_size 16 --max_steps 300 --per_device_train_batch_size 32"
 OPTIONS = {

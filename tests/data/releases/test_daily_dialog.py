@@ -1,16 +1,15 @@
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
 from ldebm_hf.data.releases.daily_dialog import DailyDialog, read_daily_dialog
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import load_settings
 from ldebm_hf.training.settings import DataSettings
 
-RECIPES = Path(__file__).resolve().parents[3] / "examples" / "recipes"
 TEXT = "Say , Jim ! __eou__ I ’ m “ here ” 。 __eou__\nFine . __eou__ Thanks . __eou__ Bye . __eou__\n"
 ACTS, EMOTIONS = "3 1 \n1 4 2 \n", "0 6 \n4 0 5 \n"
 EXPECTED = ["Say , Jim !", 'I \' m " here " .', "Fine .", "Thanks .", "Bye ."]

@@ -1,13 +1,13 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
 from ldebm_hf.data.releases.jericho import Jericho
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import load_settings
 
-RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "jericho.yaml"
+RECIPE = RECIPES / "jericho.yaml"
 
 
 def room(game, name, text, variant=0) -> dict:

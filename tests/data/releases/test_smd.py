@@ -7,9 +7,10 @@ import pytest
 
 from ldebm_hf.data import NO_LABEL, check_corpus, load_corpus
 from ldebm_hf.data.releases.smd import read_smd
+from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import load_settings
 
-RECIPE = Path(__file__).resolve().parents[3] / "examples" / "recipes" / "smd.yaml"
+RECIPE = RECIPES / "smd.yaml"
 
 
 def entry(intent, *texts):

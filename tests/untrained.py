@@ -12,7 +12,7 @@ from ldebm_hf.model.dialogue_turns import MARKERS
 from ldebm_hf.training import Settings
 from ldebm_hf.training.settings import DataSettings
 
-SCRIPTS = Path(__file__).parents[2] / "examples"
+SCRIPTS = Path(__file__).parents[1] / "examples"
 SIZES = {
     "embedding_size": 8,
     "encoder_hidden_size": 8,

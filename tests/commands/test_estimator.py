@@ -1,0 +1,314 @@
+"""`LDEBM`: from texts in Python to a fitted model, with scikit-learn's habits; tiny models of tiny corpora."""
+
+import json
+import pickle
+import random
+import re
+import warnings
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+import ldebm_hf
+from ldebm_hf import LDEBM, LDEBMPipeline
+from ldebm_hf.commands.estimator_data import read_labels, read_texts
+from ldebm_hf.commands.fitted_sizes import (
+    batch_size_for,
+    choose_recipe,
+    num_epochs_for,
+    num_symbols_for,
+)
+from ldebm_hf.training import Trainer, evaluation, loop
+
+TINY = {
+    "encoder": None, "verbose": False, "embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16,
+    "latent_size": 4, "energy_hidden_size": 16, "energy_num_blocks": 1, "langevin_steps": 2, "max_steps": 6,
+}  # fmt: skip
+LEARNS = {"max_steps": 60, "learning_rate": 0.02, "prior_learning_rate": 0.02, "classification_weight": 20}
+TOPICS = {"food": "bread soup fresh salt oven dish", "rain": "cold wet grey windy storm cloud"}
+
+
+def rows(number: int = 60, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Texts, and the topic of each."""
+    rng = random.Random(seed)
+    labels = rng.choices(list(TOPICS), k=number)
+    return [" ".join(rng.choices(TOPICS[label].split(), k=rng.randint(3, 7))) for label in labels], labels
+
+
+TEXTS, LABELS = rows()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_validations():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "NUM_PRIOR_SAMPLES", 16)
+        patch.setattr(loop, "plot_validation_curves", lambda *_: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory) -> LDEBM:
+    folder = tmp_path_factory.mktemp("unlabelled") / "run"
+    return LDEBM(num_symbols=2, output_dir=folder, features="words", **TINY | LEARNS).fit(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> LDEBM:
+    return LDEBM(output_dir=tmp_path_factory.mktemp("labelled") / "run", **TINY | LEARNS).fit(TEXTS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def hardly_trained() -> LDEBM:
+    return LDEBM(num_symbols=3, **TINY).fit(TEXTS)
+
+
+def weights(model: LDEBM) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in model.pipeline_.model.state_dict().items()}
+
+
+def assert_same(one: LDEBM, other: LDEBM) -> None:
+    assert weights(one).keys() == weights(other).keys()
+    assert all(np.array_equal(value, weights(other)[name]) for name, value in weights(one).items())
+
+
+# ------------------------------------------------------------------------------------------------------ what it learns
+
+
+def test_texts_alone_give_symbols_with_names_and_a_report(unlabelled):
+    names = unlabelled.classes_.tolist()
+    assert len(names) == 2
+    assert {word for name in names for word in name.split(", ")} <= set(" ".join(TOPICS.values()).split())
+    assert set(unlabelled.predict(TEXTS)) <= set(names)
+    probabilities = unlabelled.predict_proba(TEXTS)
+    assert probabilities.shape == (60, 2) and probabilities.sum(1) == pytest.approx(1, abs=1e-5)
+    assert unlabelled.transform(TEXTS).shape == (60, 4)
+    assert (unlabelled.folder_ / "report.html").is_file() and "60 texts" in unlabelled.describe()
+    assert unlabelled.score(TEXTS) < 0 < 0.5 < unlabelled.score(TEXTS, LABELS) <= 1
+    assert unlabelled.score(TEXTS) == unlabelled.score(TEXTS)
+
+
+def test_labels_become_the_symbols(labelled):
+    assert labelled.classes_.tolist() == ["food", "rain"]
+    assert labelled.score(TEXTS, LABELS) > 0.9
+    assert labelled.classify("cold wet storm")[0]["label"] == "rain"
+    assert len(labelled.write("food", 2, generator=0)) == 2
+    assert [symbol.name for symbol in labelled.explain(TEXTS, num_samples=1).symbols] == ["food", "rain"]
+    held_out, expected = rows(40, seed=1)
+    assert labelled.score(held_out, [*expected[:20], *[None] * 20]) > 0.8, "texts without a label do not count"
+
+
+def test_labels_come_back_as_they_were_given(tmp_path):
+    numbers = [{"food": 7, "rain": 9}[label] for label in LABELS]
+    model = LDEBM(output_dir=tmp_path / "run", **TINY).fit(np.array(TEXTS), np.array(numbers))
+    assert model.classes_.tolist() == [7, 9] and model.predict(TEXTS).dtype.kind == "i"
+    assert LDEBM.load(tmp_path / "run").classes_.tolist() == [7, 9]
+
+
+def test_some_labels_are_enough_and_the_others_are_taught_by_words(tmp_path):
+    some = [label if number % 3 else None for number, label in enumerate(LABELS)]
+    model = LDEBM(output_dir=tmp_path / "run", **TINY).fit(pd.Series(TEXTS), pd.Series(some))
+    assert model.classes_.tolist() == ["food", "rain"]
+    settings = (tmp_path / "run" / "settings.yaml").read_text("utf-8")
+    assert "features: word_classes" in settings and "resume: null" in settings
+
+
+def test_it_says_what_it_chose(tmp_path, capsys):
+    LDEBM(**TINY | {"verbose": True, "max_steps": 1}).fit(TEXTS)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "60 texts, none with a label: recipe texts (no pretrained encoder), 2 symbols"
+    assert re.match(r"texts of up to 16 tokens, batches of 8, 1 steps, in .*ldebm_", printed[1])
+
+
+def test_without_verbose_nothing_is_printed(capfd):
+    LDEBM(**TINY | {"max_steps": 1}).fit(TEXTS)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_sizes_follow_from_the_number_of_texts():
+    assert [num_symbols_for(n) for n in (10, 1000, 3000, 10**6)] == [2, 8, 14, 50]
+    assert [batch_size_for(n) for n in (10, 300, 1000, 3000, 10**6)] == [8, 8, 16, 64, 64]
+    assert [num_epochs_for(n, batch_size_for(n)) for n in (10, 1000, 3000, 10**6)] == [100, 32, 43, 3]
+
+
+def test_the_recipe_follows_from_labels_and_encoder(monkeypatch):
+    assert choose_recipe(None, 10, 0) == ("texts", {}) == choose_recipe(None, 10, 10)
+    assert choose_recipe(None, 10, 3) == ("texts", {"clustering": {"features": "word_classes"}})
+    named = {"model": {"encoder_name_or_path": "an/encoder"}}
+    assert choose_recipe("an/encoder", 10, 0) == ("texts_pretrained", named)
+    assert choose_recipe("an/encoder", 10, 3) == ("texts_pretrained_few_labels", named)
+    for found, recipe in ((None, "texts"), ("config.json", "texts_pretrained")):
+        monkeypatch.setattr("ldebm_hf.commands.fitted_sizes.try_to_load_from_cache", lambda *_, found=found: found)
+        assert choose_recipe("auto", 10, 0)[0] == recipe
+
+
+# ------------------------------------------------------------------------------------------- seeds, stopping, resuming
+
+
+def test_the_seed_decides_the_weights(hardly_trained):
+    same, other = (LDEBM(num_symbols=3, seed=seed, **TINY).fit(TEXTS) for seed in (0, 1))
+    assert_same(hardly_trained, same)
+    assert not np.array_equal(other.transform(TEXTS), same.transform(TEXTS))
+
+
+def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(hardly_trained, tmp_path, monkeypatch):
+    model = LDEBM(num_symbols=3, output_dir=tmp_path / "run", save_steps=2, **TINY)
+    step = Trainer._train_step
+
+    def stop(trainer, batches):
+        if trainer.progress.step == 4:
+            raise KeyboardInterrupt
+        return step(trainer, batches)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_train_step", stop)
+        model.fit(TEXTS)
+    with pytest.raises(ValueError, match="holds a fit of other texts or labels: give another output_dir"):
+        model.fit(TEXTS[:-1])
+    with pytest.raises(ValueError, match="latent_size was 4 and is now 5"):
+        clone(model).set_params(latent_size=5).fit(TEXTS)
+    assert_same(model.fit(TEXTS), hardly_trained)
+    assert model.classes_.tolist() == hardly_trained.classes_.tolist()
+    assert_same(model.fit(TEXTS), hardly_trained)  # which was finished
+    anew = clone(model).set_params(overwrite_output_dir=True).fit(TEXTS[:-1])
+    assert len(anew.explain(num_samples=1).texts) == 59
+
+
+# ----------------------------------------------------------------------------------------------- scikit-learn's habits
+
+
+def test_clones_and_parameters(unlabelled):
+    model = LDEBM(num_symbols=4, latent_size=8, output_dir="somewhere")
+    copy = clone(model)
+    assert copy.get_params() == model.get_params() and copy.get_params()["latent_size"] == 8
+    assert copy.set_params(num_symbols=5, langevin_steps=3).get_params()["langevin_steps"] == 3
+    assert model.get_params()["num_symbols"] == 4 and "langevin_steps" not in model.get_params()
+    assert "latent_size=8" in repr(model) and model._repr_html_()
+    with pytest.raises(ValueError, match="unknown setting 'latent_sise': did you mean latent_size"):
+        model.set_params(latent_sise=3)
+    with pytest.raises(NotFittedError, match="not fitted yet: call fit"):
+        model.predict(["a text"])
+    assert clone(unlabelled).get_params() == unlabelled.get_params()
+
+
+def test_a_grid_search_over_the_number_of_symbols_with_and_without_labels():
+    model = LDEBM(**TINY | {"max_steps": 1, "per_device_train_batch_size": 32})
+    for labels, refit in ((LABELS, True), (None, False)):
+        search = GridSearchCV(model, {"num_symbols": [2, 3]}, cv=2, error_score="raise", refit=refit)
+        search.fit(TEXTS, labels)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+        assert search.best_params_["num_symbols"] in (2, 3)
+        assert not refit or search.predict(TEXTS).shape == (60,)
+
+
+def test_it_is_a_step_of_a_pipeline():
+    pipe = make_pipeline(LDEBM(**TINY | {"max_steps": 1}), LogisticRegression()).fit(TEXTS, LABELS)
+    assert pipe.predict(TEXTS).shape == (60,)
+
+
+def test_temporary_folders_end_with_the_estimator():
+    model = LDEBM(**TINY | {"max_steps": 1}).fit(TEXTS)
+    folder = model.folder_
+    assert folder.is_dir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        again = pickle.loads(pickle.dumps(model))
+        del model
+    assert not folder.exists() and again.predict(TEXTS).shape == (60,)
+
+
+# ----------------------------------------------------------------------------------------------------- saving, loading
+
+
+def test_saved_and_loaded_models_answer_alike(unlabelled, labelled, tmp_path):
+    for model in (unlabelled, labelled):
+        folder = model.save(tmp_path / model.folder_.parent.name)
+        assert not (folder / "texts.jsonl").exists() and (folder / "README.md").is_file()
+        for loaded in (LDEBM.load(folder), LDEBM.load(model.folder_)):
+            assert loaded.predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
+            assert np.array_equal(loaded.transform(TEXTS), model.transform(TEXTS))
+            assert loaded.get_params()["latent_size"] == 4
+        pipe = LDEBMPipeline.from_pretrained(folder)
+        assert pipe.write(0, 1, generator=0) == model.write(0, 1, generator=0)
+        with pytest.raises(ValueError, match="texts must be given: those of the fit are not with the model"):
+            LDEBM.load(folder).explain()
+    with pytest.raises(FileNotFoundError, match="no folder '/nowhere/run'"):
+        LDEBM.load("/nowhere/run")
+
+
+def test_symbols_are_renamed_for_good(tmp_path):
+    model = LDEBM(num_symbols=2, output_dir=tmp_path / "run", **TINY | {"max_steps": 1}).fit(TEXTS)
+    model.rename({0: "kitchen"})
+    assert model.classes_[0] == "kitchen" == LDEBM.load(tmp_path / "run").classes_[0]
+    assert model.report(tmp_path / "mine.html") == tmp_path / "mine.html"
+    assert "kitchen" in (tmp_path / "mine.html").read_text("utf-8")
+
+
+def test_what_is_pushed_is_the_folder(unlabelled, monkeypatch):
+    pushed = []
+    monkeypatch.setattr("ldebm_hf.commands.estimator.push", lambda *given, **options: pushed.append((*given, options)))
+    unlabelled.push_to_hub("me/requests", private=False)
+    assert pushed == [(unlabelled.folder_, "me/requests", {"private": False})]
+
+
+# ---------------------------------------------------------------------------------------------------- what it is given
+
+
+def test_texts_and_labels_in_any_form():
+    table = pd.DataFrame({"body": TEXTS, "topic": LABELS})
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(TOPICS))})
+    of_hub = datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS}, features=features)
+    arrays = np.array(TEXTS), np.array(TEXTS, dtype=object)
+    for given in (TEXTS, tuple(TEXTS), *arrays, table["body"], of_hub["text"], of_hub):
+        assert read_texts(given) == TEXTS and type(read_texts(given)[0]) is str
+    assert read_texts(table, "body") == TEXTS
+    assert read_labels("topic", table, 60) == LABELS == read_labels("label", of_hub, 60)
+    assert read_labels([1, None, float("nan"), pd.NA, np.int64(3), 2.0], None, 6) == [1, None, None, None, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        ([], None, "texts must be strings, at least one, got none"),
+        ("one text", None, "texts must be a list of them, got a single str"),
+        (["a", None], None, r"entry 1 \(the first is 0\) is None \(NoneType\): leave out what has no text"),
+        (["a", float("nan")], None, r"entry 1 \(the first is 0\) is nan \(float\)"),
+        (pd.Series(["a", pd.NA], dtype=object), None, r"entry 1 .* is <NA>"),
+        (["a", b"b"], None, r"entry 1 .* is b'b' \(bytes\)"),
+        (np.array([["a", "b"]]), None, r"texts must have one dimension, got an array of shape \(1, 2\)"),
+        (pd.DataFrame({"body": ["a"]}), None, "texts are in no column 'text', text_column=: the columns are body"),
+        ({"a": 1}, None, "texts must be a list, an array or a column, got dict"),
+        (["a", "b"], ["x"], "labels must be one for each of the 2 texts, got 1"),
+        (["a", "b"], ["x", ["y"]], r"labels must be strings or integers, .* entry 1 .* is \['y'\] \(list\)"),
+        (["a", "b"], [0.5, 1], r"labels must be strings or integers, .* entry 0 .* is 0.5"),
+        (["a", "b"], "topic", "labels='topic' names a column, and the texts are no table or data set with columns"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_written(tmp_path, texts, labels, message):
+    with pytest.raises(ValueError, match=message):
+        LDEBM(output_dir=tmp_path / "run", **TINY).fit(texts, labels)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_are_checked_by_name():
+    with pytest.raises(ValueError, match="unknown setting 'latentsize': did you mean latent_size"):
+        LDEBM(latentsize=3).fit(TEXTS)
+    with pytest.raises(ValueError, match="several sections have a setting 'algorithm'|unknown setting|source follows"):
+        LDEBM(source="my.csv").fit(TEXTS)
+    with pytest.raises(ValueError, match="model.dropout=3|dropout must be"):
+        LDEBM(**TINY, dropout=3).fit(TEXTS)
+
+
+def test_it_is_a_name_of_the_package():
+    assert ldebm_hf.LDEBM is LDEBM and "LDEBM" in ldebm_hf.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'LDEBMM'"):
+        _ = ldebm_hf.LDEBMM
+    arguments = json.loads(json.dumps(LDEBM(output_dir=Path("a")).get_params(), default=str))
+    assert LDEBM(**arguments).output_dir == "a"
