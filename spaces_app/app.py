@@ -20,6 +20,7 @@ from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab
 
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.web.map_drawing import MapPictures
 from ldebm_hf.web.page_requests import PageRequests
 from ldebm_hf.web.prior_comparison import PriorComparison
 from ldebm_hf.web.request_guard import RequestGuard
@@ -83,6 +84,7 @@ def build(
 
 def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
+    pictures = MapPictures(requests.map, requests.names) if requests.map else None
     title_of_page = "Latent diffusion energy-based models of text"
     with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_PICTURES) as demo:
         gr.Markdown(
@@ -98,12 +100,12 @@ def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title:
                 writing_tab(requests)
             if requests.map:
                 with gr.Tab("Read a text", id="read"):
-                    reading_tab(requests)
+                    reading_tab(requests, pictures)
                 with gr.Tab("Latent map", id="map"):
-                    map_tab(requests)
-            if requests.has_levels:
+                    map_tab(requests, pictures)
+            if requests.map and requests.has_levels:
                 with gr.Tab("Reverse diffusion", id="diffusion"):
-                    diffusion_tab(requests)
+                    diffusion_tab(requests, pictures)
             with gr.Tab("Complete", id="complete"):
                 completion_tab(requests)
             if comparisons:

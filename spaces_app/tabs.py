@@ -9,8 +9,8 @@ import gradio as gr
 from ldebm_hf.model.masked_texts import Completion
 from ldebm_hf.web.answers import NearbyText
 from ldebm_hf.web.limits import BadRequest
-from ldebm_hf.web.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
-from ldebm_hf.web.page_requests import PageRequests
+from ldebm_hf.web.map_drawing import MapPictures, draw_priors, place_of_pixel
+from ldebm_hf.web.page_requests import MOST_AT_ONCE, PageRequests
 from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
 
 try:
@@ -25,6 +25,9 @@ except ImportError:
 
 INTERNAL_ERROR = "Something went wrong on our side. The error has been logged; please try something else."
 TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrolling
+ANSWERS, COMPLETIONS = "answers", "completions"
+AT_ONCE = {ANSWERS: MOST_AT_ONCE, COMPLETIONS: 1}
+"""The requests of each queue that are taken up at the same time."""
 SEED_HELP = "The same seed gives the same answer; change it for another one."
 
 
@@ -66,11 +69,11 @@ def writing_tab(requests: PageRequests) -> None:
                "Sentences for symbols, or samples of the whole prior.")  # fmt: skip
 
 
-def reading_tab(requests: PageRequests) -> None:
+def reading_tab(requests: PageRequests, pictures: MapPictures) -> None:
     @answering
     def read(text):
         found = requests.read(text)
-        picture = draw_map(requests.map, requests.names, mark=found.place)
+        picture = pictures.marked(found.place)
         reading = found.reading
         return reading.probabilities, reading.reconstruction, near(found.nearby), picture, " ".join(found.notes)
 
@@ -82,22 +85,22 @@ def reading_tab(requests: PageRequests) -> None:
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=requests.has_symbols)
             copy = gr.Textbox(label="Reconstruction from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
-            base = draw_map(requests.map, requests.names)
-            picture = picture_of("Its place on the map (★)", "Map of latents with the text's place", value=base)
+            alternative = "Map of latents with the text's place"
+            picture = picture_of("Its place on the map (★)", alternative, value=pictures.plain())
             neighbours = neighbour_table()
     gr.Examples([[example] for example in requests.examples], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
                "Symbol probabilities of a text, its reconstruction, nearest texts, map, notes.")  # fmt: skip
 
 
-def map_tab(requests: PageRequests) -> None:
+def map_tab(requests: PageRequests, pictures: MapPictures) -> None:
     low, high = requests.map.limits
 
     @answering
     def decode_at(x, y):
         found = requests.decode_at(x, y)
         decoded = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
-        return decoded, near(found.nearby), draw_map(requests.map, requests.names, mark=found.place)
+        return decoded, near(found.nearby), pictures.marked(found.place)
 
     @answering
     def decode_click(event: gr.SelectData):
@@ -108,7 +111,7 @@ def map_tab(requests: PageRequests) -> None:
     def interpolate(first, second, num_steps):
         found = requests.interpolate(first, second, num_steps)
         rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in found.steps]
-        return rows, draw_map(requests.map, requests.names, path=found.places)
+        return rows, pictures.with_path(found.places)
 
     def notes_of_ends(first, second):
         named = {"Text A": requests.notes(first), "Text B": requests.notes(second)}
@@ -116,10 +119,9 @@ def map_tab(requests: PageRequests) -> None:
 
     with gr.Row():
         with gr.Column(min_width=320):
-            base = draw_map(requests.map, requests.names)
             alternative = "Map of latents: one point for each text, coloured by symbol"
             label = "Click anywhere to decode the latent there"
-            picture = picture_of(label, alternative, value=base, elem_id="map")
+            picture = picture_of(label, alternative, value=pictures.plain(), elem_id="map")
         with gr.Column(min_width=320):
             with gr.Row():
                 x = gr.Number(0, label="x", info=f"{low[0]:.2f} to {high[0]:.2f}", min_width=90)
@@ -144,7 +146,7 @@ def map_tab(requests: PageRequests) -> None:
     on_submission(interpolation.click, notes_of_ends, [first, second], notes)
 
 
-def diffusion_tab(requests: PageRequests) -> None:
+def diffusion_tab(requests: PageRequests, pictures: MapPictures) -> None:
     @answering
     def reverse_diffusion(symbols, num_latents, guidance_scale, seed):
         found = requests.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
@@ -158,7 +160,7 @@ def diffusion_tab(requests: PageRequests) -> None:
             for column, name in enumerate(names)
             for texts, level in zip(found.texts, levels, strict=True)
         ]
-        return draw_reverse_diffusion(found, requests.map, requests.names), rows
+        return pictures.reverse_diffusion(found), rows
 
     gr.Markdown(
         "Latents start as noise. At each level, an energy learned from the data moves them towards the latents of"
@@ -205,7 +207,8 @@ def completion_tab(requests: PageRequests) -> None:
     gr.Examples([[example] for example in examples], [text], cache_examples=False)
     inputs = [text, symbol, number, guidance, seed]
     on_request([button.click, text.submit], complete, inputs, [table], "complete",
-               "Completions of a text with <mask> (one word) and <span> (several words).")  # fmt: skip
+               "Completions of a text with <mask> (one word) and <span> (several words).",
+               queue=COMPLETIONS)  # fmt: skip
     on_submission([button.click, text.submit], notes_of, [text], notes)
 
 
@@ -255,11 +258,14 @@ def answering(function: Callable) -> Callable:
     return answer
 
 
-def on_request(event, function: Callable, inputs, outputs, name: str | None = None, description: str = "") -> None:
+def on_request(
+    event, function: Callable, inputs, outputs, name: str | None = None, description: str = "", queue: str = ANSWERS
+) -> None:
     """
-    Call a function on an event, or on several, one request at a time for all visitors together. With a name it is also
-    an API endpoint. It gets the inputs as they come and checks them itself, so that wrong types are answered by a
-    sentence.
+    Call a function on an event, or on several. Requests of all visitors wait in one of the queues, so that those that
+    take a moment do not wait for those that take seconds; what they need of the model [`PageRequests`] computes for
+    several of them together. With a name it is also an API endpoint. It gets the inputs as they come and checks them
+    itself, so that wrong types are answered by a sentence.
     """
     gr.on(
         event if isinstance(event, list) else [event],
@@ -270,8 +276,8 @@ def on_request(event, function: Callable, inputs, outputs, name: str | None = No
         api_description=description or False,
         api_visibility="public" if name else "private",
         preprocess=False,
-        concurrency_limit=1,
-        concurrency_id="model",
+        concurrency_limit=AT_ONCE[queue],
+        concurrency_id=queue,
     )
 
 
@@ -325,7 +331,7 @@ def text_box(requests: PageRequests, label: str, value: str) -> gr.Textbox:
 
 def picture_of(label: str, alternative: str, **options) -> gr.Image:
     buttons = ["download", "fullscreen"]
-    return gr.Image(label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
+    return gr.Image(format="png", label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
 
 
 def table_of(headers: list[str], label: str) -> gr.Dataframe:
