@@ -1,17 +1,24 @@
 """The tabs of the page: their inputs, and how the answers to requests are shown."""
 
 import functools
+import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
+from gradio.events import Dependency
 
+from ldebm_hf.data import load_corpus
 from ldebm_hf.model.masked_texts import Completion
 from ldebm_hf.web.answers import NearbyText
 from ldebm_hf.web.limits import BadRequest
 from ldebm_hf.web.map_drawing import MapPictures, draw_priors, place_of_pixel
+from ldebm_hf.web.own_texts import FILE_TYPES, OwnTexts, TrainingProgress
 from ldebm_hf.web.page_requests import MOST_AT_ONCE, PageRequests
 from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
+from ldebm_hf.web.request_guard import is_uploaded
 
 try:
     import spaces
@@ -25,9 +32,11 @@ except ImportError:
 
 INTERNAL_ERROR = "Something went wrong on our side. The error has been logged; please try something else."
 TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrolling
-ANSWERS, COMPLETIONS = "answers", "completions"
-AT_ONCE = {ANSWERS: MOST_AT_ONCE, COMPLETIONS: 1}
+ANSWERS, COMPLETIONS, TRAININGS = "answers", "completions", "trainings"
+AT_ONCE = {ANSWERS: MOST_AT_ONCE, COMPLETIONS: 1, TRAININGS: 4}
 """The requests of each queue that are taken up at the same time."""
+KEPT_SECONDS = 900  # how long a visitor's own model stays in memory
+NUM_EXAMPLE_TEXTS = 300
 SEED_HELP = "The same seed gives the same answer; change it for another one."
 
 
@@ -240,36 +249,140 @@ def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
                "Samples of models of points that differ in their priors.")  # fmt: skip
 
 
-def answering(function: Callable) -> Callable:
+def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
+    limits = own.limits
+
+    @answering_in_steps
+    def train(pasted, file, column, num_symbols):
+        if file is not None:
+            texts = own.of_file(uploaded_file(file, uploads), column if isinstance(column, str) else "")
+        else:
+            texts = own.pasted(pasted)
+        for state in own.train(texts, num_symbols):
+            if isinstance(state, TrainingProgress):
+                yield bar(state), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            else:
+                used = [symbol for symbol in state.symbols if symbol.num_texts]
+                rows = [[symbol.name, symbol.num_texts, " · ".join(symbol.closest)] for symbol in used]
+                names = [symbol.name for symbol in used]
+                kept = f"The model is kept for you for {KEPT_SECONDS // 60} minutes, in memory only."
+                done = TrainingProgress(1, f"Done: it has learned from {len(texts):,} texts. {kept}")
+                yield bar(done), rows, state, gr.Dropdown(names, value=names[0]), gr.Column(visible=True)
+
+    @answering
+    def write_own(model, symbol, num_sentences, temperature, seed):
+        if model is None:
+            raise BadRequest(f"There is no model of yours (any more): it is kept for {KEPT_SECONDS // 60} minutes.")
+        written = model.requests.write([symbol], num_sentences, None, temperature, 0.5, seed)
+        return [[one.text, one.read, percent(one.probability)] for one in written]
+
+    def example_texts():
+        return "\n".join(load_corpus("synthetic").train.texts[:NUM_EXAMPLE_TEXTS])
+
+    gr.Markdown(
+        f"Paste {limits.fewest_texts} to {limits.most_texts:,} short texts, or upload a small table. A small model"
+        " learns from them here, in about a minute and on one processor core: enough to see how texts fall into"
+        " symbols, not enough to write well. Texts, file and model are deleted afterwards."
+    )
+    model = gr.State(None, time_to_live=KEPT_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            pasted = gr.Textbox(
+                label="Texts, one a line", lines=8, max_lines=12, max_length=limits.pasted_characters,
+                placeholder="The parcel was late again\nLogin does not work\n…",
+            )  # fmt: skip
+            example = gr.Button("Fill in example texts", size="sm")
+            file = gr.File(
+                label=f"Or a file: .csv, .tsv or .txt, at most {limits.file_bytes // 1000:,} kB",
+                file_types=list(FILE_TYPES), height=120,
+            )  # fmt: skip
+            column = gr.Textbox("text", label="Column with the texts", max_lines=1, max_length=100)
+            number = gr.Slider(2, limits.symbols, 4, step=1, label="Symbols", info="Groups that the texts fall into.")
+            with gr.Row():
+                button = gr.Button("Train", variant="primary")
+                stop = gr.Button("Stop")
+        with gr.Column(scale=2, min_width=320):
+            progress = gr.HTML(bar(TrainingProgress(0, "No training yet.")))
+            table = table_of(["symbol", "texts", "closest texts"], "Symbols of your texts", texts_last=True)
+            with gr.Column(visible=False) as writing:
+                with gr.Row():
+                    symbol = gr.Dropdown([], label="Write for")
+                    sentences = gr.Slider(1, 20, 5, step=1, label="Sentences")
+                    temperature = gr.Slider(0, 2, 0.7, step=0.1, label="Temperature")
+                seed = seed_number()
+                write = gr.Button("Write for this symbol")
+                written = table_of(["sentence", "model reads", "probability"], "Sentences")
+    outputs = [progress, table, model, symbol, writing]
+    training = on_request(button.click, train, [pasted, file, column, number], outputs, queue=TRAININGS)
+    stop.click(lambda: bar(TrainingProgress(0, "Stopped.")), None, progress, cancels=[training],
+               api_visibility="private")  # fmt: skip
+    on_request(write.click, write_own, [model, symbol, sentences, temperature, seed], [written])
+    on_submission(example.click, example_texts, None, pasted)
+
+
+def uploaded_file(file: object, uploads: Path) -> Path:
+    """The path of an uploaded file. Anything else that a request may send is refused."""
+    if not is_uploaded(file, uploads) or not Path(file["path"]).is_file():
+        raise BadRequest("The file has not arrived, or was deleted after some minutes. Please upload it again.")
+    return Path(file["path"])
+
+
+def bar(progress: TrainingProgress) -> str:
+    """A bar and a sentence. The sentence has no text of the visitor."""
+    return (
+        f'<progress style="width: 100%" max="1" value="{progress.share:.3f}" aria-label="Training"></progress>'
+        f'<p role="status">{html.escape(progress.sentence)}</p>'
+    )
+
+
+@contextmanager
+def worded_errors(name: str) -> Iterator[None]:
     """Show a [`BadRequest`] to the visitor, and for any other error a message without details, which are logged."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except BadRequest as error:
+        raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
+    except Exception:
+        logging.getLogger(__name__).exception("%s failed", name)
+        raise gr.Error(INTERNAL_ERROR, print_exception=False) from None
+
+
+def answering(function: Callable) -> Callable:
+    """A function whose errors are worded for the visitor, see [`worded_errors`]."""
 
     @functools.wraps(function)
     def answer(*arguments, **named):
-        try:
+        with worded_errors(function.__name__):
             return function(*arguments, **named)
-        except gr.Error:
-            raise
-        except BadRequest as error:
-            raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
-        except Exception:
-            logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise gr.Error(INTERNAL_ERROR, print_exception=False) from None
+
+    return answer
+
+
+def answering_in_steps(function: Callable) -> Callable:
+    """The same for a function that yields answers, one after the other."""
+
+    @functools.wraps(function)
+    def answer(*arguments, **named):
+        with worded_errors(function.__name__):
+            yield from function(*arguments, **named)
 
     return answer
 
 
 def on_request(
     event, function: Callable, inputs, outputs, name: str | None = None, description: str = "", queue: str = ANSWERS
-) -> None:
+) -> Dependency:
     """
     Call a function on an event, or on several. Requests of all visitors wait in one of the queues, so that those that
     take a moment do not wait for those that take seconds; what they need of the model [`PageRequests`] computes for
     several of them together. With a name it is also an API endpoint. It gets the inputs as they come and checks them
     itself, so that wrong types are answered by a sentence.
     """
-    gr.on(
+    return gr.on(
         event if isinstance(event, list) else [event],
-        on_gpu(function),
+        function if queue == TRAININGS else on_gpu(function),
         inputs,
         outputs,
         api_name=name,
@@ -334,10 +447,12 @@ def picture_of(label: str, alternative: str, **options) -> gr.Image:
     return gr.Image(format="png", label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
 
 
-def table_of(headers: list[str], label: str) -> gr.Dataframe:
-    """A table whose first column holds texts; on a narrow screen the others are reached by scrolling."""
+def table_of(headers: list[str], label: str, texts_last: bool = False) -> gr.Dataframe:
+    """A table whose first, or last, column holds texts; on a narrow screen the others are reached by scrolling."""
     others = 45 // (len(headers) - 1)
     widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
+    if texts_last:
+        widths.reverse()
     options = {"interactive": False, "wrap": True, "max_height": TABLE_HEIGHT}
     return gr.Dataframe(headers=headers, column_widths=widths, label=label, **options)
 
