@@ -20,7 +20,9 @@ from ..training.data_settings import DataSettings
 from ..training.training_settings import TrainingSettings
 
 TEXTS, MODEL, PLAN = "texts.txt", "model", "plan.json"
-TRIAL_STEPS = 10
+TRIALS = (5, 35)
+"""Steps of two trials, whose times say how long a step takes, and how long everything else."""
+SHORTEST_STEP = 0.004  # seconds, in case that the machine was busy during the first trial
 FEWEST_STEPS, MOST_STEPS = 60, 1500
 LOWER_PRIORITY = 10  # of the process, so that the page goes on to answer
 
@@ -65,8 +67,10 @@ def train(folder: Path, num_symbols: int, steps: int, output: str) -> float:
 
 def main(folder: Path, num_symbols: int, seconds: float) -> None:
     os.nice(LOWER_PRIORITY)
-    of_trial = train(folder, num_symbols, TRIAL_STEPS, "trial")
-    steps = min(max(int(TRIAL_STEPS * seconds / of_trial), FEWEST_STEPS), MOST_STEPS)
+    few, more = (train(folder, num_symbols, steps, f"trial_{steps}") for steps in TRIALS)
+    of_step = max((more - few) / (TRIALS[1] - TRIALS[0]), SHORTEST_STEP)
+    rest = max(few - TRIALS[0] * of_step, 0)
+    steps = min(max(int((seconds - rest) / of_step), FEWEST_STEPS), MOST_STEPS)
     write_text(folder / PLAN, json.dumps({"steps": steps}))
     train(folder, num_symbols, steps, MODEL)
 
