@@ -142,6 +142,9 @@ def map_tab(requests: PageRequests, pictures: MapPictures) -> None:
     with gr.Row():
         first = text_box(requests, "Text A", requests.examples[0])
         second = text_box(requests, "Text B", requests.examples[-1])
+    pairs = list(zip(requests.examples, requests.examples[1:], strict=False))
+    if pairs:
+        gr.Examples([list(pair) for pair in pairs], [first, second], cache_examples=False)
     steps = gr.Slider(3, requests.limits.steps, 7, step=1, label="Steps")
     interpolation = gr.Button("Interpolate", variant="primary")
     notes = gr.Markdown()
@@ -294,7 +297,7 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
             example = gr.Button("Fill in example texts", size="sm")
             file = gr.File(
                 label=f"Or a file: .csv, .tsv or .txt, at most {limits.file_bytes // 1000:,} kB",
-                file_types=list(FILE_TYPES), height=120,
+                file_types=list(FILE_TYPES), height=170,
             )  # fmt: skip
             column = gr.Textbox("text", label="Column with the texts", max_lines=1, max_length=100)
             number = gr.Slider(2, limits.symbols, 4, step=1, label="Symbols", info="Groups that the texts fall into.")
@@ -390,6 +393,7 @@ def on_request(
         api_visibility="public" if name else "private",
         preprocess=False,
         concurrency_limit=AT_ONCE[queue],
+        show_progress="hidden" if queue == TRAININGS else "full",  # a training shows its own
         concurrency_id=queue,
     )
 
