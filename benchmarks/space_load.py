@@ -8,6 +8,7 @@ process of its own, as `make space` starts it; its memory is the resident set of
 """
 
 import argparse
+import os
 import random
 import re
 import subprocess
@@ -21,15 +22,41 @@ from pathlib import Path
 
 PATIENCE = 600  # seconds that a visitor waits, as a browser does, which gives up on no answer by itself
 PAGE = Path(__file__).parents[1] / "spaces_app" / "app.py"
-REQUESTS = {
-    "/write": lambda symbols: {"symbols": symbols, "num_sentences": 5, "temperature": 0.8},
-    "/read": lambda symbols: {"text": "the food was great but the service was slow ."},
-    "/decode_at": lambda symbols: {"x": 0, "y": 0},
-    "/interpolate": lambda symbols: {"first": "the food was cold .", "second": "i love this place !", "num_steps": 7},
-    "/reverse_diffusion": lambda symbols: {"symbols": symbols, "num_latents": 20},
-    "/complete": lambda symbols: {"text": "the <mask> was <span>", "num_completions": 3},
-    "/compare_priors": lambda symbols: {"num_points": 1000},
+WORDS = {
+    "thing": ("food", "service", "place", "staff", "coffee", "room", "menu", "price"),
+    "was": ("great", "slow", "cold", "friendly", "awful", "clean", "too expensive", "ok"),
 }
+REQUESTS = {
+    "/write": lambda symbols, draw: {
+        "symbols": symbols, "num_sentences": 5, "temperature": 0.8, "seed": draw.seed(),
+    },
+    "/read": lambda symbols, draw: {"text": f"{draw.sentence()} but {draw.sentence()} ."},
+    "/decode_at": lambda symbols, draw: {"x": draw.place(), "y": draw.place()},
+    "/interpolate": lambda symbols, draw: {
+        "first": f"{draw.sentence()} .", "second": f"{draw.sentence()} !", "num_steps": 7,
+    },
+    "/reverse_diffusion": lambda symbols, draw: {"symbols": symbols, "num_latents": 20, "seed": draw.seed()},
+    "/complete": lambda symbols, draw: {
+        "text": f"the <mask> was <span> and {draw.sentence()}", "num_completions": 3, "seed": draw.seed(),
+    },
+    "/compare_priors": lambda symbols, draw: {"num_points": 1000, "seed": draw.seed()},
+}  # fmt: skip
+
+
+class Draws:
+    """What a visitor enters, so that hardly any two requests are the same."""
+
+    def __init__(self, number: int):
+        self.random = random.Random(number)
+
+    def seed(self) -> int:
+        return self.random.randrange(2**31)
+
+    def place(self) -> float:
+        return round(self.random.uniform(-1, 1), 2)
+
+    def sentence(self) -> str:
+        return f"the {self.random.choice(WORDS['thing'])} was {self.random.choice(WORDS['was'])}"
 
 
 def main() -> None:
@@ -38,17 +65,22 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--port", type=int, default=7869)
+    parser.add_argument("--page", default=str(PAGE), help="another version of app.py, to compare with")
     options = parser.parse_args()
-    with started_page(options.checkpoint, options.port) as (address, process):
+    with started_page(options.checkpoint, options.port, options.page) as (address, process):
         visit(address, 1, 5)  # so that what is loaded once is
-        before = resident(process)
+        before, used, load = resident(process), cpu_seconds(process), os.getloadavg()[0]
         peak = Peak(process)
         done, failures = visit(address, options.visitors, options.seconds)
-        most, after = peak.stop(), resident(process)
+        most, after, used = peak.stop(), resident(process), cpu_seconds(process) - used
     waits = sorted(seconds for of_name in done.values() for seconds in of_name)
     print(f"{options.visitors} visitors, {options.seconds:g} s: {len(waits)} answers, {len(failures)} failures")
     print(f"waited {waits[len(waits) // 2]:.1f} s (median), {waits[-1]:.1f} s (longest)")
-    print(", ".join(f"{name[1:]} {len(seconds)}" for name, seconds in done.items()))
+    for name, seconds in done.items():
+        if seconds:
+            print(f"  {name[1:]}: {len(seconds)} answers, median {sorted(seconds)[len(seconds) // 2]:.1f} s")
+    print(f"processor time of the page: {used / max(len(waits), 1):.2f} s for each answer")
+    print(f"load of the machine (processes that want a core): {load:.1f} before, {os.getloadavg()[0]:.1f} after")
     print(f"memory: {before:.0f} MB before, {most:.0f} MB at most, {after:.0f} MB after")
     for failure in failures[:5]:
         print(f"failed: {failure}", file=sys.stderr)
@@ -57,9 +89,11 @@ def main() -> None:
 
 
 @contextmanager
-def started_page(checkpoint: str | None = None, port: int = 7869) -> Iterator[tuple[str, int]]:
+def started_page(
+    checkpoint: str | None = None, port: int = 7869, page: str | Path = PAGE
+) -> Iterator[tuple[str, int]]:
     """Start the page; its address and the number of its process, which ends with the context."""
-    command = [sys.executable, str(PAGE), *([checkpoint] if checkpoint else []), "--port", str(port)]
+    command = [sys.executable, str(page), *([checkpoint] if checkpoint else []), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield wait_for(server), server.pid
@@ -89,11 +123,11 @@ def visit(address: str, visitors: int, seconds: float) -> tuple[dict[str, list[f
     done, failures, end = {name: [] for name in REQUESTS if name in offered}, [], time.monotonic() + seconds
 
     def asks(number: int) -> None:
-        choice = random.Random(number)
+        draw = Draws(number)
         while time.monotonic() < end:
-            name, start = choice.choice(list(done)), time.monotonic()
+            name, start = draw.random.choice(list(done)), time.monotonic()
             try:
-                clients[number].predict(**REQUESTS[name](symbols), api_name=name)
+                clients[number].predict(**REQUESTS[name](symbols, draw), api_name=name)
                 done[name].append(time.monotonic() - start)
             except Exception as error:  # whatever a visitor may meet
                 failures.append(f"{name}: {error}")
@@ -101,6 +135,12 @@ def visit(address: str, visitors: int, seconds: float) -> tuple[dict[str, list[f
     with ThreadPoolExecutor(visitors) as pool:
         list(pool.map(asks, range(visitors)))
     return done, failures
+
+
+def cpu_seconds(process: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(process: int) -> float:

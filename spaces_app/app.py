@@ -3,8 +3,8 @@
     python spaces_app/app.py                                  # the checkpoint in this folder
     python spaces_app/app.py outputs/mine --port 7861         # a folder or a Hub id; or LDEBM_CHECKPOINT=…
 
-Every answer is computed from its request alone. Nothing that a visitor enters is stored, files cannot be uploaded, and
-the pictures of answers are deleted after some minutes.
+Every answer depends on its request alone. Texts of a visitor to train on are deleted after the training; the file with
+them and the pictures of answers are deleted after some minutes. Nothing else that a visitor enters is stored.
 """
 
 import argparse
@@ -15,11 +15,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import torch
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
-from tabs import completion_tab, diffusion_tab, map_tab, priors_tab, reading_tab, writing_tab
+from tabs import completion_tab, diffusion_tab, map_tab, own_texts_tab, priors_tab, reading_tab, writing_tab
 
 from ldebm_hf.commands.options import run_script
 from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.web.map_drawing import MapPictures
+from ldebm_hf.web.own_texts import OwnTextLimits, OwnTexts
 from ldebm_hf.web.page_requests import PageRequests
 from ldebm_hf.web.prior_comparison import PriorComparison
 from ldebm_hf.web.request_guard import RequestGuard
@@ -41,14 +44,16 @@ STYLE = """
   }
 }
 """
-DELETE_PICTURES = (60, 900)  # every so many seconds those of answers that are older than so many seconds
+DELETE_FILES = (60, 900)  # every so many seconds pictures of answers and uploads that are older than so many seconds
+UPLOADS = Path(get_upload_folder()) if OwnTexts.is_possible() else None  # without a tab for them there are none
 LAUNCH_OPTIONS = {
     "css": STYLE,
     "ssr_mode": False,
     "run_history": False,
     "footer_links": ["api", "settings"],
+    "max_file_size": OwnTextLimits.file_bytes,
     "show_error": True,  # of requests that do not fit an endpoint; errors inside are worded in tabs.py
-    "app_kwargs": {"middleware": [Middleware(RequestGuard)]},
+    "app_kwargs": {"middleware": [Middleware(RequestGuard, uploads=UPLOADS)]},
 }
 INTRODUCTION = """# Latent diffusion energy-based models of text
 
@@ -83,8 +88,9 @@ def build(
 
 def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title: str) -> gr.Blocks:
     """The page of loaded models. Tabs for requests that the checkpoint cannot answer are left out."""
+    pictures = MapPictures(requests.map, requests.names) if requests.map else None
     title_of_page = "Latent diffusion energy-based models of text"
-    with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_PICTURES) as demo:
+    with gr.Blocks(title=title_of_page, elem_id="page", delete_cache=DELETE_FILES) as demo:
         gr.Markdown(
             INTRODUCTION.format(
                 checkpoint=title,
@@ -98,17 +104,20 @@ def page(requests: PageRequests, comparisons: dict[str, PriorComparison], title:
                 writing_tab(requests)
             if requests.map:
                 with gr.Tab("Read a text", id="read"):
-                    reading_tab(requests)
+                    reading_tab(requests, pictures)
                 with gr.Tab("Latent map", id="map"):
-                    map_tab(requests)
-            if requests.has_levels:
+                    map_tab(requests, pictures)
+            if requests.map and requests.has_levels:
                 with gr.Tab("Reverse diffusion", id="diffusion"):
-                    diffusion_tab(requests)
+                    diffusion_tab(requests, pictures)
             with gr.Tab("Complete", id="complete"):
                 completion_tab(requests)
             if comparisons:
                 with gr.Tab("Compare priors", id="priors"):
                     priors_tab(comparisons)
+            if UPLOADS:
+                with gr.Tab("Your own texts", id="own"):
+                    own_texts_tab(OwnTexts(), UPLOADS)
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 
 

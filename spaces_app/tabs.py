@@ -1,17 +1,24 @@
 """The tabs of the page: their inputs, and how the answers to requests are shown."""
 
 import functools
+import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
+from gradio.events import Dependency
 
+from ldebm_hf.data import load_corpus
 from ldebm_hf.model.masked_texts import Completion
 from ldebm_hf.web.answers import NearbyText
 from ldebm_hf.web.limits import BadRequest
-from ldebm_hf.web.map_drawing import draw_map, draw_priors, draw_reverse_diffusion, place_of_pixel
-from ldebm_hf.web.page_requests import PageRequests
+from ldebm_hf.web.map_drawing import MapPictures, draw_priors, place_of_pixel
+from ldebm_hf.web.own_texts import FILE_TYPES, OwnTexts, TrainingProgress
+from ldebm_hf.web.page_requests import MOST_AT_ONCE, PageRequests
 from ldebm_hf.web.prior_comparison import MAX_POINTS, MIN_POINTS, PriorComparison
+from ldebm_hf.web.request_guard import is_uploaded
 
 try:
     import spaces
@@ -25,6 +32,11 @@ except ImportError:
 
 INTERNAL_ERROR = "Something went wrong on our side. The error has been logged; please try something else."
 TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrolling
+ANSWERS, COMPLETIONS, TRAININGS = "answers", "completions", "trainings"
+AT_ONCE = {ANSWERS: MOST_AT_ONCE, COMPLETIONS: 1, TRAININGS: 4}
+"""The requests of each queue that are taken up at the same time."""
+KEPT_SECONDS = 900  # how long a visitor's own model stays in memory
+NUM_EXAMPLE_TEXTS = 300
 SEED_HELP = "The same seed gives the same answer; change it for another one."
 
 
@@ -66,11 +78,11 @@ def writing_tab(requests: PageRequests) -> None:
                "Sentences for symbols, or samples of the whole prior.")  # fmt: skip
 
 
-def reading_tab(requests: PageRequests) -> None:
+def reading_tab(requests: PageRequests, pictures: MapPictures) -> None:
     @answering
     def read(text):
         found = requests.read(text)
-        picture = draw_map(requests.map, requests.names, mark=found.place)
+        picture = pictures.marked(found.place)
         reading = found.reading
         return reading.probabilities, reading.reconstruction, near(found.nearby), picture, " ".join(found.notes)
 
@@ -82,22 +94,22 @@ def reading_tab(requests: PageRequests) -> None:
             symbols = gr.Label(label="Symbols", num_top_classes=8, visible=requests.has_symbols)
             copy = gr.Textbox(label="Reconstruction from its latent", interactive=False, lines=2)
         with gr.Column(min_width=320):
-            base = draw_map(requests.map, requests.names)
-            picture = picture_of("Its place on the map (★)", "Map of latents with the text's place", value=base)
+            alternative = "Map of latents with the text's place"
+            picture = picture_of("Its place on the map (★)", alternative, value=pictures.plain())
             neighbours = neighbour_table()
     gr.Examples([[example] for example in requests.examples], [text], cache_examples=False)
     on_request([button.click, text.submit], read, [text], [symbols, copy, neighbours, picture, notes], "read",
                "Symbol probabilities of a text, its reconstruction, nearest texts, map, notes.")  # fmt: skip
 
 
-def map_tab(requests: PageRequests) -> None:
+def map_tab(requests: PageRequests, pictures: MapPictures) -> None:
     low, high = requests.map.limits
 
     @answering
     def decode_at(x, y):
         found = requests.decode_at(x, y)
         decoded = f"{found.text}  [{found.symbol}]" if found.symbol else found.text
-        return decoded, near(found.nearby), draw_map(requests.map, requests.names, mark=found.place)
+        return decoded, near(found.nearby), pictures.marked(found.place)
 
     @answering
     def decode_click(event: gr.SelectData):
@@ -108,7 +120,7 @@ def map_tab(requests: PageRequests) -> None:
     def interpolate(first, second, num_steps):
         found = requests.interpolate(first, second, num_steps)
         rows = [[step.text, step.symbol or "–", f"{step.share:.0%}"] for step in found.steps]
-        return rows, draw_map(requests.map, requests.names, path=found.places)
+        return rows, pictures.with_path(found.places)
 
     def notes_of_ends(first, second):
         named = {"Text A": requests.notes(first), "Text B": requests.notes(second)}
@@ -116,10 +128,9 @@ def map_tab(requests: PageRequests) -> None:
 
     with gr.Row():
         with gr.Column(min_width=320):
-            base = draw_map(requests.map, requests.names)
             alternative = "Map of latents: one point for each text, coloured by symbol"
             label = "Click anywhere to decode the latent there"
-            picture = picture_of(label, alternative, value=base, elem_id="map")
+            picture = picture_of(label, alternative, value=pictures.plain(), elem_id="map")
         with gr.Column(min_width=320):
             with gr.Row():
                 x = gr.Number(0, label="x", info=f"{low[0]:.2f} to {high[0]:.2f}", min_width=90)
@@ -131,6 +142,9 @@ def map_tab(requests: PageRequests) -> None:
     with gr.Row():
         first = text_box(requests, "Text A", requests.examples[0])
         second = text_box(requests, "Text B", requests.examples[-1])
+    pairs = list(zip(requests.examples, requests.examples[1:], strict=False))
+    if pairs:
+        gr.Examples([list(pair) for pair in pairs], [first, second], cache_examples=False)
     steps = gr.Slider(3, requests.limits.steps, 7, step=1, label="Steps")
     interpolation = gr.Button("Interpolate", variant="primary")
     notes = gr.Markdown()
@@ -144,7 +158,7 @@ def map_tab(requests: PageRequests) -> None:
     on_submission(interpolation.click, notes_of_ends, [first, second], notes)
 
 
-def diffusion_tab(requests: PageRequests) -> None:
+def diffusion_tab(requests: PageRequests, pictures: MapPictures) -> None:
     @answering
     def reverse_diffusion(symbols, num_latents, guidance_scale, seed):
         found = requests.reverse_diffusion(symbols, num_latents, guidance_scale, seed)
@@ -158,7 +172,7 @@ def diffusion_tab(requests: PageRequests) -> None:
             for column, name in enumerate(names)
             for texts, level in zip(found.texts, levels, strict=True)
         ]
-        return draw_reverse_diffusion(found, requests.map, requests.names), rows
+        return pictures.reverse_diffusion(found), rows
 
     gr.Markdown(
         "Latents start as noise. At each level, an energy learned from the data moves them towards the latents of"
@@ -205,7 +219,8 @@ def completion_tab(requests: PageRequests) -> None:
     gr.Examples([[example] for example in examples], [text], cache_examples=False)
     inputs = [text, symbol, number, guidance, seed]
     on_request([button.click, text.submit], complete, inputs, [table], "complete",
-               "Completions of a text with <mask> (one word) and <span> (several words).")  # fmt: skip
+               "Completions of a text with <mask> (one word) and <span> (several words).",
+               queue=COMPLETIONS)  # fmt: skip
     on_submission([button.click, text.submit], notes_of, [text], notes)
 
 
@@ -237,41 +252,149 @@ def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
                "Samples of models of points that differ in their priors.")  # fmt: skip
 
 
-def answering(function: Callable) -> Callable:
+def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
+    limits = own.limits
+
+    @answering_in_steps
+    def train(pasted, file, column, num_symbols):
+        if file is not None:
+            texts = own.of_file(uploaded_file(file, uploads), column if isinstance(column, str) else "")
+        else:
+            texts = own.pasted(pasted)
+        for state in own.train(texts, num_symbols):
+            if isinstance(state, TrainingProgress):
+                yield bar(state), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            else:
+                used = [symbol for symbol in state.symbols if symbol.num_texts]
+                rows = [[symbol.name, symbol.num_texts, " · ".join(symbol.closest)] for symbol in used]
+                names = [symbol.name for symbol in used]
+                kept = f"The model is kept for you for {KEPT_SECONDS // 60} minutes, in memory only."
+                done = TrainingProgress(1, f"Done: it has learned from {len(texts):,} texts. {kept}")
+                yield bar(done), rows, state, gr.Dropdown(names, value=names[0]), gr.Column(visible=True)
+
+    @answering
+    def write_own(model, symbol, num_sentences, temperature, seed):
+        if model is None:
+            raise BadRequest(f"There is no model of yours (any more): it is kept for {KEPT_SECONDS // 60} minutes.")
+        written = model.requests.write([symbol], num_sentences, None, temperature, 0.5, seed)
+        return [[one.text, one.read, percent(one.probability)] for one in written]
+
+    def example_texts():
+        return "\n".join(load_corpus("synthetic").train.texts[:NUM_EXAMPLE_TEXTS])
+
+    gr.Markdown(
+        f"Paste {limits.fewest_texts} to {limits.most_texts:,} short texts, or upload a small table. A small model"
+        " learns from them here, in about a minute and on one processor core: enough to see how texts fall into"
+        " symbols, not enough to write well. Texts, file and model are deleted afterwards."
+    )
+    model = gr.State(None, time_to_live=KEPT_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            pasted = gr.Textbox(
+                label="Texts, one a line", lines=8, max_lines=12, max_length=limits.pasted_characters,
+                placeholder="The parcel was late again\nLogin does not work\n…",
+            )  # fmt: skip
+            example = gr.Button("Fill in example texts", size="sm")
+            file = gr.File(
+                label=f"Or a file: .csv, .tsv or .txt, at most {limits.file_bytes // 1000:,} kB",
+                file_types=list(FILE_TYPES), height=170,
+            )  # fmt: skip
+            column = gr.Textbox("text", label="Column with the texts", max_lines=1, max_length=100)
+            number = gr.Slider(2, limits.symbols, 4, step=1, label="Symbols", info="Groups that the texts fall into.")
+            with gr.Row():
+                button = gr.Button("Train", variant="primary")
+                stop = gr.Button("Stop")
+        with gr.Column(scale=2, min_width=320):
+            progress = gr.HTML(bar(TrainingProgress(0, "No training yet.")))
+            table = table_of(["symbol", "texts", "closest texts"], "Symbols of your texts", texts_last=True)
+            with gr.Column(visible=False) as writing:
+                with gr.Row():
+                    symbol = gr.Dropdown([], label="Write for")
+                    sentences = gr.Slider(1, 20, 5, step=1, label="Sentences")
+                    temperature = gr.Slider(0, 2, 0.7, step=0.1, label="Temperature")
+                seed = seed_number()
+                write = gr.Button("Write for this symbol")
+                written = table_of(["sentence", "model reads", "probability"], "Sentences")
+    outputs = [progress, table, model, symbol, writing]
+    training = on_request(button.click, train, [pasted, file, column, number], outputs, queue=TRAININGS)
+    stop.click(lambda: bar(TrainingProgress(0, "Stopped.")), None, progress, cancels=[training],
+               api_visibility="private")  # fmt: skip
+    on_request(write.click, write_own, [model, symbol, sentences, temperature, seed], [written])
+    on_submission(example.click, example_texts, None, pasted)
+
+
+def uploaded_file(file: object, uploads: Path) -> Path:
+    """The path of an uploaded file. Anything else that a request may send is refused."""
+    if not is_uploaded(file, uploads) or not Path(file["path"]).is_file():
+        raise BadRequest("The file has not arrived, or was deleted after some minutes. Please upload it again.")
+    return Path(file["path"])
+
+
+def bar(progress: TrainingProgress) -> str:
+    """A bar and a sentence. The sentence has no text of the visitor."""
+    return (
+        f'<progress style="width: 100%" max="1" value="{progress.share:.3f}" aria-label="Training"></progress>'
+        f'<p role="status">{html.escape(progress.sentence)}</p>'
+    )
+
+
+@contextmanager
+def worded_errors(name: str) -> Iterator[None]:
     """Show a [`BadRequest`] to the visitor, and for any other error a message without details, which are logged."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except BadRequest as error:
+        raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
+    except Exception:
+        logging.getLogger(__name__).exception("%s failed", name)
+        raise gr.Error(INTERNAL_ERROR, print_exception=False) from None
+
+
+def answering(function: Callable) -> Callable:
+    """A function whose errors are worded for the visitor, see [`worded_errors`]."""
 
     @functools.wraps(function)
     def answer(*arguments, **named):
-        try:
+        with worded_errors(function.__name__):
             return function(*arguments, **named)
-        except gr.Error:
-            raise
-        except BadRequest as error:
-            raise gr.Error(str(error), title="Please check your input", print_exception=False) from None
-        except Exception:
-            logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise gr.Error(INTERNAL_ERROR, print_exception=False) from None
 
     return answer
 
 
-def on_request(event, function: Callable, inputs, outputs, name: str | None = None, description: str = "") -> None:
+def answering_in_steps(function: Callable) -> Callable:
+    """The same for a function that yields answers, one after the other."""
+
+    @functools.wraps(function)
+    def answer(*arguments, **named):
+        with worded_errors(function.__name__):
+            yield from function(*arguments, **named)
+
+    return answer
+
+
+def on_request(
+    event, function: Callable, inputs, outputs, name: str | None = None, description: str = "", queue: str = ANSWERS
+) -> Dependency:
     """
-    Call a function on an event, or on several, one request at a time for all visitors together. With a name it is also
-    an API endpoint. It gets the inputs as they come and checks them itself, so that wrong types are answered by a
-    sentence.
+    Call a function on an event, or on several. Requests of all visitors wait in one of the queues, so that those that
+    take a moment do not wait for those that take seconds; what they need of the model [`PageRequests`] computes for
+    several of them together. With a name it is also an API endpoint. It gets the inputs as they come and checks them
+    itself, so that wrong types are answered by a sentence.
     """
-    gr.on(
+    return gr.on(
         event if isinstance(event, list) else [event],
-        on_gpu(function),
+        function if queue == TRAININGS else on_gpu(function),
         inputs,
         outputs,
         api_name=name,
         api_description=description or False,
         api_visibility="public" if name else "private",
         preprocess=False,
-        concurrency_limit=1,
-        concurrency_id="model",
+        concurrency_limit=AT_ONCE[queue],
+        show_progress="hidden" if queue == TRAININGS else "full",  # a training shows its own
+        concurrency_id=queue,
     )
 
 
@@ -325,13 +448,15 @@ def text_box(requests: PageRequests, label: str, value: str) -> gr.Textbox:
 
 def picture_of(label: str, alternative: str, **options) -> gr.Image:
     buttons = ["download", "fullscreen"]
-    return gr.Image(label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
+    return gr.Image(format="png", label=label, alt_text=alternative, interactive=False, buttons=buttons, **options)
 
 
-def table_of(headers: list[str], label: str) -> gr.Dataframe:
-    """A table whose first column holds texts; on a narrow screen the others are reached by scrolling."""
+def table_of(headers: list[str], label: str, texts_last: bool = False) -> gr.Dataframe:
+    """A table whose first, or last, column holds texts; on a narrow screen the others are reached by scrolling."""
     others = 45 // (len(headers) - 1)
     widths = ["55%", *[f"{others}%"] * (len(headers) - 1)]
+    if texts_last:
+        widths.reverse()
     options = {"interactive": False, "wrap": True, "max_height": TABLE_HEIGHT}
     return gr.Dataframe(headers=headers, column_widths=widths, label=label, **options)
 

@@ -15,7 +15,11 @@ The JSON file is an object with
     topics             null, or for documents {num_words, num_texts, own, lda}: coherence and diversity of the words
                        that the model writes for its symbols, and of the topics of LDA
                        (`ldebm_hf.baselines.topic_models.compare_with_lda`)
-    attributes         {attribute: {known, shares}}: number of texts whose class is known, and {class: share of those}
+    attributes         {attribute: {known, shares}}: number of texts whose class is known, and {class: share of those};
+                       not of an attribute that holds dates, unless they are few
+    over_time          null, or for an attribute that holds dates {attribute, unit, periods, totals, counts}: numbers
+                       of texts by period, and by symbol and period (`ldebm_hf.reports.symbol_timeline`)
+    hierarchy          null, or {symbols, joins}: the symbols as a tree (`ldebm_hf.reports.symbol_hierarchy`)
     map                {projection, explained, points}: "pca" or "umap"; the fraction of the variance that each of the
                        two components explains (null for umap); and a sample of the texts as [x, y, symbol, beginning
                        of the text]
@@ -40,12 +44,16 @@ from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
 from .latent_map import PrincipalPlane, central_square
 from .symbol_colors import symbol_colors
+from .symbol_hierarchy import ROW, WIDTH, symbol_hierarchy, tree_lines
+from .symbol_timeline import is_dates, shares_over_time, symbols_over_time
 from .templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
 Projection = Literal["pca", "umap"]
 MAX_TOOLTIP = 140
 """Maximum number of characters of a text on the map."""
+MOST_DATES_AS_CLASSES = 12
+"""An attribute of dates with more different values than this is shown over time only."""
 NUM_NAMES_ON_MAP = 12
 """Maximum number of symbols whose names the map shows; of more symbols it shows the ids."""
 
@@ -69,7 +77,8 @@ def make_report(
         title (`str`, *optional*, defaults to `"Symbols"`): Title of the report.
         details (`Mapping[str, str]`, *optional*): Where the model and the texts come from, by a name for each detail.
         attributes (`Mapping[str, Sequence[str | None]]`, *optional*): For each attribute, the class of every text of
-            `explanation.texts` by name, `None` where it is unknown.
+            `explanation.texts` by name, `None` where it is unknown. The first one whose known values are all dates of
+            ISO 8601 (`2024`, `2024-05`, `2024-05-17` …) shows the symbols over time.
         topics (`Mapping[str, Any]`, *optional*): For documents, what `compare_with_lda` returns.
         projection (`str`, *optional*, defaults to `"pca"`): Projection of the latents to the map: `"pca"`, or
             `"umap"`, which needs umap-learn and is fitted on the texts that the map shows.
@@ -88,6 +97,10 @@ def make_report(
         if len(classes) != num_texts:
             raise ValueError(f"attributes[{name!r}] must have one class per text, {num_texts}, got {len(classes)}")
     known = {name: classes for name, classes in (attributes or {}).items() if any(c is not None for c in classes)}
+    dated = next((name for name, classes in known.items() if is_dates(classes)), None)
+    over_time = None if dated is None else symbols_over_time(dated, known[dated], assignments)
+    if dated is not None and len(set(known[dated]) - {None}) > MOST_DATES_AS_CLASSES:
+        known = {name: classes for name, classes in known.items() if name != dated}
     members = [np.flatnonzero(assignments == symbol.id) for symbol in explanation.symbols]
     return {
         "format": FORMAT,
@@ -103,6 +116,8 @@ def make_report(
         "modality": explanation.modality,
         "topics": None if topics is None else dict(topics),
         "attributes": {name: _distribution(classes) for name, classes in known.items()},
+        "over_time": over_time,
+        "hierarchy": symbol_hierarchy(explanation.latents, assignments),
         "map": _latent_map(explanation, projection, max_points, seed),
         "symbols": [
             asdict(symbol)
@@ -159,6 +174,8 @@ def render_html(report: Mapping[str, Any]) -> str:
     # The sort is stable: symbols of equal size stay in the order of their ids.
     symbols = sorted(report["symbols"], key=lambda symbol: -symbol["num_texts"])
     points, labels = _points_on_map(report)
+    timeline, hierarchy = report.get("over_time"), report.get("hierarchy")  # older reports have neither
+    lines, height = tree_lines(hierarchy) if hierarchy else ([], 0)
     return _template().render(
         report=report,
         symbols=symbols,
@@ -169,6 +186,11 @@ def render_html(report: Mapping[str, Any]) -> str:
         labels=labels,
         max_entropy=float(np.log(report["num_symbols"])),
         is_roomy=len(symbols) <= NUM_NAMES_ON_MAP,
+        has_texts=any(point[3] for point in report["map"]["points"]),
+        timeline=timeline,
+        curves={} if timeline is None else {one["id"]: _curve(timeline, one["id"]) for one in symbols},
+        hierarchy=hierarchy,
+        tree={"lines": lines, "height": height, "row": ROW, "width": WIDTH},
     )
 
 
@@ -176,6 +198,24 @@ def render_html(report: Mapping[str, Any]) -> str:
 def _template() -> jinja2.Template:
     filters = {"percent": "{:.1%}".format, "shown_name": _shown_name, "thousands": "{:,}".format}
     return load_template("symbol_report.html", filters, autoescape=True)
+
+
+def _curve(timeline: Mapping[str, Any], symbol: int) -> dict[str, Any] | None:
+    """A symbol's share over time as a path of SVG in a box of 300 by 60, interrupted where a period has no texts, and
+    its greatest share with the period of that; `None` for a symbol without dated texts."""
+    shares = shares_over_time(timeline, symbol)
+    if shares is None:
+        return None
+    most = max(share for share in shares if share is not None)
+    step = 300 / max(len(shares) - 1, 1)
+    path, is_drawn = "", False
+    for number, share in enumerate(shares):
+        if share is not None:
+            path += f"{'L' if is_drawn else 'M'}{number * step:.1f} {58 - 56 * share / most:.1f}"
+            if not is_drawn and (number + 1 == len(shares) or shares[number + 1] is None):
+                path += "h0.1"  # so that a single period is seen
+        is_drawn = share is not None
+    return {"path": path, "most": most, "period": timeline["periods"][shares.index(most)]}
 
 
 def _distribution(classes: Sequence[str | None]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The requests of the demo page: checked against its limits, and answered by a pipeline one at a time."""
+"""The requests of the demo page: checked against its limits, and answered by a pipeline."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from ..model.text_reading import SURROGATE, is_word_level
 from ..reports.latent_map import LatentMap
 from ..training.saved_runs import find_checkpoint
 from .answers import DecodedPlace, NearbyText, PlacedPath, PlacedReading, ReverseDiffusion
+from .batching import BatchedCalls
+from .latent_pool import LatentPool
 from .limits import BadRequest, Limits, real_number, whole_number
 from .map_texts import (
     EXAMPLES,
@@ -34,14 +36,24 @@ from .map_texts import (
 ONE_AT_A_TIME = threading.RLock()
 """Held while a model computes: cached weights (`parametrize.cached`) and `generate`'s seed belong to the process."""
 NUM_EXAMPLES = 4
+NUM_PREPARED = 3
+"""The symbols whose latents are drawn when a checkpoint is loaded; the first ones, which the page proposes."""
+MOST_AT_ONCE = 16
+"""The most requests that are answered in one pass of the model."""
+SHORT_SEARCH = {"num_chains": 4, "num_encoder_rounds": 1, "num_rounds": 1}
+"""The search for completions, which takes a fifth of the time of the default one."""
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "settings.yaml", GIVEN_TEXTS, WRITTEN_TEXTS, EXAMPLES]
 
 
 class PageRequests:
     """
-    A pipeline with all that a page about it needs. Every request is independent of all others.
+    A pipeline with all that a page about it needs. Every answer depends on its request alone.
 
-    Requests that cannot be answered raise [`BadRequest`]. Requests of several threads are answered one after another.
+    Requests that cannot be answered raise [`BadRequest`]. Requests of several threads to read a text, or to decode a
+    place of the map, are answered in one pass of the model as far as they come at the same time; the answer is the one
+    that the request gets alone, up to the rounding of floating-point numbers. What is written for symbols and shown
+    of reverse diffusion are latents that are drawn once for all requests, see [`LatentPool`]; the seed of a request
+    chooses among them. Other requests are answered one after another.
 
     Args:
         pipe ([`LDEBMPipeline`]): A model of texts without contexts. Symbols without a name of their own get names of
@@ -76,6 +88,9 @@ class PageRequests:
         self.examples = list(examples)[:NUM_EXAMPLES]
         if not self.examples and self.map is not None:
             self.examples = self.map.texts[:NUM_EXAMPLES]
+        self.pool = LatentPool(pipe) if self.has_latent else None
+        self._read_together = BatchedCalls(pipe.read, ONE_AT_A_TIME, MOST_AT_ONCE)
+        self._decode_together = BatchedCalls(self._decode, ONE_AT_A_TIME, MOST_AT_ONCE)
 
     @classmethod
     def from_checkpoint(
@@ -117,6 +132,7 @@ class PageRequests:
         if len(texts) < 2:
             texts, origin = pipe.write(num_texts=num_texts, generator=0), WRITTEN
         requests = cls(pipe, texts, origin, lines_of(folder / EXAMPLES), limits)
+        requests.prepare(list(requests.names.values())[:NUM_PREPARED])
         pipe.to(device)  # last, because a Space with a shared GPU may use it during requests only
         return requests
 
@@ -160,30 +176,29 @@ class PageRequests:
         """
         `num_sentences` sentences for each of the symbols or, without symbols, from the whole prior.
 
-        At temperature 0 the likeliest words of each latent are written; above 0 words are sampled. Sentences in which
-        the model reads the requested symbol with a smaller probability than `min_label_probability` are resampled, up
-        to [`~ldebm_hf.model.rejection.MAX_ATTEMPTS`] times.
+        At temperature 0 the likeliest words of each latent are written; above 0 words are sampled. Where the model
+        reads the requested symbol with a smaller probability than `min_label_probability`, other latents are tried,
+        up to [`~ldebm_hf.model.rejection.MAX_ATTEMPTS`] times.
         """
         limits = self.limits
         count = whole_number("number of sentences", num_sentences, 1, limits.sentences)
         temperature = real_number("temperature", temperature, 0.0, limits.temperature)
         least = real_number("minimum probability", min_label_probability, 0.0, 1.0)
         ids = self._symbol_ids(symbols)
-        options = {"generator": self._seed(seed), **self._guidance(guidance_scale, bool(ids))}
-        if temperature > 0:
-            options |= {"do_sample": True, "temperature": temperature}
-        if ids and least > 0:
-            options["min_label_probability"] = least
+        seed, guidance = self._seed(seed), self._guidance(guidance_scale, bool(ids))
         with ONE_AT_A_TIME:
-            return self.pipe.write_and_read(torch.tensor(ids) if ids else None, count, **options)
+            if self.pool is None:
+                options = {"do_sample": True, "temperature": temperature} if temperature > 0 else {}
+                return self.pipe.write_and_read(None, count, generator=seed, **options)
+            pools = [self.pool.get(symbol, **guidance) for symbol in ids or [None]]
+            return [one for pool in pools for one in pool.write(count, seed, temperature, least if ids else 0.0)]
 
     def read(self, text: str, num_nearby: int = 5) -> PlacedReading:
         """The symbols of a text, the text decoded from its own latent, and the texts with the nearest latents."""
         text, notes = self._checked_text("text", text)
         if not self.has_latent:
             raise BadRequest("This checkpoint is a language model without a latent: it writes, but it cannot read.")
-        with ONE_AT_A_TIME:
-            reading = self.pipe.read(text)
+        reading = self._read_together(text)
         (place,) = self._places(reading.latent[None])
         return PlacedReading(reading, place, self._nearby(reading.latent, num_nearby), notes)
 
@@ -198,8 +213,7 @@ class PageRequests:
             real_number("y", y, float(low[1]), float(high[1])),
         )
         latent = self.map.latent_at(*place)
-        with ONE_AT_A_TIME:
-            (decoded,) = self.pipe.decode_and_read(latent[None])
+        decoded = self._decode_together(latent)
         return DecodedPlace(decoded.text, decoded.read, place, self._nearby(latent, num_nearby))
 
     def interpolate(self, first: str, second: str, num_steps: int = 7) -> PlacedPath:
@@ -223,17 +237,17 @@ class PageRequests:
             raise BadRequest("This checkpoint's prior is sampled in one step: there is no reverse diffusion to show.")
         count = whole_number("number of latents", num_latents, 1, self.limits.latents)
         seed = self._seed(seed)
-        requested = [symbol for symbol in self._symbol_ids(symbols) for _ in range(count)]
-        options = {"class_labels": torch.tensor(requested)} if requested else {"num_samples": count}
-        options |= self._guidance(guidance_scale, bool(requested))
+        ids = self._symbol_ids(symbols)
+        guidance = self._guidance(guidance_scale, bool(ids))
         with ONE_AT_A_TIME:
-            states = self.model.sample_latents(generator=seed, return_trajectory=True, **options).trajectory
-            shown = states[:, ::count]  # the first latent of each symbol
-            texts = self.pipe.decode(shown.flatten(0, 1))
+            pools = [self.pool.get(symbol, **guidance) for symbol in ids or [None]]
+            drawn = [pool.states[:, pool.order(seed)[:count]] for pool in pools]
+            shown = torch.stack([states[:, 0] for states in drawn], 1)  # the first latent of each symbol
+            texts = self.pipe.decode(shown.flatten(0, 1).to(self.model.device))
         width = shown.shape[1]
-        places = np.stack([self.map.plane.project(state) for state in states.float().cpu().numpy()])
+        places = np.stack([self.map.plane.project(state) for state in torch.cat(drawn, 1).numpy()])
         texts_by_state = [texts[start : start + width] for start in range(0, len(texts), width)]
-        return ReverseDiffusion(places, np.array(requested) if requested else None, texts_by_state)
+        return ReverseDiffusion(places, np.repeat(ids, count) if ids else None, texts_by_state)
 
     def complete(
         self,
@@ -257,7 +271,7 @@ class PageRequests:
         options = {"class_labels": torch.tensor(ids)} if ids else {}
         options |= self._guidance(guidance_scale, bool(ids)) | {"generator": self._seed(seed)}
         with ONE_AT_A_TIME:
-            return self.pipe.complete(text, num_return_sequences=count, allow_fewer=True, **options)
+            return self.pipe.complete(text, num_return_sequences=count, allow_fewer=True, **SHORT_SEARCH, **options)
 
     def notes(self, text: str, with_masks: bool = False) -> list[str]:
         """
@@ -271,6 +285,18 @@ class PageRequests:
             return self._checked_text("text", text, with_masks)[1]
         except BadRequest:
             return []
+
+    def prepare(self, symbols: Sequence[str]) -> None:
+        """Draw the latents that the first requests for these symbols, and for none, need."""
+        if self.pool is None:
+            return
+        with ONE_AT_A_TIME:
+            self.pool.get()
+            for symbol in self._symbol_ids(symbols):
+                self.pool.get(symbol, **self._guidance(self.default_guidance, True))
+
+    def _decode(self, latents: Sequence[np.ndarray]) -> list[WrittenText]:
+        return self.pipe.decode_and_read(np.stack(latents))
 
     def _checked_text(self, name: str, text: str, with_masks: bool = False) -> tuple[str, list[str]]:
         """The text on one line, and sentences about the parts of it that the model does not read."""

@@ -23,6 +23,8 @@ PRIOR_TITLES = {
     "gm_vae": "mixture of Gaussians (GM-VAE)",
 }
 MIN_POINTS, MAX_POINTS = 100, 3000
+POOL_SIZE = 2 * MAX_POINTS
+"""Points that are drawn from each model once, for all requests."""
 MAX_SEED = 2**31 - 1
 
 
@@ -59,6 +61,7 @@ class PriorComparison:
         if data not in POINT_DISTRIBUTIONS:
             raise ValueError(f"data must be one of {', '.join(POINT_DISTRIBUTIONS)}, got {data!r}")
         self.data, self.distribution, self.models = data, POINT_DISTRIBUTIONS[data], models
+        self._pools: dict[str, np.ndarray] = {}
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
@@ -81,27 +84,36 @@ class PriorComparison:
 
     def draw(self, num_points: int = 1000, seed: int = 0) -> list[PriorDraw]:
         """
-        `num_points` samples of each model.
+        `num_points` samples of each model, chosen by the seed among `POOL_SIZE` samples that serve all requests.
 
         Raises:
             BadRequest: For a number of points outside `MIN_POINTS` to `MAX_POINTS`, or a seed outside 0 to `MAX_SEED`.
         """
         num_points = whole_number("number of points", num_points, MIN_POINTS, MAX_POINTS)
         seed = whole_number("seed", seed, 0, MAX_SEED)
-        true = torch.from_numpy(self.true_points(num_points, seed))
-        with ONE_AT_A_TIME:
-            return [self._draw(name, model, true, seed) for name, model in self.models.items()]
+        true = self.true_points(num_points, seed)
+        return [self._draw(name, true, seed) for name in self.models]
 
-    def _draw(self, name: str, model: LDEBMModel, true: torch.Tensor, seed: int) -> PriorDraw:
-        generator = torch.Generator(model.device).manual_seed(seed)
-        points = model.generate(num_samples=len(true), do_sample=True, generator=generator).float().cpu()
-        modes = mode_scores(self.distribution.assign(points.numpy(), NUM_STDS), self.distribution.weights)
+    def _draw(self, name: str, true: np.ndarray, seed: int) -> PriorDraw:
+        pool = self._pool(name)
+        points = pool[np.random.default_rng([seed, 2]).choice(len(pool), len(true), replace=False)]
+        modes = mode_scores(self.distribution.assign(points, NUM_STDS), self.distribution.weights)
         return PriorDraw(
             name,
             PRIOR_TITLES.get(name, name),
-            points.numpy(),
+            points,
             modes.modes_covered,
             len(self.distribution.weights),
             modes.off_mode,
-            energy_distance(points, true),
+            energy_distance(torch.from_numpy(points), torch.from_numpy(true)),
         )
+
+    def _pool(self, name: str) -> np.ndarray:
+        """Points of a model, from which those of all requests are chosen; they are drawn when first asked for."""
+        with ONE_AT_A_TIME:
+            if name not in self._pools:
+                model = self.models[name]
+                generator = torch.Generator(model.device).manual_seed(0)
+                points = model.generate(num_samples=POOL_SIZE, do_sample=True, generator=generator)
+                self._pools[name] = points.float().cpu().numpy()
+            return self._pools[name]

@@ -81,6 +81,23 @@ def test_shares_of_classes_leave_out_what_is_unknown(report):
     assert make_report(explanation(), attributes={"topic": [None] * 5})["attributes"] == {}
 
 
+def test_an_attribute_of_dates_is_shown_over_time():
+    dates = [f"2024-05-{day:02}" for day in range(1, 15)]
+    texts = [f"text {day}" for day in range(14)]
+    report = make_report(explanation(3, texts, [0, 2] * 7), attributes={"sent": dates, "topic": ["a", "b"] * 7})
+    assert list(report["attributes"]) == ["topic"] == list(report["symbols"][0]["attributes"])
+    assert report["over_time"]["unit"] == "day" and report["over_time"]["counts"]["0"] == [1, 0] * 7
+    assert len(Page(render_html(report)).all("svg", "curve")) == 2, "one symbol has no texts"
+    few = make_report(explanation(), attributes={"year": ["2020", "2021", "2020", None, "2026"]})
+    assert few["attributes"]["year"]["known"] == 4 and few["over_time"]["unit"] == "year"
+    assert make_report(explanation())["over_time"] is None
+
+
+def test_reports_of_earlier_versions_are_shown(report):
+    earlier = {name: value for name, value in report.items() if name not in ("over_time", "hierarchy")}
+    assert not Page(render_html(earlier)).all("details")
+
+
 def test_without_texts_that_were_read(report):
     given_away = without_texts(report)
     assert not any(text in json.dumps([given_away["symbols"], given_away["map"]]) for text in ("one", "three", "four"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ldebm_hf.web.own_texts import OwnTexts
+
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 
@@ -25,6 +27,7 @@ def tabs_of(page) -> list[str]:
 def test_page_has_a_tab_for_all_that_the_models_can(page):
     assert isinstance(page, gradio.Blocks)
     tabs = ["Write", "Read a text", "Latent map", "Reverse diffusion", "Complete", "Compare priors"]
+    tabs += ["Your own texts"] * OwnTexts.is_possible()
     assert tabs_of(page) == tabs
 
 
@@ -159,11 +162,59 @@ def test_no_request_is_answered_by_null(address, endpoint, data, sentence):
     assert sentence in said and "event: complete" not in said and "Traceback" not in said
 
 
-def test_nothing_can_be_uploaded(address):
-    said = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.txt", b"a" * 1000)})
-    assert said.status_code == 404 and "takes no files" in said.text
+needs_faiss = pytest.mark.skipif(not OwnTexts.is_possible(), reason="faiss is not installed")
+
+
+@needs_faiss
+def test_only_small_files_can_be_uploaded(address):
+    upload = f"{address}gradio_api/upload"
+    said = httpx.post(upload, files={"files": ("a.csv", b"a" * 2_000_000)})
+    assert said.status_code == 413
+    assert httpx.post(f"{upload}/elsewhere", files={"files": ("a.csv", b"a")}).status_code == 404
     said = httpx.post(f"{address}gradio_api/queue/join", content=b"{" + b" " * 2**16)
     assert said.status_code == 413
+    (path,) = httpx.post(upload, files={"files": ("a.csv", b"text\na\n")}).json()
+    said = answer_to(address, "read", {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]})
+    assert "The text must be a text, but it is" in said, "files are for one button"
+
+
+def test_page_without_own_texts_takes_no_files(space_on_path):
+    from ldebm_hf.web.request_guard import RequestGuard
+
+    assert RequestGuard(None).uploads is None
+
+
+@needs_faiss
+def test_a_file_that_was_not_uploaded_is_not_read(space_on_path, tmp_path):
+    from tabs import uploaded_file
+
+    from ldebm_hf.web.limits import BadRequest
+
+    (tmp_path / "uploads").mkdir()
+    secret, mine = tmp_path / "secret.csv", tmp_path / "uploads" / "mine.csv"
+    secret.write_text("text\nsecret\n")
+    mine.write_text("text\nmine\n")
+    assert uploaded_file({"path": str(mine)}, tmp_path / "uploads") == mine
+    for other in ({"path": str(secret)}, {"path": str(mine.with_name("gone.csv"))}, {"url": "x"}, "mine.csv", [], 3):
+        with pytest.raises(BadRequest, match="The file has not arrived"):
+            uploaded_file(other, tmp_path / "uploads")
+
+
+@needs_faiss
+def test_own_texts_are_checked_and_their_training_is_shown(page, monkeypatch):
+    functions = {function.name: function for function in page.fns.values()}
+    train, write = functions["train"].fn, functions["write_own"].fn
+    with pytest.raises(gradio.Error, match="At least 40 different texts are needed"):
+        next(train("one\ntwo", None, "text", 3))
+    with pytest.raises(gradio.Error, match="The file has not arrived"):
+        next(train("", {"path": "/etc/passwd"}, "text", 3))
+    with pytest.raises(gradio.Error, match="There is no model of yours"):
+        write(None, "food", 2, 0, 0)
+    texts = functions["example_texts"].fn()
+    assert len(set(texts.splitlines())) >= 40 and len(texts) < 25_000
+    steps = train(texts, None, "text", 3)
+    assert "Reading" in next(steps)[0] and "<progress" in next(steps)[0]
+    steps.close()
 
 
 def test_pictures_of_answers_are_deleted_and_those_of_the_page_stay(page, visitor):

@@ -10,6 +10,7 @@ from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_subword_tokenizer, build_tokenizer
 from ldebm_hf.training.settings import DataSettings, Settings
+from ldebm_hf.web.latent_pool import POOL_SIZE, LatentPool
 from ldebm_hf.web.limits import BadRequest, Limits
 from ldebm_hf.web.page_requests import PageRequests
 
@@ -47,24 +48,28 @@ def requests():
     return requests_to()
 
 
+def decoded(requests, latents) -> list[str]:
+    unknown = [requests.model.config.unk_token_id]
+    ids = requests.model.generate(latents=latents, suppress_tokens=unknown)
+    return requests.pipe.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+
 def test_symbols_that_are_called_by_numbers_are_asked_for_by_name():
     requests = requests_to(id2label={0: "1", 1: "2", 2: "3"})
-    expected = requests.write(["2"], num_sentences=2, seed=5)
-    ids = requests.model.generate(
-        class_labels="2", num_samples=2, suppress_tokens=[requests.model.config.unk_token_id], generator=5
-    )
-    assert [one.text for one in expected] == requests.pipe.tokenizer.batch_decode(ids, skip_special_tokens=True)
-    assert {one.requested for one in expected} == {"2"}
+    written = requests.write(["2"], num_sentences=2, seed=5)
+    assert {one.requested for one in written} == {"2"}
+    pool = requests.pool.get(1)
+    assert [one.text for one in written] == decoded(requests, pool.states[-1, pool.order(5)[:2]])
     assert len(requests.write(["2"], num_sentences=2, min_label_probability=0.1)) == 2
     assert requests.reverse_diffusion(["2"], num_latents=2).symbols.tolist() == [1, 1]
     assert requests.complete("we <mask> bread", symbol="2", num_completions=1)
 
 
-def test_written_texts_are_those_of_generate(requests):
+def test_written_texts_are_those_of_latents_of_the_prior(requests):
     written = requests.write(["food"], num_sentences=3, guidance_scale=2.0, seed=5)
-    options = {"class_labels": [0] * 3, "guidance_scale": 2.0, "suppress_tokens": [requests.model.config.unk_token_id]}
-    ids = requests.model.generate(**options, generator=torch.Generator().manual_seed(5))
-    assert [one.text for one in written] == requests.pipe.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    latents = requests.model.sample_latents(POOL_SIZE, class_labels=0, guidance_scale=2.0, generator=0)
+    order = requests.pool.get(0, 2.0).order(5)
+    assert [one.text for one in written] == decoded(requests, latents[order[:3]])
     assert {one.requested for one in written} == {"food"}
     batch = requests.pipe.tokenizer([written[0].text], return_tensors="pt")
     share, symbol = requests.model.infer_symbols(**batch)[0].max(-1)
@@ -72,14 +77,21 @@ def test_written_texts_are_those_of_generate(requests):
     assert written[0].probability == pytest.approx(float(share), abs=1e-5)
 
 
-def test_sentences_in_which_the_model_reads_another_symbol_are_resampled(requests):
-    options = {"class_labels": [2] * 6, "do_sample": True, "temperature": 1.5, "min_label_probability": 0.4}
-    options |= {"suppress_tokens": [requests.model.config.unk_token_id]}
-    ids = requests.model.generate(**options, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_sentences_in_which_the_model_reads_another_symbol_are_replaced(requests, temperature):
     name = requests.names[2]
-    written = requests.write([name], 6, temperature=1.5, min_label_probability=0.4)
-    assert [one.text for one in written] == requests.pipe.tokenizer.batch_decode(ids, skip_special_tokens=True)
-    assert written != requests.write([name], 6, temperature=1.5)
+    options = {"temperature": temperature, "min_label_probability": 0.4}
+    written = requests.write([name], 6, **options)
+
+    def is_accepted(one):
+        batch = requests.pipe.tokenizer([one.text], return_tensors="pt")
+        return float(requests.model.infer_symbols(**batch)[0, 2]) >= 0.4
+
+    num_accepted = sum(map(is_accepted, written))
+    without = sum(map(is_accepted, requests.write([name], 6, temperature=temperature)))
+    assert num_accepted > without or num_accepted == 6
+    assert [is_accepted(one) for one in written] == [True] * num_accepted + [False] * (6 - num_accepted)
+    assert written == requests.write([name], 6, **options)
     assert len(requests.write([], 2, min_label_probability=0.9)) == 2, "no symbol is requested"
 
 
@@ -154,14 +166,27 @@ def test_decoding_at_a_place_and_between_texts(requests):
 
 def test_reverse_diffusion_is_the_models_trajectory(requests):
     found = requests.reverse_diffusion(["food"], num_latents=3, guidance_scale=1.0, seed=2)
-    states = requests.model.sample_latents(
-        class_labels=[0] * 3, guidance_scale=1.0, generator=torch.Generator().manual_seed(2), return_trajectory=True
-    ).trajectory
+    drawn = {"class_labels": 0, "guidance_scale": 1.0, "generator": 0, "return_trajectory": True}
+    states = requests.model.sample_latents(POOL_SIZE, **drawn).trajectory
+    states = states[:, requests.pool.get(0, 1.0).order(2)[:3]]
     assert found.places.shape == (requests.model.config.num_levels + 1, 3, 2)
     np.testing.assert_allclose(found.places[-1], requests.map.plane.project(states[-1].numpy()), atol=1e-5)
     assert [len(texts) for texts in found.texts] == [1] * len(states)
-    last = requests.model.generate(latents=states[-1, :1], suppress_tokens=[requests.model.config.unk_token_id])
-    assert found.texts[-1] == requests.pipe.tokenizer.batch_decode(last, skip_special_tokens=True)
+    assert found.texts[-1] == decoded(requests, states[-1, :1])
+
+
+def test_latents_are_drawn_once_for_all_requests_and_discarded_in_turn(requests, monkeypatch):
+    drawn = []
+    sample = requests.model.sample_latents
+    monkeypatch.setattr(
+        requests.model, "sample_latents", lambda **options: drawn.append(0) or sample(**options), raising=False
+    )
+    pool = LatentPool(requests.pipe, size=8, most_pools=2)
+    first = pool.get(0, 1.0)
+    assert pool.get(0, 1.0) is first and len(drawn) == 1
+    pool.get(1, 1.0), pool.get(2, 1.0)
+    assert pool.get(0, 1.0) is not first, "which was discarded"
+    assert torch.equal(pool.get(0, 1.0).states, first.states), "and is drawn as before"
 
 
 def test_completions_keep_what_is_there(requests):
@@ -192,7 +217,8 @@ def test_a_request_encodes_each_text_once(requests, encoded, monkeypatch):
         request_of()
         return list(encoded)
 
-    assert calls(lambda: requests.write(["food"], 3)) == [3], "what was written"
+    assert calls(lambda: requests.write(["food"], 3, seed=77)) == [3], "what was written"
+    assert calls(lambda: requests.write(["food"], 3, seed=77)) == [], "the likeliest words are known"
     assert calls(lambda: requests.read("they eat bread")) == [1]
     assert calls(lambda: requests.decode_at(0, 0)) == [1], "what was decoded"
     assert calls(lambda: requests.interpolate(TEXTS[0], TEXTS[-1], 5)) == [2, 5], "both ends, then what was decoded"
@@ -205,7 +231,7 @@ def test_a_request_encodes_each_text_once(requests, encoded, monkeypatch):
     assert sorted(written, reverse=True) == written
     one, other = (calls(lambda number=number: requests.complete("we <mask> bread", num_completions=number))
                   for number in (1, 5))  # fmt: skip
-    assert len(one) == len(other) == 5, "the text, three drawn fillings of every chain, what is returned"
+    assert len(one) == len(other) == 3, "the text, a drawn filling of every chain, what is returned"
 
 
 @pytest.mark.parametrize(
@@ -267,6 +293,19 @@ def test_threads_get_what_each_would_get_alone(requests):
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda seed: requests.write([], 4, temperature=1.0, seed=seed), range(12)))
     assert together == alone
+
+
+def test_places_that_are_decoded_together_give_the_texts_of_each_alone(requests, encoded):
+    places = [tuple(map(float, place)) for place in requests.map.places]
+    alone = [requests.decode_at(*place) for place in places]
+    readings = [requests.read(text).reading for text in TEXTS]
+    encoded.clear()
+    with ThreadPoolExecutor(len(places)) as pool:
+        assert list(pool.map(lambda place: requests.decode_at(*place), places)) == alone
+        together = list(pool.map(lambda text: requests.read(text).reading, TEXTS))
+    assert [one.reconstruction for one in together] == [one.reconstruction for one in readings]
+    for one, other in zip(together, readings, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
 
 def test_prior_without_symbols_or_levels():

@@ -1,0 +1,137 @@
+"""The report in headless Chromium, as a person uses it: reading points, searching, sorting, renaming."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ldebm_hf.model.explanation import DistinctiveWord, Explanation, SymbolExplanation
+from ldebm_hf.reports.symbol_report import make_report, write_report
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+NASTY = "<img src=x onerror=alert(1)> & co"
+NUM_SYMBOLS, PER_SYMBOL = 4, 6
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    assignments = np.repeat(np.arange(NUM_SYMBOLS), PER_SYMBOL)
+    texts = [f"text {number} about topic{symbol}" for number, symbol in enumerate(assignments)]
+    texts[0] = NASTY
+    symbols = [
+        SymbolExplanation(
+            id=symbol,
+            name=f"LABEL_{symbol}",
+            suggested_name=["beer", "ale", "cider", "2"][symbol],
+            num_texts=PER_SYMBOL,
+            share=1 / NUM_SYMBOLS,
+            confidence=0.9 - symbol / 10,
+            words=[DistinctiveWord(f"word{symbol}", 2.0, 3)],
+            closest=texts[symbol * PER_SYMBOL : symbol * PER_SYMBOL + 2],
+            generated=["it was so"],
+        )
+        for symbol in range(NUM_SYMBOLS)
+    ]
+    latents = rng.normal(size=(len(texts), 3)) + 6 * np.eye(4)[assignments][:, :3]
+    explanation = Explanation(symbols, "log_odds", texts, assignments, np.zeros(len(texts)), latents)
+    dates = [f"2024-{1 + number % 9:02}-03" for number in range(len(texts))]
+    folder = tmp_path_factory.mktemp("report")
+    write_report(make_report(explanation, attributes={"sent": dates}), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def view(browser, report_file):
+    wrong = []
+    view = browser.new_page(viewport={"width": 1200, "height": 900})
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    view.route("http*://**/*", lambda route: wrong.append(route.request.url))
+    view.goto(report_file.as_uri())
+    yield view
+    view.close(run_before_unload=False)
+    assert not wrong
+
+
+def cards(view) -> list[int]:
+    return [int(one.get_attribute("data-symbol")) for one in view.locator(".card:visible").all()]
+
+
+def test_a_point_shows_its_text_and_leads_to_its_symbol(view):
+    view.locator("circle").first.dispatch_event("click")
+    shown = view.locator("#text")
+    assert NASTY in shown.inner_text() and "beer" in shown.inner_text()
+    assert view.locator("circle.chosen").count() == 1
+    shown.get_by_role("button", name="beer").click()
+    assert view.evaluate("location.hash") == "#symbol-0"
+
+
+def test_search_shows_symbols_and_points_and_texts_by_keyboard(view):
+    view.locator("#filter").fill("TOPIC2")
+    assert cards(view) == [2]
+    assert view.locator("circle.found").count() == PER_SYMBOL
+    assert "1 of 4 symbols and 6 of 24 texts" in view.locator("#said").inner_text()
+    view.locator("#matches button").first.focus()
+    view.keyboard.press("Enter")
+    assert "about topic2" in view.locator("#text").inner_text()
+    view.locator("#filter").fill("no such word")
+    assert cards(view) == [] and "0 of 4 symbols" in view.locator("#said").inner_text()
+
+
+def test_one_symbol_alone_and_every_order(view):
+    view.locator("#only").select_option("3")
+    assert cards(view) == [3] and view.locator("circle.found").count() == PER_SYMBOL
+    view.locator("#only").select_option("")
+    for order, expected in (("name", [3, 1, 0, 2]), ("id", [0, 1, 2, 3]), ("confidence", [0, 1, 2, 3])):
+        view.locator("#sort").select_option(order)
+        assert cards(view) == expected
+        rows = [int(one.get_attribute("data-symbol")) for one in view.locator(".index a").all()]
+        assert rows == expected
+
+
+def test_names_are_checked_saved_and_taken_back(view, tmp_path):
+    def rename(symbol, name):
+        view.get_by_role("button", name=f"Rename symbol {symbol}", exact=True).click()
+        field = view.get_by_label(f"Name of symbol {symbol}", exact=True)
+        field.fill(name)
+        field.press("Enter")
+        return view.locator("#said").inner_text()
+
+    assert "now called “wine & <b>cheese</b>”" in rename(1, "wine & <b>cheese</b>")
+    assert view.locator(".index .n1").inner_text() == "wine & <b>cheese</b>"
+    assert "already called" in rename(2, "wine & <b>cheese</b>")
+    assert "number of another symbol" in rename(2, "0") and "empty" in rename(2, "  ")
+    view.locator("#suggest").click()
+    assert "2 symbols have" in view.locator("#said").inner_text(), "the fourth suggestion is the number of another one"
+    with view.expect_download() as download:
+        view.locator("#save").click()
+    download.value.save_as(tmp_path / "names.json")
+    names = json.loads((tmp_path / "names.json").read_text("utf-8"))
+    assert names == ["beer", "wine & <b>cheese</b>", "cider", "LABEL_3"]
+    assert download.value.suggested_filename == "names.json"
+
+
+def test_tree_and_course_of_time_are_drawn(view):
+    assert view.locator(".branches path").count() == NUM_SYMBOLS - 1
+    assert view.locator(".curve").count() == NUM_SYMBOLS
+    assert "2024-01" in view.locator(".dates").first.inner_text()
+    view.locator("[data-goto='2']").click()
+    assert view.evaluate("location.hash") == "#symbol-2"
+
+
+def test_page_fits_a_narrow_screen(view):
+    view.set_viewport_size({"width": 375, "height": 800})
+    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
