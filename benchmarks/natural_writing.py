@@ -13,9 +13,7 @@ import random
 import re
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBMPipeline
 from ldebm_hf.data import load_corpus
 from ldebm_hf.model.text_reading import TextReader
 
@@ -50,8 +48,7 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True, help="folder with the release's sentiment.* files")
     parser.add_argument("--checkpoint", default=str(CHECKPOINT), help="default: the one in spaces_app")
     options = parser.parse_args()
-    model = LDEBMModel.from_pretrained(options.checkpoint)
-    tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
+    pipe = LDEBMPipeline.from_pretrained(options.checkpoint)
     split = load_corpus("yelp", data_dir=options.data_dir).validation
     natural = [written_naturally(text) for text in split.texts]
     writings = {
@@ -65,10 +62,10 @@ def main() -> None:
     print(f"| sentences | all {len(natural):,} | {sum(is_short):,} of at most {SHORT} words | unknown words |")
     print("|---|---|---|---|")
     for name, texts in writings.items():
-        reader = TextReader(tokenizer, model.config)
+        reader = TextReader(pipe.tokenizer, pipe.model.config)
         reader(texts)
-        found = model.classify(texts, tokenizer)
-        is_right = [model.config.label2id[x["label"]] == y for x, y in zip(found, split.labels, strict=True)]
+        found = pipe.classify(texts)
+        is_right = [pipe.model.config.label2id[x["label"]] == y for x, y in zip(found, split.labels, strict=True)]
         of_short = [right for right, short in zip(is_right, is_short, strict=True) if short]
         unknown = reader.unread.num_unknown_words / reader.unread.num_words
         print(f"| {name} | {mean(is_right):.2%} | {mean(of_short):.2%} | {unknown:.2%} |")

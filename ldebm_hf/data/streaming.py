@@ -20,6 +20,7 @@ from .hub import VALIDATION_NAMES, load_from_disk, terms_on_card
 from .labels import LabelReader, sorted_names
 from .schema import NO_LABEL, Corpus, Split, StreamedExamples
 from .sources import Source
+from .splits import take_subset
 from .tables import column_of, require_text
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ class StreamSource(Source):
         validation_file (`str` or `Path`, *optional*): a file with the validation texts, which are read into memory.
         validation_size (`int`, *optional*, defaults to 2000): without `validation_file`, the first `validation_size`
             rows of a Hub data set's validation split or, where there is none, of the training rows are held out.
+        max_validation_examples (`int`, *optional*): validate on a random subset of at most this many of these texts.
         reservoir_size (`int`, *optional*, defaults to 100000): the number of training texts in the sample that is
             kept in memory for clustering.
         missing_labels (`Sequence[str]` or `str`, *optional*): the marks that mean no label; see `LabelReader`.
@@ -236,6 +238,7 @@ class StreamSource(Source):
     label_column: str | None = None
     validation_file: str | Path | None = None
     validation_size: int = 2000
+    max_validation_examples: int | None = None
     reservoir_size: int = 100_000
     missing_labels: Sequence[str] | str | None = None
 
@@ -277,13 +280,16 @@ class StreamSource(Source):
                 raise held_out.no_text()
             notes += held_out.notes()
         train = StreamedSplit(stream, self.reservoir_size, self.seed, {name for name in labels if name is not None})
-        notes += stream.notes() + self._unseen_in_validation(train, labels)
+        validation = Split(texts, train.ids_of(labels))
+        if self.max_validation_examples is not None:
+            validation = take_subset(validation, self.max_validation_examples, self.seed, "max_validation_examples")
+            notes.append(f"validation: of these {len(texts):,} texts a random {len(validation):,}")
+        notes += stream.notes() + self._unseen_in_validation(train, validation)
         if self.label_column is not None:
             notes += stream.label_reader.notes(self.label_column)
         notes.append(
             f"{len(train):,} texts are streamed, {len(train.sample):,} of them make up the sample for clustering"
         )
-        validation = Split(texts, train.ids_of(labels))
         name, terms = self.describe()
         return Corpus(name, train, validation, label_names=train.label_names, license=terms, notes=notes)
 
@@ -311,9 +317,9 @@ class StreamSource(Source):
         notes.append(f"validation: all texts of {path.name}")
         return texts, labels
 
-    def _unseen_in_validation(self, train: StreamedSplit, labels: list[str | None]) -> list[str]:
+    def _unseen_in_validation(self, train: StreamedSplit, validation: Split) -> list[str]:
         """A note on the classes of the training texts that the validation texts do not show."""
-        shown = set(train.ids_of(labels))
+        shown = set(validation.labels)
         missing = [name for i, name in enumerate(train.label_names) if i in train.classes - shown]
         if not missing:
             return []

@@ -96,6 +96,28 @@ def test_validation_file_is_read_into_memory(tmp_path):
     assert not any(str(tmp_path) in note for note in corpus.notes), "notes are published with a model"
 
 
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_validation_on_some_of_the_held_out_texts(tmp_path, in_a_file):
+    source, options = write(tmp_path, ".csv"), {"label_column": "label", "validation_size": 50}
+    if in_a_file:
+        options["validation_file"] = tmp_path / "validation.jsonl"
+        rows = ({"text": f"held out {i}", "label": ("food", "rain")[i % 2]} for i in range(40))
+        options["validation_file"].write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    whole, part = load_stream(source, **options), load_stream(source, max_validation_examples=6, **options)
+    places = [whole.validation.texts.index(text) for text in part.validation.texts]
+    assert len(places) == 6 and places == sorted(places) != list(range(6)), "a random subset"
+    assert part.validation.labels == [whole.validation.labels[place] for place in places]
+    assert list(part.train.texts) == list(whole.train.texts) and part.train.digest == whole.train.digest
+    assert f"validation: of these {len(whole.validation):,} texts a random 6" in part.notes
+    for number, expected in ((10**6, whole), (6, part)):
+        again = load_stream(source, max_validation_examples=number, **options)
+        assert again.validation.texts == expected.validation.texts
+    one = load_stream(source, max_validation_examples=1, **options)
+    assert any(note.startswith("validation: no text of 1 of 2 training classes") for note in one.notes)
+    with pytest.raises(ValueError, match="max_validation_examples must be at least 1, got 0"):
+        load_stream(source, max_validation_examples=0, **options)
+
+
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing"):
         load_stream(str(tmp_path / "nothing*.csv"))
