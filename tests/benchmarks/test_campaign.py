@@ -3,8 +3,10 @@
 import logging
 import random
 import sys
+import time
 from pathlib import Path
 
+import child_processes
 import pytest
 from campaign_parts import Part
 from child_processes import run_command
@@ -35,6 +37,27 @@ def test_ways_in_which_a_command_ends(tmp_path):
     broken = run_command(breaks, ["a"], tmp_path / "log")
     assert not broken.refused and "begun" in broken.output and "KeyError: 'a'" in broken.output
     assert run_command(waits, [], tmp_path / "log", kill_after=0.2).killed
+
+
+def test_a_kill_is_timed_from_when_the_command_itself_begins(tmp_path):
+    """Not from the file that an earlier process has left."""
+    begins = tmp_path / "begins"
+    begins.touch()
+
+    def begins_late(arguments: list[str]) -> None:
+        time.sleep(1.5)
+        begins.touch()
+        print("begun", flush=True)
+        time.sleep(60)
+
+    ended = run_command(begins_late, [], tmp_path / "log", kill_after=0.5, begins=begins)
+    assert ended.killed and ended.output == "begun\n"
+
+
+def test_a_command_that_never_begins_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(child_processes, "PATIENCE", 0.5)
+    ended = run_command(waits, [], tmp_path / "log", kill_after=1000, begins=tmp_path / "begins")
+    assert ended.hung and not ended.killed
 
 
 def test_damage_that_nobody_notices_is_unclear(tmp_path):
