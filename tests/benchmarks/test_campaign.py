@@ -4,8 +4,10 @@ import logging
 import random
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
+import campaign
 import child_processes
 import pytest
 from campaign_parts import Part
@@ -123,6 +125,17 @@ def test_warnings_of_a_child_say_that_they_are(tmp_path):
 
     lines = run_command(warns, [], tmp_path / "log").output.splitlines()
     assert lines == ["WARNING: skipping it", "WARNING: and this"]
+
+
+def test_the_page_says_what_is_counted_and_has_the_table(tmp_path):
+    part = Part("tries")
+    part.add_unclear("a thing: it hangs")
+    options = Namespace(output_file=tmp_path / "figures.json", page=tmp_path / "page.md")
+    campaign.write(options, [part], "| the table |")
+    lines = options.page.read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["# Results: the campaign", "", campaign.WHAT_IS_COUNTED.splitlines()[0]]
+    assert lines[2].startswith("Each part counts how its attempts ended") and "| the table |" in lines
+    assert lines[-1] == "* tries: a thing: it hangs"
 
 
 def test_a_part_is_a_row_and_a_record():
