@@ -3,9 +3,7 @@
     python benchmarks/campaign.py                          # about an hour on two cores
     python benchmarks/campaign.py --scale 0.1 --parts kills damage
 
-Each part counts how its attempts ended, and how many ended in a way that is not promised: other weights than without
-the kill, a traceback, damage that nobody notices, a request without a clear answer. The table goes into a Markdown
-page, all figures into a JSON file. The exit code is 1 if anything was unclear.
+The table goes into a Markdown page, all figures into a JSON file. The exit code is 1 if anything was unclear.
 """
 
 import argparse
@@ -33,6 +31,10 @@ from tabulate import tabulate
 from transformers.utils import logging
 
 VISITORS, SECONDS = 32, 600
+WHAT_IS_COUNTED = """\
+Each part counts how its attempts ended, and how many ended in a way that is not promised, which is unclear: other
+weights than without the kill, a traceback, damage that nobody notices, a request without a clear answer."""
+"""What `--help` and the page say of the table."""
 
 
 def fuzz(name: str, run: Callable[[int, int], Outcomes], number: int, folder: Path, seed: int, scale: float):
@@ -75,7 +77,9 @@ PARTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=f"{__doc__}\n{WHAT_IS_COUNTED}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run (default: all)")
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the attempts (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default 0)")
@@ -116,8 +120,7 @@ def write(options: argparse.Namespace, found: list[Part], table: str) -> None:
         date = now.strftime("%d %B %Y").lstrip("0")
         about = f"> Command: `{record['command']}`.\n> Date: {date}. Commit: {record['commit']}."
         examples = [f"* {part.name}: {example}" for part in found for example in part.examples]
-        promised = __doc__.splitlines()[5:8]
-        lines = ["# Results: the campaign", "", *promised, "", about, "", table, "", *examples]
+        lines = ["# Results: the campaign", "", WHAT_IS_COUNTED, "", about, "", table, "", *examples]
         text = "\n".join(lines)
         options.page.write_text(text.rstrip() + "\n", encoding="utf-8")
 

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,20 +63,32 @@ def run_command(
         arguments (`Sequence[str]`): These words.
         log (`Path`): File for what it prints.
         kill_after (`float`, *optional*): Send SIGKILL so many seconds after it has begun.
-        begins (`Path`, *optional*): A file by which one sees that it has begun. Default: it begins when it is started.
+        begins (`Path`, *optional*): A file that it writes when it begins; one that an earlier process has left does
+            not count. Default: it begins when it is started.
     """
     process = multiprocessing.get_context("fork").Process(target=_run, args=(main, list(arguments), log))
+    earlier = _time_of(begins)
     process.start()
-    if begins is not None:
-        while process.is_alive() and not begins.exists():
-            process.join(timeout=0.005)
-    process.join(timeout=PATIENCE if kill_after is None else kill_after)
+    has_begun, deadline = begins is None, time.monotonic() + PATIENCE
+    while process.is_alive() and not has_begun and time.monotonic() < deadline:
+        process.join(timeout=0.005)
+        has_begun = _time_of(begins) not in (None, earlier)
+    if has_begun:
+        process.join(timeout=PATIENCE if kill_after is None else kill_after)
     hung = False
     if process.is_alive():
-        hung = kill_after is None
+        hung = kill_after is None or not has_begun
         process.kill()
-        process.join()
+    process.join()
     return Ended(process.exitcode, log.read_text(encoding="utf-8", errors="replace"), hung)
+
+
+def _time_of(file: Path | None) -> int | None:
+    """When a file was written, in nanoseconds; `None` if it is not there."""
+    try:
+        return None if file is None else file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _run(main: Callable[[Sequence[str]], None], arguments: list[str], log: Path) -> None:

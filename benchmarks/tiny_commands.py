@@ -45,7 +45,7 @@ def start_training(folder: Path, log: Path, streamed: Path | None = None, kill_a
         }
         del settings["data.max_train_examples"], settings["data.max_validation_examples"]
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    return run_command(train.main, ["--config", "demo", *words], log, kill_after, folder / ".lock")
+    return run_command(train.main, ["--config", "demo", *words], log, kill_after, folder / ".lock.json")
 
 
 def start_writing(
@@ -53,7 +53,7 @@ def start_writing(
 ) -> Ended:
     """Write sentences into a file, or continue with those that are missing; arguments as of [`start_training`]."""
     words = [str(checkpoint), "--output_file", str(file), "--num_samples", str(number), "--batch_size", "50"]
-    return run_command(write.main, words, log, kill_after, file.with_name(f".{file.name}.lock"))
+    return run_command(write.main, words, log, kill_after, file.with_name(f".{file.name}.lock.json"))
 
 
 def write_tables(folder: Path) -> Path:

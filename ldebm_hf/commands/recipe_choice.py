@@ -43,10 +43,11 @@ def choose_recipe(recipes: Path, options: Sequence[str], encoder: str | None = N
     """
     Choose between [`WORDS_RECIPE`] and [`ENCODER_RECIPE`] by cross-validation on the labelled training texts.
 
-    What is compared are the classes that texts without a label would be taught. Of these the encoder's have weights
-    that cross-validation chooses and those from words have none, so that folds are named by the choice on the other
-    folds ([`EncoderClasses`]). The vectors of all training texts are
-    computed for it and kept, so that training does not compute them again. An interrupted run keeps its recipe.
+    With each recipe, texts without a label are given a class, from which training learns. The recipe is chosen whose
+    classes are right more often on labelled texts that were held out. The encoder's classes depend on weights that are
+    themselves chosen by cross-validation, which would flatter them: each held-out fold is therefore judged with the
+    weights that are best on the other folds (`fair_accuracy` of [`EncoderClasses`]). The vectors of all training texts
+    are computed for this and kept, so that training does not compute them again. An interrupted run keeps its recipe.
 
     Args:
         recipes (`Path`): Folder of the recipes.

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import decode_words
 from .resumable import ResumableFile, chunk_generator, model_digest
 
@@ -21,6 +22,7 @@ NOT_ALLOWED = {"generator", "input_ids", "inputs", "num_return_sequences", "retu
 PARQUET_BLOCK = 2**24  # bytes of JSON per row group
 
 
+@one_warning_of_chains()
 def write_samples(
     model: LDEBMModel,
     tokenizer: PreTrainedTokenizerBase,

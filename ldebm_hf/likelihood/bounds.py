@@ -168,8 +168,6 @@ def importance_weighted_bound(
     q(z|x); with one sample the evidence lower bound. It is the `lower` of [`estimate_log_likelihood`] without fitting
     rounds; `inputs` as there.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     settings = LikelihoodSettings(num_posterior_samples=num_samples, num_fitting_rounds=0)
     return estimate_log_likelihood(model, settings, generator=generator, **inputs).lower
 

@@ -1,5 +1,5 @@
 """
-Arguments of the public methods, checked once, at the door: [`checked`] declares of each what it must be.
+Arguments of the public methods, which are checked before a method runs: [`checked`] declares what each must be.
 
 Token ids, masks and classes may be lists, NumPy arrays or columns of pandas; rules turn them into tensors on the
 model's device. Values of tensors on an accelerator are not read in training, because that would wait for the device.
@@ -23,7 +23,7 @@ from .token_embedding import outside_of_range
 from .validation import Count, Flag, Instance, Number, Rule, require, shown
 
 MOST_SAMPLES = 10_000_000
-"""The most samples, texts or words that one call may ask for; more is a slip of the pen."""
+"""The most samples, texts or words that one call may ask for; a larger number is taken for a mistake."""
 MOST_TOKENS = 100_000
 """The longest text that one call may ask for."""
 MOST_TYPES = 2**24

@@ -24,6 +24,7 @@ from .constrained_search import FREE, FittingTexts, Templates, read_templates, s
 from .latent_chains import LatentChains
 from .masked_texts import Completion, pieces_of_words, read_masked_texts
 from .recurrent import text_lengths
+from .sampling import one_warning_of_chains
 from .validation import Count, Flag
 
 logger = logging.get_logger(__name__)
@@ -82,6 +83,7 @@ class CompletionOutput(ModelOutput):
     span_token_id=Count(at_least=0, at_most=2**31),
     **SEARCH,
 )
+@one_warning_of_chains()
 def complete(
     model,
     input_ids: torch.Tensor,
@@ -206,6 +208,7 @@ def complete(
     show_progress=Flag(),
     **SEARCH,
 )
+@one_warning_of_chains()
 def complete_texts(
     model,
     texts: Sequence[str],

@@ -19,6 +19,7 @@ from .distinctive_words import (
     short_names,
     top_words,
 )
+from .sampling import one_warning_of_chains
 from .text_reading import TextReader, WholeWordCounts, is_word_level
 from .validation import Choice, Count, Flag, Number
 
@@ -121,6 +122,7 @@ class Explanation:
     batch_size=Count(at_most=MOST_SAMPLES),
     show_progress=Flag(),
 )
+@one_warning_of_chains()
 def explain(
     model,
     texts: Sequence[str],
@@ -225,6 +227,7 @@ def _check_model_and_texts(model, texts: Sequence[str], contexts: Sequence[Seque
     num_words=Count(),
     relevance=Number(at_least=0, at_most=1),
 )
+@one_warning_of_chains()
 def symbol_topics(
     model,
     tokenizer: PreTrainedTokenizerBase,

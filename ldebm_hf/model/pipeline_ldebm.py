@@ -21,6 +21,7 @@ from .modeling_ldebm import LDEBMModel
 from .pipeline_outputs import Neighbour, PathStep, Reading, WrittenText
 from .pretrained_model import FROM_THE_HUB
 from .rejection import generate_accepted
+from .sampling import one_warning_of_chains
 from .symbols import read_symbols
 from .text_reading import TextReader, require_unicode
 from .validation import Count, Flag, Number
@@ -140,6 +141,7 @@ class LDEBMPipeline(Pipeline):
     # ---------------------------------------------------------------------------------------------- transformers' call
 
     @checked(**CALLING)
+    @one_warning_of_chains()
     def __call__(self, inputs, *args, **kwargs):
         """
         Continue the beginnings of texts, in the format of transformers' text generation.
@@ -211,6 +213,7 @@ class LDEBMPipeline(Pipeline):
     # -------------------------------------------------------------------------------------------------------- writing
 
     @checked(**WRITING)
+    @one_warning_of_chains()
     def write(
         self,
         symbols: int | str | Sequence[int | str] | torch.Tensor | None = None,
@@ -257,6 +260,7 @@ class LDEBMPipeline(Pipeline):
         return [text for _, texts, _ in written for text in texts]
 
     @checked(**WRITING)
+    @one_warning_of_chains()
     def write_and_read(self, symbols=None, num_texts: int = 1, **options) -> list[WrittenText]:
         """
         Write texts as [`write`] does, and say of each which symbol the model reads in it. Arguments and errors as

@@ -133,9 +133,7 @@ class PretrainedDecoder(BasePart):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained decoder that are out of range or that it does not have."""
-        require(config.decoder_lora_rank >= 0, "decoder_lora_rank", config.decoder_lora_rank, "at least 0")
         require_layers("decoder_trainable_layers", config.decoder_trainable_layers, config.decoder_config)
-        require(config.decoder_prefix_length >= 1, "decoder_prefix_length", config.decoder_prefix_length, "at least 1")
         if config.decoder != "pretrained":
             for name in ("decoder_name_or_path", "decoder_revision", "decoder_trainable_layers", "decoder_config",
                          "decoder_digest"):  # fmt: skip

@@ -77,7 +77,6 @@ class PretrainedEncoder(BasePart):
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:
         """Raise ValueError for settings of a pretrained encoder that are out of range or that it does not have."""
-        require(config.encoder_lora_rank >= 0, "encoder_lora_rank", config.encoder_lora_rank, "at least 0")
         require_layers("encoder_trainable_layers", config.encoder_trainable_layers, config.encoder_config)
         if config.encoder != "pretrained":
             for name in ("encoder_name_or_path", "encoder_revision", "encoder_trainable_layers", "encoder_lora_rank",

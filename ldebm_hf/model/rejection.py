@@ -9,7 +9,7 @@ from transformers import GenerationConfig
 from transformers.utils import logging
 
 from .arguments import CONTEXT, DECODING, SAMPLING, checked
-from .sampling import expand_to_samples
+from .sampling import expand_to_samples, one_warning_of_chains
 from .validation import Number
 
 logger = logging.get_logger(__name__)
@@ -33,6 +33,7 @@ class AcceptedTexts:
 
 
 @checked(min_label_probability=Number(at_least=0, at_most=1), **SAMPLING, **CONTEXT, **DECODING)
+@one_warning_of_chains()
 def generate_accepted(
     model,
     min_label_probability: float,

@@ -1,6 +1,8 @@
 """Latents drawn from the prior of a model, and how arguments with one entry per sample are matched to the samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from transformers.utils import logging
@@ -12,6 +14,28 @@ from .validation import Count, Flag
 
 logger = logging.get_logger(__name__)
 
+_CHAINS: ContextVar[dict[tuple[int, int], list[ChainDiagnostics]] | None] = ContextVar("_CHAINS", default=None)
+"""What the chains of the public call in progress did, by number of levels and size of a latent."""
+
+
+@contextmanager
+def one_warning_of_chains() -> Iterator[None]:
+    """
+    Give at most one warning that chains did not settle, at the end, about all calls of [`sample_latents`] within. It
+    is a decorator, too, of functions that sample in batches or in attempts. Within another one it does nothing.
+    """
+    if _CHAINS.get() is not None:
+        yield
+        return
+    chains = _CHAINS.set({})
+    try:
+        yield
+    finally:
+        collected = _CHAINS.get()
+        _CHAINS.reset(chains)
+        for (_, size), batches in collected.items():
+            _warn_if_unsettled(ChainDiagnostics.concatenate(batches), size)
+
 
 @torch.no_grad()
 @checked(
@@ -22,6 +46,7 @@ logger = logging.get_logger(__name__)
     return_diagnostics=Flag(),
     show_progress=Flag(),
 )
+@one_warning_of_chains()
 def sample_latents(
     model,
     num_samples: int | None = None,
@@ -62,7 +87,8 @@ def sample_latents(
             sample, as in [`forward`]; a single context is used for all samples.
 
     If chains did not settle at some level ([`ChainDiagnostics.settled`]), one warning names the levels and says what
-    to change. Chains that adapt their steps are always examined, others with `return_diagnostics`.
+    to change; it is one for all batches and attempts of a method that calls this one. Chains that adapt their steps
+    are always examined, others with `return_diagnostics`.
 
     Returns:
         `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`] with
@@ -110,7 +136,8 @@ def sample_latents(
     samples = torch.cat(batches, dim=-2)
     chains = ChainDiagnostics.concatenate(diagnostics) if diagnoses else None
     if chains is not None:
-        _warn_if_unsettled(chains, samples.shape[-1])
+        kind = (len(chains.energy_drift), samples.shape[-1])
+        _CHAINS.get().setdefault(kind, []).append(chains)
     if not return_trajectory and not return_diagnostics:
         return samples
     return LatentTrajectory(

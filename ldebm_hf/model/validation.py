@@ -45,7 +45,7 @@ class Rule(ABC):
     @abstractmethod
     def __call__(self, name: str, value: Any, model: Any = None) -> Any:
         """
-        The value in the form that the code behind the door expects.
+        The value in the form in which the function that is called expects it.
 
         Args:
             name (`str`): The argument or setting.

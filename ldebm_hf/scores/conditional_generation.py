@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import decode_words
 from .attributes import attribute_accuracy
 from .generated_texts import copied_share, distinct_n, distinct_share, empty_share, self_bleu
@@ -107,6 +108,7 @@ def in_vocabulary(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> l
     return decode_words(tokenizer, token_ids)
 
 
+@one_warning_of_chains()
 def write_for_classes(
     model: LDEBMModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.dialogue_turns import encode_contexts, without_marker
 from ..model.responding import consensus
+from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import TextReader, decode_words
 from ..text.word_vectors import content_words
 from .embeddings import embedding_scores
@@ -45,6 +46,7 @@ class WrittenResponses:
 
 
 @torch.no_grad()
+@one_warning_of_chains()
 def write_responses(
     model: LDEBMModel,
     tokenizer: PreTrainedTokenizerBase,

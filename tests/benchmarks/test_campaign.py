@@ -3,8 +3,12 @@
 import logging
 import random
 import sys
+import time
+from argparse import Namespace
 from pathlib import Path
 
+import campaign
+import child_processes
 import pytest
 from campaign_parts import Part
 from child_processes import run_command
@@ -35,6 +39,27 @@ def test_ways_in_which_a_command_ends(tmp_path):
     broken = run_command(breaks, ["a"], tmp_path / "log")
     assert not broken.refused and "begun" in broken.output and "KeyError: 'a'" in broken.output
     assert run_command(waits, [], tmp_path / "log", kill_after=0.2).killed
+
+
+def test_a_kill_is_timed_from_when_the_command_itself_begins(tmp_path):
+    """Not from the file that an earlier process has left."""
+    begins = tmp_path / "begins"
+    begins.touch()
+
+    def begins_late(arguments: list[str]) -> None:
+        time.sleep(1.5)
+        begins.touch()
+        print("begun", flush=True)
+        time.sleep(60)
+
+    ended = run_command(begins_late, [], tmp_path / "log", kill_after=0.5, begins=begins)
+    assert ended.killed and ended.output == "begun\n"
+
+
+def test_a_command_that_never_begins_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(child_processes, "PATIENCE", 0.5)
+    ended = run_command(waits, [], tmp_path / "log", kill_after=1000, begins=tmp_path / "begins")
+    assert ended.hung and not ended.killed
 
 
 def test_damage_that_nobody_notices_is_unclear(tmp_path):
@@ -100,6 +125,17 @@ def test_warnings_of_a_child_say_that_they_are(tmp_path):
 
     lines = run_command(warns, [], tmp_path / "log").output.splitlines()
     assert lines == ["WARNING: skipping it", "WARNING: and this"]
+
+
+def test_the_page_says_what_is_counted_and_has_the_table(tmp_path):
+    part = Part("tries")
+    part.add_unclear("a thing: it hangs")
+    options = Namespace(output_file=tmp_path / "figures.json", page=tmp_path / "page.md")
+    campaign.write(options, [part], "| the table |")
+    lines = options.page.read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["# Results: the campaign", "", campaign.WHAT_IS_COUNTED.splitlines()[0]]
+    assert lines[2].startswith("Each part counts how its attempts ended") and "| the table |" in lines
+    assert lines[-1] == "* tries: a thing: it hangs"
 
 
 def test_a_part_is_a_row_and_a_record():

@@ -6,6 +6,10 @@ import pytest
 import torch
 from tiny_models import DIFFUSION_PRESETS, LATENT, seeded, tiny_model
 
+from ldebm_hf import LDEBMPipeline, build_tokenizer
+from ldebm_hf.files.writing import write_samples
+from ldebm_hf.model.sampling import one_warning_of_chains
+
 LEVELS = 6
 
 
@@ -108,6 +112,38 @@ def steep_model():
     model = tiny_model(energy_spectral_norm=False)
     model.prior.energy.head.weight.data.mul_(20)
     return model
+
+
+def warned(caplog) -> list[str]:
+    return [record.message for record in caplog.records if "did not settle" in record.message]
+
+
+def test_one_call_warns_once_whatever_its_batches_and_attempts(caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("ldebm_hf"), "propagate", True)
+    tokenizer = build_tokenizer([" ".join("abcdefgh")], max_length=12)
+    model = steep_model()
+    assert len(tokenizer) == model.config.vocab_size
+    pipe = LDEBMPipeline(model, tokenizer, device="cpu")
+    chains = {"guidance_scale": 8.0, "num_langevin_steps": 2, "generator": 0, "max_new_tokens": 2}
+    for call in (
+        lambda: pipe.write(1, 96, batch_size=32, **chains),
+        lambda: pipe(["a", "b c"], class_labels=1, num_return_sequences=40, **chains),
+        lambda: model.generate(class_labels=[1] * 60, min_label_probability=0.99, **chains),
+        lambda: write_samples(
+            model, tokenizer, tmp_path / "a.jsonl", 90, class_labels=1, batch_size=30, guidance_scale=8.0,
+            num_langevin_steps=2, show_progress=False,
+        ),
+    ):  # fmt: skip
+        caplog.clear()
+        call()
+        assert len(warned(caplog)) == 1
+    caplog.clear()
+    with pytest.raises(ValueError, match="some error"), one_warning_of_chains():
+        for _ in range(3):
+            model.sample_latents(40, class_labels=1, guidance_scale=8.0, num_langevin_steps=2, generator=0)
+        raise ValueError("some error")
+    assert len(warned(caplog)) == 1, "also where the call ends in an error"
 
 
 def test_one_warning_says_that_chains_did_not_settle_and_what_to_change(caplog, monkeypatch):
