@@ -98,8 +98,9 @@ def estimate_log_likelihood(
     et al., ICLR 2016), for every prior. The proposal r is the encoder's q(z|x) or, after fitting rounds, a mixture
     of nine parts of a Gaussian fitted to the posterior p(z|x) and one part of a widened q(z|x), which bounds the
     weights where the posterior has heavier tails than the fitted Gaussian (a defensive mixture: Hesterberg, 1995).
-    With `prior_share` the mixture has a part as wide as the prior, for modes that the encoder does not know. The bound
-    is valid with any. Without a latent the result is log p(x) itself.
+    With `prior_share` the mixture has a part as wide as the prior, for modes that the encoder does not know; without
+    it, the default, such modes are missed and the result does not show it. The bound is valid with any. Without a
+    latent the result is log p(x) itself.
 
     The diffusion prior's p(z) is itself estimated, from below (`lower`) and from above (`upper`), as `latent_density`
     explains. For all other priors the two are equal; with a single level they differ by the uncertainty of its one

@@ -64,7 +64,8 @@ class CorpusLikelihood:
             errors.
         is_trusted (`bool`): Whether that fraction is at most 10 %, the means are at most 0.5 nats apart, and the last
             level's normaliser is as exact as 10 effective samples make it. If not, the lower side is still a bound,
-            but may be far below the true value, and standard errors are unreliable.
+            but may be far below the true value, and standard errors are unreliable. Modes of a posterior that no
+            sample reached are not noticed (see `prior_share` of [`LikelihoodSettings`]).
         published (`float`, *optional*): Mean of the published system's estimator, which is not a likelihood.
     """
 

@@ -182,6 +182,9 @@ class LikelihoodEstimate:
 
         E[lower] ≤ E[the estimate with exact normalisers] ≤ E[upper],    and the middle term ≤ the true value.
 
+    Errors, effective sample sizes and Pareto's k are all computed from the samples that were drawn. None of them shows
+    a mode of the posterior that no sample has reached: `prior_share` of [`LikelihoodSettings`] looks for such modes.
+
     Args:
         lower (`torch.Tensor` of shape `(batch_size,)`): In expectation a lower bound on the true value.
         upper (`torch.Tensor` of shape `(batch_size,)`): In expectation at least the estimate with exact normalisers;

@@ -408,7 +408,8 @@ def test_settings_have_upper_limits(name, smallest, largest):
 
 
 def test_arguments_may_be_lists_and_seeds_and_are_checked():
-    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=5, num_fitting_rounds=0)
+    """A seed is read once, although there are several draws."""
+    model, settings = tiny_model("vae"), LikelihoodSettings(num_posterior_samples=50, num_fitting_rounds=1)
     texts = {"input_ids": TEXTS["input_ids"].tolist()}
     for function, options in ((estimate_log_likelihood, {"settings": settings}), (importance_weighted_bound, {})):
         one = function(model, generator=3, **texts, **options)
