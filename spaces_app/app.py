@@ -83,6 +83,8 @@ def build(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     requests = PageRequests.from_checkpoint(checkpoint, data=data, device=device)
     comparisons = {folder.name: PriorComparison.from_folder(folder) for folder in sorted(priors.glob("*/"))}
+    for comparison in comparisons.values():
+        comparison.prepare()
     return page(requests, comparisons, Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint)
 
 

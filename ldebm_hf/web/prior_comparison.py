@@ -78,6 +78,11 @@ class PriorComparison:
         names = [name for name in PRIOR_TITLES if name in found] + [name for name in found if name not in PRIOR_TITLES]
         return cls(folder.name, {name: LDEBMModel.from_pretrained(folder / name).eval() for name in names})
 
+    def prepare(self) -> None:
+        """Draw the points that all requests choose from."""
+        for name in self.models:
+            self._pool(name)
+
     def true_points(self, num_points: int, seed: int) -> np.ndarray:
         """Points of the distribution itself, `(num_points, 2)`."""
         return self.distribution.sample(num_points, [seed, 1])[0]

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from ldebm_hf.web.own_texts import OwnTexts
+
 pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -98,6 +100,45 @@ def test_every_tab_answers_and_fits_the_screen(visit, screen):
     press(view, "Draw")
     shown(view.get_by_text("standard normal (VAE)")).to_be_visible(timeout=LONG)
     assert view.evaluate(fits)
+
+
+def test_map_has_no_background_of_its_own_on_a_dark_page(browser, address):
+    view = browser.new_page(viewport=WIDE, color_scheme="dark")
+    view.set_default_timeout(LONG)
+    view.goto(f"{address}?__theme=dark")
+    view.get_by_role("tab", name="Write", exact=True).wait_for()
+    open_tab(view, "Latent map")
+    picture = view.locator("#map img").first
+    picture.wait_for()
+    alpha = picture.evaluate(
+        "async (image) => { await image.decode(); const canvas = document.createElement('canvas');"
+        " canvas.width = canvas.height = 1; const pen = canvas.getContext('2d'); pen.drawImage(image, 0, 0);"
+        " return pen.getImageData(0, 0, 1, 1).data[3]; }"
+    )
+    assert alpha == 0
+    view.close()
+
+
+@pytest.mark.skipif(not OwnTexts.is_possible(), reason="faiss is not installed")
+@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_own_texts_are_checked_and_a_training_is_stopped(visit, tmp_path, screen):
+    view = visit(screen)
+    open_tab(view, "Your own texts")
+    press(view, "Train")
+    shown(view.get_by_text("At least 40 different texts are needed")).to_be_visible(timeout=LONG)
+    table = tmp_path / "mine.csv"
+    table.write_text("body\n" + "".join(f"we like number {i}\n" for i in range(60)), encoding="utf-8")
+    with view.expect_response(lambda response: "/upload" in response.url, timeout=LONG):
+        view.locator("input[type=file]").first.set_input_files(table)
+    shown(view.get_by_text("mine", exact=True)).to_be_visible(timeout=LONG)
+    press(view, "Train")
+    shown(view.get_by_text("The file has no column “text”; it has: body.")).to_be_visible(timeout=LONG)
+    box(view, "Column with the texts").fill("body")
+    press(view, "Train")
+    shown(view.get_by_text("Reading 60 texts")).to_be_visible(timeout=LONG)
+    press(view, "Stop")
+    shown(view.get_by_text("Stopped.")).to_be_visible(timeout=LONG)
+    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_keyboard_alone(visit):

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from tiny_base_models import TEXTS as BASE_TEXTS
+from tiny_base_models import gpt2, pretrained_model
 from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_subword_tokenizer, build_tokenizer
@@ -326,6 +328,21 @@ def test_language_model_writes_and_completes_alone():
     for request_of in (lambda: requests.read("we"), lambda: requests.decode_at(0, 0), requests.reverse_diffusion):
         with pytest.raises(BadRequest, match="without a latent"):
             request_of()
+
+
+def test_checkpoint_with_a_pretrained_decoder_is_shown_like_any_other(tmp_path):
+    model, tokenizer = pretrained_model(decoder=gpt2(), num_symbols=3)
+    LDEBMPipeline(model.eval(), tokenizer, device="cpu").save_pretrained(tmp_path / "fluent")
+    (tmp_path / "fluent" / "texts.txt").write_text("\n".join(BASE_TEXTS), encoding="utf-8")
+    requests = PageRequests.from_checkpoint(tmp_path / "fluent")
+    name = next(iter(requests.names.values()))
+    for temperature in (0.0, 0.8):
+        assert [one.requested for one in requests.write([name], 2, temperature=temperature)] == [name] * 2
+    text = requests.map.texts[0]
+    assert requests.read(text).nearby[0].text == text
+    assert len(requests.interpolate(text, requests.map.texts[1], 3).steps) == 3
+    assert requests.reverse_diffusion([name], 2).places.shape[1] == 2
+    assert requests.decode_at(0, 0).text is not None
 
 
 def saved(requests, folder) -> str:
