@@ -131,7 +131,7 @@ def run(number: int, seed: int = 0, seconds: int = 30) -> Outcomes:
     rng, outcomes = random.Random(seed), Outcomes()
     for _ in range(number):
         settings, refused = random_settings(rng), []
-        names = settings.keys() | {field.name for field in dataclasses.fields(LDEBMConfig)}
+        names = settings.keys() | {field.name for field in dataclasses.fields(LDEBMConfig)} | {"num_labels"}
         base = {**TINY, "vocab_size": 16}
         changed = {name: value for name, value in settings.items() if base.get(name, ...) != value}
         outcome, message = try_request(

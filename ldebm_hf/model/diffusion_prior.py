@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from .energy import EnergyMLP, EnergyNetwork, FrozenEnergy, weighted_energy
 from .langevin import LangevinOutput, langevin
 from .noise import draw, gaussian_like
-from .noise_schedule import LevelConstants
+from .noise_schedule import LevelConstants, fitting_step_variance, noise_schedule
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
 from .tilted_chains import ChainDiagnostics, TiltedGaussian, adaptive_chains
@@ -96,6 +96,8 @@ class DiffusionPrior(Prior):
         if config.num_levels == 1:
             require(not config.scale_last_level, "scale_last_level", True, "False for a single level")
             require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
+        if config.prior_class is cls:  # other priors may have settings of this one that they do not use
+            fitting_step_variance(config, noise_schedule(config))
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """

@@ -87,6 +87,21 @@ def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.n
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
+def fitting_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.ndarray:
+    """
+    The squared Langevin steps of [`langevin_step_variance`].
+
+    Raises:
+        ValueError: If a step is too large for the exponential integrator.
+    """
+    step_variance = langevin_step_variance(config, schedule)
+    largest = (step_variance / _gaussian_variance(config, schedule)).max()
+    if config.langevin_integrator == "exponential" and largest > 1 + 1e-12:
+        allowed = f"at most {config.langevin_step_size / largest:.3g} with the exponential integrator"
+        raise ValueError(f"langevin_step_size must be {allowed}, got {config.langevin_step_size}")
+    return step_variance
+
+
 class LevelConstants(ComputedBuffers):
     """
     The constants of every level as float32 buffers of shape `(num_levels,)`, indexed by level.
@@ -105,11 +120,7 @@ class LevelConstants(ComputedBuffers):
         config = self.config
         schedule = noise_schedule(config)
         last = np.arange(config.num_levels) == config.num_levels - 1
-        step_variance = langevin_step_variance(config, schedule)
-        largest = (step_variance / _gaussian_variance(config, schedule)).max()
-        if config.langevin_integrator == "exponential" and largest > 1 + 1e-12:
-            allowed = f"at most {config.langevin_step_size / largest:.3g} with the exponential integrator"
-            raise ValueError(f"langevin_step_size must be {allowed}, got {config.langevin_step_size}")
+        step_variance = fitting_step_variance(config, schedule)
         temperature = step_variance if config.energy_temperature == "step" else np.ones(config.num_levels)
         if config.level_weighting == "likelihood":
             quadratic_weight = 1 / _expected_draws(config)

@@ -168,7 +168,7 @@ OWN_RULES: dict[str, Rule] = {
     "latent_size": UNITS,
     "dropout": SHARE,
     "word_dropout": SHARE,
-    "uniform_init_range": Number(above=0, at_most=10),
+    "uniform_init_range": Number(above=0, at_most=1),
     "encoder_config": BaseConfig(),
     "encoder_layout": Layout(),
     "encoder_trainable_layers": Count(at_least=0, at_most=MOST_LAYERS),

@@ -404,6 +404,11 @@ def test_log_normalizer_gradient_is_a_constant_of_the_chains_samples():
         ),
         ("consistent", {"scale_last_level": True}, "scale_last_level must be False for the gaussian base measure"),
         (
+            "published",
+            {"langevin_integrator": "exponential", "langevin_step_size": 0.9},
+            "langevin_step_size must be at most .* with the exponential integrator, got 0.9",
+        ),
+        (
             "svebm",
             {"scale_last_level": True, "base_measure": "flat"},
             "scale_last_level must be False for a single level",

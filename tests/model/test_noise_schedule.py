@@ -61,9 +61,13 @@ def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_size must be at most 1 with"):
         LDEBMConfig(langevin_step_size=1.5)
     LevelConstants(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
-    too_large = LDEBMConfig.from_preset("published", langevin_integrator="exponential", langevin_step_size=0.03)
-    with pytest.raises(ValueError, match="langevin_step_size must be at most 0.0104 with the exponential.*got 0.03"):
-        LevelConstants(too_large)
+    message = "langevin_step_size must be at most 0.0104 with the exponential integrator, got 0.03"
+    settings = {"langevin_integrator": "exponential", "langevin_step_size": 0.03}
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        LDEBMConfig.from_preset("published", **settings)
+    unused = LDEBMConfig.from_preset("published", prior="gaussian", normalize_posterior=False, **settings)
+    with pytest.raises(ValueError, match=message):
+        LevelConstants(unused)
 
 
 def test_linear_variance_schedule_is_linear_in_the_variance():
@@ -165,8 +169,11 @@ def test_published_schedule_is_the_cumulative_product_at_equally_spaced_steps(ba
 
 def test_published_schedule_has_no_more_levels_than_its_steps_allow():
     assert len(noise_schedule(LDEBMConfig(num_levels=501)).step_std) == 501
-    with pytest.raises(ValueError, match="num_levels must be at most 501 with the published noise schedule, got 502"):
-        noise_schedule(LDEBMConfig(num_levels=502))
+    message = "num_levels must be at most 501 with the published noise schedule, got 502"
+    with pytest.raises(ValueError, match=message):
+        noise_schedule(LDEBMConfig(prior="gaussian", num_levels=502))
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        LDEBMConfig(num_levels=502)
 
 
 def test_linear_variance_schedule_by_default():
