@@ -129,7 +129,7 @@ def test_own_texts_are_checked_and_a_training_is_stopped(visit, tmp_path, screen
     table = tmp_path / "mine.csv"
     table.write_text("body\n" + "".join(f"we like number {i}\n" for i in range(60)), encoding="utf-8")
     with view.expect_response(lambda response: "/upload" in response.url, timeout=LONG):
-        view.locator("input[type=file]").first.set_input_files(table)
+        view.locator("input[type=file][accept*='.txt']").set_input_files(table)
     shown(view.get_by_text("mine", exact=True)).to_be_visible(timeout=LONG)
     press(view, "Train")
     shown(view.get_by_text("The file has no column “text”; it has: body.")).to_be_visible(timeout=LONG)
