@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from .energy import EnergyMLP, EnergyNetwork, FrozenEnergy, weighted_energy
 from .langevin import LangevinOutput, langevin
 from .noise import draw, gaussian_like
-from .noise_schedule import LevelConstants, require_possible_schedule
+from .noise_schedule import LevelConstants
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
 from .tilted_chains import ChainDiagnostics, TiltedGaussian, adaptive_chains
@@ -76,11 +76,6 @@ class DiffusionPrior(Prior):
     def clusters_by_default(cls, num_levels: int) -> bool:
         """With several levels; the single-level model was published without clustering."""
         return num_levels > 1
-
-    @classmethod
-    def validate(cls, config: LDEBMConfig) -> None:
-        super().validate(config)
-        require_possible_schedule(config)
 
     @classmethod
     def validate_settings(cls, config: LDEBMConfig) -> None:

@@ -87,18 +87,6 @@ def langevin_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.n
     return config.langevin_step_size * factor * schedule.step_std**2
 
 
-def require_possible_schedule(config: LDEBMConfig) -> None:
-    """Raise ValueError for more levels than the schedule has, or steps too large for the exponential integrator."""
-    schedule = noise_schedule(config)
-    if config.langevin_integrator != "exponential":
-        return
-    largest = (langevin_step_variance(config, schedule) / _gaussian_variance(config, schedule)).max()
-    if largest > 1 + 1e-12:
-        rule, size = config.langevin_step_rule, config.langevin_step_size
-        allowed = f"at most {size / largest:.3g} with the exponential integrator and langevin_step_rule={rule!r}"
-        raise ValueError(f"langevin_step_size must be {allowed}, got {size}")
-
-
 class LevelConstants(ComputedBuffers):
     """
     The constants of every level as float32 buffers of shape `(num_levels,)`, indexed by level.
@@ -118,6 +106,10 @@ class LevelConstants(ComputedBuffers):
         schedule = noise_schedule(config)
         last = np.arange(config.num_levels) == config.num_levels - 1
         step_variance = langevin_step_variance(config, schedule)
+        largest = (step_variance / _gaussian_variance(config, schedule)).max()
+        if config.langevin_integrator == "exponential" and largest > 1 + 1e-12:
+            allowed = f"at most {config.langevin_step_size / largest:.3g} with the exponential integrator"
+            raise ValueError(f"langevin_step_size must be {allowed}, got {config.langevin_step_size}")
         temperature = step_variance if config.energy_temperature == "step" else np.ones(config.num_levels)
         if config.level_weighting == "likelihood":
             quadratic_weight = 1 / _expected_draws(config)
