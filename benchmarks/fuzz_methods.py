@@ -6,6 +6,8 @@ import inspect
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "documents": {"modality": "document", "id2label": NAMES},
     "points": {"modality": "point", "id2label": NAMES},
 }
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = "a b c d e f g h the food was great"
 TEXTS = ["a b c", "the food was great", "d e f g h"]
 
@@ -89,6 +92,12 @@ class Workshop:
             self.models[name] = LDEBMModel(config).eval()
             if name != "points":
                 self.pipelines[name] = LDEBMPipeline(self.models[name], tokenizer, device="cpu")
+        self.tokenizers = dict.fromkeys(self.models, self.tokenizer)
+        tiny = run_path(str(ROOT / "tests" / "tiny_base_models.py"))
+        for name, base_models in (("pretrained encoder", ("bert",)), ("pretrained", ("bert", "gpt2"))):
+            model, tokenizer = tiny["pretrained_model"](*(tiny[one]() for one in base_models))
+            self.models[name], self.tokenizers[name] = model, tokenizer
+            self.pipelines[name] = LDEBMPipeline(model, tokenizer, device="cpu")
         config = LDEBMConfig(**TINY, vocab_size=len(self.tokenizer), id2label=NAMES)
         self.sequence_classifier = LDEBMForSequenceClassification(config).eval()
         sizes = {"vocab_size": len(self.tokenizer), "embedding_size": 4, "hidden_size": 4, "num_labels": 3}
@@ -112,7 +121,7 @@ class Workshop:
             ),
         ]
         for name, model in self.models.items():
-            found += _methods_of_model(rng, name, model, self.tokenizer)
+            found += _methods_of_model(rng, name, model, self.tokenizers[name])
         for name, pipe in self.pipelines.items():
             found += _methods_of_pipeline(rng, name, pipe)
         return found
@@ -213,11 +222,14 @@ def _methods_of_model(rng: random.Random, name: str, model: LDEBMModel, tokenize
     latents = {"latents": lambda: torch.randn(3, config.total_latent_size)}
     symbols = {"class_labels": lambda: torch.tensor([0, 1, -100])} if model.has_symbols else {}
     training = {"generator": lambda: 0, "kl_scale": lambda: 0.5, "skip_logits": lambda: False}
+    if config.encoder == "pretrained":
+        training["encoder_features"] = lambda: torch.randn(3, model.encoder.pooling.num_features)
+    diagnostics = {"return_diagnostics": lambda: True} if model.prior.has_energy else {}
     methods = [
         Method(f"{name}: forward", model, inputs | symbols | training, required),
         Method(f"{name}: sample_latents", model.sample_latents, sampling | {
             "batch_size": lambda: 2, "return_trajectory": lambda: True, "show_progress": lambda: False
-        } | _context(model), context),
+        } | diagnostics | _context(model), context),
         Method(f"{name}: generate", model.generate, sampling | _context(model) | _options(rng, model), context),
         Method(f"{name}: generate latents", model.generate, latents | _context(model) | _options(rng, model),
                ("latents", *context)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import re
 import resource
 import signal
 import sys
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from transformers.utils import logging
@@ -138,6 +139,11 @@ def damaged_bytes(rng: random.Random, data: bytes) -> bytes:
             case 5:
                 damaged[place:place] = rng.randbytes(size)
     return bytes(damaged)
+
+
+def names_one_of(message: str, names: Iterable[str]) -> bool:
+    """Whether a message has one of some names as a word of its own, perhaps after a section as in `model.prior`."""
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in names)
 
 
 def ascii_only(text: str) -> str:

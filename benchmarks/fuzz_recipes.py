@@ -4,8 +4,8 @@ Random damage to recipes: each is read, or refused in a sentence.
     python benchmarks/fuzz_recipes.py --number 3000 --seed 0
 
 Each is a recipe of `ldebm_hf/recipes` of which settings, lines or bytes are changed. What is read becomes the
-configuration of a model. A refusal is a ValueError or an error about the file, and names the recipe, a section or a
-setting.
+configuration of a model. A refusal is a ValueError or an error about the file, and names a setting or a section that
+was changed or, if the file is no longer YAML, the recipe.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, run_from_command_line, try_request
+from fuzz_outcomes import Outcomes, ascii_only, damaged_bytes, names_one_of, run_from_command_line, try_request
 
 from ldebm_hf import build_tokenizer
 from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training.command_line import load_settings
-from ldebm_hf.training.settings import SECTIONS, known_settings
+from ldebm_hf.training.settings import known_settings
 from ldebm_hf.training.typed_values import allowed_words
 
 VALUES = (
@@ -40,12 +40,12 @@ PLAIN_VALUES = (
 DEEP = ("[" * 5000, "{a: " * 5000, "\n".join(" " * depth + "a:" for depth in range(600)), "- " * 5000)
 
 
-def random_recipe(rng: random.Random, names: list[str]) -> bytes:
-    """A recipe with other settings, or with damaged lines or bytes."""
+def random_recipe(rng: random.Random, names: list[str]) -> tuple[bytes, set[str]]:
+    """A recipe with other settings, or with damaged lines or bytes, and the names of what was changed."""
     text = rng.choice(sorted(RECIPES.glob("*.yaml"))).read_text("utf-8")
     if rng.random() < 0.6:
         return _with_other_settings(rng, text, names)
-    lines = text.split("\n")
+    lines, original = text.split("\n"), text.split("\n")
     for _ in range(rng.choice([1, 1, 2])):
         place = rng.randrange(len(lines))
         change = rng.random()
@@ -61,22 +61,37 @@ def random_recipe(rng: random.Random, names: list[str]) -> bytes:
             del lines[place]
             lines = lines or [""]
     data = "\n".join(lines).encode("utf-8", "surrogatepass")
-    return damaged_bytes(rng, data) if rng.random() < 0.4 else data
+    if rng.random() < 0.4:
+        data = damaged_bytes(rng, data)
+    return data, _names_on_other_lines(original, data.decode("utf-8", "replace").splitlines())
 
 
-def _with_other_settings(rng: random.Random, text: str, names: list[str]) -> bytes:
-    """A recipe of which one to three settings have other values, some of the right type."""
-    sections = yaml.load(text, Loader=yaml.BaseLoader)
+def _names_on_other_lines(before: list[str], after: list[str]) -> set[str]:
+    """The words on lines that are not the same in both, and the sections that these lines are in."""
+    names, section = set(), ""
+    for lines, others in ((before, set(after)), (after, set(before))):
+        for line in lines:
+            section = line.partition(":")[0] if line[:1].isalpha() else section
+            if line not in others:
+                names |= {section, *re.findall(r"\w+", line)}
+    return names - {""}
+
+
+def _with_other_settings(rng: random.Random, text: str, names: list[str]) -> tuple[bytes, set[str]]:
+    """A recipe of which one to three settings have other values, some of the right type, and their names."""
+    sections, changed = yaml.load(text, Loader=yaml.BaseLoader), set()
     for _ in range(rng.choice([1, 1, 2, 3])):
         full_name = rng.choice(names)
         section, name = full_name.split(".")
         words = allowed_words(known_settings()[full_name].type)
         value = rng.choice(words) if words and rng.random() < 0.5 else rng.choice(PLAIN_VALUES)
         if rng.random() < 0.03:
-            sections[rng.choice([section, name])] = value
+            changed.add(key := rng.choice([section, name]))
+            sections[key] = value
         elif isinstance(sections.setdefault(section, {}), dict):
             sections[section][name] = value
-    return yaml.safe_dump(sections, allow_unicode=True).encode("utf-8", "surrogatepass")
+            changed.add(name)
+    return yaml.safe_dump(sections, allow_unicode=True).encode("utf-8", "surrogatepass"), changed
 
 
 def read(path: Path, tokenizer) -> None:
@@ -91,24 +106,32 @@ def read(path: Path, tokenizer) -> None:
     yaml.safe_dump(settings.to_dict())
 
 
+def is_yaml(data: bytes) -> bool:
+    try:
+        return isinstance(yaml.load(data, Loader=yaml.BaseLoader), dict)
+    except (yaml.YAMLError, UnicodeError, RecursionError):
+        return False
+
+
 def is_clear(error: Exception, names: set[str]) -> bool:
-    """Whether an error is a sentence about the recipe."""
+    """Whether an error is a sentence about one of some things."""
     is_sentence = type(error) in (ValueError, FileNotFoundError, OSError)
-    return is_sentence and re.search("|".join(map(re.escape, sorted(names))), str(error)) is not None
+    return is_sentence and names_one_of(str(error), names)
 
 
 def run(number: int, seed: int = 0, seconds: int = 20) -> Outcomes:
     """The outcomes of random recipes."""
     rng, outcomes = random.Random(seed), Outcomes()
     tokenizer, settings = build_tokenizer(["a b c d e f g"]), list(known_settings())
-    names = {"recipe.yaml", *SECTIONS, *(name.partition(".")[2] for name in settings)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recipe.yaml"
         for index in range(number):
-            data = random_recipe(rng, settings)
+            data, names = random_recipe(rng, settings)
+            if not is_yaml(data):
+                names = {"recipe.yaml"}
             path.write_bytes(data)
             outcome, message = try_request(
-                lambda: read(path, tokenizer), lambda error: is_clear(error, names), seconds=seconds
+                lambda: read(path, tokenizer), lambda error, names=names: is_clear(error, names), seconds=seconds
             )
             outcomes.add(outcome, f"recipe {index}({ascii_only(repr(data[-300:]))})", ascii_only(message))
     return outcomes

@@ -146,8 +146,11 @@ class TextClassifier(PreTrainedModel):
             cross-entropy, mean over the texts whose class is known.
 
         Raises:
-            ValueError: If there is no text, a text without tokens, or padding anywhere but on the right.
+            ValueError: If there is no text, a text without tokens, padding anywhere but on the right, or not one label
+                for each text.
         """
+        if labels is not None and len(labels) != len(input_ids):
+            raise ValueError(f"labels must have shape ({len(input_ids)},), got {tuple(labels.shape)}")
         lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
         if self.training and self.config.word_dropout:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout

@@ -50,6 +50,12 @@ def test_left_padding_is_refused():
         tiny_classifier()(INPUT_IDS.flip(1))
 
 
+def test_labels_are_one_for_each_text():
+    ids = torch.tensor([[2, 4, 3], [2, 5, 3]])
+    with pytest.raises(ValueError, match=r"labels must have shape \(2,\), got \(1,\)"):
+        TextClassifier(TextClassifierConfig(vocab_size=12))(ids, labels=[0])
+
+
 def test_loss_is_the_cross_entropy_of_known_labels():
     model = tiny_classifier()
     output = model(INPUT_IDS, labels=torch.tensor([2, -100, 0]))
