@@ -279,6 +279,9 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
         written = model.requests.write([symbol], num_sentences, None, temperature, 0.5, seed)
         return [[one.text, one.read, percent(one.probability)] for one in written]
 
+    def stopped():
+        return bar(TrainingProgress(0, "Stopped."))
+
     def example_texts():
         return "\n".join(load_corpus("synthetic").train.texts[:NUM_EXAMPLE_TEXTS])
 
@@ -317,8 +320,8 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
                 written = table_of(["sentence", "model reads", "probability"], "Sentences")
     outputs = [progress, table, model, symbol, writing]
     training = on_request(button.click, train, [pasted, file, column, number], outputs, queue=TRAININGS)
-    stop.click(lambda: bar(TrainingProgress(0, "Stopped.")), None, progress, cancels=[training],
-               api_visibility="private")  # fmt: skip
+    cancelled = stop.click(None, cancels=[training], api_visibility="private")
+    cancelled.then(stopped, None, progress, api_visibility="private")
     on_request(write.click, write_own, [model, symbol, sentences, temperature, seed], [written])
     on_submission(example.click, example_texts, None, pasted)
 
