@@ -177,7 +177,7 @@ def test_arguments_of_other_modalities_are_refused():
     with pytest.raises(ValueError, match="labels is about texts and cannot be given to a model of documents"):
         build()(IDS, labels=IDS)
     with pytest.raises(ValueError, match="attention_mask must have input_ids' shape"):
-        build()(IDS, attention_mask=IDS[:2])
+        build()(IDS, attention_mask=torch.ones_like(IDS[:2]))
     with pytest.raises(ValueError, match="input_ids must be given to a model of documents, got points"):
         build()(points=torch.zeros(2, 2))
 

@@ -328,5 +328,5 @@ def test_settings_overridden_for_the_model_are_validated():
     config.langevin_steps = 0
     with pytest.raises(Exception, match="langevin_steps must be at least 1, got 0"):
         LDEBMModel(config)
-    with pytest.raises(ValueError, match="num_levels must be at most 501 .* got 600"):
+    with pytest.raises(Exception, match="num_levels must be at most 501 .* got 600"):
         tiny_model(num_levels=600)

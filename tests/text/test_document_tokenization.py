@@ -76,7 +76,7 @@ def test_saved_tokenizer_reads_the_same(tmp_path):
         ({"vocab_size": 4}, "vocab_size must be at least 5, got 4"),
         ({"min_letters": 5, "max_letters": 4}, "max_letters must be at least 5, got 4"),
         ({"stop_words": "german"}, "stop_words must be 'english', 'none' or a list of words, got 'german'"),
-        ({"stop_words": {"a", 3}}, "stop_words must be strings, got"),
+        ({"stop_words": {"a", 3}}, r"stop_words\[\d\] must be a string, got 3"),
     ],
 )
 def test_what_is_refused(arguments, message):
