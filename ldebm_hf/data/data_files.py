@@ -209,9 +209,11 @@ class CellsFile(DataFile):
 
     def _name_columns(self) -> None:
         _, header = next(self.cells(), (1, []))
-        while header and is_empty(header[-1]):
-            header = header[:-1]
-        self.columns = [str(name).strip() if not is_empty(name) else f"column {i}" for i, name in enumerate(header, 1)]
+        width = max((number for number, name in enumerate(header, 1) if not is_empty(name)), default=0)
+        self.columns = [
+            str(name).strip() if not is_empty(name) else f"column {number}"
+            for number, name in enumerate(header[:width], 1)
+        ]
 
     def _rows_of_cells(self) -> Iterator[tuple[int, list]]:
         return islice(self.cells(), 1, None)

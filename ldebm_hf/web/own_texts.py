@@ -12,11 +12,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from ..data.data_files import read_table
+from ..data.data_files import open_data_file
 from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.text_reading import SURROGATE
 from ..reports.run_record import read_metrics
@@ -43,6 +44,8 @@ class OwnTextLimits:
     """
     Args:
         file_bytes (`int`): The largest file.
+        columns (`int`): The most columns of a table.
+        rows (`int`): The rows of a file that are read; later ones are left out.
         pasted_characters (`int`): The most characters that are pasted; a request to the page has at most 32 kB.
         fewest_texts, most_texts (`int`): Different texts that a model is trained on; of more, the first are taken.
         characters (`int`): Longer texts are cut.
@@ -52,6 +55,8 @@ class OwnTextLimits:
     """
 
     file_bytes: int = 1_000_000
+    columns: int = 200
+    rows: int = 100_000
     pasted_characters: int = 25_000
     fewest_texts: int = 40
     most_texts: int = 3000
@@ -128,20 +133,33 @@ class OwnTexts:
         return self._checked(text.splitlines())
 
     def of_file(self, path: Path, column: str) -> list[str]:
-        """Texts of a file: a column of a table with a header, or the lines of a .txt file."""
+        """
+        Texts of a file: a column of a table with a header, or the lines of a .txt file.
+
+        The file is read row by row, and no further than to the last text that is taken.
+        """
         if path.suffix.lower() not in FILE_TYPES:
             raise BadRequest(f"The file must be a {', '.join(FILE_TYPES[:-1])} or {FILE_TYPES[-1]} file.")
         if path.stat().st_size > self.limits.file_bytes:
             raise BadRequest(f"The file may have at most {self.limits.file_bytes:,} bytes.")
         column = column.strip() or "text"
         try:
-            table = read_table(path, column, [])
+            table = open_data_file(path, column, [])
+            columns = table.columns or []
+            if len(columns) > self.limits.columns:
+                most = f"The table may have at most {self.limits.columns} columns"
+                raise BadRequest(f"{most}, but it has {len(columns):,}.")
+            if column not in columns:
+                there = ", ".join(f"{name:.200}" for name in columns[:10])
+                raise BadRequest(f"The file has no column “{column:.40}”; it has: {there:.200}.")
+            rows = islice(table.rows([column]), self.limits.rows)
+            cells = (row.get(column) for _, row in rows)
+            return self._checked(cell for cell in cells if isinstance(cell, str))
+        except BadRequest:
+            raise
         except (ValueError, OSError) as error:
-            raise BadRequest(f"The file cannot be read: {str(error).replace(str(path), path.name)}") from error
-        if column not in table:
-            there = ", ".join(map(str, list(table)[:10]))
-            raise BadRequest(f"The file has no column “{column:.40}”; it has: {there:.200}.")
-        return self._checked([cell for cell in table[column] if isinstance(cell, str)])
+            reason = str(error).replace(str(path), path.name)
+            raise BadRequest(f"The file cannot be read: {reason:.400}") from error
 
     def train(self, texts: list[str], num_symbols: int) -> Iterator[TrainingProgress | OwnModel]:
         """
@@ -170,13 +188,18 @@ class OwnTexts:
         finally:
             training.close()
 
-    def _checked(self, lines: list[str]) -> list[str]:
-        texts = dict.fromkeys(" ".join(line.split())[: self.limits.characters].strip() for line in lines)
-        texts = [text for text in texts if text and not SURROGATE.search(text)][: self.limits.most_texts]
+    def _checked(self, lines: Iterable[str]) -> list[str]:
+        texts: dict[str, None] = {}
+        for line in lines:
+            text = " ".join(line.split())[: self.limits.characters].strip()
+            if text and not SURROGATE.search(text):
+                texts[text] = None
+            if len(texts) == self.limits.most_texts:
+                break
         if len(texts) < self.limits.fewest_texts:
             wanted = f"At least {self.limits.fewest_texts} different texts are needed"
             raise BadRequest(f"{wanted}, one a line or in the column of a table; there are {len(texts)}.")
-        return texts
+        return list(texts)
 
 
 class _Training:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import time
 import zipfile
 
 import pytest
@@ -221,3 +222,11 @@ def test_a_long_array_on_one_line_is_utf8_and_read_quickly(write):
 def test_a_long_line_of_text_is_utf8(write):
     path = write("a.txt", "é" * 3_000_000 + "\nshort\nshorter\n")
     assert not any("UTF-8" in note for note in load_corpus(path).notes)
+
+
+def test_a_header_of_commas_is_read_in_linear_time(tmp_path):
+    file = tmp_path / "commas.csv"
+    file.write_text("text" + "," * 300_000 + "\na\n", encoding="utf-8")
+    start = time.monotonic()
+    assert reader.read_table(file, "text", []) == {"text": ["a"]}
+    assert time.monotonic() - start < 10

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import tracemalloc
 
 import pytest
 
@@ -65,6 +66,43 @@ def test_other_files_are_refused_without_saying_where_they_lie(own, tmp_path):
         with pytest.raises(BadRequest, match=said) as raised:
             own.of_file(file, "text")
         assert str(tmp_path) not in str(raised.value)
+
+
+def test_short_rows_of_a_wide_table_do_not_fill_the_memory(own, tmp_path):
+    file = tmp_path / "wide.csv"
+    file.write_text("text," + ",".join(f"column{i}" for i in range(190)) + "\n" + "a\n" * 20_000, encoding="utf-8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadRequest, match="there are 1"):
+            own.of_file(file, "text")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000, "bytes"
+    finally:
+        tracemalloc.stop()
+
+
+def test_tables_of_many_columns_are_refused(own, tmp_path):
+    file = tmp_path / "wide.csv"
+    file.write_text("text," + ",".join(f"column{i}" for i in range(1000)) + "\n" + "a\nb\nc\n", encoding="utf-8")
+    with pytest.raises(BadRequest, match="may have at most 200 columns, but it has 1,001"):
+        own.of_file(file, "text")
+
+
+def test_files_are_read_no_further_than_needed(own, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("text\n" + "\n".join("abcde") + "\nx,y,z\n", encoding="utf-8")
+    assert own.of_file(file, "text") == list("abcde"), "the last row, which has too many cells, is not reached"
+    few_rows = OwnTexts(OwnTextLimits(fewest_texts=1, rows=4))
+    file.write_text("text\n" + "a\n" * 4 + "b\n", encoding="utf-8")
+    assert few_rows.of_file(file, "text") == ["a"]
+
+
+def test_what_is_said_of_a_bad_file_is_short(own, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text(",".join(["n" * 5000] * 2) + ",text\na,b,c\n", encoding="utf-8")
+    for column in ("text", "other"):
+        with pytest.raises(BadRequest) as raised:
+            own.of_file(file, column)
+        assert len(str(raised.value)) < 500
 
 
 def test_number_of_symbols_is_checked_before_anything_starts(own, folders_left):
