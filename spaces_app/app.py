@@ -9,6 +9,7 @@ them and the pictures of answers are deleted after some minutes. Nothing else th
 
 import argparse
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -146,6 +147,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--port", type=int, help="Port to listen on. Default: GRADIO_SERVER_PORT, or the first free one from 7860."
     )
     options = parser.parse_args(arguments)
+    # What ends a Space or a service then ends the page as Ctrl-C does, and gradio deletes the files of visitors.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     demo = build(options.checkpoint, data=options.data)
     demo.launch(server_name=options.host, server_port=options.port, **LAUNCH_OPTIONS)
 

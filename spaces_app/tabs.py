@@ -35,7 +35,6 @@ TABLE_HEIGHT = 900  # pixels, enough for two symbols at all levels without scrol
 ANSWERS, COMPLETIONS, TRAININGS = "answers", "completions", "trainings"
 AT_ONCE = {ANSWERS: MOST_AT_ONCE, COMPLETIONS: 1, TRAININGS: 4}
 """The requests of each queue that are taken up at the same time."""
-KEPT_SECONDS = 900  # how long a visitor's own model stays in memory
 NUM_EXAMPLE_TEXTS = 300
 SEED_HELP = "The same seed gives the same answer; change it for another one."
 
@@ -254,6 +253,7 @@ def priors_tab(comparisons: dict[str, PriorComparison]) -> None:
 
 def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
     limits = own.limits
+    minutes = round(limits.kept_seconds / 60)
 
     @answering_in_steps
     def train(pasted, file, column, num_symbols):
@@ -268,15 +268,16 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
                 used = [symbol for symbol in state.symbols if symbol.num_texts]
                 rows = [[symbol.name, symbol.num_texts, " · ".join(symbol.closest)] for symbol in used]
                 names = [symbol.name for symbol in used]
-                kept = f"The model is kept for you for {KEPT_SECONDS // 60} minutes, in memory only."
+                kept = f"The model is kept for you for {minutes} minutes, in memory only."
                 done = TrainingProgress(1, f"Done: it has learned from {len(texts):,} texts. {kept}")
                 yield bar(done), rows, state, gr.Dropdown(names, value=names[0]), gr.Column(visible=True)
 
     @answering
     def write_own(model, symbol, num_sentences, temperature, seed):
-        if model is None:
-            raise BadRequest(f"There is no model of yours (any more): it is kept for {KEPT_SECONDS // 60} minutes.")
-        written = model.requests.write([symbol], num_sentences, None, temperature, 0.5, seed)
+        requests = None if model is None else model.requests
+        if requests is None:
+            raise BadRequest(f"There is no model of yours (any more): it is kept for {minutes} minutes.")
+        written = requests.write([symbol], num_sentences, None, temperature, 0.5, seed)
         return [[one.text, one.read, percent(one.probability)] for one in written]
 
     def stopped():
@@ -290,7 +291,7 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
         " learns from them here, in about a minute and on one processor core: enough to see how texts fall into"
         " symbols, not enough to write well. Texts, file and model are deleted afterwards."
     )
-    model = gr.State(None, time_to_live=KEPT_SECONDS)
+    model = gr.State(None)
     with gr.Row():
         with gr.Column(min_width=300):
             pasted = gr.Textbox(
@@ -319,10 +320,12 @@ def own_texts_tab(own: OwnTexts, uploads: Path) -> None:
                 write = gr.Button("Write for this symbol")
                 written = table_of(["sentence", "model reads", "probability"], "Sentences")
     outputs = [progress, table, model, symbol, writing]
-    training = on_request(button.click, train, [pasted, file, column, number], outputs, queue=TRAININGS)
+    training = on_request(button.click, train, [pasted, file, column, number], outputs, queue=TRAININGS,
+                          borrows_gpu=False)  # fmt: skip
     cancelled = stop.click(None, cancels=[training], api_visibility="private")
     cancelled.then(stopped, None, progress, api_visibility="private")
-    on_request(write.click, write_own, [model, symbol, sentences, temperature, seed], [written])
+    on_request(write.click, write_own, [model, symbol, sentences, temperature, seed], [written],
+               borrows_gpu=False)  # fmt: skip
     on_submission(example.click, example_texts, None, pasted)
 
 
@@ -378,17 +381,25 @@ def answering_in_steps(function: Callable) -> Callable:
 
 
 def on_request(
-    event, function: Callable, inputs, outputs, name: str | None = None, description: str = "", queue: str = ANSWERS
+    event,
+    function: Callable,
+    inputs,
+    outputs,
+    name: str | None = None,
+    description: str = "",
+    queue: str = ANSWERS,
+    borrows_gpu: bool = True,
 ) -> Dependency:
     """
     Call a function on an event, or on several. Requests of all visitors wait in one of the queues, so that those that
     take a moment do not wait for those that take seconds; what they need of the model [`PageRequests`] computes for
     several of them together. With a name it is also an API endpoint. It gets the inputs as they come and checks them
-    itself, so that wrong types are answered by a sentence.
+    itself, so that wrong types are answered by a sentence. Functions of a visitor's own model, which is on the CPU,
+    borrow no GPU: it would answer in another process, and the model cannot be sent there.
     """
     return gr.on(
         event if isinstance(event, list) else [event],
-        function if queue == TRAININGS else on_gpu(function),
+        on_gpu(function) if borrows_gpu else function,
         inputs,
         outputs,
         api_name=name,

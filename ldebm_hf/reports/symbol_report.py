@@ -49,6 +49,8 @@ from .symbol_timeline import is_dates, shares_over_time, symbols_over_time
 from .templates import load_template
 
 FORMAT, VERSION = "ldebm_hf.symbols", 1
+ADDED_LATER = {"modality": "text", "topics": None, "over_time": None, "hierarchy": None}
+"""What reports that were written earlier do not have, with the values that it has for them."""
 Projection = Literal["pca", "umap"]
 MAX_TOOLTIP = 140
 """Maximum number of characters of a text on the map."""
@@ -156,7 +158,8 @@ def write_report(report: Mapping[str, Any], path: str | Path) -> tuple[Path, Pat
 
 def read_report(path: str | Path) -> dict[str, Any]:
     """
-    Read a report from the JSON file that [`write_report`] wrote.
+    Read a report from the JSON file that [`write_report`] wrote, now or when reports had fewer parts: those that came
+    later get the values of a report without them.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -166,7 +169,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
     found = (report.get("format"), report.get("version")) if isinstance(report, dict) else None
     if found != (FORMAT, VERSION):
         raise ValueError(f"{path} must have format {FORMAT!r} and version {VERSION}, got {found!r}")
-    return report
+    return {**ADDED_LATER, **report}
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -174,7 +177,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     # The sort is stable: symbols of equal size stay in the order of their ids.
     symbols = sorted(report["symbols"], key=lambda symbol: -symbol["num_texts"])
     points, labels = _points_on_map(report)
-    timeline, hierarchy = report.get("over_time"), report.get("hierarchy")  # older reports have neither
+    timeline, hierarchy = report["over_time"], report["hierarchy"]
     lines, height = tree_lines(hierarchy) if hierarchy else ([], 0)
     return _template().render(
         report=report,

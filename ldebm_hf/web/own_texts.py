@@ -7,12 +7,13 @@ import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 FILE_TYPES = (".csv", ".tsv", ".txt")
 POLL_SECONDS = 1.0
+FOLDERS = "ldebm_own_texts_"
+"""How the names of the trainings' temporary folders begin."""
 PACKAGE = Path(__file__).parents[2]
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -52,6 +55,7 @@ class OwnTextLimits:
         symbols (`int`): The most symbols.
         seconds (`float`): About the time of the training itself.
         most_seconds (`float`): When a training is ended, whatever it does.
+        kept_seconds (`float`): When a trained model is forgotten.
     """
 
     file_bytes: int = 1_000_000
@@ -64,6 +68,12 @@ class OwnTextLimits:
     symbols: int = 12
     seconds: float = 40.0
     most_seconds: float = 240.0
+    kept_seconds: float = 900.0
+
+    @property
+    def abandoned_seconds(self) -> float:
+        """The age at which no training can still be using its folder."""
+        return 2 * self.most_seconds + 60
 
 
 @dataclass(frozen=True)
@@ -85,15 +95,20 @@ class OwnSymbol:
 
 class OwnModel:
     """
-    A model that was trained on a visitor's texts. It is in memory only.
+    A model that was trained on a visitor's texts. It is in memory only, until it is forgotten.
 
     Args:
-        requests ([`PageRequests`]): Requests to it.
+        requests ([`PageRequests`]): Requests to it; `None` once it is forgotten.
         symbols (`list[OwnSymbol]`): The symbols, the most frequent first.
     """
 
     def __init__(self, requests: PageRequests, symbols: list[OwnSymbol]):
-        self.requests, self.symbols = requests, symbols
+        self.requests: PageRequests | None = requests
+        self.symbols = symbols
+
+    def forget(self) -> None:
+        """Let go of the model and the texts, whoever still holds this object."""
+        self.requests, self.symbols = None, []
 
     @classmethod
     def load(cls, folder: Path, texts: list[str]) -> OwnModel:
@@ -108,6 +123,9 @@ class OwnTexts:
     """
     Reads visitors' texts and trains models on them, one at a time for all visitors together.
 
+    A training ends with the page, and removes its folder then. Folders that could not be removed, because the machine
+    stopped, are removed when this is made, some minutes later, and before each training.
+
     Args:
         limits ([`OwnTextLimits`], *optional*): What is accepted.
     """
@@ -116,6 +134,8 @@ class OwnTexts:
         self.limits = limits or OwnTextLimits()
         self._lock = threading.Lock()
         self._running: _Training | None = None
+        self._remove_abandoned_folders()
+        _after(self.limits.abandoned_seconds, self._remove_abandoned_folders)  # those that were too young
 
     @staticmethod
     def is_possible() -> bool:
@@ -165,8 +185,8 @@ class OwnTexts:
         """
         Train a model on texts that [`pasted`] or [`of_file`] returned.
 
-        Yields what is shown while the visitor waits, and in the end the model. The process and its folder are gone
-        when this ends, also if it is closed before.
+        Yields what is shown while the visitor waits, and in the end the model, which is forgotten after
+        `limits.kept_seconds`. The process and its folder are gone when this ends, also if it is closed before.
 
         Raises:
             BadRequest: If another training is running, or this one failed or took too long.
@@ -176,6 +196,7 @@ class OwnTexts:
             if self._running is not None and self._running.is_alive():
                 left = max(5, round(self._running.seconds_left()))
                 raise BadRequest(f"Another training is running. Please try again in about {left} seconds.")
+            self._remove_abandoned_folders()
             training = self._running = _Training(texts, number, self.limits)
         try:
             while training.is_alive():
@@ -184,9 +205,21 @@ class OwnTexts:
             if not training.is_done():
                 raise BadRequest(training.what_went_wrong())
             yield TrainingProgress(0.95, "Reading your texts with the trained model …")
-            yield OwnModel.load(training.folder / MODEL, texts)
+            model = OwnModel.load(training.folder / MODEL, texts)
+            # The state of a page that was left stays for an hour in gradio, whatever its time to live.
+            _after(self.limits.kept_seconds, model.forget)
+            yield model
         finally:
             training.close()
+
+    def _remove_abandoned_folders(self) -> None:
+        for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+            try:
+                age = time.time() - folder.stat().st_mtime
+            except OSError:  # removed by its own training meanwhile
+                continue
+            if age > self.limits.abandoned_seconds:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _checked(self, lines: Iterable[str]) -> list[str]:
         texts: dict[str, None] = {}
@@ -207,23 +240,21 @@ class _Training:
 
     def __init__(self, texts: list[str], num_symbols: int, limits: OwnTextLimits):
         self.limits, self.num_texts = limits, len(texts)
-        self.temporary = tempfile.TemporaryDirectory(prefix="ldebm_own_texts_", ignore_cleanup_errors=True)
+        self.temporary = tempfile.TemporaryDirectory(prefix=FOLDERS, ignore_cleanup_errors=True)
         self.folder = Path(self.temporary.name)
         (self.folder / TEXTS).write_text("\n".join(texts) + "\n", encoding="utf-8")
         self.log = (self.folder / "log.txt").open("wb")
         command = [sys.executable, "-m", "ldebm_hf.web.own_training"]
         self.process = subprocess.Popen(
             [*command, str(self.folder), str(num_symbols), str(limits.seconds)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # which closes when the page ends in any way, and with it the training
             stdout=self.log,
             stderr=subprocess.STDOUT,
             env=os.environ | ENVIRONMENT,
         )
         self.start = time.monotonic()
         self.was_ended = False
-        self.timer = threading.Timer(limits.most_seconds, self._end)
-        self.timer.daemon = True
-        self.timer.start()
+        self.timer = _after(limits.most_seconds, self._end)
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -265,6 +296,7 @@ class _Training:
         """End the process if it is still there, and remove its folder."""
         self.timer.cancel()
         self._end()
+        self.process.stdin.close()
         self.log.close()
         self.temporary.cleanup()
 
@@ -273,3 +305,11 @@ class _Training:
             self.was_ended = True
             self.process.kill()
             self.process.wait()
+
+
+def _after(seconds: float, function: Callable[[], None]) -> threading.Timer:
+    """Call a function after some seconds, unless the process ends before."""
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+    return timer

@@ -4,12 +4,15 @@ The training of a small model on a visitor's texts, as a process of its own:
     python -m ldebm_hf.web.own_training FOLDER NUM_SYMBOLS SECONDS
 
 FOLDER holds `texts.txt` with one text a line. Afterwards it holds `model`, the output folder of a run whose number of
-steps was chosen so that it takes about SECONDS, and `plan.json` with that number.
+steps was chosen so that it takes about SECONDS, and `plan.json` with that number. When standard input closes, because
+the page has ended, the process removes FOLDER and ends.
 """
 
 import json
 import os
+import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -65,8 +68,21 @@ def train(folder: Path, num_symbols: int, steps: int, output: str) -> float:
     return time.monotonic() - start
 
 
+def end_with_the_page(folder: Path) -> None:
+    """Wait until standard input closes; then remove the folder, and end the process while it trains."""
+    while os.read(sys.stdin.fileno(), 1024):  # not through its buffer, whose lock would not let the process end
+        pass
+    for _ in range(10):  # the training may be writing to the folder
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.1)
+    os._exit(1)
+
+
 def main(folder: Path, num_symbols: int, seconds: float) -> None:
     os.nice(LOWER_PRIORITY)
+    threading.Thread(target=end_with_the_page, args=[folder], daemon=True).start()
     few, more = (train(folder, num_symbols, steps, f"trial_{steps}") for steps in TRIALS)
     of_step = max((more - few) / (TRIALS[1] - TRIALS[0]), SHORTEST_STEP)
     rest = max(few - TRIALS[0] * of_step, 0)

@@ -89,6 +89,12 @@ def test_search_shows_symbols_and_points_and_texts_by_keyboard(view):
     assert "about topic2" in view.locator("#text").inner_text()
     view.locator("#filter").fill("no such word")
     assert cards(view) == [] and "0 of 4 symbols" in view.locator("#said").inner_text()
+    for label in ("rename", "closest texts", "mean probability"):
+        view.locator("#filter").fill(label)
+        assert cards(view) == [], "what every card says is not searched"
+    for name in ("LABEL_2", "cider", "word2"):
+        view.locator("#filter").fill(name)
+        assert cards(view) == [2]
 
 
 def test_one_symbol_alone_and_every_order(view):

@@ -3,6 +3,7 @@
 import json
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -93,9 +94,17 @@ def test_an_attribute_of_dates_is_shown_over_time():
     assert make_report(explanation())["over_time"] is None
 
 
-def test_reports_of_earlier_versions_are_shown(report):
-    earlier = {name: value for name, value in report.items() if name not in ("over_time", "hierarchy")}
-    assert not Page(render_html(earlier)).all("details")
+def test_reports_of_earlier_versions_are_shown(report, tmp_path):
+    later = ("modality", "topics", "over_time", "hierarchy")
+    earlier = {name: value for name, value in report.items() if name not in later}
+    (tmp_path / "report.json").write_text(json.dumps(earlier), encoding="utf-8")
+    assert not Page(render_html(read_report(tmp_path / "report.json"))).all("details")
+
+
+def test_the_report_of_the_shipped_checkpoint_is_shown():
+    shipped = Path(__file__).parents[2] / "spaces_app" / "yelp_sentiment" / "report.json"
+    report = read_report(shipped)
+    assert len(Page(render_html(report)).all("article", "card")) == report["num_symbols"]
 
 
 def test_without_texts_that_were_read(report):

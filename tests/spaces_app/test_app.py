@@ -1,13 +1,16 @@
 """The page: what it is made of, and a started one through its API, with good and bad requests and many at once."""
 
 import json
+import os
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from ldebm_hf.web.own_texts import OwnTexts
+from ldebm_hf.web.own_texts import OwnModel, OwnTexts
 
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
@@ -215,6 +218,42 @@ def test_own_texts_are_checked_and_their_training_is_shown(page, monkeypatch):
     steps = train(texts, None, "text", 3)
     assert "Reading" in next(steps)[0] and "<progress" in next(steps)[0]
     steps.close()
+
+
+@needs_faiss
+def test_a_forgotten_model_is_not_asked(page):
+    write = next(function.fn for function in page.fns.values() if function.name == "write_own")
+    model = OwnModel("requests", [])
+    model.forget()
+    with pytest.raises(gradio.Error, match="There is no model of yours .* kept for 15 minutes"):
+        write(model, "food", 2, 0, 0)
+
+
+@needs_faiss
+def test_gpus_are_borrowed_for_the_model_of_the_page_only(app, checkpoint, priors, monkeypatch):
+    """A visitor's own model is on the CPU, and cannot be sent to the process that has the GPU."""
+    import tabs
+
+    borrowing = []
+    monkeypatch.setattr(tabs, "on_gpu", lambda function: borrowing.append(function.__name__) or function)
+    functions = {function.name for function in app.build(checkpoint, priors).fns.values()}
+    assert {"write", "read", "complete"} < set(borrowing)
+    assert {"train", "write_own"} < functions and not {"train", "write_own"} & set(borrowing)
+
+
+def test_page_that_is_terminated_ends_as_when_it_is_interrupted(app, monkeypatch):
+    class Demo:
+        def launch(self, **options):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(app, "build", lambda *args, **named: Demo())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            app.main([])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_pictures_of_answers_are_deleted_and_those_of_the_page_stay(page, visitor):

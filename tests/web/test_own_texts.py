@@ -1,5 +1,6 @@
 """A visitor's own texts: what is accepted, and a training that ends, is bounded, and leaves nothing."""
 
+import os
 import tempfile
 import time
 import tracemalloc
@@ -119,6 +120,48 @@ def test_one_training_at_a_time_and_one_that_is_left_ends_with_its_folder(own, f
         next(own.train(LINES, 2))
     steps.close()
     assert process.poll() is not None and not folders_left()
+
+
+def wait_until(is_so, seconds=120):
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert is_so()
+
+
+def test_training_ends_and_removes_its_folder_when_the_page_is_gone(own, folders_left):
+    steps = own.train(LINES, 2)
+    next(steps)
+    training = own._running
+    training.process.stdin.close()  # as the system does when the page is killed
+    wait_until(lambda: not training.is_alive())
+    assert not folders_left()
+    steps.close()
+
+
+def test_folders_that_a_killed_page_left_are_removed(folders_left, tmp_path):
+    for name, age in (("old", 3600), ("young", 10)):
+        folder = tmp_path / f"ldebm_own_texts_{name}"
+        folder.mkdir()
+        (folder / "texts.txt").write_text("a\n")
+        os.utime(folder, (time.time() - age,) * 2)
+    OwnTexts(OwnTextLimits(most_seconds=240))
+    assert [folder.name for folder in folders_left()] == ["ldebm_own_texts_young"], "a training may use it"
+    later = OwnTexts(OwnTextLimits(most_seconds=20))
+    os.utime(tmp_path / "ldebm_own_texts_young", (time.time() - 200,) * 2)
+    steps = later.train(LINES, 2)
+    next(steps)
+    steps.close()
+    assert not folders_left()
+
+
+def test_model_is_forgotten_whoever_holds_it(folders_left, monkeypatch):
+    model = OwnModel("requests", ["symbol"])
+    monkeypatch.setattr(OwnModel, "load", lambda folder, texts: model)
+    monkeypatch.setattr("ldebm_hf.web.own_texts.sys.executable", "/bin/true")
+    *_, last = OwnTexts(OwnTextLimits(kept_seconds=0.3)).train(LINES, 2)
+    assert last is model
+    wait_until(lambda: model.requests is None and model.symbols == [], seconds=20)
 
 
 def test_training_that_takes_too_long_is_ended(folders_left):
