@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         SystemExit: With code 2 for a command that does not exist, else as the command ends.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     name = words[0] if words else "--help"
     if name in ("-h", "--help", "help"):
         print(describe(), end="")

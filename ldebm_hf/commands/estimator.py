@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tempfile
@@ -24,24 +25,41 @@ from ..experiments.checkpoint_explanation import (
     symbol_table,
     usage_summary,
 )
-from ..files.atomic import copy_file, write_text
+from ..files.atomic import copy_file
+from ..files.json_objects import read_object
+from ..model.configuration_ldebm import LDEBMConfig
 from ..model.explanation import Explanation
 from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.text_reading import TextReader
-from ..reports.run_record import CURVES, FACTS, METRICS, SETTINGS
+from ..reports.estimator_file import EstimatorFile, check_params, estimator_file_of
+from ..reports.run_record import CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
 from ..training.output_folder import OutputFolder
 from ..training.publishing import push, write_card
-from ..training.saved_runs import find_checkpoint
-from .estimator_data import LABEL, TEXT, lines_of, name_of_label, names_of_labels, read_labels, read_texts, write_texts
-from .fitted_sizes import by_section, plan_fit
+from ..training.saved_runs import find_beside_model, find_checkpoint
+from ..training.settings import Settings, known_settings
+from ..training.typed_values import convert
+from .estimator_data import (
+    LABEL,
+    TEXT,
+    lines_of,
+    name_of_label,
+    names_of_labels,
+    read_labels,
+    read_texts,
+    texts_written,
+)
+from .fitted_sizes import FitPlan, by_section, plan_fit
 from .train import train
 
-TEXTS_FILE, ESTIMATOR_FILE = "texts.jsonl", "estimator.json"
-"""Files in the folder of a fit: the texts, and the arguments of the estimator with the labels as they were given."""
-RECORD = (SETTINGS, FACTS, METRICS, CURVES, ESTIMATOR_FILE)
+TEXTS_FILE = "texts.jsonl"
+"""The file of the texts in the folder of a fit."""
+RECORD = (SETTINGS, FACTS, METRICS, CURVES)
 """What `save` copies beside the model."""
-OWN_SETTINGS = ("source", "data", "label_column", "resume")
+OWN_SETTINGS = ("data.source", "data.data_dir", "data.label_column", "training.output_dir", "training.resume")
 """Settings that follow from what is fitted."""
+TRUST = "training.trust_remote_code"
+TITLE = "Symbols of the texts"
+"""Of reports; the folder of a fit may be a temporary one, whose name says nothing."""
 BATCH_SIZE = 256
 
 
@@ -123,7 +141,9 @@ class LDEBM(TransformerMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_temporary", None)  # the folder belongs to the one that has made it
+        # A temporary folder belongs to the one that has made it, and ends with it.
+        if state.pop("_temporary", None) is not None:
+            state["folder_"] = None
         return state
 
     # -------------------------------------------------------------------------------------------------------- fitting
@@ -146,36 +166,42 @@ class LDEBM(TransformerMixin, BaseEstimator):
             ValueError: An entry is no text or label (the message has its number); a setting is unknown or wrong; the
                 texts are unfit; `output_dir` holds a fit of other texts or settings.
         """
-        # 1. The texts, in a file of the folder.
+        # 1. The texts, in a file of the folder. What was fitted before stays until the training has ended.
         given = self._given_settings()
+        check_params(self.get_params())
         found = read_texts(texts, self._text_column)
-        known = None if labels is None else read_labels(labels, texts, len(found))
+        known = None if labels is None else self._read_labels(labels, texts, len(found))
         num_labelled = 0 if known is None else sum(label is not None for label in known)
-        self._labels = {} if known is None else names_of_labels(known)
-        folder = self._make_folder()
-        resume = None
-        if _was_begun(folder) and str(self.settings.get("overwrite_output_dir", False)).lower() != "true":
-            resume = "latest"
+        temporary = None
+        if self.output_dir is None:
+            temporary = tempfile.TemporaryDirectory(prefix="ldebm_", ignore_cleanup_errors=True)
+        folder = Path(self.output_dir if temporary is None else temporary.name)
+        resume = "latest" if _was_begun(folder) and not self._setting("training.overwrite_output_dir") else None
         content = lines_of(found, known if num_labelled else None)
-        write_texts(folder / TEXTS_FILE, content, must_be_same=resume is not None)
-
-        # 2. Settings that suit them.
         own = {
             "data": {"source": str(folder / TEXTS_FILE), "text_column": TEXT},
             "training": {"output_dir": str(folder), "seed": self.seed, "resume": resume},
         }
         if num_labelled:
             own["data"] |= {"label_column": LABEL, "missing_labels": []}
-        with self._said():
-            plan = plan_fit(own, given, self.encoder, len(found), num_labelled)
-            print(plan.description)
+        try:
+            with self._said():
+                # 2. Settings that suit them.
+                with texts_written(folder / TEXTS_FILE, content, must_be_same=resume is not None):
+                    plan = plan_fit(own, given, self.encoder, len(found), num_labelled)
+                print(plan.description)
 
-            # 3. The training, and names for symbols that have none.
-            train(plan.settings, plan.corpus)
-            self._load(folder)
-            if not num_labelled and self.pipeline_.model.has_symbols:
-                self._name_symbols()
-        self._write_arguments()
+                # 3. The training, and names for symbols that have none.
+                by_name = names_of_labels(known or [], self._missing_labels)
+                fitted, pipeline = self._train(folder, plan, content, by_name)
+        except BaseException:
+            if temporary is not None:
+                temporary.cleanup()
+            raise
+        earlier, self._temporary = getattr(self, "_temporary", None), temporary
+        self._set_fitted(pipeline, folder, fitted.labels)
+        if earlier is not None:
+            earlier.cleanup()
         return self
 
     def fit_predict(self, texts: Any, labels: Any = None) -> np.ndarray:
@@ -186,25 +212,73 @@ class LDEBM(TransformerMixin, BaseEstimator):
         """[`fit`], then [`transform`] of the same texts."""
         return self.fit(texts, labels).transform(texts)
 
+    def _train(
+        self, folder: Path, plan: FitPlan, content: str, by_name: dict[str, Any]
+    ) -> tuple[EstimatorFile, LDEBMPipeline]:
+        """
+        Train in a folder, keeping the names that the user has given to symbols there. If the fit has ended there
+        already, it is only loaded.
+
+        Args:
+            content (`str`): What is in the file of the texts.
+            by_name (`dict`): Labels as they were given, by the names of their classes.
+        """
+        file, run = folder / ESTIMATOR, _digest(plan.settings, content)
+        earlier = estimator_file_of(folder) or EstimatorFile()
+        if plan.settings.training.resume and earlier.run == run:
+            print(f"this fit has ended already: {folder} is loaded")
+            return earlier, self._load_pipeline(folder)
+        names = _names_given(folder, earlier) if plan.settings.training.resume else {}
+        train(plan.settings, plan.corpus)
+        config = folder / "config.json"
+        of_classes = _names_in(config)
+        labels = {symbol: by_name[name] for symbol, name in of_classes.items() if name in by_name}
+        if names:
+            save_names(config, of_classes | names)
+            write_card(folder)
+        suggested = {}
+        if not labels and LDEBMConfig.from_pretrained(folder).has_symbols:
+            explained = explain_checkpoint(str(folder), self._wanted_report(folder, auto_names=True), TITLE)
+            print(f"{explained.describe()}\n\nWrote {explained.files[0]}")
+            before = of_classes | names
+            suggested = {symbol: name for symbol, name in _names_in(config).items() if name != before[symbol]}
+        fitted = EstimatorFile(self.get_params(), labels, suggested, run)
+        pipeline = self._load_pipeline(folder)
+        fitted.write(file)
+        return fitted, pipeline
+
     def _given_settings(self) -> dict[str, dict[str, Any]]:
         """The settings of the user by section, without the name of the column, which is for what is given to `fit`."""
-        for name in self.settings:
-            if name in OWN_SETTINGS:
-                raise ValueError(f"{name} follows from what LDEBM and fit are given, and is no setting to pass")
-        given = by_section({name: value for name, value in self.settings.items() if name != "text_column"})
+        given = by_section(self.settings)
+        for section, values in given.items():
+            for name in values:
+                if f"{section}.{name}" in OWN_SETTINGS:
+                    raise ValueError(f"{section}.{name} follows from what LDEBM and fit are given, and is no setting "
+                                     "to pass")  # fmt: skip
+        given.get("data", {}).pop("text_column", None)
         if self.num_symbols is not None:
             given.setdefault("model", {})["num_symbols"] = self.num_symbols
         return given
 
-    @property
-    def _text_column(self) -> str:
-        return self.settings.get("text_column", TEXT)
+    def _setting(self, full_name: str) -> Any:
+        """The value of a setting, whichever of its names the user gives it by; else its default."""
+        section, _, name = full_name.partition(".")
+        known = known_settings()[full_name]
+        value = by_section(self.settings).get(section, {}).get(name, known.default)
+        return convert(value, known.type, full_name)
 
-    def _make_folder(self) -> Path:
-        if self.output_dir is not None:
-            return Path(self.output_dir)
-        self._temporary = tempfile.TemporaryDirectory(prefix="ldebm_", ignore_cleanup_errors=True)
-        return Path(self._temporary.name)
+    @property
+    def _text_column(self) -> Any:
+        section = by_section(self.settings).get("data", {})
+        return section.get("text_column", TEXT)
+
+    @property
+    def _missing_labels(self) -> Any:
+        """The marks for no label besides an empty text; the training takes them in the same way."""
+        return by_section(self.settings).get("data", {}).get("missing_labels", ())
+
+    def _read_labels(self, labels: Any, texts: Any, number: int) -> list[Any]:
+        return read_labels(labels, texts, number, self._missing_labels)
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -218,17 +292,6 @@ class LDEBM(TransformerMixin, BaseEstimator):
         finally:
             if had_bars:
                 logging.enable_progress_bar()
-
-    def _name_symbols(self) -> None:
-        """Name the symbols by their words, in the folder, and write the report."""
-        explained = explain_checkpoint(str(self.folder_), self._wanted_report(auto_names=True))
-        print(f"{explained.describe()}\n\nWrote {explained.files[0]}")
-        self._load(self.folder_)
-
-    def _write_arguments(self) -> None:
-        """Keep the arguments and the labels beside the model, for [`load`]."""
-        content = {"params": self.get_params(), "labels": list(self._labels.items())}
-        write_text(self.folder_ / ESTIMATOR_FILE, json.dumps(content, indent=1, default=str) + "\n")
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -278,15 +341,17 @@ class LDEBM(TransformerMixin, BaseEstimator):
                 total, count = total - size * float(output.reconstruction_loss), count + size
             return total / count
         found = read_texts(texts, self._text_column)
-        known = read_labels(labels, texts, len(found))
+        known = self._read_labels(labels, texts, len(found))
         labelled = [number for number, label in enumerate(known) if label is not None]
         if not labelled:
             raise ValueError(f"labels must be known for at least one text, got none for {len(found):,} texts")
-        predicted = [name_of_label(label) for label in self.predict([found[number] for number in labelled]).tolist()]
+        symbols = self.predict_proba([found[number] for number in labelled]).argmax(1).tolist()
         expected = [name_of_label(known[number]) for number in labelled]
-        if self._labels:
-            return float(np.mean([one == other for one, other in zip(predicted, expected, strict=True)]))
-        return float(v_measure_score(expected, predicted))
+        if not self._labels:
+            return float(v_measure_score(expected, symbols))
+        symbol_of = {name_of_label(label): symbol for symbol, label in self._labels.items()}
+        symbol_of |= {name_of_label(label): symbol for symbol, label in enumerate(self.classes_.tolist())}
+        return float(np.mean([one == symbol_of.get(name) for one, name in zip(symbols, expected, strict=True)]))
 
     def classify(self, texts: Any, **options: Any) -> list[Any]:
         """The likeliest symbols of texts with their probabilities. Options and answers as of `model.classify`."""
@@ -326,8 +391,8 @@ class LDEBM(TransformerMixin, BaseEstimator):
         """
         self._pipeline()
         self._fitted_texts()
-        wanted = self._wanted_report(output=None if file is None else str(file))
-        return explain_checkpoint(str(self.folder_), wanted).files[0]
+        wanted = self._wanted_report(self.folder_, output=None if file is None else str(file))
+        return explain_checkpoint(str(self.folder_), wanted, TITLE).files[0]
 
     # -------------------------------------------------------------------------------------------------------- writing
 
@@ -337,15 +402,21 @@ class LDEBM(TransformerMixin, BaseEstimator):
 
     def rename(self, names: dict[int | str, str] | Sequence[str]) -> Self:
         """
-        Give symbols other names, also in the folder.
+        Give symbols other names, also in the folder. [`predict`] answers with them; [`score`] knows both them and the
+        labels of the fit.
 
         Args:
             names (`dict` or `Sequence[str]`): By id or present name, or a name for every symbol.
         """
         model = self._pipeline().model
+        before = model.config.id2label, model.config.label2id
         model.name_symbols(names)
-        if self.folder_ is not None:
-            save_names(self.folder_ / "config.json", model.config.id2label)
+        try:
+            if self.folder_ is not None:
+                save_names(self.folder_ / "config.json", model.config.id2label)
+        except BaseException:
+            model.config.id2label, model.config.label2id = before
+            raise
         self._set_classes()
         return self
 
@@ -364,24 +435,38 @@ class LDEBM(TransformerMixin, BaseEstimator):
             for name in RECORD:
                 if self.folder_ is not None and (self.folder_ / name).is_file():
                     copy_file(self.folder_ / name, folder / name)
+            EstimatorFile(self.get_params(), self._labels).write(folder / ESTIMATOR)
             write_card(folder)
         return folder
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> Self:
+    def load(cls, checkpoint: str | Path, trust_remote_code: bool = False) -> Self:
         """
         A fitted estimator from the folder of a fit, of [`save`] or of a training, or from the Hub.
 
+        Args:
+            checkpoint (`str` or `Path`): The folder or Hub id.
+            trust_remote_code (`bool`, *optional*, defaults to `False`): Whether code of a pretrained encoder or
+                decoder may be run. What the checkpoint itself says of that does not count.
+
         Raises:
             OSError: There is no such checkpoint.
-            ValueError: It holds a model of points.
+            ValueError: It holds a model of points, or its `estimator.json` is not as it should be.
         """
         find_checkpoint(str(checkpoint))
-        file = Path(checkpoint, ESTIMATOR_FILE)
-        content = json.loads(file.read_text("utf-8")) if file.is_file() else {"params": {}, "labels": []}
-        estimator = cls(**content["params"])
-        estimator._labels = dict(content["labels"])
-        estimator._load(checkpoint)
+        file = find_beside_model(str(checkpoint), ESTIMATOR)
+        fitted = None if file is None else EstimatorFile.read(file)
+        estimator = cls()
+        if fitted is not None:
+            try:
+                estimator.set_params(**fitted.params)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{file} is not as LDEBM writes it: {error}") from error
+        if trust_remote_code:
+            estimator.set_params(trust_remote_code=True)
+        pipeline = estimator._load_pipeline(checkpoint)
+        labels = _labels_of_training(str(checkpoint), pipeline) if fitted is None else fitted.labels
+        estimator._set_fitted(pipeline, Path(checkpoint) if Path(checkpoint).is_dir() else None, labels)
         return estimator
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -400,6 +485,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
             return push(self.folder_, repo_id, **options)
         with tempfile.TemporaryDirectory() as folder:
             pipe.save_pretrained(folder)
+            EstimatorFile(labels=self._labels).write(Path(folder, ESTIMATOR))
             return push(folder, repo_id, **options)
 
     # --------------------------------------------------------------------------------------------------------- shared
@@ -427,28 +513,28 @@ class LDEBM(TransformerMixin, BaseEstimator):
             yield {name: batch[name] for name in ("input_ids", "attention_mask")}, len(part)
         reader.warn()
 
-    def _wanted_report(self, **options: Any) -> ExplanationSettings:
-        """A report on the texts of the fit."""
-        common = {"seed": self.seed, "trust_remote_code": self._trusts_code}
-        return ExplanationSettings(data=str(self.folder_ / TEXTS_FILE), **common, **options)
+    def _wanted_report(self, folder: Path, **options: Any) -> ExplanationSettings:
+        """A report on all texts of the fit, also on those that were held out."""
+        common = {"split": "all", "seed": self.seed, "trust_remote_code": self._setting(TRUST)}
+        return ExplanationSettings(data=str(folder / TEXTS_FILE), **common, **options)
 
-    @property
-    def _trusts_code(self) -> bool:
-        return bool(self.settings.get("trust_remote_code", False))
+    def _load_pipeline(self, checkpoint: str | Path) -> LDEBMPipeline:
+        return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=self._setting(TRUST))
 
-    def _load(self, checkpoint: str | Path) -> None:
-        """Load the model of a checkpoint, and what its symbols stand for."""
-        self.pipeline_ = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=self._trusts_code)
-        self.folder_ = Path(checkpoint) if Path(checkpoint).is_dir() else None
+    def _set_fitted(self, pipeline: LDEBMPipeline, folder: Path | None, labels: dict[int, Any]) -> None:
+        """Take over a model, its folder and the labels of its symbols."""
+        self.pipeline_, self.folder_, self._labels = pipeline, folder, labels
         self._set_classes()
 
     def _set_classes(self) -> None:
-        """Set `classes_`: labels in the form in which they were given, and names of other symbols."""
+        """Set `classes_`: labels in the form in which they were given, and names of other or renamed symbols."""
         config = self.pipeline_.model.config
         if not self.pipeline_.model.has_symbols:
             return
-        symbols = [config.id2label[symbol] for symbol in range(config.num_labels)]
-        values = [self._labels.get(name, name) for name in symbols]
+        values = [config.id2label[symbol] for symbol in range(config.num_labels)]
+        for symbol, label in self._labels.items():
+            if name_of_label(label) == config.id2label.get(symbol):
+                values[symbol] = label
         is_mixed = len({type(value) for value in values}) > 1
         self.classes_ = np.array(values, dtype=object if is_mixed else None)
 
@@ -457,3 +543,41 @@ def _was_begun(folder: Path) -> bool:
     """Whether a training has left something in a folder that it can go on from."""
     run = OutputFolder(folder)
     return run.best.exists() or any(run.checkpoints.glob("step-*"))
+
+
+def _names_in(config: Path) -> dict[int, str]:
+    """The names of symbols in a model's configuration."""
+    found = read_object(config) or {}
+    return {int(symbol): name for symbol, name in found.get("id2label", {}).items()}
+
+
+def _names_given(folder: Path, earlier: EstimatorFile) -> dict[int, str]:
+    """The names that the user has given to symbols of a finished model, which are neither trained nor suggested."""
+    published, trained = folder / "config.json", OutputFolder(folder).best / "config.json"
+    if not published.is_file() or not trained.is_file():
+        return {}
+    of_training = _names_in(trained)
+    return {
+        symbol: name
+        for symbol, name in _names_in(published).items()
+        if symbol in of_training and name not in (of_training[symbol], earlier.suggested.get(symbol))
+    }
+
+
+def _labels_of_training(checkpoint: str, pipeline: LDEBMPipeline) -> dict[int, Any]:
+    """The labels of symbols whose training has no `estimator.json`: their names, if any text had a label."""
+    file = find_beside_model(checkpoint, FACTS)
+    facts = None if file is None else read_object(file)
+    train_split = ((facts or {}).get("corpus", {}).get("splits") or {}).get("train", {})
+    if not pipeline.model.has_symbols or not train_split.get("labelled"):
+        return {}
+    names = pipeline.model.config.id2label
+    return {symbol: name for symbol, name in names.items() if name != f"LABEL_{symbol}"}
+
+
+def _digest(settings: Settings, content: str) -> str:
+    """A short text by which a fit of the same settings and texts is recognised, whether it goes on or begins."""
+    values = settings.to_dict()
+    values["training"] |= {"resume": None, "overwrite_output_dir": False}
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(f"{text}\n{content}".encode()).hexdigest()

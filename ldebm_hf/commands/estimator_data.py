@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,17 @@ def read_texts(texts: Any, column: str = TEXT) -> list[str]:
     return [str(value) for value in values]  # NumPy's own kind of string becomes Python's
 
 
-def read_labels(labels: Any, texts: Any, num_texts: int) -> list[Any]:
+def read_labels(labels: Any, texts: Any, num_texts: int, missing_labels: Any = ()) -> list[Any]:
     """
     The labels that a user gives, one for each text; `None` where there is none.
 
     Args:
-        labels: A sequence, array or column of strings or integers, in which `None` and NaN mean that a text has no
-            label; or the name of a column of `texts`.
+        labels: A sequence, array or column of strings or integers, in which `None`, NaN, -100 and an empty text mean
+            that there is no label; or the name of a column of `texts`.
         texts: What [`read_texts`] was given.
         num_texts (`int`): Number of texts.
+        missing_labels (`Sequence[str]` or `str`, *optional*): What else means that there is no label, as in
+            [`~ldebm_hf.data.labels.LabelReader`]; an empty text and -100 always do.
 
     Raises:
         ValueError: The number of labels is another one, or a label is neither a string nor an integer.
@@ -54,6 +57,7 @@ def read_labels(labels: Any, texts: Any, num_texts: int) -> list[Any]:
     values = _column(texts, labels, "labels") if isinstance(labels, str) else _entries(labels, "labels", LABEL)
     if len(values) != num_texts:
         raise ValueError(f"labels must be one for each of the {num_texts:,} texts, got {len(values):,}")
+    reader = LabelReader(missing_labels=missing_labels)
     found = []
     for number, value in enumerate(values):
         value = getattr(value, "item", lambda value=value: value)()  # NumPy's numbers become Python's
@@ -65,15 +69,15 @@ def read_labels(labels: Any, texts: Any, num_texts: int) -> list[Any]:
                 f"labels must be strings or integers, or None where there is none, and entry {number} (the first is "
                 f"0) is {value!r:.80} ({type(value).__name__})"
             )
-        found.append(None if is_missing else value)
+        found.append(None if is_missing or reader.read(value, "labels") is None else value)
     return found
 
 
-def names_of_labels(labels: Iterable[Any]) -> dict[str, Any]:
+def names_of_labels(labels: Iterable[Any], missing_labels: Any = ()) -> dict[str, Any]:
     """By the name of its class, as training reads it, every label in the form in which it was given first."""
     names: dict[str, Any] = {}
     for label in labels:
-        name = name_of_label(label)
+        name = LabelReader(missing_labels=missing_labels).read(label, "labels")
         if name is not None:
             names.setdefault(name, label)
     return names
@@ -92,9 +96,10 @@ def lines_of(texts: list[str], labels: list[Any] | None) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def write_texts(file: Path, content: str, must_be_same: bool) -> None:
+@contextmanager
+def texts_written(file: Path, content: str, must_be_same: bool) -> Iterator[None]:
     """
-    Write the texts of a fit.
+    Write the texts of a fit. If what is done inside fails, the file is as it was.
 
     Args:
         file (`Path`): The file.
@@ -104,13 +109,22 @@ def write_texts(file: Path, content: str, must_be_same: bool) -> None:
     Raises:
         ValueError: The file has other texts or labels, and they must be the same.
     """
-    if must_be_same and file.is_file() and file.read_text("utf-8") != content:
+    before = file.read_text("utf-8") if file.is_file() else None
+    if must_be_same and before is not None and before != content:
         raise ValueError(
             f"output_dir {str(file.parent)!r} holds a fit of other texts or labels: give another output_dir, leave it "
             "out, or pass overwrite_output_dir=True, which discards that fit"
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, content)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            file.unlink()
+        else:
+            write_text(file, before)
+        raise
 
 
 def _entries(values: Any, argument: str, column: str) -> list[Any]:
@@ -146,8 +160,16 @@ def _column(values: Any, name: str, argument: str) -> list[Any]:
         other = ", text_column=" if argument == "texts" else ""
         raise ValueError(f"{argument} are in no column {name!r}{other}: the columns are {', '.join(columns)}")
     feature = getattr(values, "features", {}).get(name) if hasattr(values, "features") else None
-    found = values[name]
+    found = values[_key_of(values, name)]
     found = found.tolist() if hasattr(found, "tolist") else list(found)
     if hasattr(feature, "int2str"):
         return [None if value is None or value < 0 else feature.int2str(value) for value in found]
     return found
+
+
+def _key_of(values: Any, name: str) -> Any:
+    """What a column is called in a table; in pandas also by a number."""
+    if hasattr(values, "column_names"):
+        return name
+    keys = list(values.columns)
+    return name if name in keys else next(key for key in keys if str(key) == name)

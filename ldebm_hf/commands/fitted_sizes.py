@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from huggingface_hub import try_to_load_from_cache
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..data import Corpus, StreamedExamples
 from ..experiments.experiment_runs import Changes, merge_changes, read_recipe
@@ -30,6 +31,7 @@ SHORTEST_LENGTH, LENGTH_UNIT = 16, 8
 MOST_TEXTS_MEASURED = 20_000
 NO_ENCODER, ENCODER, ENCODER_WITH_FEW_LABELS = "texts", "texts_pretrained", "texts_pretrained_few_labels"
 """The recipes."""
+WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
 
 
 class FitPlan(NamedTuple):
@@ -78,12 +80,21 @@ def choose_recipe(encoder: str | None, num_texts: int, num_labelled: int) -> tup
     recipe = ENCODER_WITH_FEW_LABELS if has_few_labels else ENCODER
     if encoder == "auto":
         name = read_recipe(RECIPES / f"{recipe}.yaml")["model"]["encoder_name_or_path"]
-        encoder = name if isinstance(try_to_load_from_cache(name, "config.json"), str) else None
+        encoder = name if _is_in_cache(name) else None
     if encoder is not None:
         return recipe, {"model": {"encoder_name_or_path": encoder}}
     if has_few_labels:
         return NO_ENCODER, {"clustering": {"features": "word_classes"}}
     return NO_ENCODER, {}
+
+
+def _is_in_cache(name: str) -> bool:
+    """Whether the cache of Hugging Face has a model with its weights, of which a download may have been stopped."""
+
+    def has(file: str) -> bool:
+        return isinstance(try_to_load_from_cache(name, file), str)
+
+    return has("config.json") and any(map(has, WEIGHTS))
 
 
 def sizes_for(settings: Settings, corpus: Corpus, given: Changes, has_labels: bool) -> Changes:
@@ -152,9 +163,12 @@ def by_section(settings: dict[str, Any]) -> Changes:
 
     Raises:
         ValueError: There is no such setting, or several sections have it; the message has the nearest names.
+            Or a setting is given by two of its names.
     """
     changes: Changes = {}
     for name, value in settings.items():
         section, _, short = resolve_name(name.replace("__", ".")).partition(".")
+        if short in changes.get(section, {}):
+            raise ValueError(f"{section}.{short} is given twice, the second time as {name}")
         changes.setdefault(section, {})[short] = value
     return changes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import select
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -63,10 +65,27 @@ def run_script(main: Callable[[], None], continues: str | None = None) -> None:
         signal.signal(signal.SIGTERM, terminate)
     try:
         main()
+        sys.stdout.flush()
     except ERRORS as error:
+        if isinstance(error, BrokenPipeError) and is_output_closed():
+            return
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted" if continues is None else f"interrupted; {continues}")
+
+
+def is_output_closed() -> bool:
+    """Whether nobody reads standard output any more, as after `| head`; what is left to print then goes nowhere."""
+    if not hasattr(select, "poll"):  # Windows, where a closed pipe is another error
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # only what is wrong with it is asked for
+    if not output.poll(0):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return True
 
 
 # 1. Types of options.

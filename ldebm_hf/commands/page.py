@@ -3,8 +3,8 @@
     ldebm page outputs/demo
     ldebm page outputs/mine --data my.csv --port 7861         # the map shows the texts of training
 
-The page needs gradio (`pip install "ldebm_hf[demo]"`) and its own code, which is in a clone of the repository,
-`spaces_app/`: there, and wherever the clone is installed by `pip install -e`, this command finds it.
+The page's own code, `spaces_app/`, is not in the package, so `pip install ldebm_hf` does not bring it: clone the
+repository, and in the clone run `pip install -e ".[demo]"`, which also installs gradio.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise ImportError('the page needs gradio: pip install "ldebm_hf[demo]"')
     if not APP.is_file():
         raise FileNotFoundError(
-            f"no {APP}: the code of the page is not in the package; clone the repository and install it from there, "
-            'by pip install -e ".[demo]"'
+            f"the code of the page is not in the installed package (there is no {APP}): clone the repository, and in "
+            'the clone run pip install -e ".[demo]"'
         )
     words = [] if options.checkpoint is None else [options.checkpoint]
     for name in ("data", "host", "port"):

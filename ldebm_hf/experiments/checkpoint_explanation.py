@@ -112,7 +112,9 @@ class CheckpointExplanation:
         return "\n".join(lines)
 
 
-def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = None) -> CheckpointExplanation:
+def explain_checkpoint(
+    checkpoint: str, settings: ExplanationSettings | None = None, title: str | None = None
+) -> CheckpointExplanation:
     """
     Explain the symbols of a model by the texts it has learned from or by others, and write a report.
 
@@ -121,6 +123,7 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     Args:
         checkpoint (`str`): Folder or Hub id; names can be given only in a folder.
         settings ([`ExplanationSettings`], *optional*): Texts and report.
+        title (`str`, *optional*): Title of the report; default: the checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint, or its texts are missing.
@@ -152,7 +155,7 @@ def explain_checkpoint(checkpoint: str, settings: ExplanationSettings | None = N
     # 3. The report, and the names for good.
     report = make_report(
         explanation,
-        title=f"Symbols of {checkpoint}",
+        title=title or f"Symbols of {checkpoint}",
         details={"texts": f"{corpus.name}, {chosen}", "terms of the data": corpus.license},
         attributes=known_classes(corpus, split),
         topics=topics,

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 FACTS, METRICS, EVALUATION, LIKELIHOOD = "run.json", "metrics.jsonl", "evaluation.json", "likelihood.json"
 REPORT, SETTINGS, CURVES = "report.json", "settings.yaml", "curves.png"
+ESTIMATOR = "estimator.json"
 SCORES = ("evaluation*.json", "likelihood*.json", "text_clusters*.json")
 ABOUT_THE_MODEL = (*SCORES, REPORT, "report.html", "guidance.png")
 """Patterns of the files that scripts write about a finished model; they become invalid if it is trained again."""

@@ -10,7 +10,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from ..files.atomic import copy_file, replace_folder, restore_folder
 from ..files.locks import WriteLock
 from ..files.manifest import MANIFEST, describe_file, problem_of, read_manifest, write_manifest
-from ..reports.run_record import ABOUT_THE_MODEL, CURVES, FACTS, METRICS, SETTINGS
+from ..reports.run_record import ABOUT_THE_MODEL, CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders in that of a run."""
@@ -45,10 +45,10 @@ class OutputFolder:
             )
 
     def discard_earlier_run(self) -> None:
-        """Remove the checkpoints, the best model, the metrics and the manifest of an earlier run."""
+        """Remove the checkpoints, the best model, the metrics, the manifest and the estimator of an earlier run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
-        for file in (self.metrics, self.path / MANIFEST):
+        for file in (self.metrics, self.path / MANIFEST, self.path / ESTIMATOR):
             file.unlink(missing_ok=True)
 
     def repair(self) -> None:

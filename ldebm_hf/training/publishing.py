@@ -24,6 +24,7 @@ from ..files.atomic import write_text
 from ..model.base_model_files import OWN_CODE, base_model_folders
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.modeling_ldebm import LDEBMModel
+from ..reports.estimator_file import estimator_file_of
 from ..reports.hub_upload import (
     check_tag,
     check_token,
@@ -33,7 +34,7 @@ from ..reports.hub_upload import (
     upload_model,
 )
 from ..reports.model_card import is_untouched, model_card, public_settings, sealed
-from ..reports.run_record import CURVES, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
+from ..reports.run_record import CURVES, ESTIMATOR, EVALUATION, FACTS, LIKELIHOOD, METRICS, SETTINGS, RunRecord
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -43,10 +44,11 @@ PACKAGES = ("ldebm_hf", "torch", "transformers", "tokenizers", "accelerate", "da
             "faiss-cpu", "faiss-gpu", "huggingface_hub")  # fmt: skip
 PUSHED = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json",
           "tokenizer*.json", "encoder_tokenizer*.json", "special_tokens_map.json", "vocab*", "*.py",
-          CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, "guidance.png")  # fmt: skip
+          CARD, SETTINGS, FACTS, METRICS, CURVES, EVALUATION, LIKELIHOOD, ESTIMATOR, "guidance.png")  # fmt: skip
 """The files of a run's folder that are pushed to the Hub: no checkpoints, and no report, which quotes training texts.
 
-They are pushed as they are, except for `settings.yaml`, from which the folders of this machine are removed.
+They are pushed as they are, except for `settings.yaml`, from which the folders of this machine are removed, and for
+`estimator.json`, of which only the labels are.
 """
 
 
@@ -195,10 +197,12 @@ def push(
 def _stage(folder: Path, staged: Path, record: RunRecord) -> None:
     """Fill an empty folder with what is pushed of a run's folder. Files are linked, not copied."""
     for file in folder.resolve().iterdir():
-        if file.is_file() and file.name != SETTINGS:
+        if file.is_file() and file.name not in (SETTINGS, ESTIMATOR):
             (staged / file.name).symlink_to(file)
     if settings := public_settings(record):
         (staged / SETTINGS).write_text(settings, encoding="utf-8")
+    if fitted := estimator_file_of(folder):
+        fitted.public().write(staged / ESTIMATOR)
 
 
 def _stage_with_base_models(folder: Path, staged: Path, trust_remote_code: bool) -> None:

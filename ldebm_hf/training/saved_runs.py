@@ -1,9 +1,11 @@
 """Trained models on disk or the Hub, and the settings they were trained with."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from ..data import known_source
 from ..data.hub import is_hub_id
@@ -12,6 +14,8 @@ from .command_line import load_settings
 from .data_settings import DataSettings
 from .output_folder import BEST, CHECKPOINTS
 from .settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def find_checkpoint(checkpoint: str) -> None:
@@ -37,6 +41,26 @@ def find_checkpoint(checkpoint: str) -> None:
         HfApi().model_info(checkpoint, timeout=10)
     except Exception as error:  # a network can fail in many ways
         raise FileNotFoundError(f"no folder {checkpoint!r} (checkpoint), and none from the Hub: {error}") from None
+
+
+def find_beside_model(checkpoint: str, name: str) -> Path | None:
+    """
+    A file in the folder of a checkpoint, or in its repository on the Hub; `None` if there is none.
+
+    Args:
+        checkpoint (`str`): Folder or Hub id, as [`find_checkpoint`] has found it.
+        name (`str`): Name of the file.
+    """
+    if Path(checkpoint).is_dir():
+        file = Path(checkpoint, name)
+        return file if file.is_file() else None
+    try:
+        return Path(hf_hub_download(checkpoint, name))
+    except LocalEntryNotFoundError as error:
+        logger.warning("%s of %s is neither in the cache nor to be had, and is left out: %s", name, checkpoint, error)
+    except EntryNotFoundError:
+        pass
+    return None
 
 
 def _where_the_model_is(path: Path) -> str:

@@ -63,6 +63,16 @@ def test_unknown_commands_are_one_line_with_the_nearest(capsys, name, message):
     assert stop.value.code == 2 and error.startswith(message) and error.count("\n") == 1
 
 
+def test_help_may_come_before_the_command(capsys):
+    ldebm_command.main(["train", "--help"])
+    expected = capsys.readouterr().out
+    ldebm_command.main(["help", "train"])
+    assert capsys.readouterr().out == expected
+    with pytest.raises(SystemExit):
+        ldebm_command.main(["help", "trane"])
+    assert "did you mean train?" in capsys.readouterr().err
+
+
 def test_help_of_train_is_short_and_help_all_has_every_setting(capsys):
     short = printed_by(capsys, "train", "--help")
     with pytest.raises(SystemExit):
@@ -149,7 +159,7 @@ def test_the_page_names_what_it_needs(monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match=r'error: the page needs gradio: pip install "ldebm_hf\[demo\]"'):
         ldebm_command.main(["page", "outputs/demo"])
     monkeypatch.setattr(page, "find_spec", lambda name: "there")
-    with pytest.raises(SystemExit, match="clone the repository"):
+    with pytest.raises(SystemExit, match=r'not in the installed .*clone the repository.* pip install -e "\.\[demo\]"'):
         ldebm_command.main(["page", "outputs/demo"])
     (tmp_path / "app.py").write_text("def main(words):\n    print(*words)\n")
     monkeypatch.setattr("builtins.print", lambda *words: (_ for _ in ()).throw(ValueError(" ".join(words))))

@@ -1,5 +1,6 @@
 """`LDEBM`: from texts in Python to a fitted model, with scikit-learn's habits; tiny models of tiny corpora."""
 
+import copy
 import json
 import pickle
 import random
@@ -186,9 +187,9 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(hardly_trained, tmp_
 
 def test_clones_and_parameters(unlabelled):
     model = LDEBM(num_symbols=4, latent_size=8, output_dir="somewhere")
-    copy = clone(model)
-    assert copy.get_params() == model.get_params() and copy.get_params()["latent_size"] == 8
-    assert copy.set_params(num_symbols=5, langevin_steps=3).get_params()["langevin_steps"] == 3
+    same = clone(model)
+    assert same.get_params() == model.get_params() and same.get_params()["latent_size"] == 8
+    assert same.set_params(num_symbols=5, langevin_steps=3).get_params()["langevin_steps"] == 3
     assert model.get_params()["num_symbols"] == 4 and "langevin_steps" not in model.get_params()
     assert "latent_size=8" in repr(model) and model._repr_html_()
     with pytest.raises(ValueError, match="unknown setting 'latent_sise': did you mean latent_size"):
@@ -312,3 +313,185 @@ def test_it_is_a_name_of_the_package():
         _ = ldebm_hf.LDEBMM
     arguments = json.loads(json.dumps(LDEBM(output_dir=Path("a")).get_params(), default=str))
     assert LDEBM(**arguments).output_dir == "a"
+
+
+# ------------------------------------------------------------------------------------------- what a file cannot change
+
+
+def estimator_file(folder: Path) -> dict:
+    return json.loads((folder / "estimator.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def of_numbers(tmp_path) -> LDEBM:
+    numbers = np.array([list(TOPICS).index(label) for label in LABELS])
+    return LDEBM(output_dir=tmp_path / "numbers", **TINY | {"max_steps": 1}).fit(TEXTS, numbers)
+
+
+def test_a_folder_cannot_say_that_its_code_is_trusted_or_where_files_go(labelled, tmp_path, monkeypatch):
+    folder = labelled.save(tmp_path / "saved")
+    content = estimator_file(folder)
+    assert not {"trust_remote_code", "output_dir"} & content["params"].keys()
+    for name in ("trust_remote_code", "training__trust_remote_code", "training.trust_remote_code"):
+        content["params"] |= {name: True, "output_dir": "elsewhere"}
+    (folder / "estimator.json").write_text(json.dumps(content))
+    trusted, load = [], LDEBMPipeline.from_pretrained
+
+    def watched(*given, trust_remote_code):
+        trusted.append(trust_remote_code)
+        return load(*given)
+
+    monkeypatch.setattr(LDEBMPipeline, "from_pretrained", watched)
+    loaded = LDEBM.load(folder)
+    assert loaded.output_dir is None and not any("trust" in name for name in loaded.get_params())
+    LDEBM.load(folder, trust_remote_code=True)
+    assert trusted == [False, True]
+    assert not LDEBM(trust_remote_code="false")._setting("training.trust_remote_code")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}", "", "[]", "no JSON", '{"params": [], "labels": []}', '{"params": {}, "labels": [["food", "food"]]}',
+        '{"params": {"latent_sise": 3}, "labels": []}', '{"params": {"self": 3}, "labels": []}',
+        '{"params": {}, "labels": [], "suggested": {}}', '{"params": {}, "labels": [], "run": 3}',
+    ],
+)  # fmt: skip
+def test_an_estimator_file_that_is_not_as_it_should_be_is_named(labelled, tmp_path, content):
+    folder = labelled.save(tmp_path / "saved")
+    (folder / "estimator.json").write_text(content)
+    with pytest.raises(ValueError, match=r"saved.estimator\.json is not as LDEBM writes it"):
+        LDEBM.load(folder)
+
+
+def test_arguments_keep_their_kinds_in_the_file(tmp_path):
+    given = TINY | {"max_steps": np.int64(1), "learning_rate": np.float32(0.25), "output_dir": tmp_path / "run"}
+    model = LDEBM(num_symbols=np.int64(2), **given).fit(TEXTS)
+    params = estimator_file(model.folder_)["params"]
+    assert params["num_symbols"] == 2 and params["max_steps"] == 1 and params["learning_rate"] == 0.25
+    assert LDEBM.load(model.folder_).num_symbols == 2
+    with pytest.raises(ValueError, match="max_steps must be a text, number, .* or a list or dictionary of"):
+        LDEBM(**TINY | {"max_steps": object()}).fit(TEXTS)
+
+
+# ---------------------------------------------------------------------------------- fits that fail, and fits once more
+
+
+@pytest.mark.parametrize("place", ["plan_fit", "train"])
+def test_a_fit_that_fails_leaves_the_fitted_model(place, monkeypatch):
+    model = LDEBM(**TINY | {"max_steps": 1}).fit(TEXTS, LABELS)
+    before, folder = model.predict_proba(TEXTS), model.folder_
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(f"ldebm_hf.commands.estimator.{place}", stop)
+        model.fit(TEXTS[:40])
+    assert model.folder_ == folder and folder.is_dir() and len(model.explain(num_samples=1).texts) == 60
+    assert np.array_equal(model.predict_proba(TEXTS), before) and model.classes_.tolist() == ["food", "rain"]
+    model.fit(TEXTS)
+    assert not folder.exists() and model.folder_.is_dir()
+
+
+def test_texts_of_a_folder_stay_if_planning_fails(of_numbers, monkeypatch):
+    before = (of_numbers.folder_ / "texts.jsonl").read_text("utf-8")
+    monkeypatch.setattr("ldebm_hf.commands.estimator.plan_fit", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clone(of_numbers).set_params(overwrite_output_dir=True).fit(TEXTS[:30])
+    assert (of_numbers.folder_ / "texts.jsonl").read_text("utf-8") == before
+
+
+def test_names_of_the_user_stay_in_a_fit_once_more(tmp_path, monkeypatch):
+    constant = {"lr_scheduler_type": "constant", "kl_schedule": "constant"}  # with which a fit can be prolonged
+    model = LDEBM(num_symbols=2, output_dir=tmp_path / "run", **TINY, **constant).fit(TEXTS)
+    model.rename({0: "kitchen"})
+    assert clone(model).fit(TEXTS).classes_.tolist() == model.classes_.tolist(), "a fit that has ended is only loaded"
+    longer = clone(model).set_params(max_steps=8).fit(TEXTS)
+    assert longer.classes_[0] == "kitchen" and not longer.classes_[1].startswith("LABEL_")
+    monkeypatch.setattr("ldebm_hf.commands.estimator.train", lambda *_: 1 / 0)
+    assert clone(longer).fit(TEXTS).classes_[0] == "kitchen"
+    with pytest.raises(ZeroDivisionError):
+        clone(longer).set_params(max_steps=9).fit(TEXTS)
+
+
+# ---------------------------------------------------------------------------------------------------- names and labels
+
+
+def test_scores_follow_names(of_numbers, tmp_path):
+    numbers = [list(TOPICS).index(label) for label in LABELS]
+    before = of_numbers.score(TEXTS, numbers)
+    assert before > 0
+    of_numbers.rename({0: "negative", 1: "positive"})
+    names = [["negative", "positive"][number] for number in numbers]
+    assert of_numbers.classes_.tolist() == ["negative", "positive"]
+    assert of_numbers.score(TEXTS, numbers) == before == of_numbers.score(TEXTS, names)
+    for loaded in (LDEBM.load(of_numbers.folder_), LDEBM.load(of_numbers.save(tmp_path / "saved"))):
+        assert loaded.score(TEXTS, numbers) == before == loaded.score(TEXTS, names)
+        assert loaded.rename({0: "0", 1: "1"}).classes_.tolist() == [0, 1]
+
+
+def test_a_labelled_training_without_an_estimator_scores_accuracy(labelled, unlabelled, tmp_path):
+    for model, is_labelled in ((labelled, True), (unlabelled, False)):
+        folder = model.save(tmp_path / str(is_labelled))
+        (folder / "estimator.json").unlink()
+        loaded = LDEBM.load(folder)
+        assert bool(loaded._labels) == is_labelled
+        assert loaded.score(TEXTS, LABELS) == pytest.approx(model.score(TEXTS, LABELS))
+
+
+def test_a_name_that_cannot_be_written_is_not_given(of_numbers, monkeypatch):
+    monkeypatch.setattr("ldebm_hf.commands.estimator.save_names", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        of_numbers.rename({0: "negative"})
+    assert of_numbers.pipeline_.model.config.id2label == {0: "0", 1: "1"} and of_numbers.classes_.tolist() == [0, 1]
+
+
+def test_copies_do_not_name_a_folder_that_goes_away(of_numbers, hardly_trained):
+    for copied in (pickle.loads(pickle.dumps(hardly_trained)), copy.deepcopy(hardly_trained)):
+        assert copied.folder_ is None and copied.rename({0: "kitchen"}).classes_[0] == "kitchen"
+    assert copy.deepcopy(of_numbers).folder_ == of_numbers.folder_
+    assert hardly_trained.classes_[0] != "kitchen"
+
+
+def test_labels_that_training_takes_as_missing_are_missing():
+    missing = ["", "  ", "-100", -100, -100.0, None]
+    assert read_labels(["food", "?", *missing], None, 8) == ["food", "?", *[None] * 6]
+    assert read_labels(["food", "?", ""], None, 3, ["?"]) == ["food", None, None]
+
+
+@pytest.mark.parametrize("name", [
+    "data", "source", "data__source", "data.source", "label_column", "data__label_column", "data__data_dir",
+    "training__output_dir", "resume", "training__resume",
+])  # fmt: skip
+def test_settings_that_follow_are_refused_by_any_of_their_names(name):
+    with pytest.raises(ValueError, match=r"(data|training)\.\w+ follows from what LDEBM and fit are given"):
+        LDEBM(**TINY, **{name: "x"}).fit(TEXTS)
+
+
+def test_other_names_of_settings_mean_the_same(tmp_path):
+    model = LDEBM(output_dir=tmp_path / "run", data__text_column="body", **TINY | {"max_steps": 1})
+    model.fit(pd.DataFrame({"body": TEXTS}))
+    again = clone(model).set_params(training__overwrite_output_dir=True)
+    assert len(again.fit(TEXTS[:30]).explain(num_samples=1).texts) == 30
+    with pytest.raises(ValueError, match="training.max_steps is given twice, the second time as training__max_steps"):
+        clone(model).set_params(training__max_steps=2).fit(TEXTS)
+
+
+def test_names_and_report_are_of_all_texts(hardly_trained, tmp_path):
+    page = hardly_trained.report(tmp_path / "mine.html")
+    report = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    assert sum(symbol["num_texts"] for symbol in report["symbols"]) == 60
+    assert str(hardly_trained.folder_) not in page.read_text("utf-8")
+
+
+def test_columns_of_a_table_may_be_numbers():
+    table = pd.DataFrame([["a text", "x"], ["another", "y"]])
+    assert read_texts(table, "0") == ["a text", "another"] and read_labels("1", table, 2) == ["x", "y"]
+
+
+def test_an_encoder_without_weights_is_not_in_the_cache(monkeypatch):
+    for files, recipe in (({"config.json"}, "texts"), ({"config.json", "model.safetensors"}, "texts_pretrained")):
+        found = lambda _, name, files=files: name if name in files else None  # noqa: E731
+        monkeypatch.setattr("ldebm_hf.commands.fitted_sizes.try_to_load_from_cache", found)
+        assert choose_recipe("auto", 10, 0)[0] == recipe

@@ -140,3 +140,13 @@ def test_advice_about_code_of_base_models_can_be_taken():
     advice = re.search(r"on the command line (.*), to train (.*)\)$", str(error.value))
     assert code_options().parse_args(advice[1].split()).trust_remote_code is True
     assert load_settings(advice[2].split()).training.trust_remote_code is True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are closed in another way")
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_nobody_reads_to_the_end(lines):
+    print_much = f"from ldebm_hf.commands.options import run_script; run_script(lambda: print('line\\n' * {lines}))"
+    process = subprocess.Popen([sys.executable, "-c", print_much], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+    process.stderr.close()

@@ -1,6 +1,7 @@
 """A pushed model in processes that know only its name: by revision, without the package, and from the cache alone."""
 
 import io
+import json
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from clean_processes import run_clean
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from ldebm_hf import LDEBMModel
+from ldebm_hf import LDEBM, LDEBMModel
+from ldebm_hf.reports.estimator_file import EstimatorFile
 from ldebm_hf.training.publishing import push
 
 WITHOUT_THE_PACKAGE = """
@@ -91,3 +93,21 @@ def test_pickled_weights_on_the_hub_are_not_read(hub, folder):
     hub.create("models", "me/pickled", files=files | {"pytorch_model.bin": pickled.getvalue()})
     with pytest.raises(OSError, match="me/pickled has no model.safetensors, and other files of weights"):
         LDEBMModel.from_pretrained("me/pickled")
+
+
+@pytest.mark.parametrize("has_estimator", [True, False])
+def test_estimator_of_the_hub_knows_its_labels(hub, folder, has_estimator):
+    facts = {"corpus": {"splits": {"train": {"size": 3, "labelled": 3}}}}
+    (folder / "run.json").write_text(json.dumps(facts))
+    if has_estimator:
+        params = {"output_dir": "/a/place", "validation_file": "/a/file"}
+        EstimatorFile(params, {0: 7, 1: 9}).write(folder / "estimator.json")
+    push(folder, "me/texts")
+    files = hub.repositories["models", "me/texts"].files
+    assert ("estimator.json" in files) == has_estimator
+    assert not has_estimator or json.loads(files["estimator.json"])["params"] == {}
+    loaded = LDEBM.load("me/texts")
+    assert loaded.folder_ is None
+    assert loaded._labels == ({0: 7, 1: 9} if has_estimator else {0: "food", 1: "drink"})
+    labels = [7, 9, 7] if has_estimator else ["food", "drink", "food"]
+    assert loaded.score(["bread"] * 3, labels) in (pytest.approx(1 / 3), pytest.approx(2 / 3))
