@@ -463,7 +463,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{file} is not as LDEBM writes it: {error}") from error
         if trust_remote_code:
-            estimator.set_params(trust_remote_code=True)
+            estimator.set_params(trust_remote_code=trust_remote_code)
         pipeline = estimator._load_pipeline(checkpoint)
         labels = _labels_of_training(str(checkpoint), pipeline) if fitted is None else fitted.labels
         estimator._set_fitted(pipeline, Path(checkpoint) if Path(checkpoint).is_dir() else None, labels)
