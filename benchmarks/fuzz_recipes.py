@@ -106,9 +106,9 @@ def read(path: Path, tokenizer) -> None:
     yaml.safe_dump(settings.to_dict())
 
 
-def is_yaml(data: bytes) -> bool:
+def is_yaml(text: bytes) -> bool:
     try:
-        return isinstance(yaml.load(data, Loader=yaml.BaseLoader), dict)
+        return isinstance(yaml.load(text, Loader=yaml.BaseLoader), dict)
     except (yaml.YAMLError, UnicodeError, RecursionError):
         return False
 
