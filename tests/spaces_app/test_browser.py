@@ -13,7 +13,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
-LONG = 60_000  # milliseconds that an answer may take on a busy machine
+LONG = 120_000  # milliseconds that an answer may take on a busy machine
 
 
 @pytest.fixture(scope="module")
