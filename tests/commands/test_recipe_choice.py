@@ -120,8 +120,8 @@ def test_an_encoder_that_is_there_in_part_is_not_used_and_it_is_said(options, tm
     (encoder / "model.safetensors").unlink()
     choice = choose_recipe(recipes_with(tmp_path, str(encoder)), options)
     assert choice.settings.modality == "document"
-    assert f"encoder cannot be used: encoder_name_or_path='{encoder}' is needed" in choice.reason
-    with pytest.raises(OSError, match="encoder_name_or_path=.* is needed"):
+    assert f"encoder cannot be used: the weights of encoder_name_or_path='{encoder}'" in choice.reason
+    with pytest.raises(OSError, match="encoder_name_or_path=.* cannot be loaded"):
         choose_recipe(RECIPES, options, str(encoder))
 
 

@@ -507,10 +507,11 @@ def bars(monkeypatch):
     return Bar
 
 
-def test_bars_logs_and_checkpoints_of_a_run_and_of_its_continuation(tmp_path, bars):
+def test_bars_logs_and_checkpoints_of_a_run_and_of_its_continuation(tmp_path, bars, monkeypatch):
     """Epochs of 5 steps; a log line every 2 steps, before every checkpoint and at every end."""
     training = {"max_steps": 7, "save_steps": 3, "save_total_limit": 9}
-    trainer = tiny_trainer(tmp_path, **training)
+    trainer, drawn = tiny_trainer(tmp_path, **training), []
+    monkeypatch.setattr(loop, "plot_validation_curves", lambda *arguments: drawn.append(arguments))
     values = trainer.train()
     assert [bar.settings for bar in bars.made] == [
         {"total": 5, "initial": 0, "desc": f"epoch {number}", "disable": False} for number in (1, 2)
@@ -524,7 +525,7 @@ def test_bars_logs_and_checkpoints_of_a_run_and_of_its_continuation(tmp_path, ba
     assert bars.made[1].shown == expected and {"rec", "prior", "cls", "acc"} <= expected.keys()
     said = "validation at step 7: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
     assert said in bars.lines and trainer.times.keys() == {"cpu_seconds", "wall_seconds"}
-    assert trainer.folder.curves.exists()
+    assert drawn == [(trainer.folder.metrics, trainer.folder.curves)]
 
     again = tiny_trainer(tmp_path, resume="latest", **training)
     assert not again.is_over and again.train() == {} and again.is_over
