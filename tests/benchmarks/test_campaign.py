@@ -102,20 +102,20 @@ def test_damage_that_nobody_notices_is_unclear(tmp_path):
 @pytest.mark.parametrize(
     ("file", "output", "named"),
     [
-        ("config.json", "Trained. The end is in /work.\nwarning: slow.", False),
+        ("config.json", "Trained. The end is in /runs.\nwarning: slow.", False),
         ("config.json", "reading config.json", False),
-        ("config.json", "WARNING: /work/checkpoints/step-4/config.json has changed", False),
+        ("config.json", "WARNING: /runs/checkpoints/step-4/config.json has changed", False),
         ("config.json", "WARNING: config.json has changed", True),
-        ("config.json", "[ERROR|a.py:3] /work/config.json: no JSON", True),
+        ("config.json", "[ERROR|a.py:3] /runs/config.json: no JSON", True),
         ("best/model.bin", "WARNING: the best model is that of step 3.", False),
-        ("best/model.bin", "WARNING: /work/best-of-all is full", False),
-        ("best/model.bin", "warning: leaving /work/best alone", True),
-        ("a/b/model.bin", "warning: skipping /work/a: damaged", True),
-        ("a/b/model.bin", "warning: skipping /work/a/c: damaged", False),
+        ("best/model.bin", "WARNING: /runs/best-of-all is full", False),
+        ("best/model.bin", "warning: leaving /runs/best alone", True),
+        ("a/b/model.bin", "warning: skipping /runs/a: damaged", True),
+        ("a/b/model.bin", "warning: skipping /runs/a/c: damaged", False),
     ],
 )
 def test_a_damaged_file_is_named_by_its_path_or_its_folder_in_a_warning(file, output, named):
-    assert names_in_a_warning(output, Path("/work"), Path(file)) == named
+    assert names_in_a_warning(output, Path("/runs"), Path(file)) == named
 
 
 def test_warnings_of_a_child_say_that_they_are(tmp_path):
