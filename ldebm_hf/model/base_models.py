@@ -369,9 +369,11 @@ class BasePart(nn.Module):
 
     def _notice_changes(self) -> None:
         """Remember that the base model may not be that of its files any more."""
-        has_other_adapters = _names(self.base) != getattr(self.base, "own_names", _names(self.base))
-        if has_other_adapters or (self._trains_more and self.training):
-            self._was_changed = True
+        if self._was_changed:
+            return
+        names = _names(self.base)
+        has_other_adapters = names != getattr(self.base, "own_names", names)
+        self._was_changed = has_other_adapters or (self.training and self._trains_more)
 
     def train(self, mode: bool = True):
         """As any module; but a frozen base model always stays in evaluation mode, without dropout."""
