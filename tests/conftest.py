@@ -1,6 +1,7 @@
 """What all tests share: no network, no telemetry, and the place of the real data sets."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,16 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path}: set LDEBM_DATA_DIR to test on it")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of the system, by Playwright; skips what asks for it where one of them is missing."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,7 +1,6 @@
 """The report in headless Chromium, as a person uses it: reading points, searching, sorting, renaming."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from ldebm_hf.reports.symbol_report import make_report, write_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 NASTY = "<img src=x onerror=alert(1)> & co"
 NUM_SYMBOLS, PER_SYMBOL = 4, 6
 
@@ -43,14 +40,6 @@ def report_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     write_report(make_report(explanation, attributes={"sent": dates}), folder / "report.html")
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

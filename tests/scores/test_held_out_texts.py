@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_base_models import bert, pretrained_model
+from untrained import SIZES as TINY_SIZES
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
@@ -24,16 +25,7 @@ from ldebm_hf.scores.held_out_texts import (
 from ldebm_hf.training.features import kept_vectors
 
 TEXTS = ["the soup was cold", "rain", "we want our money back for the soup please", "rain again"] * 3
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-    "id2label": {0: "food", 1: "weather", 2: "refund"},
-}
+SIZES = TINY_SIZES | {"id2label": {0: "food", 1: "weather", 2: "refund"}}
 
 
 @pytest.fixture

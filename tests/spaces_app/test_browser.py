@@ -1,7 +1,6 @@
 """The page in headless Chromium: every tab used as a person would, by mouse and keyboard, on two sizes of screen."""
 
 import re
-import shutil
 
 import pytest
 
@@ -10,18 +9,8 @@ from ldebm_hf.web.own_texts import OwnTexts
 pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
 LONG = 120_000  # milliseconds that an answer may take on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch
 from tiny_base_models import TEXTS as BASE_TEXTS
 from tiny_base_models import gpt2, pretrained_model
 from tiny_models import tiny_model
+from untrained import SIZES as TINY_SIZES
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, LDEBMPipeline, build_subword_tokenizer, build_tokenizer
 from ldebm_hf.training.settings import DataSettings, Settings
@@ -18,16 +19,7 @@ from ldebm_hf.web.page_requests import PageRequests
 
 OBJECTS = ("red fruit", "bread")
 TEXTS = [f"{who} {does} {what}" for who in ("we", "you", "they") for does in ("like", "eat") for what in OBJECTS]
-SIZES = {
-    "embedding_size": 8,
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 8,
-    "latent_size": 4,
-    "energy_hidden_size": 8,
-    "energy_num_blocks": 1,
-    "langevin_steps": 2,
-    "uniform_init_range": None,
-}
+SIZES = TINY_SIZES | {"uniform_init_range": None}
 NAMES = {0: "food", 1: "LABEL_1", 2: "LABEL_2"}
 
 
