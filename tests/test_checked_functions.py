@@ -19,6 +19,7 @@ WITHOUT_A_RULE = {
     "LDEBMModel.forward return_loss": "not used",
     "encoder_outputs": "marks a step of a loop, which is not checked",
     "past_key_values": "read in such a step alone",
+    "cache": "read in such a step alone",
     "respond turns": "strings or messages: the function checks each",
     "LDEBMPipeline.__call__ inputs": "from any iterable: `preprocess` checks each",
     "LDEBMPipeline.neighbours text": "a text or a latent: the function applies the rule of either",

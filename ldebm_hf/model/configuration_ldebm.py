@@ -224,7 +224,6 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
 
     model_type = "ldebm"
     attribute_map: ClassVar[dict[str, str]] = {"num_symbols": "num_labels"}
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
 
     modality: Literal[tuple(MODALITIES)] = "text"
     prior: Literal[tuple(PRIORS)] = "diffusion"

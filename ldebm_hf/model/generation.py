@@ -54,7 +54,9 @@ NOT_READ = {
     "inputs_embeds": "input_ids, because the model reads tokens",
     "decoder_inputs_embeds": "decoder_input_ids, because the decoder reads tokens",
     "encoder_outputs": "latents, which are all that the decoder reads of a text",
-    "past_key_values": "decoder_input_ids, because the decoder's state starts from the latents",
+    **dict.fromkeys(
+        ("past_key_values", "cache"), "decoder_input_ids, because the decoder's state starts from the latents"
+    ),
     "encoder_features": "latents, from encode",
     "lengths": "attention_mask",
     "position_ids": "decoder_input_ids, because the decoder counts positions itself",
@@ -267,7 +269,7 @@ class LDEBMGenerationMixin(GenerationMixin):
         processors and criteria that are not known to treat each row by itself.
         """
         rules = {type(rule) for rule in (*logits_processor, *stopping_criteria)}
-        observes_all_rows = any(kwargs.get(name) for name in ("synced_gpus", "streamer", "past_key_values"))
+        observes_all_rows = any(kwargs.get(name) for name in ("synced_gpus", "streamer"))
         observes_all_rows = observes_all_rows or generation_config.return_dict_in_generate or rules - ROW_BY_ROW
         if observes_all_rows or not kwargs["use_cache"]:
             return super()._sample(input_ids, logits_processor, stopping_criteria, generation_config, **kwargs)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from .outputs import LDEBMOutput
 from .posteriors import Posterior
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Modality(Generic[Inputs]):
         conditions: torch.Tensor,
         past_key_values: Any,
         use_cache: bool | None,
-    ) -> LDEBMOutput:
+    ) -> CausalLMOutputWithPast:
         """One step of transformers' `generate`, by an autoregressive decoder."""
         raise NotImplementedError
 

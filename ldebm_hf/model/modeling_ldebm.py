@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 from transformers import PreTrainedTokenizerBase
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
 from .arguments import (
@@ -275,6 +275,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | None = None,
         past_key_values: RecurrentState | PrefixedState | None = None,
+        cache: RecurrentState | PrefixedState | None = None,
         use_cache: bool | None = None,
         generator: torch.Generator | int | None = None,
         lengths: Sequence[int] | None = None,
@@ -289,7 +290,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_loss: bool | None = True,
-    ) -> LDEBMOutput:
+    ) -> LDEBMOutput | CausalLMOutputWithPast:
         """
         The objective on a batch of texts, documents or points; or, with `encoder_outputs`, one decoding step of
         `generate`.
@@ -308,6 +309,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             encoder_outputs (`BaseModelOutput`, *optional*): Latents, followed by context vectors in a model with
                 contexts, as `last_hidden_state` `(batch_size, 1, total_latent_size + context_size)`.
             past_key_values ([`RecurrentState`] or [`PrefixedState`], *optional*): Decoder state after earlier tokens.
+            cache ([`RecurrentState`] or [`PrefixedState`], *optional*): The same, under the name that transformers'
+                `generate` has for it since 5.24.
             use_cache (`bool`, *optional*): Whether to return the new decoder state.
             generator (`torch.Generator` or `int`, *optional*): Source of posterior, diffusion and Langevin noise; an
                 integer is a seed.
@@ -342,7 +345,8 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         modality = self.modality
         if encoder_outputs is not None:
             conditions = encoder_outputs[0].squeeze(1)
-            return modality.decode_step(decoder_input_ids, conditions, past_key_values, use_cache)
+            state = past_key_values if cache is None else cache
+            return modality.decode_step(decoder_input_ids, conditions, state, use_cache)
         with parametrize.cached():  # each spectral norm is estimated once
             inputs = modality.read(
                 input_ids=input_ids,

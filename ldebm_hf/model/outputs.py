@@ -1,7 +1,6 @@
 """What the model returns."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from transformers.utils import ModelOutput
@@ -90,7 +89,6 @@ class LDEBMOutput(ModelOutput):
         latents (`torch.FloatTensor` of shape `(batch_size, total_latent_size)`): z.
         posterior_mean, posterior_log_variance: As in [`PosteriorOutput`].
         context (`torch.FloatTensor` of shape `(batch_size, context_size)`): Context vectors, for models with contexts.
-        past_key_values ([`RecurrentState`] or [`PrefixedState`]): The decoder's state during generation.
     """
 
     loss: torch.FloatTensor | None = None
@@ -107,7 +105,6 @@ class LDEBMOutput(ModelOutput):
     posterior_mean: torch.FloatTensor | None = None
     posterior_log_variance: torch.FloatTensor | None = None
     context: torch.FloatTensor | None = None
-    past_key_values: Any = None
 
     def __getitem__(self, key):
         if key == "logits" and self.logits is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig
+from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging
 
@@ -105,6 +106,7 @@ class PretrainedDecoder(BasePart):
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
         self.base = self._build_base()
+        self.cache_argument = _cache_argument(self.base)
         if self.base._is_stateful:
             self._refuse("a language model with attention, which remembers keys and values and no other state")
         base = self.base.config.get_text_config()
@@ -262,7 +264,7 @@ class PretrainedDecoder(BasePart):
         self._require_positions(state.cache.get_seq_length() + embedded.shape[1])
         cache = state.cache if keeps_state else ReadOnlyCache(state.cache)
         with self.recomputed_layers():
-            output = self.base(inputs_embeds=embedded, past_key_values=cache, use_cache=True)
+            output = self.base(inputs_embeds=embedded, use_cache=True, **{self.cache_argument: cache})
         logits = output.logits[:, -1:] if last_only else output.logits[:, num_prefix_embeddings:]
         return self._fit_vocabulary(logits), state
 
@@ -340,6 +342,11 @@ class PretrainedDecoder(BasePart):
         for token in self.added_tokens:
             logits[..., token] = never
         return logits
+
+
+def _cache_argument(base: PreTrainedModel) -> str:
+    """The argument through which a language model takes its cache; new models of transformers have the short name."""
+    return "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
 
 
 def _num_key_heads(base: PreTrainedConfig) -> int:

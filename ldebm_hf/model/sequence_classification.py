@@ -1,13 +1,14 @@
 """The model as transformers' sequence classifiers are called: its symbols are the classes."""
 
 import torch
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast, SequenceClassifierOutput
 from transformers.utils import can_return_tuple, logging
 
 from .arguments import INPUTS, TARGETS, TokenIds, checked, without_embeddings
 from .configuration_ldebm import LDEBMConfig
 from .modeling_ldebm import LDEBMModel
-from .outputs import LDEBMOutput, RecurrentState
+from .outputs import RecurrentState
+from .pretrained_decoder import PrefixedState
 from .validation import Flag
 
 logger = logging.get_logger(__name__)
@@ -52,17 +53,18 @@ class LDEBMForSequenceClassification(LDEBMModel):
         context_attention_mask: torch.Tensor | None = None,
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | None = None,
-        past_key_values: RecurrentState | None = None,
+        past_key_values: RecurrentState | PrefixedState | None = None,
+        cache: RecurrentState | PrefixedState | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-    ) -> SequenceClassifierOutput | LDEBMOutput:
+    ) -> SequenceClassifierOutput | CausalLMOutputWithPast:
         """
         Args:
             input_ids, attention_mask, context_input_ids, context_attention_mask: As in [`LDEBMModel.encode`].
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*): Symbols; -100 where unknown. With labels
                 the loss is the whole objective, so that a model that learns to classify still learns to write.
-            decoder_input_ids, encoder_outputs, past_key_values, use_cache (*optional*): For decoding steps of
+            decoder_input_ids, encoder_outputs, past_key_values, cache, use_cache (*optional*): For decoding steps of
                 `generate`, as in [`LDEBMModel.forward`].
             output_attentions, output_hidden_states (`bool`, *optional*): Refused if `True`, as there.
             return_dict (`bool`, *optional*): As in [`LDEBMModel.forward`].
@@ -77,6 +79,7 @@ class LDEBMForSequenceClassification(LDEBMModel):
                 decoder_input_ids=decoder_input_ids,
                 encoder_outputs=encoder_outputs,
                 past_key_values=past_key_values,
+                cache=cache,
                 use_cache=use_cache,
                 return_dict=True,
             )

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .context import ContextEncoder
 from .modality import Modality
 from .noise import draw
 from .objective import IGNORE_INDEX, Targets, reconstruction_loss
-from .outputs import LDEBMOutput, RecurrentState
+from .outputs import RecurrentState
 from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
@@ -353,7 +354,7 @@ class TextModality(Modality[Texts]):
         conditions: torch.Tensor,
         past_key_values: RecurrentState | PrefixedState | None,
         use_cache: bool | None,
-    ) -> LDEBMOutput:
+    ) -> CausalLMOutputWithPast:
         """
         One step of `generate`.
 
@@ -363,10 +364,13 @@ class TextModality(Modality[Texts]):
                 vectors side by side.
             past_key_values ([`RecurrentState`] or [`PrefixedState`], *optional*): State after earlier tokens.
             use_cache (`bool`, *optional*): Whether to return the new state.
+
+        Returns:
+            `CausalLMOutputWithPast`: The logits of the next tokens and the new state.
         """
         latents, context = self.split_conditions(conditions)
         logits, state = self.model.decoder.next_tokens(decoder_input_ids, latents, past_key_values, context)
-        return LDEBMOutput(logits=logits, latents=latents, past_key_values=state if use_cache else None)
+        return CausalLMOutputWithPast(None, logits, state if use_cache else None)
 
     def split_conditions(self, conditions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Latents and context vectors (`None` without contexts), given both side by side, `(batch_size, …)`."""

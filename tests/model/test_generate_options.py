@@ -215,6 +215,7 @@ def test_kind_of_cache_changes_nothing(model, name):
         ({"decoder_inputs_embeds": torch.zeros(3, 2, 8)}, "decoder_inputs_embeds cannot .* give decoder_input_ids"),
         ({"encoder_outputs": BaseModelOutput(LATENTS[:, None])}, "encoder_outputs cannot .* give latents"),
         ({"past_key_values": object()}, "past_key_values cannot be given to generate: give decoder_input_ids"),
+        ({"cache": object()}, "cache cannot be given to generate: give decoder_input_ids"),
         ({"lengths": [2, 2, 2]}, "lengths cannot be given to generate: give attention_mask"),
         ({"encoder_features": torch.zeros(3, 8)}, "encoder_features cannot be given to generate: give latents"),
         ({"position_ids": torch.zeros(3, 1)}, "position_ids cannot be given to generate: give decoder_input_ids"),

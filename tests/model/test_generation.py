@@ -8,6 +8,7 @@ import torch
 from tiny_models import DIFFUSION_PRESETS, END, LATENT, START, VOCABULARY, OnlyWord, StopAtLength, seeded, tiny_model
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
+from transformers.modeling_outputs import BaseModelOutput
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 
@@ -177,6 +178,19 @@ def test_return_dict_and_generation_config(model):
     assert output.sequences.shape == (3, 5) and len(output.scores) == 4
     assert output.scores[0].shape == (3, VOCABULARY)
     assert output.past_key_values.get_seq_length() == 4
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_decoding_step_takes_the_state_by_both_names_that_transformers_has_for_it(model, name):
+    prompts = torch.tensor([[START, 5], [START, 6], [START, 7]])
+    given = {"encoder_outputs": BaseModelOutput(LATENTS[:, None]), "use_cache": True}
+    whole = model(decoder_input_ids=prompts, **given)
+    first = model(decoder_input_ids=prompts[:, :1], **given)
+    second = model(decoder_input_ids=prompts[:, 1:], **{name: first.past_key_values}, **given)
+    torch.testing.assert_close(second.logits[:, -1], whole.logits[:, -1])
+    assert second.past_key_values.get_seq_length() == whole.past_key_values.get_seq_length() == 2
+    without_state = model(decoder_input_ids=prompts[:, 1:], **given)
+    assert not torch.allclose(without_state.logits[:, -1], whole.logits[:, -1])
 
 
 @pytest.mark.parametrize("preset", DIFFUSION_PRESETS)

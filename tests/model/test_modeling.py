@@ -46,7 +46,6 @@ def test_forward_returns_every_term_and_shape(preset, training):
     torch.testing.assert_close(output.loss, total)
     assert output.latents.shape == output.posterior_mean.shape == output.posterior_log_variance.shape == (3, LATENT)
     assert output.symbol_logits.shape == (BATCH, SYMBOLS)
-    assert output.past_key_values is None
     if training:
         assert output.logits is None
     else:
