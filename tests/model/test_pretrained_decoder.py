@@ -1,6 +1,7 @@
 """A language model as decoder: likelihoods against a plain loop, generation with and without its cache, training."""
 
 import copy
+import inspect
 import logging
 import math
 
@@ -24,6 +25,7 @@ from transformers import (
     DynamicCache,
     FalconConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     MambaConfig,
     MistralConfig,
     TextStreamer,
@@ -202,6 +204,28 @@ def test_cached_generation_is_that_without_a_cache(base, conditioning, options):
     plain = model.generate(latents=latents, generator=0, use_cache=False, **LONGEST, **options)
     assert torch.equal(cached, plain) and len(cached) == 6 * options.get("num_return_sequences", 1)
     assert len({tuple(row) for row in cached.tolist()}) > 1, "all texts are the same"
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_language_model_may_take_its_cache_by_either_name(name, monkeypatch):
+    model, _ = model_of("llama")
+    expected = model.generate(latents=latents_of(model, 3), generator=0, **LONGEST)
+    forward = LlamaForCausalLM.forward
+    current = "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
+    states = []
+
+    def forward_of_new_models(self, inputs_embeds=None, use_cache=None, cache=None):
+        states.append(cache)
+        return forward(self, inputs_embeds=inputs_embeds, use_cache=use_cache, **{current: cache})
+
+    def forward_of_old_models(self, inputs_embeds=None, use_cache=None, past_key_values=None):
+        return forward_of_new_models(self, inputs_embeds, use_cache, past_key_values)
+
+    renamed = forward_of_new_models if name == "cache" else forward_of_old_models
+    monkeypatch.setattr(LlamaForCausalLM, "forward", renamed)
+    model, _ = model_of("llama")
+    assert torch.equal(model.generate(latents=latents_of(model, 3), generator=0, **LONGEST), expected)
+    assert states and None not in states
 
 
 @every_kind
