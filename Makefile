@@ -29,10 +29,10 @@ space: $(INSTALLED)  ## start the page of spaces_app on this machine (SPACE_OPTI
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check .
 
-test: lint  ## ruff, then all tests; those of the page where gradio (and for a browser Playwright and Chromium) are to be had
+test: lint  ## ruff, then all tests, on all cores; those of the page where gradio (and for a browser Playwright and Chromium) are to be had
 	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
 	$(BIN)/python -m pytest -q tests/transformers/test_modeling_suite.py tests/transformers/test_tokenization_suite.py \
