@@ -221,7 +221,7 @@ class Clusters:
             part = slice(start, start + ASSIGNED_AT_A_TIME)
             features = torch.tensor(self.features(means[part]))
             distances = torch.cdist(features, centroids, compute_mode="donot_use_mm_for_euclid_dist")
-            nearest[part] = distances.argmin(1)
+            nearest[part] = distances.argmin(1).numpy()
         return nearest
 
     def renamed(self, names: np.ndarray) -> "Clusters":
