@@ -41,7 +41,7 @@ def shipped() -> Path:
 def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     deploy.main(["--output_dir", str(tmp_path / "space")])
     names = {path.name for path in (tmp_path / "space").iterdir()}
-    assert names == {"app.py", "tabs.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
+    assert names == {"app.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
     environment = {"PYTHONPATH": str(tmp_path / "space"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", READ_NAMES]
     run = subprocess.run(command, cwd=tmp_path / "space", env=environment, capture_output=True, text=True)
