@@ -18,9 +18,11 @@ from ..request_guard import RequestGuard
 from ..visitor_files import VisitorFiles
 from .layout import build
 
-# On a narrow screen, tables keep readable column widths and scroll.
+# Links to other checkpoints are as dark as text. On a narrow screen, tables keep readable column widths and scroll.
 STYLE = """
 #page { max-width: 1180px; margin: auto; }
+.nav-holder nav { justify-content: flex-start; }
+.nav-holder nav a { color: var(--body-text-color); }
 @media (max-width: 640px) {
   .table-wrap table { table-layout: fixed; width: max-content !important; }
   .table-wrap :is(th, td, .body-cell) {
