@@ -14,7 +14,7 @@ from safetensors import safe_open
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.reports.symbol_report import read_report
-from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.training.saved_runs import shipped_checkpoint, shipped_checkpoints
 
 READ_NAMES = """
 from pathlib import Path
@@ -66,11 +66,16 @@ def test_shipped_checkpoint_is_small_and_brings_no_texts_of_others(shipped):
 
 
 def test_own_checkpoint_takes_the_place_of_the_shipped_one(deploy, shipped, checkpoint, tmp_path):
-    deploy.assemble(tmp_path / "space", checkpoint)
+    deploy.assemble(tmp_path / "space", [checkpoint])
     own = tmp_path / "space" / Path(checkpoint).name
     assert (own / "model.safetensors").read_bytes() == Path(checkpoint, "model.safetensors").read_bytes()
     assert (own / "texts.txt").is_file() and not (own / "settings.yaml").exists()
     assert not (tmp_path / "space" / shipped.name).exists()
+
+
+def test_several_checkpoints_lie_beside_each_other(deploy, shipped, checkpoint, tmp_path):
+    deploy.main(["--output_dir", str(tmp_path / "space"), "--checkpoint", checkpoint, str(shipped)])
+    assert shipped_checkpoints(tmp_path / "space") == [tmp_path / "space" / "tiny", tmp_path / "space" / shipped.name]
 
 
 def test_bad_folders(deploy, checkpoint, tmp_path):
@@ -80,10 +85,13 @@ def test_bad_folders(deploy, checkpoint, tmp_path):
         deploy.assemble(tmp_path / "full")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="checkpoint must contain a model.safetensors"):
-        deploy.assemble(tmp_path / "space", str(tmp_path / "empty"))
+        deploy.assemble(tmp_path / "space", [str(tmp_path / "empty")])
     shutil.copytree(checkpoint, tmp_path / "priors")
     with pytest.raises(ValueError, match="checkpoint must not be called 'priors'"):
-        deploy.assemble(tmp_path / "other", str(tmp_path / "priors"))
+        deploy.assemble(tmp_path / "other", [str(tmp_path / "priors")])
+    with pytest.raises(ValueError, match=f"folders or Hub ids, not both, got {checkpoint} me/texts"):
+        deploy.assemble(tmp_path / "mixed", [checkpoint, "me/texts"])
+    assert not (tmp_path / "mixed").exists()
 
 
 def test_front_matter_and_requirements():
