@@ -1,6 +1,7 @@
 """The folder of the Space: complete, runnable by itself, without what it does not need."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,18 @@ def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     place, name, *symbols = run.stdout.split()
     assert place.startswith(str(tmp_path)) and name == shipped.name
     assert symbols == list(LDEBMConfig.from_pretrained(shipped).id2label.values())
+
+
+def test_space_shows_what_lies_in_its_folder(shipped, monkeypatch):
+    pytest.importorskip("gradio")
+    from ldebm_hf.web.page import serving
+
+    shown = []
+    monkeypatch.setattr(serving, "serve", lambda checkpoints, **options: shown.append((checkpoints, options)))
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
+    ((checkpoints, options),) = shown
+    assert checkpoints == [str(shipped)] and options["priors"] == SPACE / "priors"
 
 
 def test_shipped_checkpoint_is_small_and_brings_no_texts_of_others(shipped):
