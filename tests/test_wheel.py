@@ -74,7 +74,8 @@ def test_page_starts_from_the_wheel_alone(installed, tmp_path, has_checkpoint):
             if found := re.search(r"http://\S+", line):
                 break
         assert str(installed) in printed and found, printed
-        functions = {one["api_name"] for one in httpx.get(f"{found[0].rstrip('/')}/config").json()["dependencies"]}
+        config = httpx.get(f"{found[0].rstrip('/')}/config", timeout=60).json()
+        functions = {one["api_name"] for one in config["dependencies"]}
         assert "write" in functions if has_checkpoint else {"train", "write_own"} <= functions
     finally:
         process.terminate()

@@ -47,12 +47,13 @@ def started_page(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Pop
 
 def start_training(address: str) -> None:
     """Upload texts, train on them, and leave the connection open until the page ends."""
-    functions = httpx.get(f"{address}/config").json()["dependencies"]
+    http = httpx.Client(timeout=60)
+    functions = http.get(f"{address}/config").json()["dependencies"]
     train = next(one["id"] for one in functions if one["api_name"] == "train")
-    (path,) = httpx.post(f"{address}/gradio_api/upload", files={"files": ("mine.csv", TEXTS.encode())}).json()
+    (path,) = http.post(f"{address}/gradio_api/upload", files={"files": ("mine.csv", TEXTS.encode())}).json()
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     joined = {"data": ["", file, "text", 3], "fn_index": train, "session_hash": "visitor"}
-    assert httpx.post(f"{address}/gradio_api/queue/join", json=joined).status_code == 200
+    assert http.post(f"{address}/gradio_api/queue/join", json=joined).status_code == 200
     is_training = threading.Event()
 
     def listen() -> None:
