@@ -53,6 +53,7 @@ def installed(wheel, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_checkpoint", [True, False], ids=["checkpoint", "own texts alone"])
 def test_page_starts_from_the_wheel_alone(installed, tmp_path, has_checkpoint):
     pytest.importorskip("gradio")

@@ -70,6 +70,7 @@ def start_training(address: str) -> None:
     assert is_training.wait(120)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OwnTexts.is_possible(), reason="faiss is not installed")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminated", "interrupted"])
 def test_page_ends_promptly_with_its_training_and_what_was_uploaded(tmp_path, number):
