@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## train on the built-in corpus (2 minutes on 2 CPU cores), 
 		--num_cpu_threads_per_process $(DEMO_THREADS) examples/train.py --config demo
 	$(BIN)/python examples/generate.py outputs/demo
 
-space: $(INSTALLED)  ## start the page of spaces_app on this machine (SPACE_OPTIONS="outputs/mine --port 7861" for others)
+space: $(INSTALLED)  ## start the page on this machine, with the model in spaces_app (SPACE_OPTIONS="outputs/mine --port 7861" for others)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,demo]'
 	$(BIN)/python spaces_app/app.py $(SPACE_OPTIONS)
 

@@ -2,22 +2,23 @@
 
     python spaces_app/deploy.py --output_dir outputs/space       # only the folder; start it by `python app.py` there
     python spaces_app/deploy.py --repo_id me/texts --private     # to the Hub, with the token of `hf auth login`
-    python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine         # or a Hub id
+    python spaces_app/deploy.py --repo_id me/texts --checkpoint outputs/mine         # or a Hub id, or several
 
-The Space is created if it does not exist. A checkpoint folder is uploaded with it; a Hub id becomes the variable
-`LDEBM_CHECKPOINT` of the Space.
+The Space is created if it does not exist. Checkpoint folders are uploaded with it, and shown in the order of their
+names; Hub ids become the variable `LDEBM_CHECKPOINT` of the Space.
 """
 
 import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
 from ldebm_hf.reports.hub_upload import hub_errors_explained, names_in, open_repository
-from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.training.saved_runs import shipped_checkpoints
 from ldebm_hf.web.map_texts import EXAMPLES, GIVEN_TEXTS, WRITTEN_TEXTS
 
 HERE = Path(__file__).resolve().parent
@@ -37,38 +38,52 @@ CHECKPOINT_FILES = (
 )
 
 
-def assemble(folder: Path, checkpoint: str | None = None) -> None:
+def assemble(folder: Path, checkpoints: Sequence[str] = ()) -> None:
     """
     Write all files of the Space into a folder that is new or empty.
 
     Args:
         folder (`Path`): The folder to write.
-        checkpoint (`str`, *optional*): A checkpoint folder, which replaces the checkpoint that comes with the page. A
-            Hub id leaves that checkpoint in place.
+        checkpoints (`Sequence[str]`, *optional*): Checkpoint folders, which replace the checkpoint that comes with the
+            page, or Hub ids, which leave it in place.
 
     Raises:
-        ValueError: If the folder is not empty; if a checkpoint folder contains no model, or is called like another
-            file or folder of the page.
+        ValueError: If the folder is not empty; if the checkpoints are folders as well as Hub ids; if a checkpoint
+            folder contains no model, or is called like another file or folder of the page.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"output_dir must be new or empty, but {folder} contains something")
+    places = folders_of(checkpoints)
     unneeded = shutil.ignore_patterns("__pycache__", "deploy.py")
     shutil.copytree(HERE, folder, dirs_exist_ok=True, ignore=unneeded)
     shutil.copytree(HERE.parent / "ldebm_hf", folder / "ldebm_hf", ignore=unneeded)
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        if not Path(checkpoint, "model.safetensors").is_file():
-            raise ValueError(f"checkpoint must contain a model.safetensors, but {checkpoint} does not")
-        shutil.rmtree(shipped_checkpoint(folder))
-        place = folder / Path(checkpoint).resolve().name  # the page shows this name
-        if place.exists():
-            raise ValueError(f"checkpoint must not be called {place.name!r}, which is the name of a part of the page")
-        place.mkdir()
+    if places:
+        for shipped in shipped_checkpoints(folder):
+            shutil.rmtree(shipped)
+    for place in places:
+        copy = folder / place.resolve().name  # the page shows this name
+        if copy.exists():
+            raise ValueError(
+                f"checkpoint must not be called {copy.name!r}, which is the name of another one or a part of the page"
+            )
+        copy.mkdir()
         for name in CHECKPOINT_FILES:
-            if Path(checkpoint, name).is_file():
-                shutil.copy(Path(checkpoint, name), place)
+            if (place / name).is_file():
+                shutil.copy(place / name, copy)
 
 
-def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: bool = False) -> str:
+def folders_of(checkpoints: Sequence[str]) -> list[Path]:
+    """The checkpoints as folders; none if they are Hub ids."""
+    folders = [Path(checkpoint) for checkpoint in checkpoints if Path(checkpoint).is_dir()]
+    if 0 < len(folders) < len(checkpoints):
+        raise ValueError(f"checkpoint must name folders or Hub ids, not both, got {' '.join(checkpoints)}")
+    for folder in folders:
+        if not (folder / "model.safetensors").is_file():
+            raise ValueError(f"checkpoint must contain a model.safetensors, but {folder} does not")
+    return folders
+
+
+def upload(folder: Path, repo_id: str, checkpoints: Sequence[str] = (), private: bool = False) -> str:
     """
     Create the Space if it does not exist, replace its files by those of the folder, and return its address.
 
@@ -82,8 +97,8 @@ def upload(folder: Path, repo_id: str, checkpoint: str | None = None, private: b
         names = names_in(space)
         if names - FILES_OF_A_NEW_SPACE and "ldebm_hf/__init__.py" not in names:
             raise ValueError(f"{space.id!r} contains another page, which would be replaced: choose another name")
-        if checkpoint is not None and not Path(checkpoint).is_dir():
-            hub.add_space_variable(space.id, "LDEBM_CHECKPOINT", checkpoint)
+        if checkpoints and not folders_of(checkpoints):
+            hub.add_space_variable(space.id, "LDEBM_CHECKPOINT", ",".join(checkpoints))
         hub.upload_folder(
             repo_id=space.id, repo_type="space", folder_path=folder, commit_message="Upload the page",
             delete_patterns="*",
@@ -96,8 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repo_id", help="The Space to upload to, as owner/name.")
     parser.add_argument("--output_dir", type=Path, help="Keep the assembled folder here.")
     parser.add_argument(
-        "--checkpoint", help="Folder or Hub id of the model to show. Default: the checkpoint that comes with the page."
-    )
+        "--checkpoint", nargs="+", default=[], metavar="CHECKPOINT",
+        help="Folders or Hub ids of the models to show. Default: the checkpoint that comes with the page.",
+    )  # fmt: skip
     parser.add_argument("--private", action="store_true", help="Create the Space as a private one.")
     options = parser.parse_args(arguments)
     if not options.repo_id and not options.output_dir:

@@ -34,7 +34,7 @@ MODEL_MAY_TRY_TO_IMPORT = {"peft"}  # in a function and in a `try`, which the lo
 OPTIONAL = {"datasets", "faiss", "evaluate", "gradio", "sklearn", "matplotlib", "pandas", "pyarrow"}
 OPTIONAL |= {"sacrebleu", "umap", "peft", "shtab"}
 # Nothing else needs these, so they may import optional packages.
-IMPORTS_AT_THE_TOP = ("metrics/", "reports/plots.py", "commands/estimator.py")
+IMPORTS_AT_THE_TOP = ("metrics/", "reports/plots.py", "commands/estimator.py", "web/page/")
 FAISS_FILE = "pseudo_labels/geometric_clustering.py"
 
 

@@ -1,10 +1,12 @@
 """Text models that run in milliseconds, and what they are tested with."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from transformers import LogitsProcessor, StoppingCriteria
 
-from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 
 VOCABULARY, START, END = 12, 2, 3
 DIFFUSION_PRESETS = ("published", "consistent")  # that decide every setting of the diffusion prior
@@ -48,3 +50,16 @@ class StopAtLength(StoppingCriteria):
 class OnlyWord(LogitsProcessor):
     def __call__(self, input_ids, scores):
         return scores.masked_fill(torch.arange(VOCABULARY) != 9, -torch.inf)
+
+
+def write_tiny_checkpoint(folder: Path, texts: list[str], names: dict[int, str]) -> str:
+    """Write an untrained model with symbols of these names, and the texts of its map, into a folder; its path."""
+    tokenizer = build_tokenizer(texts)
+    torch.manual_seed(1)
+    sizes = {"embedding_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8, "latent_size": 4}
+    energy = {"energy_hidden_size": 8, "energy_num_blocks": 1, "langevin_steps": 2}
+    config = LDEBMConfig.from_preset("consistent", vocab_size=len(tokenizer), id2label=names, **sizes, **energy)
+    LDEBMModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    return str(folder)

@@ -1,48 +1,62 @@
-"""Show a model of texts on a page in the browser: write, read, look at the map of latents, complete.
+"""Show models of texts on a page in the browser: write, read, look at the map of latents, complete, train.
 
-    ldebm page outputs/demo
+    ldebm page                                                # visitors train a small model on texts of their own
+    ldebm page outputs/demo                                   # a folder or a Hub id
     ldebm page outputs/mine --data my.csv --port 7861         # the map shows the texts of training
+    ldebm page outputs/small outputs/fluent                   # two models, with a choice at the top of the page
 
-The page's own code, `spaces_app/`, is not in the package, so `pip install ldebm_hf` does not bring it: clone the
-repository, and in the clone run `pip install -e ".[demo]"`, which also installs gradio.
+Needs gradio: pip install "ldebm_hf[demo]". With faiss, too (pip install "ldebm_hf[cpu,demo]"), visitors can train on
+their own texts. Every button is also an endpoint for programs.
 """
 
 from __future__ import annotations
 
-import runpy
-import sys
+import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from .options import make_parser, run_script
 
 CONTINUES = None
-APP = Path(__file__).resolve().parents[2] / "spaces_app" / "app.py"
-"""The program of the page, beside the package."""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(
+    arguments: list[str] | None = None, checkpoints: Sequence[str] = (), priors: str | Path | None = None
+) -> None:
+    """
+    Start the page.
+
+    Args:
+        arguments (`list[str]`, *optional*): The words of the command line; defaults to the program's own.
+        checkpoints (`Sequence[str]`, *optional*): What is shown if neither the command line nor the environment
+            variable `LDEBM_CHECKPOINT`, with commas between checkpoints, names any.
+        priors (`str` or `Path`, *optional*): Folder of models of points for the comparison of priors, if the
+            environment variable `LDEBM_PRIORS` names none.
+    """
     options = build_parser(prog="ldebm page").parse_args(arguments)
-    if find_spec("gradio") is None:
-        raise ImportError('the page needs gradio: pip install "ldebm_hf[demo]"')
-    if not APP.is_file():
-        raise FileNotFoundError(
-            f"the code of the page is not in the installed package (there is no {APP}): clone the repository, and in "
-            'the clone run pip install -e ".[demo]"'
-        )
-    words = [] if options.checkpoint is None else [options.checkpoint]
-    for name in ("data", "host", "port"):
-        if getattr(options, name) is not None:
-            words += [f"--{name}", str(getattr(options, name))]
-    sys.path.insert(0, str(APP.parent))  # of the page's other files
-    runpy.run_path(str(APP))["main"](words)
+    missing = [name for name in ("gradio", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f'the page needs {" and ".join(missing)}: pip install "ldebm_hf[demo]"')
+    from ..web.page.serving import serve
+
+    of_environment = [name.strip() for name in os.environ.get("LDEBM_CHECKPOINT", "").split(",") if name.strip()]
+    serve(
+        options.checkpoints or of_environment or list(checkpoints),
+        priors=os.environ.get("LDEBM_PRIORS") or priors,
+        data=options.data,
+        host=options.host,
+        port=options.port,
+    )
 
 
 def build_parser(description: str | None = __doc__, prog: str | None = None):
-    """The parser of this command, with the options of the page."""
-    parser = make_parser(description, "[CHECKPOINT] [options]", prog=prog)
-    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id (default: the one that comes with the page)")
-    parser.add_argument("--data", metavar="FILE", help="file that the model was trained on, to show its texts")
+    """The parser of this command."""
+    parser = make_parser(description, "[CHECKPOINT ...] [options]", prog=prog)
+    parser.add_argument(
+        "checkpoints", nargs="*", metavar="CHECKPOINT", help="folder or Hub id (default: LDEBM_CHECKPOINT, or none)"
+    )
+    parser.add_argument("--data", metavar="FILE", help="file that the models were trained on, to show its texts")
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser

@@ -74,12 +74,17 @@ def _where_the_model_is(path: Path) -> str:
     return "a folder of a model has a config.json"
 
 
+def shipped_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints that are shipped with a page: the sub-folders of its folder that hold a model, by name."""
+    return [file.parent for file in sorted(folder.glob("*/model.safetensors"))]
+
+
 def shipped_checkpoint(folder: Path) -> Path:
-    """The checkpoint that is shipped with a page: the first sub-folder of the page's folder that holds a model."""
-    models = sorted(folder.glob("*/model.safetensors"))
-    if not models:
+    """The first of the checkpoints that are shipped with a page."""
+    shipped = shipped_checkpoints(folder)
+    if not shipped:
         raise FileNotFoundError(f"no checkpoint is shipped with {folder}: name one")
-    return models[0].parent
+    return shipped[0]
 
 
 def settings_of(checkpoint: str) -> Settings | None:

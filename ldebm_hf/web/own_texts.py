@@ -212,6 +212,12 @@ class OwnTexts:
         finally:
             training.close()
 
+    def close(self) -> None:
+        """End the training that is running, if there is one, and remove its folder."""
+        with self._lock:
+            if self._running is not None:
+                self._running.close()
+
     def _remove_abandoned_folders(self) -> None:
         for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
             try:

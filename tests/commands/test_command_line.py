@@ -151,20 +151,33 @@ def test_completion_knows_commands_options_and_recipes(capsys):
         ldebm_command.main(["--print-completion", "cmd"])
 
 
-def test_the_page_names_what_it_needs(monkeypatch, tmp_path):
+def test_the_page_names_what_it_needs(monkeypatch):
     from ldebm_hf.commands import page
 
-    monkeypatch.setattr(page, "APP", tmp_path / "app.py")
     monkeypatch.setattr(page, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r'error: the page needs gradio: pip install "ldebm_hf\[demo\]"'):
+    with pytest.raises(SystemExit, match=r'the page needs gradio and matplotlib: pip install "ldebm_hf\[demo\]"'):
         ldebm_command.main(["page", "outputs/demo"])
-    monkeypatch.setattr(page, "find_spec", lambda name: "there")
-    with pytest.raises(SystemExit, match=r'not in the installed .*clone the repository.* pip install -e "\.\[demo\]"'):
-        ldebm_command.main(["page", "outputs/demo"])
-    (tmp_path / "app.py").write_text("def main(words):\n    print(*words)\n")
-    monkeypatch.setattr("builtins.print", lambda *words: (_ for _ in ()).throw(ValueError(" ".join(words))))
-    with pytest.raises(SystemExit, match="error: outputs/demo --data my.csv --port 7861"):
-        ldebm_command.main(["page", "outputs/demo", "--port", "7861", "--data", "my.csv"])
+
+
+def test_the_page_shows_what_is_named_by_words_by_the_environment_or_by_the_caller(monkeypatch):
+    pytest.importorskip("gradio")
+    from ldebm_hf.commands import page
+    from ldebm_hf.web.page import serving
+
+    shown = []
+    monkeypatch.setattr(serving, "serve", lambda checkpoints, **options: shown.append((checkpoints, options)))
+    ldebm_command.main(["page", "outputs/a", "outputs/b", "--port", "7861", "--data", "my.csv"])
+    assert shown.pop() == (["outputs/a", "outputs/b"], {"priors": None, "data": "my.csv", "host": None, "port": 7861})
+    page.main([], checkpoints=["shipped"], priors="priors")
+    checkpoints, options = shown.pop()
+    assert checkpoints == ["shipped"] and options["priors"] == "priors"
+    monkeypatch.setenv("LDEBM_CHECKPOINT", "me/texts, outputs/a,")
+    monkeypatch.setenv("LDEBM_PRIORS", "others")
+    page.main([], checkpoints=["shipped"], priors="priors")
+    checkpoints, options = shown.pop()
+    assert checkpoints == ["me/texts", "outputs/a"] and options["priors"] == "others"
+    page.main(["outputs/b"], checkpoints=["shipped"])
+    assert shown.pop()[0] == ["outputs/b"]
 
 
 def test_two_processes_train_by_the_module(tmp_path):

@@ -26,7 +26,8 @@ def test_page_with_its_package_and_checkpoint(hub, monkeypatch, capsys):
     deploy(monkeypatch, "--repo_id", "me/page", "--private")
     assert capsys.readouterr().out.endswith(f"{hub.address}/spaces/me/page\n")
     space = hub.repositories["spaces", "me/page"]
-    assert {"app.py", "tabs.py", "requirements.txt", "ldebm_hf/model/modeling_ldebm.py"} <= set(space.files)
+    code = {"app.py", "ldebm_hf/model/modeling_ldebm.py", "ldebm_hf/web/page/layout.py"}
+    assert code | {"requirements.txt"} <= set(space.files)
     assert any(name.endswith("/model.safetensors") for name in space.files) and "deploy.py" not in space.files
     front = yaml.safe_load(space.files["README.md"].decode().split("---")[1])
     assert front["sdk"] == "gradio" and space.private and not space.variables
@@ -45,6 +46,8 @@ def test_own_checkpoint_and_what_an_earlier_page_had(hub, folder, monkeypatch):
     space.private = True
     deploy(monkeypatch, "--repo_id", "me/page", "--checkpoint", "me/texts")  # the page stays private
     assert space.private and space.variables == {"LDEBM_CHECKPOINT": "me/texts"}
+    deploy(monkeypatch, "--repo_id", "me/page", "--checkpoint", "me/texts", "me/fluent")
+    assert space.variables == {"LDEBM_CHECKPOINT": "me/texts,me/fluent"}
 
 
 def test_refusals(hub, monkeypatch):

@@ -1,6 +1,7 @@
 """The folder of the Space: complete, runnable by itself, without what it does not need."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from ldebm_hf import LDEBMConfig
 from ldebm_hf.reports.run_record import RunRecord
 from ldebm_hf.reports.symbol_report import read_report
-from ldebm_hf.training.saved_runs import shipped_checkpoint
+from ldebm_hf.training.saved_runs import shipped_checkpoint, shipped_checkpoints
 
 READ_NAMES = """
 from pathlib import Path
@@ -41,7 +42,7 @@ def shipped() -> Path:
 def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     deploy.main(["--output_dir", str(tmp_path / "space")])
     names = {path.name for path in (tmp_path / "space").iterdir()}
-    assert names == {"app.py", "tabs.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
+    assert names == {"app.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
     environment = {"PYTHONPATH": str(tmp_path / "space"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     command = [sys.executable, "-c", READ_NAMES]
     run = subprocess.run(command, cwd=tmp_path / "space", env=environment, capture_output=True, text=True)
@@ -49,6 +50,18 @@ def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     place, name, *symbols = run.stdout.split()
     assert place.startswith(str(tmp_path)) and name == shipped.name
     assert symbols == list(LDEBMConfig.from_pretrained(shipped).id2label.values())
+
+
+def test_space_shows_what_lies_in_its_folder(shipped, monkeypatch):
+    pytest.importorskip("gradio")
+    from ldebm_hf.web.page import serving
+
+    shown = []
+    monkeypatch.setattr(serving, "serve", lambda checkpoints, **options: shown.append((checkpoints, options)))
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
+    ((checkpoints, options),) = shown
+    assert checkpoints == [str(shipped)] and options["priors"] == SPACE / "priors"
 
 
 def test_shipped_checkpoint_is_small_and_brings_no_texts_of_others(shipped):
@@ -66,11 +79,16 @@ def test_shipped_checkpoint_is_small_and_brings_no_texts_of_others(shipped):
 
 
 def test_own_checkpoint_takes_the_place_of_the_shipped_one(deploy, shipped, checkpoint, tmp_path):
-    deploy.assemble(tmp_path / "space", checkpoint)
+    deploy.assemble(tmp_path / "space", [checkpoint])
     own = tmp_path / "space" / Path(checkpoint).name
     assert (own / "model.safetensors").read_bytes() == Path(checkpoint, "model.safetensors").read_bytes()
     assert (own / "texts.txt").is_file() and not (own / "settings.yaml").exists()
     assert not (tmp_path / "space" / shipped.name).exists()
+
+
+def test_several_checkpoints_lie_beside_each_other(deploy, shipped, checkpoint, tmp_path):
+    deploy.main(["--output_dir", str(tmp_path / "space"), "--checkpoint", checkpoint, str(shipped)])
+    assert shipped_checkpoints(tmp_path / "space") == [tmp_path / "space" / "tiny", tmp_path / "space" / shipped.name]
 
 
 def test_bad_folders(deploy, checkpoint, tmp_path):
@@ -80,10 +98,13 @@ def test_bad_folders(deploy, checkpoint, tmp_path):
         deploy.assemble(tmp_path / "full")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="checkpoint must contain a model.safetensors"):
-        deploy.assemble(tmp_path / "space", str(tmp_path / "empty"))
+        deploy.assemble(tmp_path / "space", [str(tmp_path / "empty")])
     shutil.copytree(checkpoint, tmp_path / "priors")
     with pytest.raises(ValueError, match="checkpoint must not be called 'priors'"):
-        deploy.assemble(tmp_path / "other", str(tmp_path / "priors"))
+        deploy.assemble(tmp_path / "other", [str(tmp_path / "priors")])
+    with pytest.raises(ValueError, match=f"folders or Hub ids, not both, got {checkpoint} me/texts"):
+        deploy.assemble(tmp_path / "mixed", [checkpoint, "me/texts"])
+    assert not (tmp_path / "mixed").exists()
 
 
 def test_front_matter_and_requirements():

@@ -91,6 +91,20 @@ def test_every_tab_answers_and_fits_the_screen(visit, screen):
     assert view.evaluate(fits)
 
 
+@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_bar_at_the_top_leads_from_one_checkpoint_to_the_other(visit, screen):
+    view = visit(screen)
+    link = view.get_by_role("link", name="fluent", exact=True)
+    assert link.evaluate("a => getComputedStyle(a).color") == view.evaluate("getComputedStyle(document.body).color")
+    link.click()
+    shown(view.get_by_text("It has 2 symbols: plain, polite.")).to_be_visible(timeout=LONG)
+    press(view, "Write")
+    shown(view.get_by_text("The model reads the requested symbol in")).to_be_visible(timeout=LONG)
+    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    view.get_by_role("link", name="tiny", exact=True).click()
+    shown(view.get_by_text("It has 2 symbols: food, drink.")).to_be_visible(timeout=LONG)
+
+
 def test_map_has_no_background_of_its_own_on_a_dark_page(browser, address):
     view = browser.new_page(viewport=WIDE, color_scheme="dark")
     view.set_default_timeout(LONG)

@@ -1,21 +1,25 @@
 """The page: what it is made of, and a started one through its API, with good and bad requests and many at once."""
 
 import json
-import os
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from ldebm_hf.web.limits import BadRequest
 from ldebm_hf.web.own_texts import OwnModel, OwnTexts
 
 gradio = pytest.importorskip("gradio")
+from ldebm_hf.web.page import events  # noqa: E402
+from ldebm_hf.web.page.layout import build, titles_of  # noqa: E402
+from ldebm_hf.web.page.own_texts_tab import uploaded_file  # noqa: E402
+from ldebm_hf.web.page.serving import launch_options  # noqa: E402
+
 client = pytest.importorskip("gradio_client")
 
-ENDPOINTS = {"/write", "/read", "/decode_at", "/interpolate", "/reverse_diffusion", "/complete", "/compare_priors"}
+OF_A_MODEL = {"/write", "/read", "/decode_at", "/interpolate", "/reverse_diffusion", "/complete"}
+ENDPOINTS = OF_A_MODEL | {"/compare_priors"} | {f"{name}_2" for name in OF_A_MODEL}
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +31,37 @@ def tabs_of(page) -> list[str]:
     return [block.label for block in page.blocks.values() if isinstance(block, gradio.Tab)]
 
 
+TABS = ["Write", "Read a text", "Latent map", "Reverse diffusion", "Complete"]
+
+
 def test_page_has_a_tab_for_all_that_the_models_can(page):
     assert isinstance(page, gradio.Blocks)
-    tabs = ["Write", "Read a text", "Latent map", "Reverse diffusion", "Complete", "Compare priors"]
-    tabs += ["Your own texts"] * OwnTexts.is_possible()
-    assert tabs_of(page) == tabs
+    of_page = ["Compare priors"] + ["Your own texts"] * OwnTexts.is_possible()
+    assert tabs_of(page) == TABS + of_page + TABS
 
 
-def test_environment_names_the_models_and_missing_ones_leave_tabs_out(app, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("LDEBM_CHECKPOINT", checkpoint)
-    monkeypatch.setenv("LDEBM_PRIORS", str(tmp_path))
-    page = app.build()
-    assert "Compare priors" not in tabs_of(page)
+def test_missing_models_leave_tabs_out(checkpoint):
+    page = build([checkpoint])
+    assert tabs_of(page) == TABS
     assert any("**tiny**" in str(getattr(block, "value", "")) for block in page.blocks.values())
+
+
+def test_page_without_checkpoints_is_for_own_texts():
+    page = build(own=OwnTexts())
+    assert tabs_of(page) == ["Your own texts"]
+    assert any("texts of your own" in str(getattr(block, "value", "")) for block in page.blocks.values())
+    with pytest.raises(ValueError, match=r"nothing to show: name a checkpoint, or install faiss.*\[cpu,demo\]"):
+        build()
+
+
+def test_titles_tell_checkpoints_apart(tmp_path):
+    folders = [tmp_path / run / name for run, name in (("a", "best"), ("b", "best"), ("c", "fluent"))]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    given = [*map(str, folders), "me/texts"]
+    assert titles_of(given) == [str(folders[0]), str(folders[1]), "fluent", "me/texts"]
+    with pytest.raises(ValueError, match="checkpoints must differ, but 'me/texts' is given twice"):
+        titles_of(["me/texts", "other/texts", "me/texts"])
 
 
 def test_all_requests_have_names_and_are_described(visitor):
@@ -59,6 +81,15 @@ def test_write(visitor):
     assert note == f"The model reads the requested symbol in {hits} of 4 sentences."
     again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert again == table
+
+
+def test_each_checkpoint_answers_for_itself(visitor):
+    table, _ = visitor.predict(["polite"], 2, 4, 0, 0, 0, api_name="/write_2")
+    assert [row[1] for row in rows(table)] == ["polite", "polite"]
+    symbols, *_ = visitor.predict("we sell bread", api_name="/read_2")
+    assert {one["label"] for one in symbols["confidences"]} == {"plain", "polite"}
+    with pytest.raises(client.exceptions.AppError, match="no symbol called food"):
+        visitor.predict(["food"], 2, 4, 0, 0, 0, api_name="/write_2")
 
 
 def test_read(visitor):
@@ -181,18 +212,14 @@ def test_only_small_files_can_be_uploaded(address):
     assert "The text must be a text, but it is" in said, "files are for one button"
 
 
-def test_page_without_own_texts_takes_no_files(space_on_path):
-    from ldebm_hf.web.request_guard import RequestGuard
-
-    assert RequestGuard(None).uploads is None
+def test_page_without_own_texts_takes_no_files():
+    for takes_files in (True, False):
+        (guard,) = launch_options(takes_files)["app_kwargs"]["middleware"]
+        assert (guard.kwargs["uploads"] is not None) == takes_files
 
 
 @needs_faiss
-def test_a_file_that_was_not_uploaded_is_not_read(space_on_path, tmp_path):
-    from tabs import uploaded_file
-
-    from ldebm_hf.web.limits import BadRequest
-
+def test_a_file_that_was_not_uploaded_is_not_read(tmp_path):
     (tmp_path / "uploads").mkdir()
     secret, mine = tmp_path / "secret.csv", tmp_path / "uploads" / "mine.csv"
     secret.write_text("text\nsecret\n")
@@ -230,30 +257,13 @@ def test_a_forgotten_model_is_not_asked(page):
 
 
 @needs_faiss
-def test_gpus_are_borrowed_for_the_model_of_the_page_only(app, checkpoint, priors, monkeypatch):
+def test_gpus_are_borrowed_for_the_model_of_the_page_only(checkpoint, monkeypatch):
     """A visitor's own model is on the CPU, and cannot be sent to the process that has the GPU."""
-    import tabs
-
     borrowing = []
-    monkeypatch.setattr(tabs, "on_gpu", lambda function: borrowing.append(function.__name__) or function)
-    functions = {function.name for function in app.build(checkpoint, priors).fns.values()}
+    monkeypatch.setattr(events, "on_gpu", lambda function: borrowing.append(function.__name__) or function)
+    functions = {function.name for function in build([checkpoint], own=OwnTexts()).fns.values()}
     assert {"write", "read", "complete"} < set(borrowing)
     assert {"train", "write_own"} < functions and not {"train", "write_own"} & set(borrowing)
-
-
-def test_page_that_is_terminated_ends_as_when_it_is_interrupted(app, monkeypatch):
-    class Demo:
-        def launch(self, **options):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(10)
-
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(app, "build", lambda *args, **named: Demo())
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            app.main([])
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_pictures_of_answers_are_deleted_and_those_of_the_page_stay(page, visitor):
@@ -269,16 +279,14 @@ def test_pictures_of_answers_are_deleted_and_those_of_the_page_stay(page, visito
     assert all(Path(file).exists() for file in of_page)
 
 
-def test_what_goes_wrong_inside_is_not_shown(space_on_path, caplog):
-    from tabs import INTERNAL_ERROR, answering
-
-    @answering
+def test_what_goes_wrong_inside_is_not_shown(caplog):
+    @events.answering
     def broken():
         raise RuntimeError("secret")
 
     with pytest.raises(gradio.Error) as raised:
         broken()
-    assert raised.value.message == INTERNAL_ERROR
+    assert raised.value.message == events.INTERNAL_ERROR
     assert "secret" in caplog.text
 
 
