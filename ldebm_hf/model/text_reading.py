@@ -74,9 +74,10 @@ class Unread:
         parts = []
         total = f"{self.num_texts:,} {self.unit}s"
         if self.num_unknown_words:
-            share = 100 * self.num_unknown_words / self.num_words
+            percent = 100 * self.num_unknown_words / self.num_words
+            share = f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
             parts.append(
-                f"{self.num_unknown_words:,} of {self.num_words:,} words ({share:.2g} %) are unknown to the model, in "
+                f"{self.num_unknown_words:,} of {self.num_words:,} words ({share} %) are unknown to the model, in "
                 f"{self.num_unknown_texts:,} of {total}"
             )
         if self.num_wordless_texts:

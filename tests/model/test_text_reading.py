@@ -36,6 +36,16 @@ def test_counts(words):
     )
 
 
+@pytest.mark.parametrize(
+    ("num_unknown", "num_words", "share"),
+    [(3, 3, "100 %"), (997, 1000, "100 %"), (99, 1000, "9.9 %"), (1, 3000, "0.033 %")],
+)
+def test_shares_are_percentages_that_one_reads(words, num_unknown, num_words, share):
+    reader = TextReader(words, tiny_model(vocab_size=len(words)).config, max_length=2 + num_words)
+    reader(["zzz " * num_unknown + "oil " * (num_words - num_unknown)])
+    assert f"{num_unknown} of {num_words:,} words ({share}) are unknown" in reader.message
+
+
 def test_tokenizer_may_say_no_longest_text_but_no_nonsense(words):
     config = tiny_model(vocab_size=len(words)).config
     words.model_max_length = VERY_LARGE_INTEGER
