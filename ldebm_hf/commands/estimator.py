@@ -21,7 +21,6 @@ from transformers.utils import logging
 from ..experiments.checkpoint_explanation import (
     ExplanationSettings,
     explain_checkpoint,
-    save_names,
     symbol_table,
     usage_summary,
 )
@@ -33,6 +32,7 @@ from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.text_reading import TextReader
 from ..reports.estimator_file import EstimatorFile, check_params, estimator_file_of
 from ..reports.run_record import CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
+from ..reports.saved_symbols import save_names
 from ..training.output_folder import OutputFolder
 from ..training.publishing import push, write_card
 from ..training.saved_runs import find_beside_model, find_checkpoint

@@ -30,7 +30,7 @@ MAY_CHANGE = {
     "trust_remote_code",
 }
 
-NOT_IN_EARLIER_RUNS = {"model.encoder_digest", "model.decoder_digest"}
+NOT_IN_EARLIER_RUNS = {"model.encoder_digest", "model.decoder_digest", "model.symbol_groups"}
 """Names that the fingerprints of runs by earlier versions lack, which can be resumed all the same."""
 
 

@@ -208,6 +208,8 @@ class Trainer:
                 self.folder.lock.acquire()
                 if self.training.resume is None and not self.training.overwrite_output_dir:
                     self.folder.refuse_earlier_run()
+                elif self.training.resume is not None:
+                    self.folder.refuse_other_groups(self.model.config.symbol_groups)
             except (InUseError, ValueError) as error:
                 problem = error
         try:
