@@ -136,7 +136,8 @@ def test_symbols_are_merged_in_the_checkpoint_and_the_report(explain, checkpoint
     assert "of 6 symbols used" in printed and "Removed evaluation.json: scores of the symbols before" in printed
     assert not (folder / "evaluation.json").exists() and (folder / "likelihood.json").exists()
     after = json.loads((folder / "config.json").read_text())
-    assert after["symbol_groups"] == [0, 1, 2, 1, 3, 4, 5, 0] and (folder / "model.safetensors").read_bytes() == weights
+    assert after["symbol_groups"] == [0, 1, 2, 1, 3, 4, 5, 0]
+    assert (folder / "model.safetensors").read_bytes() == weights
     names = [before["id2label"][str(symbol)] for symbol in range(8)]
     assert list(saved_names(checkpoint).values()) == [names[0], "x", names[2], *names[4:7]]
     for name in ("id2label", "label2id", "symbol_groups"):
@@ -307,7 +308,8 @@ def test_bad_options(explain, checkpoint, options, message, capsys):
 def test_names_cannot_be_written_to_the_hub(explain, capsys):
     with pytest.raises(SystemExit):
         explain.main(["someone/model", "--auto_names"])
-    assert "--names, --merge and --auto_names write into the checkpoint, which must be a folder" in capsys.readouterr().err
+    refusal = "--names, --merge and --auto_names write into the checkpoint, which must be a folder"
+    assert refusal in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
