@@ -98,6 +98,7 @@ class CheckpointExplanation:
         files (`tuple[Path, Path]`): The report, `.html` and `.json`.
         answers_dialogues (`bool`): Whether the model answers in dialogues.
         removed (`tuple[str, ...]`): Files with scores of the symbols before some were merged, which were removed.
+        num_available (`int`): Number of texts from which those of the explanation were drawn, or that they all are.
     """
 
     explanation: Explanation
@@ -105,10 +106,13 @@ class CheckpointExplanation:
     files: tuple[Path, Path]
     answers_dialogues: bool
     removed: tuple[str, ...] = ()
+    num_available: int = 0
 
     def describe(self) -> str:
         """Return a table of the symbols for the terminal, the most frequent first, with a summary below."""
         lines = [symbol_table(self.explanation), "", usage_summary(self.explanation)]
+        if self.num_available > len(self.explanation.texts):
+            lines.append(f"These texts were drawn at random from {self.num_available:,}: max_texts may be larger.")
         if self.explanation.num_used == 1 < len(self.explanation.symbols):
             lines.append(ONE_SYMBOL_ADVICE)
         if self.report.get("topics"):
@@ -150,7 +154,8 @@ def explain_checkpoint(
     data = data_to_read(checkpoint, settings)
     corpus = data.load_corpus()
     chosen = settings.split or ("all" if is_other_data(checkpoint, settings) else "train")
-    split = draw_texts(texts_of(corpus, chosen), settings.max_texts, settings.seed)
+    available = texts_of(corpus, chosen)
+    split = draw_texts(available, settings.max_texts, settings.seed)
 
     # 2. What the symbols stand for.
     explanation = explain_symbols(pipe, split, settings)
@@ -163,7 +168,10 @@ def explain_checkpoint(
     report = make_report(
         explanation,
         title=title or f"Symbols of {checkpoint}",
-        details={"texts": f"{corpus.name}, {chosen}", "terms of the data": corpus.license},
+        details={
+            "texts": f"{corpus.name}, {chosen}{described_draw(split, available)}",
+            "terms of the data": corpus.license,
+        },
         attributes=known_classes(corpus, split),
         topics=topics,
         projection=settings.projection,
@@ -176,7 +184,8 @@ def explain_checkpoint(
     removed = save_symbols(folder, model) if changes or settings.auto_names else []
     if (folder / CARD).is_file():
         write_card(folder)
-    return CheckpointExplanation(explanation, report, files, bool(model.config.context_size), tuple(removed))
+    answers_dialogues = bool(model.config.context_size)
+    return CheckpointExplanation(explanation, report, files, answers_dialogues, tuple(removed), len(available))
 
 
 def is_other_data(checkpoint: str, settings: ExplanationSettings) -> bool:
@@ -223,6 +232,11 @@ def draw_texts(split: Split, number: int, seed: int) -> Split:
     if len(split) <= number:
         return split
     return split.select(np.sort(np.random.default_rng(seed).choice(len(split), number, replace=False)).tolist())
+
+
+def described_draw(split: Split, available: Split) -> str:
+    """Say of how many texts those of `split` were drawn; empty if they are all that there are."""
+    return f" ({len(split):,} drawn from {len(available):,})" if len(split) < len(available) else ""
 
 
 def explain_symbols(pipe: LDEBMPipeline, split: Split, settings: ExplanationSettings) -> Explanation:

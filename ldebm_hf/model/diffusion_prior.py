@@ -107,9 +107,9 @@ class DiffusionPrior(Prior):
         if config.prior_class is cls:  # other priors may have settings of this one that they do not use
             fitting_step_variance(config, noise_schedule(config))
 
-    def group_symbols(self, groups: Sequence[int]) -> None:
+    def group_symbols(self, groups: Sequence[int] | None) -> None:
         """As in [`Prior`]."""
-        self.energy.groups = SymbolGroups(groups).to(self.levels.step_std.device)
+        self.energy.groups = None if groups is None else SymbolGroups(groups).to(self.levels.step_std.device)
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """

@@ -154,12 +154,12 @@ class Prior(nn.Module):
         """
         return None
 
-    def group_symbols(self, groups: Sequence[int]) -> None:
+    def group_symbols(self, groups: Sequence[int] | None) -> None:
         """
         Let symbols have several outputs each, where symbols are outputs of an energy network.
 
         Args:
-            groups (`Sequence[int]`): The symbol of each output, as `config.symbol_groups`.
+            groups (`Sequence[int]`, *optional*): The symbol of each output, as `config.symbol_groups`.
 
         Raises:
             ValueError: If symbols of this prior are something else.

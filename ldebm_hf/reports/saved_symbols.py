@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import filecmp
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,16 +91,26 @@ class SymbolChanges:
         Raises:
             ValueError: As of [`~LDEBMModel.name_symbols`] and [`~LDEBMModel.merge_symbols`].
         """
-        before = model.config.id2label
-        try:
+        with symbols_restored_on_error(model):
             if self.names:
                 model.name_symbols(self.names)
             if self.merge:
                 names = model.config.id2label
                 model.merge_symbols([[names.get(one, one) for one in group] for group in self.merge])
-        except BaseException:
-            model.config.id2label = before
-            raise
+
+
+@contextmanager
+def symbols_restored_on_error(model: LDEBMModel) -> Iterator[None]:
+    """If what is done inside fails, names and groups of the model's symbols are as they were."""
+    names, groups = model.config.id2label, model.config.symbol_groups
+    try:
+        yield
+    except BaseException:
+        if model.config.symbol_groups != groups:
+            model.prior.group_symbols(groups)
+            model.config.symbol_groups = groups
+        model.config.id2label = names
+        raise
 
 
 def save_symbols(folder: Path, model: LDEBMModel) -> list[str]:

@@ -11,6 +11,7 @@ from .shards import TrainingExamples
 MAY_CHANGE = {
     "dataloader_num_workers",
     "ddp_timeout",
+    "disable_tqdm",
     "early_stopping_patience",
     "gradient_checkpointing",
     "hub_model_id",
