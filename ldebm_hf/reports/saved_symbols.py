@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from transformers.dynamic_module_utils import custom_object_save
 
 from ..files.atomic import copy_file, write_text
 from ..model.modeling_ldebm import LDEBMModel
+from ..model.symbols import read_symbols
 
 KEYS = {"names", "merge"}
 """Keys of a file with names and symbols to merge."""
@@ -27,9 +29,9 @@ class SymbolChanges:
     New names of symbols, and symbols to merge.
 
     Args:
-        names (`dict[str, str]` or `list[str]`): Names as [`~LDEBMModel.name_symbols`] takes them. They are given
-            first, so that ids are those that the symbols have before any are merged.
-        merge (`list[list[int | str]]`): Groups as [`~LDEBMModel.merge_symbols`] takes them; integers are ids.
+        names (`dict[str, str]` or `list[str]`): Names as [`~LDEBMModel.name_symbols`] takes them.
+        merge (`list[list[int | str]]`): Groups as [`~LDEBMModel.merge_symbols`] takes them; integers are ids. Ids and
+            names in both are those that the symbols have before.
     """
 
     names: dict[str, str] | list[str] = field(default_factory=dict)
@@ -91,12 +93,19 @@ class SymbolChanges:
         Raises:
             ValueError: As of [`~LDEBMModel.name_symbols`] and [`~LDEBMModel.merge_symbols`].
         """
+        groups = [_ids(model, group) for group in self.merge]
         with symbols_restored_on_error(model):
             if self.names:
                 model.name_symbols(self.names)
-            if self.merge:
+            if groups:
                 names = model.config.id2label
-                model.merge_symbols([[names.get(one, one) for one in group] for group in self.merge])
+                model.merge_symbols([[names[symbol] for symbol in group] for group in groups])
+
+
+def _ids(model: LDEBMModel, group: list[int | str]) -> list[int]:
+    """The ids of a group, in which integers are ids whatever the symbols are called."""
+    symbols = [torch.tensor(symbol) if isinstance(symbol, int) else symbol for symbol in group]
+    return read_symbols(model, symbols, "groups").tolist()
 
 
 @contextmanager
