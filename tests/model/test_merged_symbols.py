@@ -180,9 +180,10 @@ def test_groups_in_a_configuration_must_be_those_of_its_symbols(groups):
         LDEBMConfig(num_labels=3, symbol_groups=groups)
 
 
+@pytest.mark.parametrize("settings", ["diffusion", "mlp"])
 @pytest.mark.parametrize("kind", [LDEBMModel, LDEBMForSequenceClassification])
-def test_merged_symbols_are_saved_and_loaded(tmp_path, kind):
-    model = five_symbols()
+def test_merged_symbols_are_saved_and_loaded(tmp_path, kind, settings):
+    model = five_symbols(**PRIORS[settings])
     model.merge_symbols(GROUPS)
     model.name_symbols({2: "the rest"})
     model.save_pretrained(tmp_path)
