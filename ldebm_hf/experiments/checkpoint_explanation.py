@@ -111,12 +111,12 @@ class CheckpointExplanation:
     def describe(self) -> str:
         """Return a table of the symbols for the terminal, the most frequent first, with a summary below."""
         lines = [symbol_table(self.explanation), "", usage_summary(self.explanation)]
-        if self.num_available > len(self.explanation.texts):
-            lines.append(f"These texts were drawn at random from {self.num_available:,}: max_texts may be larger.")
         if self.explanation.num_used == 1 < len(self.explanation.symbols):
             lines.append(ONE_SYMBOL_ADVICE)
         if self.report.get("topics"):
             lines.append(topic_summary(self.report["topics"]))
+        if self.num_available > len(self.explanation.texts):
+            lines.append(f"The texts were drawn at random from {self.num_available:,}: max_texts may be larger.")
         if self.removed:
             lines.append(f"Removed {', '.join(self.removed)}: scores of the symbols before some were merged.")
         return "\n".join(lines)

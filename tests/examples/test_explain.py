@@ -189,7 +189,7 @@ def test_a_file_of_names_and_groups_is_for_the_symbols_before(explain, checkpoin
     explain.main([checkpoint, *QUICK, "--names", str(names), "--merge", first, "1"])
     expected = {symbol: f"name {name}" for symbol, name in enumerate((0, 2, 3, 4, 5, 6))}
     assert saved_names(checkpoint) == expected
-    with pytest.raises(ValueError, match="names must be a mapping or a list of 6 strings"):
+    with pytest.raises(ValueError, match="groups must be in 0..5 or one of .*; got 6"):
         explain.main([checkpoint, *QUICK, "--names", str(names)])
     assert saved_names(checkpoint) == expected
     for wrong in ({"names": {}, "merge": [[0, 1]]}, {"names": [], "merge": [["a", "b"]]}, {"names": [], "merge": [1]}):
