@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
@@ -16,27 +14,25 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import v_measure_score
+from sklearn.utils import ClassifierTags, Tags
 from transformers.utils import logging
 
 from ..experiments.checkpoint_explanation import (
     ExplanationSettings,
     explain_checkpoint,
-    save_names,
     symbol_table,
     usage_summary,
 )
-from ..files.atomic import copy_file
-from ..files.json_objects import read_object
-from ..model.configuration_ldebm import LDEBMConfig
 from ..model.explanation import Explanation
+from ..model.modeling_ldebm import LDEBMModel
 from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.text_reading import TextReader
-from ..reports.estimator_file import EstimatorFile, check_params, estimator_file_of
-from ..reports.run_record import CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
-from ..training.output_folder import OutputFolder
-from ..training.publishing import push, write_card
+from ..reports.estimator_file import EstimatorFile, check_params
+from ..reports.run_record import ESTIMATOR
+from ..reports.saved_symbols import save_symbols, symbols_restored_on_error
+from ..training.publishing import push
 from ..training.saved_runs import find_beside_model, find_checkpoint
-from ..training.settings import Settings, known_settings
+from ..training.settings import known_settings
 from ..training.typed_values import convert
 from .estimator_data import (
     LABEL,
@@ -48,18 +44,12 @@ from .estimator_data import (
     read_texts,
     texts_written,
 )
-from .fitted_sizes import FitPlan, by_section, plan_fit
-from .train import train
+from .fit_folder import TEXTS_FILE, TITLE, labels_of_training, save_fit, texts_of_fit, train_in_folder, was_begun
+from .fitted_sizes import by_section, plan_fit
 
-TEXTS_FILE = "texts.jsonl"
-"""The file of the texts in the folder of a fit."""
-RECORD = (SETTINGS, FACTS, METRICS, CURVES)
-"""What `save` copies beside the model."""
 OWN_SETTINGS = ("data.source", "data.data_dir", "data.label_column", "training.output_dir", "training.resume")
 """Settings that follow from what is fitted."""
 TRUST = "training.trust_remote_code"
-TITLE = "Symbols of the texts"
-"""Of reports; the folder of a fit may be a temporary one, whose name says nothing."""
 BATCH_SIZE = 256
 
 
@@ -95,8 +85,9 @@ class LDEBM(TransformerMixin, BaseEstimator):
     Attributes:
         pipeline_ ([`LDEBMPipeline`]): The fitted model with its tokenizer.
         folder_ (`Path`, *optional*): Where it is; `None` for a model of the Hub.
-        classes_ (`np.ndarray` of shape `(num_symbols,)`): What each symbol stands for: the label as it was given or,
-            without labels, its name.
+        classes_ (`np.ndarray` of shape `(num_symbols,)`): What the symbols stand for: with labels these as they were
+            given, sorted; without labels the names, by id.
+        symbols_ (`np.ndarray` of shape `(num_symbols,)`): The id of the symbol of each class.
     """
 
     def __init__(
@@ -135,6 +126,15 @@ class LDEBM(TransformerMixin, BaseEstimator):
                 by_section({name: value})
                 self.settings = self.settings | {name: value}
         return self
+
+    def __sklearn_tags__(self) -> Tags:
+        """A classifier, so that folds are stratified where there are labels; fitted without labels a clusterer."""
+        tags = super().__sklearn_tags__()
+        is_classifier = not hasattr(self, "pipeline_") or bool(self._labels)
+        tags.estimator_type = "classifier" if is_classifier else "clusterer"
+        tags.classifier_tags = ClassifierTags() if is_classifier else None
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array, tags.input_tags.string = True, False, True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "pipeline_")
@@ -176,11 +176,16 @@ class LDEBM(TransformerMixin, BaseEstimator):
         if self.output_dir is None:
             temporary = tempfile.TemporaryDirectory(prefix="ldebm_", ignore_cleanup_errors=True)
         folder = Path(self.output_dir if temporary is None else temporary.name)
-        resume = "latest" if _was_begun(folder) and not self._setting("training.overwrite_output_dir") else None
+        resume = "latest" if was_begun(folder) and not self._setting("training.overwrite_output_dir") else None
         content = lines_of(found, known if num_labelled else None)
         own = {
             "data": {"source": str(folder / TEXTS_FILE), "text_column": TEXT},
-            "training": {"output_dir": str(folder), "seed": self.seed, "resume": resume},
+            "training": {
+                "output_dir": str(folder),
+                "seed": self.seed,
+                "resume": resume,
+                "disable_tqdm": not self.verbose,
+            },
         }
         if num_labelled:
             own["data"] |= {"label_column": LABEL, "missing_labels": []}
@@ -193,7 +198,9 @@ class LDEBM(TransformerMixin, BaseEstimator):
 
                 # 3. The training, and names for symbols that have none.
                 by_name = names_of_labels(known or [], self._missing_labels)
-                fitted, pipeline = self._train(folder, plan, content, by_name)
+                report = self._wanted_report(folder)
+                fitted = train_in_folder(folder, plan, content, by_name, self.get_params(), report)
+                pipeline = self._load_pipeline(folder)
         except BaseException:
             if temporary is not None:
                 temporary.cleanup()
@@ -211,41 +218,6 @@ class LDEBM(TransformerMixin, BaseEstimator):
     def fit_transform(self, texts: Any, labels: Any = None) -> np.ndarray:
         """[`fit`], then [`transform`] of the same texts."""
         return self.fit(texts, labels).transform(texts)
-
-    def _train(
-        self, folder: Path, plan: FitPlan, content: str, by_name: dict[str, Any]
-    ) -> tuple[EstimatorFile, LDEBMPipeline]:
-        """
-        Train in a folder, keeping the names that the user has given to symbols there. If the fit has ended there
-        already, it is only loaded.
-
-        Args:
-            content (`str`): What is in the file of the texts.
-            by_name (`dict`): Labels as they were given, by the names of their classes.
-        """
-        file, run = folder / ESTIMATOR, _digest(plan.settings, content)
-        earlier = estimator_file_of(folder) or EstimatorFile()
-        if plan.settings.training.resume and earlier.run == run:
-            print(f"this fit has ended already: {folder} is loaded")
-            return earlier, self._load_pipeline(folder)
-        names = _names_given(folder, earlier) if plan.settings.training.resume else {}
-        train(plan.settings, plan.corpus)
-        config = folder / "config.json"
-        of_classes = _names_in(config)
-        labels = {symbol: by_name[name] for symbol, name in of_classes.items() if name in by_name}
-        if names:
-            save_names(config, of_classes | names)
-            write_card(folder)
-        suggested = {}
-        if not labels and LDEBMConfig.from_pretrained(folder).has_symbols:
-            explained = explain_checkpoint(str(folder), self._wanted_report(folder, auto_names=True), TITLE)
-            print(f"{explained.describe()}\n\nWrote {explained.files[0]}")
-            before = of_classes | names
-            suggested = {symbol: name for symbol, name in _names_in(config).items() if name != before[symbol]}
-        fitted = EstimatorFile(self.get_params(), labels, suggested, run)
-        pipeline = self._load_pipeline(folder)
-        fitted.write(file)
-        return fitted, pipeline
 
     def _given_settings(self) -> dict[str, dict[str, Any]]:
         """The settings of the user by section, without the name of the column, which is for what is given to `fit`."""
@@ -313,7 +285,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
             pipe.model.infer_symbols(batch["input_ids"], batch["attention_mask"]).float().cpu().numpy()
             for batch, _ in self._batches(texts)
         ]
-        return np.concatenate(found)
+        return np.concatenate(found)[:, self.symbols_]
 
     def transform(self, texts: Any) -> np.ndarray:
         """The latents of texts, the means of their posteriors, float32 `(num_texts, total_latent_size)`."""
@@ -345,12 +317,15 @@ class LDEBM(TransformerMixin, BaseEstimator):
         labelled = [number for number, label in enumerate(known) if label is not None]
         if not labelled:
             raise ValueError(f"labels must be known for at least one text, got none for {len(found):,} texts")
-        symbols = self.predict_proba([found[number] for number in labelled]).argmax(1).tolist()
+        likeliest = self.predict_proba([found[number] for number in labelled]).argmax(1)
+        symbols = self.symbols_[likeliest].tolist()
         expected = [name_of_label(known[number]) for number in labelled]
         if not self._labels:
             return float(v_measure_score(expected, symbols))
-        symbol_of = {name_of_label(label): symbol for symbol, label in self._labels.items()}
-        symbol_of |= {name_of_label(label): symbol for symbol, label in enumerate(self.classes_.tolist())}
+        of_outputs = pipe.model.config.symbols_of_outputs
+        symbol_of = {name_of_label(label): of_outputs[output] for output, label in self._labels.items()}
+        classes = zip(self.classes_.tolist(), self.symbols_.tolist(), strict=True)
+        symbol_of |= {name_of_label(label): symbol for label, symbol in classes}
         return float(np.mean([one == symbol_of.get(name) for one, name in zip(symbols, expected, strict=True)]))
 
     def classify(self, texts: Any, **options: Any) -> list[Any]:
@@ -371,7 +346,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
             ValueError: No texts are given, and those of the fit are not in the folder.
         """
         pipe = self._pipeline()
-        found = self._fitted_texts() if texts is None else read_texts(texts, self._text_column)
+        found = texts_of_fit(self.folder_) if texts is None else read_texts(texts, self._text_column)
         return pipe.explain(found, **{"generator": self.seed, "show_progress": self.verbose, **options})
 
     def describe(self, texts: Any = None) -> str:
@@ -379,19 +354,21 @@ class LDEBM(TransformerMixin, BaseEstimator):
         explanation = self.explain(texts, num_samples=1)
         return f"{symbol_table(explanation)}\n\n{usage_summary(explanation)}"
 
-    def report(self, file: str | Path | None = None) -> Path:
+    def report(self, file: str | Path | None = None, **options: Any) -> Path:
         """
-        Write the report of the symbols on the texts of the fit, `.html` and `.json`.
+        Write the report of the symbols on the texts of the fit, `.html` and `.json`. Of more than 20,000 texts that
+        number is drawn, which the report says.
 
         Args:
             file (`str` or `Path`, *optional*): Where to; default: `report.html` in the folder.
+            options: As of [`ExplanationSettings`], such as `max_texts=100_000`.
 
         Returns:
             `Path` of the HTML file.
         """
         self._pipeline()
-        self._fitted_texts()
-        wanted = self._wanted_report(self.folder_, output=None if file is None else str(file))
+        texts_of_fit(self.folder_)
+        wanted = self._wanted_report(self.folder_, output=None if file is None else str(file), **options)
         return explain_checkpoint(str(self.folder_), wanted, TITLE).files[0]
 
     # -------------------------------------------------------------------------------------------------------- writing
@@ -408,17 +385,31 @@ class LDEBM(TransformerMixin, BaseEstimator):
         Args:
             names (`dict` or `Sequence[str]`): By id or present name, or a name for every symbol.
         """
-        model = self._pipeline().model
-        before = model.config.id2label, model.config.label2id
-        model.name_symbols(names)
-        try:
-            if self.folder_ is not None:
-                save_names(self.folder_ / "config.json", model.config.id2label)
-        except BaseException:
-            model.config.id2label, model.config.label2id = before
-            raise
-        self._set_classes()
+        with self._symbols_changed() as model:
+            model.name_symbols(names)
         return self
+
+    def merge(self, groups: Sequence[Sequence[int | str]]) -> Self:
+        """
+        Make one symbol of several, also in the folder, as [`~LDEBMModel.merge_symbols`] does. [`score`] counts the
+        labels of all of them as right.
+
+        Args:
+            groups (`Sequence[Sequence[int | str]]`): The symbols to merge, by id or name, two or more in each group.
+        """
+        with self._symbols_changed() as model:
+            model.merge_symbols(groups)
+        return self
+
+    @contextmanager
+    def _symbols_changed(self) -> Iterator[LDEBMModel]:
+        """The model, whose symbols are changed inside; then they change in the folder, too, or nowhere."""
+        model = self._pipeline().model
+        with symbols_restored_on_error(model):
+            yield model
+            if self.folder_ is not None:
+                save_symbols(self.folder_, model)
+        self._set_classes()
 
     # ------------------------------------------------------------------------------------------------ saving, loading
 
@@ -431,12 +422,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
         """
         pipe, folder = self._pipeline(), Path(folder)
         if self.folder_ is None or self.folder_.resolve() != folder.resolve():
-            pipe.save_pretrained(folder)
-            for name in RECORD:
-                if self.folder_ is not None and (self.folder_ / name).is_file():
-                    copy_file(self.folder_ / name, folder / name)
-            EstimatorFile(self.get_params(), self._labels).write(folder / ESTIMATOR)
-            write_card(folder)
+            save_fit(pipe, self.folder_, folder, EstimatorFile(self.get_params(), self._labels))
         return folder
 
     @classmethod
@@ -465,7 +451,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
         if trust_remote_code:
             estimator.set_params(trust_remote_code=trust_remote_code)
         pipeline = estimator._load_pipeline(checkpoint)
-        labels = _labels_of_training(str(checkpoint), pipeline) if fitted is None else fitted.labels
+        labels = labels_of_training(str(checkpoint), pipeline) if fitted is None else fitted.labels
         estimator._set_fitted(pipeline, Path(checkpoint) if Path(checkpoint).is_dir() else None, labels)
         return estimator
 
@@ -495,13 +481,6 @@ class LDEBM(TransformerMixin, BaseEstimator):
             raise NotFittedError("this LDEBM is not fitted yet: call fit, or LDEBM.load for a model that is")
         return self.pipeline_
 
-    def _fitted_texts(self) -> list[str]:
-        """The texts of the fit, from its folder."""
-        file = None if self.folder_ is None else self.folder_ / TEXTS_FILE
-        if file is None or not file.is_file():
-            raise ValueError("texts must be given: those of the fit are not with the model")
-        return [json.loads(line)[TEXT] for line in file.read_text("utf-8").splitlines()]
-
     @torch.no_grad()
     def _batches(self, texts: Any) -> Iterator[tuple[dict[str, torch.Tensor], int]]:
         """What the model reads of the texts, and how many texts it is; then a warning of what it does not read."""
@@ -516,7 +495,7 @@ class LDEBM(TransformerMixin, BaseEstimator):
     def _wanted_report(self, folder: Path, **options: Any) -> ExplanationSettings:
         """A report on all texts of the fit, also on those that were held out."""
         common = {"split": "all", "seed": self.seed, "trust_remote_code": self._setting(TRUST)}
-        return ExplanationSettings(data=str(folder / TEXTS_FILE), **common, **options)
+        return ExplanationSettings(data=str(folder / TEXTS_FILE), **common | options)
 
     def _load_pipeline(self, checkpoint: str | Path) -> LDEBMPipeline:
         return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=self._setting(TRUST))
@@ -527,57 +506,20 @@ class LDEBM(TransformerMixin, BaseEstimator):
         self._set_classes()
 
     def _set_classes(self) -> None:
-        """Set `classes_`: labels in the form in which they were given, and names of other or renamed symbols."""
+        """
+        Set `classes_`: labels in the form in which they were given, and names of other or renamed symbols; and
+        `symbols_`. scikit-learn takes the columns of a classifier's probabilities to be in the order of sorted labels.
+        """
         config = self.pipeline_.model.config
         if not self.pipeline_.model.has_symbols:
             return
         values = [config.id2label[symbol] for symbol in range(config.num_labels)]
-        for symbol, label in self._labels.items():
-            if name_of_label(label) == config.id2label.get(symbol):
+        for output, label in self._labels.items():
+            symbol = config.symbols_of_outputs[output]
+            if name_of_label(label) == config.id2label[symbol]:
                 values[symbol] = label
         is_mixed = len({type(value) for value in values}) > 1
-        self.classes_ = np.array(values, dtype=object if is_mixed else None)
-
-
-def _was_begun(folder: Path) -> bool:
-    """Whether a training has left something in a folder that it can go on from."""
-    run = OutputFolder(folder)
-    return run.best.exists() or any(run.checkpoints.glob("step-*"))
-
-
-def _names_in(config: Path) -> dict[int, str]:
-    """The names of symbols in a model's configuration."""
-    found = read_object(config) or {}
-    return {int(symbol): name for symbol, name in found.get("id2label", {}).items()}
-
-
-def _names_given(folder: Path, earlier: EstimatorFile) -> dict[int, str]:
-    """The names that the user has given to symbols of a finished model, which are neither trained nor suggested."""
-    published, trained = folder / "config.json", OutputFolder(folder).best / "config.json"
-    if not published.is_file() or not trained.is_file():
-        return {}
-    of_training = _names_in(trained)
-    return {
-        symbol: name
-        for symbol, name in _names_in(published).items()
-        if symbol in of_training and name not in (of_training[symbol], earlier.suggested.get(symbol))
-    }
-
-
-def _labels_of_training(checkpoint: str, pipeline: LDEBMPipeline) -> dict[int, Any]:
-    """The labels of symbols whose training has no `estimator.json`: their names, if any text had a label."""
-    file = find_beside_model(checkpoint, FACTS)
-    facts = None if file is None else read_object(file)
-    train_split = ((facts or {}).get("corpus", {}).get("splits") or {}).get("train", {})
-    if not pipeline.model.has_symbols or not train_split.get("labelled"):
-        return {}
-    names = pipeline.model.config.id2label
-    return {symbol: name for symbol, name in names.items() if name != f"LABEL_{symbol}"}
-
-
-def _digest(settings: Settings, content: str) -> str:
-    """A short text by which a fit of the same settings and texts is recognised, whether it goes on or begins."""
-    values = settings.to_dict()
-    values["training"] |= {"resume": None, "overwrite_output_dir": False}
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(f"{text}\n{content}".encode()).hexdigest()
+        classes = np.array(values, dtype=object if is_mixed else None)
+        is_classifier = bool(self._labels) and not is_mixed
+        self.symbols_ = np.argsort(classes) if is_classifier else np.arange(len(classes))
+        self.classes_ = classes[self.symbols_]

@@ -99,7 +99,7 @@ def lines_of(texts: list[str], labels: list[Any] | None) -> str:
 @contextmanager
 def texts_written(file: Path, content: str, must_be_same: bool) -> Iterator[None]:
     """
-    Write the texts of a fit. If what is done inside fails, the file is as it was.
+    Write the texts of a fit. If what is done inside fails, the file is as it was, and so are its folders.
 
     Args:
         file (`Path`): The file.
@@ -115,15 +115,19 @@ def texts_written(file: Path, content: str, must_be_same: bool) -> Iterator[None
             f"output_dir {str(file.parent)!r} holds a fit of other texts or labels: give another output_dir, leave it "
             "out, or pass overwrite_output_dir=True, which discards that fit"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, content)
+    new_folders = [folder for folder in file.parents if not folder.exists()]  # the innermost first
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, content)
         yield
     except BaseException:
         if before is None:
-            file.unlink()
+            file.unlink(missing_ok=True)
         else:
             write_text(file, before)
+        for folder in new_folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise
 
 

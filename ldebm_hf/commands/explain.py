@@ -2,14 +2,16 @@
 
     ldebm explain outputs/demo                                        # on the corpus it was trained on
     ldebm explain outputs/mine --data my.csv                          # likewise, if that is a file
-    ldebm explain outputs/demo --names 3="refund request" 5=weather   # or --names names.json
+    ldebm explain outputs/demo --names 3="refund request" 5=weather   # or --names names.json, saved by the report
+    ldebm explain outputs/demo --merge 0 3 --merge 5 weather          # one symbol of each group
     ldebm explain outputs/news --auto_names                           # names made of each symbol's words
     ldebm explain someone/model --data my.csv --text_column body --attribute_columns topic,author
 
 For each symbol the report has its share of the texts, its most distinctive words, the texts that the model is surest
 about, texts that it writes for the symbol, and a suggested name. A model of documents writes words, which are scored
 beside the topics of LDA. Labels and attributes of the texts are shown too; nothing is learned from them. Names that
-are given go into the checkpoint's config.json, and from then on `generate(class_labels="refund request")` takes them.
+are given and symbols that are merged go into the checkpoint's config.json, and from then on
+`generate(class_labels="refund request")` takes them.
 """
 
 from __future__ import annotations
@@ -87,7 +89,20 @@ def build_parser(description: str | None = __doc__, prog: str | None = None) -> 
         default="pca",
         help="projection for the map (default pca; umap needs umap-learn)",
     )
-    add("--names", nargs="+", metavar="SYMBOL=NAME", help="new names of symbols, or a JSON file of them")
+    add(
+        "--names",
+        nargs="+",
+        metavar="SYMBOL=NAME",
+        help="new names of symbols, or the JSON file that the report saves, which may also merge symbols",
+    )
+    add(
+        "--merge",
+        nargs="+",
+        action="append",
+        metavar="SYMBOL",
+        help="make one symbol of these, given by id or name; give it once for each group (ids and --names are those "
+        "before)",
+    )
     add("--auto_names", action="store_true", help="give symbols without a name the suggested one")
     add(
         "--output",
@@ -101,8 +116,10 @@ def build_parser(description: str | None = __doc__, prog: str | None = None) -> 
 def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """The options of a command line; those that do not go together end the program."""
     options = parser.parse_args(arguments)
-    if (options.names or options.auto_names) and not Path(options.checkpoint).is_dir():
-        parser.error("--names and --auto_names write into the checkpoint, which must be a folder")
+    if (options.names or options.merge or options.auto_names) and not Path(options.checkpoint).is_dir():
+        parser.error("--names, --merge and --auto_names write into the checkpoint, which must be a folder")
+    if alone := next((group for group in options.merge or [] if len(group) < 2), None):
+        parser.error(f"--merge needs two or more symbols, got {alone[0]!r} alone")
     if options.output and not options.output.endswith(".html"):
         parser.error(f"--output must end in .html, got {options.output!r}")
     return options
@@ -136,7 +153,7 @@ def summary_of(explained: CheckpointExplanation) -> dict[str, Any]:
 def print_next(explained: CheckpointExplanation, options: argparse.Namespace) -> None:
     """Print where the report is, and what to try next."""
     print(f"\nWrote {explained.files[0]} and {explained.files[1]}. Next:")
-    if not options.names and not options.auto_names and Path(options.checkpoint).is_dir():
+    if not (options.names or options.merge or options.auto_names) and Path(options.checkpoint).is_dir():
         print(f"  ldebm explain {options.checkpoint} --names 0='a name of yours'   # or --auto_names")
     print(f"  ldebm {next_command(options.checkpoint, explained)}")
 

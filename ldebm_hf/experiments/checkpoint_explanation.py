@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +13,11 @@ from transformers import PreTrainedTokenizerBase
 
 from ..baselines.topic_models import compare_with_lda
 from ..data import NO_LABEL, Corpus, Split
-from ..files.atomic import write_text
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.explanation import Explanation
 from ..model.modalities import MODALITIES
 from ..model.pipeline_ldebm import LDEBMPipeline
+from ..reports.saved_symbols import SymbolChanges, save_symbols
 from ..reports.symbol_report import make_report, without_texts, write_report
 from ..reports.tables import text_table
 from ..training.data_settings import DataSettings
@@ -53,7 +52,9 @@ class ExplanationSettings:
         guidance_scale, min_label_probability (`float`, *optional*): As in [`~LDEBMModel.generate`].
         words (`"log_odds"` or `"ctfidf"`, *optional*, defaults to `"log_odds"`): How words are scored.
         projection (`"pca"` or `"umap"`, *optional*, defaults to `"pca"`): How the map of latents is made.
-        names (`list[str]`, *optional*): Names to give, as [`read_names`] takes them.
+        names (`list[str]`, *optional*): Names to give, or a file of names and of symbols to merge, as
+            [`SymbolChanges.read`] takes them.
+        merge (`list[list[str]]`, *optional*): Groups of symbols to merge, likewise; ids are those before.
         auto_names (`bool`, *optional*, defaults to `False`): Give symbols without a name the suggested one.
         no_texts (`bool`, *optional*, defaults to `False`): Quote no texts of the data in the report.
         output (`str`, *optional*): The report's file; default: `report.html` in the checkpoint's folder, or in the
@@ -79,6 +80,7 @@ class ExplanationSettings:
     words: str = "log_odds"
     projection: str = "pca"
     names: list[str] | None = None
+    merge: list[list[str]] | None = None
     auto_names: bool = False
     no_texts: bool = False
     output: str | None = None
@@ -95,12 +97,16 @@ class CheckpointExplanation:
         report (`dict`): The content of `report.json`.
         files (`tuple[Path, Path]`): The report, `.html` and `.json`.
         answers_dialogues (`bool`): Whether the model answers in dialogues.
+        removed (`tuple[str, ...]`): Files with scores of the symbols before some were merged, which were removed.
+        num_available (`int`): Number of texts from which those of the explanation were drawn, or that they all are.
     """
 
     explanation: Explanation
     report: dict[str, Any]
     files: tuple[Path, Path]
     answers_dialogues: bool
+    removed: tuple[str, ...] = ()
+    num_available: int = 0
 
     def describe(self) -> str:
         """Return a table of the symbols for the terminal, the most frequent first, with a summary below."""
@@ -109,6 +115,10 @@ class CheckpointExplanation:
             lines.append(ONE_SYMBOL_ADVICE)
         if self.report.get("topics"):
             lines.append(topic_summary(self.report["topics"]))
+        if self.num_available > len(self.explanation.texts):
+            lines.append(f"The texts were drawn at random from {self.num_available:,}: max_texts may be larger.")
+        if self.removed:
+            lines.append(f"Removed {', '.join(self.removed)}: scores of the symbols before some were merged.")
         return "\n".join(lines)
 
 
@@ -118,10 +128,11 @@ def explain_checkpoint(
     """
     Explain the symbols of a model by the texts it has learned from or by others, and write a report.
 
-    Names that are given go into the checkpoint's `config.json`; its model card, if it has one, is written anew.
+    Names that are given and symbols that are merged go into the checkpoint's `config.json`; its model card, if it has
+    one, is written anew.
 
     Args:
-        checkpoint (`str`): Folder or Hub id; names can be given only in a folder.
+        checkpoint (`str`): Folder or Hub id; symbols can be named and merged only in a folder.
         settings ([`ExplanationSettings`], *optional*): Texts and report.
         title (`str`, *optional*): Title of the report; default: the checkpoint.
 
@@ -131,19 +142,20 @@ def explain_checkpoint(
     """
     settings = settings or ExplanationSettings()
 
-    # 1. The model, its new names, and texts.
+    # 1. The model, what is to change of its symbols, and texts.
     find_checkpoint(checkpoint)
     if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points: examples/synthetic.py draws its symbols")
     pipe = LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=settings.trust_remote_code)
     model = pipe.model
     model.require_symbols()
-    if settings.names:
-        model.name_symbols(read_names(settings.names))
+    changes = SymbolChanges.read(settings.names, settings.merge)
+    changes.apply(model)
     data = data_to_read(checkpoint, settings)
     corpus = data.load_corpus()
     chosen = settings.split or ("all" if is_other_data(checkpoint, settings) else "train")
-    split = draw_texts(texts_of(corpus, chosen), settings.max_texts, settings.seed)
+    available = texts_of(corpus, chosen)
+    split = draw_texts(available, settings.max_texts, settings.seed)
 
     # 2. What the symbols stand for.
     explanation = explain_symbols(pipe, split, settings)
@@ -152,11 +164,14 @@ def explain_checkpoint(
         explanation = with_names(explanation, model.config.id2label)
     topics = compare_topics(explanation, corpus, pipe.tokenizer, settings)
 
-    # 3. The report, and the names for good.
+    # 3. The report, and names and merged symbols for good.
     report = make_report(
         explanation,
         title=title or f"Symbols of {checkpoint}",
-        details={"texts": f"{corpus.name}, {chosen}", "terms of the data": corpus.license},
+        details={
+            "texts": f"{corpus.name}, {chosen}{described_draw(split, available)}",
+            "terms of the data": corpus.license,
+        },
         attributes=known_classes(corpus, split),
         topics=topics,
         projection=settings.projection,
@@ -166,39 +181,11 @@ def explain_checkpoint(
         report = without_texts(report)
     folder = Path(checkpoint)
     files = write_report(report, settings.output or (folder / "report.html" if folder.is_dir() else "report.html"))
-    if settings.names or settings.auto_names:
-        save_names(folder / "config.json", model.config.id2label)
+    removed = save_symbols(folder, model) if changes or settings.auto_names else []
     if (folder / CARD).is_file():
         write_card(folder)
-    return CheckpointExplanation(explanation, report, files, bool(model.config.context_size))
-
-
-def read_names(given: list[str]) -> dict[str, str] | list[str]:
-    """
-    Read new names of symbols.
-
-    Args:
-        given (`list[str]`): The path of a JSON file with an object or a list of names, or texts `SYMBOL=NAME`, where
-            SYMBOL is an id or the present name, read as in [`~LDEBMModel.symbol_ids`].
-
-    Raises:
-        ValueError: If the texts or the file have another form.
-    """
-    if len(given) == 1 and given[0].endswith(".json"):
-        names = json.loads(Path(given[0]).read_text(encoding="utf-8"))
-        if isinstance(names, list):
-            return names
-        if not isinstance(names, dict):
-            raise ValueError(f"{given[0]} must hold an object or a list of names, got {type(names).__name__}")
-        return names
-    unreadable = [text for text in given if "=" not in text]
-    if unreadable:
-        raise ValueError(f"--names must be one .json file or SYMBOL=NAME, got {unreadable[0]!r}")
-    pairs = [text.split("=", 1) for text in given]
-    names = dict(pairs)
-    if len(names) < len(pairs):
-        raise ValueError(f"--names must name each symbol once, got {' '.join(given)}")
-    return names
+    answers_dialogues = bool(model.config.context_size)
+    return CheckpointExplanation(explanation, report, files, answers_dialogues, tuple(removed), len(available))
 
 
 def is_other_data(checkpoint: str, settings: ExplanationSettings) -> bool:
@@ -245,6 +232,11 @@ def draw_texts(split: Split, number: int, seed: int) -> Split:
     if len(split) <= number:
         return split
     return split.select(np.sort(np.random.default_rng(seed).choice(len(split), number, replace=False)).tolist())
+
+
+def described_draw(split: Split, available: Split) -> str:
+    """Say of how many texts those of `split` were drawn; empty if they are all that there are."""
+    return f" ({len(split):,} drawn from {len(available):,})" if len(split) < len(available) else ""
 
 
 def explain_symbols(pipe: LDEBMPipeline, split: Split, settings: ExplanationSettings) -> Explanation:
@@ -302,14 +294,6 @@ def with_names(explanation: Explanation, names: dict[int, str]) -> Explanation:
     """Return the explanation with these names of symbols."""
     symbols = [dataclasses.replace(symbol, name=names[symbol.id]) for symbol in explanation.symbols]
     return dataclasses.replace(explanation, symbols=symbols)
-
-
-def save_names(config: Path, names: dict[int, str]) -> None:
-    """Put the names into a saved configuration, and leave the rest of the file as it is."""
-    values = json.loads(config.read_text(encoding="utf-8"))
-    values["id2label"] = {str(symbol): name for symbol, name in names.items()}
-    values["label2id"] = {name: symbol for symbol, name in names.items()}
-    write_text(config, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def symbol_table(explanation: Explanation) -> str:

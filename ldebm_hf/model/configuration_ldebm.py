@@ -162,6 +162,9 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
             standard normal prior.
         symbol_levels (`str`, *optional*, defaults to `"all"`): Levels whose energy learns the symbols and is steered
             by them: `"first"` (level 0 alone: published) or `"all"`.
+        symbol_groups (`list[int]`, *optional*): The symbol of each output of the energy network, for symbols with
+            several outputs, as [`LDEBMModel.merge_symbols`] makes them: f_y is then the logsumexp of the outputs of y.
+            Default: one output for each symbol.
 
         num_levels (`int`, *optional*, defaults to 6): Number T of noise levels. With a single level, the prior is
             p(z) ∝ exp(F(z)) N(z; 0, I), and the noise schedule does not matter.
@@ -294,6 +297,7 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
     energy_temperature: Literal["unit", "step"] = "unit"
     base_measure: Literal["flat", "gaussian"] = "gaussian"
     symbol_levels: Literal["first", "all"] = "all"
+    symbol_groups: list[int] | None = None
 
     num_levels: int = 6
     noise_schedule: Literal["published", "linear_variance"] = "published"
@@ -479,6 +483,11 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         return self.prior_class.has_symbols(self)
 
     @property
+    def symbols_of_outputs(self) -> list[int]:
+        """The symbol of each output of the model; of several outputs, where symbols were merged."""
+        return list(range(self.num_labels)) if self.symbol_groups is None else list(self.symbol_groups)
+
+    @property
     def code_categories(self) -> int:
         """C, the number of categories of a code variable."""
         if self.num_code_categories is not None:
@@ -528,6 +537,10 @@ class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
         inverse = self._inverse_names()
         require(len(inverse) == self.num_labels, "id2label", self.id2label, "without repeated names")
         require(self.label2id == inverse, "label2id", self.label2id, f"the inverse of id2label, {inverse}")
+        if self.symbol_groups is not None:
+            allowed = f"None, or a list in which each of the symbols 0 to {self.num_labels - 1} occurs, and no other"
+            is_complete = set(self.symbol_groups) == set(range(self.num_labels))
+            require(is_complete, "symbol_groups", self.symbol_groups, allowed)
 
     def validate_token_ids(self):
         for name in ("pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):

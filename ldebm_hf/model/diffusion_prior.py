@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,7 @@ from .noise import draw, gaussian_like
 from .noise_schedule import LevelConstants, fitting_step_variance, noise_schedule
 from .objective import PriorLoss, contrastive_loss
 from .prior import LogDensity, Prior
+from .symbol_groups import SymbolGroups
 from .tilted_chains import ChainDiagnostics, TiltedGaussian, adaptive_chains
 from .validation import require
 
@@ -48,6 +50,7 @@ class DiffusionPrior(Prior):
     has_exact_density = False
     normalizes_posterior = True
     sampling_options = ("guidance_scale", "num_langevin_steps")
+    exclusive_settings = ("symbol_groups",)
 
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
@@ -55,7 +58,11 @@ class DiffusionPrior(Prior):
         sizes = (config.latent_size, config.num_labels)
         if config.energy_network == "mlp":
             self.energy = EnergyMLP(
-                *sizes, config.energy_hidden_size, config.energy_num_blocks, config.context_size
+                *sizes,
+                config.energy_hidden_size,
+                config.energy_num_blocks,
+                config.context_size,
+                config.symbol_groups,
             )
         else:
             self.energy = EnergyNetwork(
@@ -65,11 +72,12 @@ class DiffusionPrior(Prior):
                 config.energy_num_blocks,
                 config.energy_spectral_norm,
                 config.context_size,
+                config.symbol_groups,
             )
 
     @classmethod
     def has_symbols(cls, config: LDEBMConfig) -> bool:
-        """The energy network has one output for each symbol."""
+        """The energy network has at least one output for each symbol."""
         return True
 
     @classmethod
@@ -98,6 +106,10 @@ class DiffusionPrior(Prior):
             require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
         if config.prior_class is cls:  # other priors may have settings of this one that they do not use
             fitting_step_variance(config, noise_schedule(config))
+
+    def group_symbols(self, groups: Sequence[int] | None) -> None:
+        """As in [`Prior`]."""
+        self.energy.groups = None if groups is None else SymbolGroups(groups).to(self.levels.step_std.device)
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """

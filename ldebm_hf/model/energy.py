@@ -6,7 +6,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from transformers import initialization as init
 
 from .computed_buffers import ComputedBuffers
+from .symbol_groups import SymbolGroups
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class EnergyNetwork(nn.Module):
 
     Args:
         latent_size (`int`): Size d of the latent.
-        num_symbols (`int`): Number K of symbols, one output each.
+        num_symbols (`int`): Number K of symbols, one output each unless there are groups.
         num_levels (`int`): Number T of noise levels.
         hidden_size (`int`, *optional*, defaults to 200): Width.
         num_blocks (`int`, *optional*, defaults to 12): Number of residual blocks h + W LeakyReLU(h).
@@ -141,6 +142,8 @@ class EnergyNetwork(nn.Module):
             Langevin chains included, uses one and the same energy.
         context_size (`int`, *optional*, defaults to 0): Size of the context vector that the energy depends on; 0
             without contexts.
+        symbol_groups (`Sequence[int]`, *optional*): The symbol of each output, where symbols have several
+            ([`SymbolGroups`]).
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class EnergyNetwork(nn.Module):
         num_blocks: int = 12,
         normalize: bool = True,
         context_size: int = 0,
+        symbol_groups: Sequence[int] | None = None,
     ):
         super().__init__()
 
@@ -165,7 +169,8 @@ class EnergyNetwork(nn.Module):
             self.context_output = linear(hidden_size, hidden_size)
         self.merge = linear((3 if context_size else 2) * hidden_size, hidden_size)
         self.blocks = nn.ModuleList(linear(hidden_size, hidden_size) for _ in range(num_blocks))
-        self.head = linear(hidden_size, num_symbols)
+        self.head = linear(hidden_size, len(symbol_groups or range(num_symbols)))
+        self.groups = SymbolGroups(symbol_groups) if symbol_groups else None
 
     def forward(
         self, scaled: torch.Tensor, level: torch.Tensor, context: torch.Tensor | None = None
@@ -185,7 +190,8 @@ class EnergyNetwork(nn.Module):
         hidden = self.merge(F.leaky_relu(merged, SLOPE))
         for block in self.blocks:
             hidden = hidden + block(F.leaky_relu(hidden, SLOPE))
-        return self.head(F.leaky_relu(hidden, SLOPE))
+        outputs = self.head(F.leaky_relu(hidden, SLOPE))
+        return outputs if self.groups is None else self.groups(outputs)
 
     def context_features(self, context: torch.Tensor | None) -> list[torch.Tensor]:
         """The context's inputs to the merge layer: one tensor `(batch_size, hidden_size)`; none without a context."""
@@ -204,21 +210,29 @@ class EnergyMLP(nn.Module):
 
     Args:
         latent_size (`int`): Size d of the latent.
-        num_symbols (`int`): Number K of symbols, one output each.
+        num_symbols (`int`): Number K of symbols, one output each unless there are groups.
         hidden_size (`int`, *optional*, defaults to 200): Width.
         num_layers (`int`, *optional*, defaults to 2): Number of hidden layers (published: 2 for text, 1 for points).
         context_size (`int`, *optional*, defaults to 0): Size of the context vector, which is appended to the latent; 0
             without contexts.
+        symbol_groups (`Sequence[int]`, *optional*): As in [`EnergyNetwork`].
     """
 
     def __init__(
-        self, latent_size: int, num_symbols: int, hidden_size: int = 200, num_layers: int = 2, context_size: int = 0
+        self,
+        latent_size: int,
+        num_symbols: int,
+        hidden_size: int = 200,
+        num_layers: int = 2,
+        context_size: int = 0,
+        symbol_groups: Sequence[int] | None = None,
     ):
         super().__init__()
         self.latent_size = latent_size
         widths = [latent_size + context_size, *[hidden_size] * num_layers]
         self.hidden = nn.ModuleList(EnergyLinear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
-        self.head = EnergyLinear(widths[-1], num_symbols)
+        self.head = EnergyLinear(widths[-1], len(symbol_groups or range(num_symbols)))
+        self.groups = SymbolGroups(symbol_groups) if symbol_groups else None
 
     def forward(
         self, latents: torch.Tensor, level: torch.Tensor | None = None, context: torch.Tensor | None = None
@@ -230,7 +244,8 @@ class EnergyMLP(nn.Module):
         features = latents if context is None else torch.cat([latents, context], -1)
         for layer in self.hidden:
             features = F.gelu(layer(features))
-        return self.head(features)
+        outputs = self.head(features)
+        return outputs if self.groups is None else self.groups(outputs)
 
     def frozen_copy(
         self, level, free_energy_weight, logit_weight=None, context=None, dtype=None, compile=False
@@ -251,10 +266,12 @@ class FrozenEnergy:
         logit_weight (`torch.Tensor` of shape `(batch_size, num_symbols)`, *optional*): c; defaults to zero.
         dtype (`torch.dtype`): Precision of weights and activations.
         compile (`bool`, *optional*, defaults to `False`): Whether to run `evaluate` through `torch.compile`.
+        groups ([`SymbolGroups`], *optional*): The network's, if symbols have several outputs.
     """
 
-    def __init__(self, evaluate, free_energy_weight, logit_weight, dtype, compile=False):
+    def __init__(self, evaluate, free_energy_weight, logit_weight, dtype, compile=False, groups=None):
         self.free_energy_weight, self.logit_weight, self.dtype = free_energy_weight, logit_weight, dtype
+        self.groups = groups
         self._evaluate = compiled(evaluate) if compile else evaluate
 
     def gradient(self, scaled: torch.Tensor) -> torch.Tensor:
@@ -271,6 +288,13 @@ class FrozenEnergy:
         """∂E/∂f, `(batch_size, num_symbols)`, in the dtype of the logits."""
         gradient = self.free_energy_weight * logits.softmax(-1)
         return (gradient if self.logit_weight is None else gradient + self.logit_weight).to(logits.dtype)
+
+    def at_outputs(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits, `(batch_size, num_symbols)`, and ∂E by the network's outputs, `(batch_size, num_outputs)`."""
+        if self.groups is None:
+            return outputs, self.logit_gradient(outputs)
+        logits = self.groups(outputs)
+        return logits, self.groups.output_gradient(self.logit_gradient(logits), logits, outputs)
 
 
 class FrozenNetwork(FrozenEnergy):
@@ -315,7 +339,7 @@ class FrozenNetwork(FrozenEnergy):
         for features, weight in zip(context_features, context_weight, strict=True):
             bias += F.linear(F.leaky_relu(features, SLOPE).to(dtype), weight)
         self.merge = latent_weight.contiguous(), bias
-        super().__init__(_evaluate_network, free_energy_weight, logit_weight, dtype, compile)
+        super().__init__(_evaluate_network, free_energy_weight, logit_weight, dtype, compile, energy.groups)
         self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
 
     def new_buffers(self) -> list[torch.Tensor]:
@@ -327,7 +351,7 @@ class FrozenMLP(FrozenEnergy):
     """[`FrozenEnergy`] of an [`EnergyMLP`]; the context becomes a bias of each row in the first layer."""
 
     def __init__(self, energy: EnergyMLP, free_energy_weight, logit_weight, context, dtype, compile=False):
-        super().__init__(_evaluate_mlp, free_energy_weight, logit_weight, dtype, compile)
+        super().__init__(_evaluate_mlp, free_energy_weight, logit_weight, dtype, compile, energy.groups)
         *self.hidden, self.head = [
             (layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in (*energy.hidden, energy.head)
         ]
@@ -354,9 +378,9 @@ def _evaluate_network(energy: FrozenNetwork, scaled: torch.Tensor) -> tuple[torc
     _affine(_leaky_relu(outer, scratch), energy.merge, hiddens[0])
     for (weight, bias), hidden, following in zip(energy.blocks, hiddens[:-1], hiddens[1:], strict=True):
         torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
-    logits = F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head)
+    logits, gradient = energy.at_outputs(F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head))
 
-    pulled = _backpropagate(energy.logit_gradient(logits), energy.head, hiddens[-1], pulled)
+    pulled = _backpropagate(gradient, energy.head, hiddens[-1], pulled)
     for layer, hidden in zip(reversed(energy.blocks), reversed(hiddens[:-1]), strict=True):
         pulled += _backpropagate(pulled, layer, hidden, scratch)
     scratch = _backpropagate(pulled, energy.merge, outer, scratch)
@@ -371,8 +395,8 @@ def _evaluate_mlp(energy: FrozenMLP, latents: torch.Tensor) -> tuple[torch.Tenso
         weight, bias = layer
         preactivations.append(torch.addmm(bias, latents, weight.T))
         latents = F.gelu(preactivations[-1])
-    logits = F.linear(latents, *energy.head)
-    gradient = energy.logit_gradient(logits) @ energy.head[0]
+    logits, gradient = energy.at_outputs(F.linear(latents, *energy.head))
+    gradient = gradient @ energy.head[0]
     for (weight, _), preactivation in zip(reversed(energy.hidden), reversed(preactivations), strict=True):
         gradient = torch.ops.aten.gelu_backward(gradient, preactivation) @ weight
     return logits, gradient

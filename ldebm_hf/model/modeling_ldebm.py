@@ -37,7 +37,7 @@ from .pretrained_decoder import PrefixedState
 from .pretrained_model import LDEBMPreTrainedModel
 from .responding import respond
 from .sampling import sample_latents
-from .symbols import name_symbols, read_symbols, require_symbols, symbol_ids
+from .symbols import merge_symbols, name_symbols, read_symbols, require_symbols, symbol_ids
 from .token_embedding import outside_of_range
 from .trainer_signature import LossWithoutLabels
 from .validation import Count, Flag, Number
@@ -95,6 +95,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     require_symbols = require_symbols
     symbol_ids = symbol_ids
     name_symbols = name_symbols
+    merge_symbols = merge_symbols
     sample_latents = sample_latents
     classify = classify
     explain = explain

@@ -7,7 +7,7 @@ its name. Settings are fields of [`LDEBMConfig`]; `validate` and `validate_setti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -153,6 +153,21 @@ class Prior(nn.Module):
         there, else `None`. Pair `i` belongs to example `i % batch_size`.
         """
         return None
+
+    def group_symbols(self, groups: Sequence[int] | None) -> None:
+        """
+        Let symbols have several outputs each, where symbols are outputs of an energy network.
+
+        Args:
+            groups (`Sequence[int]`, *optional*): The symbol of each output, as `config.symbol_groups`.
+
+        Raises:
+            ValueError: If symbols of this prior are something else.
+        """
+        raise ValueError(
+            f"symbols of prior={self.config.prior!r} cannot be merged: they are values of codes, and not outputs of "
+            "an energy network"
+        )
 
     def log_density_for_chains(
         self,

@@ -59,6 +59,15 @@ class IdsByName(Rule):
         return ids
 
 
+class SymbolNumbers(Rule):
+    """A list of ids of symbols."""
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> list[int]:
+        is_list = isinstance(value, list) and 1 <= len(value) <= MOST_UNITS
+        require(is_list, name, value, "a list of ids of symbols")
+        return [Count(at_least=0, at_most=MOST_UNITS)(f"{name}[{i}]", symbol) for i, symbol in enumerate(value)]
+
+
 class Dtype(Rule):
     """A floating-point type of torch, or its name."""
 
@@ -200,6 +209,7 @@ OWN_RULES: dict[str, Rule] = {
     "dispersion_weight": Number(at_least=0, at_most=1),
     "energy_hidden_size": UNITS,
     "energy_num_blocks": Count(at_least=0, at_most=MOST_LAYERS),
+    "symbol_groups": SymbolNumbers(),
     "num_levels": Count(at_most=MOST_LAYERS),
     "langevin_steps": Count(at_most=MOST_STEPS),
     "langevin_step_size": SCALE,

@@ -1,4 +1,4 @@
-"""The symbols of a model: ids from names, and new names."""
+"""The symbols of a model: ids from names, new names, and symbols merged into one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
@@ -154,3 +154,69 @@ def name_symbols(model, names: Mapping[int | str, str] | Sequence[str]) -> None:
         taken[name] = symbol
     model.config.id2label = current | renamed
     model.config.label2id = taken
+
+
+def merge_symbols(model, groups: Sequence[Sequence[int | str]]) -> list[int]:
+    """
+    Make one symbol of several, in place. Its probability p(y|z) is the sum of theirs. The prior p(z), and with it all
+    that is written without a symbol, stays as it is. With a guidance scale of 1 the density of the latents of the
+    merged symbol is the mixture of theirs, at each level.
+
+    A merged symbol has the place of the one with the smallest id, and later symbols move up. It is called like the
+    first of its group that has a name of its own; names `LABEL_…` follow the new ids. `save_pretrained` stores all
+    this. A model that is trained further learns the merged symbols.
+
+    ```python
+    >>> model.merge_symbols([[0, 3], ["weather", "forecast"]])
+    ```
+
+    Args:
+        groups (`Sequence[Sequence[int | str]]`): The symbols to merge, at least two in each group, by id or name as in
+            [`symbol_ids`]. Symbols that are not mentioned stay by themselves.
+
+    Returns:
+        `list[int]`: The new id of each former symbol.
+
+    Raises:
+        ValueError: If the prior has no symbols or its symbols cannot be merged; for a symbol that does not exist or is
+            mentioned twice; for a group of fewer than two, or if fewer than two symbols would be left.
+    """
+    model.require_symbols()
+    config = model.config
+    found = [_group_of(config, group) for group in _lists(groups)]
+    mentioned = [symbol for group in found for symbol in group]
+    repeated = next((symbol for symbol in mentioned if mentioned.count(symbol) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"groups must mention each symbol once, got symbol {repeated} more than once")
+    found += [[symbol] for symbol in config.id2label if symbol not in mentioned]
+    if len(found) < 2:
+        raise ValueError(f"groups must leave at least two symbols, got one of all {config.num_labels}")
+    found.sort(key=min)
+    new_ids = [0] * config.num_labels
+    for new_id, group in enumerate(found):
+        for symbol in group:
+            new_ids[symbol] = new_id
+    names = {new_id: _merged_name(config.id2label, group, new_id) for new_id, group in enumerate(found)}
+    if len(set(names.values())) < len(names):
+        raise ValueError(f"names of the merged symbols must be unique, got {list(names.values())!r:.200}")
+    symbol_groups = [new_ids[symbol] for symbol in config.symbols_of_outputs]
+    model.prior.group_symbols(symbol_groups)
+    config.id2label, config.symbol_groups = names, symbol_groups
+    return new_ids
+
+
+def _lists(groups: Any) -> list[Any]:
+    is_list = isinstance(groups, (list, tuple)) and len(groups) > 0
+    if not is_list or not all(isinstance(group, (list, tuple)) and len(group) > 1 for group in groups):
+        raise ValueError(f"groups must be a list of lists of two or more symbols, got {shown(groups)}")
+    return list(groups)
+
+
+def _group_of(config, group: Sequence[int | str]) -> list[int]:
+    return [_symbol_of(config, symbol, "groups") for symbol in group]
+
+
+def _merged_name(names: Mapping[int, str], group: Sequence[int], new_id: int) -> str:
+    """The first name of a group that is not the default one of its symbol; else the default one of the new symbol."""
+    given = (names[symbol] for symbol in group if names[symbol] != f"LABEL_{symbol}")
+    return next(given, f"LABEL_{new_id}")

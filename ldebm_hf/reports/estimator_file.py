@@ -22,7 +22,8 @@ class EstimatorFile:
     """
     Args:
         params (`dict`): Arguments of the estimator.
-        labels (`dict[int, str | int]`): By symbol, the label of the texts that it was fitted to, as it was given.
+        labels (`dict[int, str | int]`): By output of the energy network, which is the symbol unless symbols were
+            merged, the label of the texts that it was fitted to, as it was given.
         suggested (`dict[int, str]`): By symbol, the name that was made of its words.
         run (`str`, *optional*): Digest of the settings of the fit that has ended in this folder.
     """

@@ -30,6 +30,7 @@ SEAL = re.compile(r"\n<!-- made by ldebm_hf, ([0-9a-f]{16}) -->\n$")
 BASE_MODELS = ("encoder_name_or_path", "decoder_name_or_path")
 MACHINE_SETTINGS = {
     "data_dir",
+    "disable_tqdm",
     "features_dir",
     "output_dir",
     "overwrite_output_dir",

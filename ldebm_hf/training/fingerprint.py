@@ -11,6 +11,7 @@ from .shards import TrainingExamples
 MAY_CHANGE = {
     "dataloader_num_workers",
     "ddp_timeout",
+    "disable_tqdm",
     "early_stopping_patience",
     "gradient_checkpointing",
     "hub_model_id",
@@ -30,7 +31,7 @@ MAY_CHANGE = {
     "trust_remote_code",
 }
 
-NOT_IN_EARLIER_RUNS = {"model.encoder_digest", "model.decoder_digest"}
+NOT_IN_EARLIER_RUNS = {"model.encoder_digest", "model.decoder_digest", "model.symbol_groups"}
 """Names that the fingerprints of runs by earlier versions lack, which can be resumed all the same."""
 
 

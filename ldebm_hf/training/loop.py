@@ -124,7 +124,8 @@ class Trainer:
         if not getattr(self.model.encoder, "is_frozen", False):
             return None
         self.model.encoder.to(self.accelerator.device).eval()
-        return FeatureCache(self.model.encoder, settings.data.features_dir)  # the process that computes shows it
+        show_progress = not settings.training.disable_tqdm  # in the process that computes
+        return FeatureCache(self.model.encoder, settings.data.features_dir, show_progress=show_progress)
 
     def _prepare_records(self) -> None:
         """Set what checkpoints keep, what is logged, and what orders the examples and gives them symbols."""
@@ -153,6 +154,7 @@ class Trainer:
             accelerator=self.accelerator,
             progress=self.progress,
             checkpoints=self.checkpoints,
+            show_progress=not self.training.disable_tqdm,
         )
         self.planner = StepPlanner(
             self.symbols,
@@ -208,6 +210,8 @@ class Trainer:
                 self.folder.lock.acquire()
                 if self.training.resume is None and not self.training.overwrite_output_dir:
                     self.folder.refuse_earlier_run()
+                elif self.training.resume is not None:
+                    self.folder.refuse_other_groups(self.model.config.symbol_groups)
             except (InUseError, ValueError) as error:
                 problem = error
         try:
@@ -308,7 +312,7 @@ class Trainer:
             total=self.steps_per_epoch,
             initial=progress.step_in_epoch,
             desc=f"epoch {progress.epoch + 1}",
-            disable=not self.accelerator.is_local_main_process,
+            disable=training.disable_tqdm or not self.accelerator.is_local_main_process,
         )
         for shard in self.examples.shards(progress.step_in_epoch):
             batches = self.planner.batches_of(shard, self.total_steps)

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..files.atomic import copy_file, replace_folder, restore_folder
+from ..files.json_objects import read_object
 from ..files.locks import WriteLock
 from ..files.manifest import MANIFEST, describe_file, problem_of, read_manifest, write_manifest
 from ..reports.run_record import ABOUT_THE_MODEL, CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
@@ -42,6 +43,23 @@ class OutputFolder:
             raise ValueError(
                 f"output_dir {str(self.path)!r} holds an earlier run: --resume latest continues it, "
                 "--overwrite_output_dir true discards it, and another --output_dir keeps it"
+            )
+
+    def refuse_other_groups(self, symbol_groups: list[int] | None) -> None:
+        """
+        Raise a ValueError if symbols of the model in the folder were merged after its training, which going on with
+        that would undo.
+
+        Args:
+            symbol_groups (`list[int]`, *optional*): Those of the run, as in `LDEBMConfig`.
+        """
+        config = self.path / "config.json"
+        saved = (read_object(config) or {}).get("symbol_groups") if config.is_file() else None
+        if saved is not None and saved != symbol_groups:
+            raise ValueError(
+                f"output_dir {str(self.path)!r} holds a model whose symbols were merged, and its training goes on "
+                f"with the separate ones: copy {self.best / 'config.json'} over its config.json to separate them, "
+                "and merge them again after the training"
             )
 
     def discard_earlier_run(self) -> None:

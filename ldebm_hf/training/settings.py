@@ -202,7 +202,12 @@ class Settings:
         """Write a recipe that repeats this run from the beginning, without pushing anything to the Hub."""
         values = self.to_dict()
         values["training"] |= {"resume": None, "overwrite_output_dir": False}
-        values["training"] |= {"push_to_hub": False, "hub_model_id": None, "trust_remote_code": False}
+        values["training"] |= {
+            "push_to_hub": False,
+            "hub_model_id": None,
+            "trust_remote_code": False,
+            "disable_tqdm": False,
+        }
         write_text(Path(path), yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def differences_to_preset(self) -> list[tuple[str, Any, Any]]:

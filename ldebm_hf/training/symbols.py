@@ -40,6 +40,7 @@ class SymbolAssigner:
         settings (`ClusteringSettings`): see there.
         batch_size (`int`): number of examples that each process encodes at a time.
         accelerator (`Accelerator`), progress (`Progress`), checkpoints (`CheckpointStore`): the run's.
+        show_progress (`bool`, *optional*, defaults to `True`): whether to show a progress bar.
 
     Raises:
         ValueError: clustering is enabled for a prior without symbols or cannot work with these settings, or there are
@@ -58,9 +59,11 @@ class SymbolAssigner:
         accelerator: Accelerator,
         progress: Progress,
         checkpoints: CheckpointStore,
+        show_progress: bool = True,
     ):
         self.model, self.sample, self.settings, self.batch_size = model, sample, settings, batch_size
         self.accelerator, self.progress, self.checkpoints = accelerator, progress, checkpoints
+        self.show_progress = show_progress
         config = model.config
         if settings.enabled and not config.has_symbols:
             raise ValueError(
@@ -108,7 +111,7 @@ class SymbolAssigner:
         """
         if self.fixed_features is not None:
             return self.fixed_features(split)
-        means = posterior_means(self.model, split, self.batch_size, self.accelerator)
+        means = posterior_means(self.model, split, self.batch_size, self.accelerator, self.show_progress)
         wrong = means[~np.isfinite(means)]
         if len(wrong):
             raise DivergenceError("posterior_mean", self.progress.step, float(wrong[0]), self.checkpoints.last_good)
@@ -201,12 +204,16 @@ def stability(assignments: np.ndarray, previous: np.ndarray, labels: np.ndarray)
 
 
 @torch.no_grad()
-def posterior_means(model: LDEBMModel, split: Examples, batch_size: int, accelerator: Accelerator) -> np.ndarray:
+def posterior_means(
+    model: LDEBMModel, split: Examples, batch_size: int, accelerator: Accelerator, show_progress: bool = True
+) -> np.ndarray:
     """The posterior means of a split in corpus order. The processes share the work, and each gets all of them.
 
     Args:
         model ([`LDEBMModel`]): the unwrapped model; it is put into evaluation mode.
         batch_size (`int`): number of examples that each process encodes at a time.
+        accelerator (`Accelerator`): the run's.
+        show_progress (`bool`, *optional*, defaults to `True`): whether to show a progress bar.
 
     Returns:
         `np.ndarray` of shape `(n, total_latent_size)`, float32.
@@ -218,7 +225,7 @@ def posterior_means(model: LDEBMModel, split: Examples, batch_size: int, acceler
         total=len(index_lists),
         desc="clustering",
         leave=False,
-        disable=not accelerator.is_local_main_process,
+        disable=not (show_progress and accelerator.is_local_main_process),
     )
     encoded = []
     for batch in batches:

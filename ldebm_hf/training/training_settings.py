@@ -112,6 +112,7 @@ class TrainingSettings:
     logging_steps: int = setting(
         10, "Number of steps between log lines.", at_least=1, heading="Logging and checkpoints"
     )
+    disable_tqdm: bool = setting(False, "Show no progress bars.")
     save_steps: int = setting(
         500, "Number of steps between checkpoints. One is also written at the end of every epoch.", at_least=1
     )

@@ -12,10 +12,12 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+import tqdm
+from sklearn.base import clone, is_classifier, is_clusterer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.metrics import get_scorer, log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 import ldebm_hf
@@ -377,7 +379,7 @@ def test_arguments_keep_their_kinds_in_the_file(tmp_path):
 # ---------------------------------------------------------------------------------- fits that fail, and fits once more
 
 
-@pytest.mark.parametrize("place", ["plan_fit", "train"])
+@pytest.mark.parametrize("place", ["estimator.plan_fit", "fit_folder.train"])
 def test_a_fit_that_fails_leaves_the_fitted_model(place, monkeypatch):
     model = LDEBM(**TINY | {"max_steps": 1}).fit(TEXTS, LABELS)
     before, folder = model.predict_proba(TEXTS), model.folder_
@@ -386,7 +388,7 @@ def test_a_fit_that_fails_leaves_the_fitted_model(place, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(f"ldebm_hf.commands.estimator.{place}", stop)
+        patch.setattr(f"ldebm_hf.commands.{place}", stop)
         model.fit(TEXTS[:40])
     assert model.folder_ == folder and folder.is_dir() and len(model.explain(num_samples=1).texts) == 60
     assert np.array_equal(model.predict_proba(TEXTS), before) and model.classes_.tolist() == ["food", "rain"]
@@ -409,7 +411,7 @@ def test_names_of_the_user_stay_in_a_fit_once_more(tmp_path, monkeypatch):
     assert clone(model).fit(TEXTS).classes_.tolist() == model.classes_.tolist(), "a fit that has ended is only loaded"
     longer = clone(model).set_params(max_steps=8).fit(TEXTS)
     assert longer.classes_[0] == "kitchen" and not longer.classes_[1].startswith("LABEL_")
-    monkeypatch.setattr("ldebm_hf.commands.estimator.train", lambda *_: 1 / 0)
+    monkeypatch.setattr("ldebm_hf.commands.fit_folder.train", lambda *_: 1 / 0)
     assert clone(longer).fit(TEXTS).classes_[0] == "kitchen"
     with pytest.raises(ZeroDivisionError):
         clone(longer).set_params(max_steps=9).fit(TEXTS)
@@ -441,7 +443,7 @@ def test_a_labelled_training_without_an_estimator_scores_accuracy(labelled, unla
 
 
 def test_a_name_that_cannot_be_written_is_not_given(of_numbers, monkeypatch):
-    monkeypatch.setattr("ldebm_hf.commands.estimator.save_names", lambda *_: 1 / 0)
+    monkeypatch.setattr("ldebm_hf.commands.estimator.save_symbols", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         of_numbers.rename({0: "negative"})
     assert of_numbers.pipeline_.model.config.id2label == {0: "0", 1: "1"} and of_numbers.classes_.tolist() == [0, 1]
@@ -495,3 +497,124 @@ def test_an_encoder_without_weights_is_not_in_the_cache(monkeypatch):
         found = lambda _, name, files=files: name if name in files else None  # noqa: E731
         monkeypatch.setattr("ldebm_hf.commands.fitted_sizes.try_to_load_from_cache", found)
         assert choose_recipe("auto", 10, 0)[0] == recipe
+
+
+# ------------------------------------------------------------------------------------------- merged symbols, and order
+
+
+def three_topics() -> tuple[list[str], list[str]]:
+    """Texts of three topics, of which "ice" is told from "rain" by one word alone."""
+    labels = ["ice" if label == "rain" and number % 3 == 0 else label for number, label in enumerate(LABELS)]
+    pairs = zip(TEXTS, labels, strict=True)
+    return [f"{text} frost frost" if label == "ice" else text for text, label in pairs], labels
+
+
+def test_merged_symbols_add_up_in_the_folder_too_and_their_labels_all_count(tmp_path):
+    texts, labels = three_topics()
+    model = LDEBM(output_dir=tmp_path / "run", **TINY | LEARNS).fit(texts, labels)
+    assert model.classes_.tolist() == ["food", "ice", "rain"]
+    before, file = model.predict_proba(texts), (tmp_path / "run" / "estimator.json").read_bytes()
+    assert model.merge([["rain", "ice"]]) is model
+    assert model.classes_.tolist() == ["food", "rain"] and model.symbols_.tolist() == [0, 1]
+    saved = LDEBM.load(model.save(tmp_path / "saved"))
+    for merged in (model, LDEBM.load(tmp_path / "run"), saved, pickle.loads(pickle.dumps(model))):
+        expected = np.stack([before[:, 0], before[:, 1] + before[:, 2]], 1)
+        np.testing.assert_allclose(merged.predict_proba(texts), expected, atol=1e-6)
+        right = merged.predict(texts) == np.where(np.array(labels) == "food", "food", "rain")
+        assert merged.score(texts, labels) == right.mean() > 0.9, "labels of both parts are right"
+        assert len(merged.write("rain", 2, generator=0)) == 2
+    assert (tmp_path / "run" / "estimator.json").read_bytes() == file
+    (tmp_path / "saved" / "estimator.json").unlink()
+    assert LDEBM.load(tmp_path / "saved").score(texts, labels) > 0.5, "without the file only names are known"
+    assert clone(model).fit(texts, labels).classes_.tolist() == ["food", "rain"], "a fit that has ended is only loaded"
+    with pytest.raises(ValueError, match="holds a model whose symbols were merged"):
+        clone(model).set_params(dropout=0.3, max_steps=70).fit(texts, labels)
+
+
+def test_symbols_that_cannot_be_saved_are_not_merged(monkeypatch):
+    monkeypatch.setattr("ldebm_hf.commands.estimator.save_symbols", lambda *_: 1 / 0)
+    three = LDEBM(num_symbols=3, **TINY | {"max_steps": 1}).fit(TEXTS)
+    before = three.predict_proba(TEXTS)
+    with pytest.raises(ZeroDivisionError):
+        three.merge([[0, 2]])
+    assert len(three.classes_) == 3 and np.array_equal(three.predict_proba(TEXTS), before)
+    assert three.pipeline_.model.config.symbol_groups is None
+
+
+def test_columns_are_in_the_order_of_sorted_labels_as_scorers_take_them():
+    numbers = np.array([{"food": "10", "rain": "9"}[label] for label in LABELS])  # as texts "10" comes before "9"
+    model = LDEBM(**TINY | LEARNS).fit(TEXTS, numbers)
+    assert model.pipeline_.model.config.id2label == {0: "9", 1: "10"}
+    assert model.classes_.tolist() == ["10", "9"] and model.symbols_.tolist() == [1, 0]
+    assert model.score(TEXTS, numbers) == np.mean(model.predict(TEXTS) == numbers) > 0.9
+    loss = log_loss(numbers, model.predict_proba(TEXTS))
+    assert get_scorer("neg_log_loss")(model, TEXTS, numbers) == pytest.approx(-loss) and loss < 0.5
+    assert get_scorer("roc_auc")(model, TEXTS, numbers) > 0.9
+    model.rename({0: "a", 1: "b"})
+    assert model.classes_.tolist() == ["a", "b"] and model.symbols_.tolist() == [0, 1]
+
+
+# ------------------------------------------------------------------------------------------------------- scikit-learn
+
+
+def test_it_is_a_classifier_unless_it_was_fitted_without_labels(labelled, hardly_trained):
+    assert is_classifier(LDEBM()) and is_classifier(labelled) and not is_clusterer(labelled)
+    assert is_clusterer(hardly_trained) and not is_classifier(hardly_trained)
+    assert is_classifier(make_pipeline(LDEBM())) and is_classifier(clone(hardly_trained))
+
+
+def test_folds_are_stratified_and_scorers_of_classifiers_work():
+    labels = ["rain"] * 30 + ["food"] * 30  # without stratification each fold has labels that the other lacks
+    texts = sorted(TEXTS, key=lambda text: text.split()[0] in TOPICS["food"].split())[:60]
+    model = LDEBM(**TINY | {"max_steps": 4})
+    for scoring in (None, "roc_auc", "f1_macro", "neg_log_loss"):
+        scores = cross_val_score(model, texts, labels, cv=2, scoring=scoring, error_score="raise")
+        assert np.isfinite(scores).all()
+    assert cross_val_predict(model, texts, labels, cv=2, method="predict_proba").shape == (60, 2)
+    assert np.isfinite(cross_val_score(model, texts, cv=2)).all(), "without labels"
+
+
+def test_a_grid_search_in_processes_keeps_its_fits_apart(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model, grid, scores = LDEBM(**TINY | {"max_steps": 2}), {"latent_size": [4]}, []
+    for jobs in (1, 2):
+        search = GridSearchCV(model, grid, cv=2, n_jobs=jobs, refit=False).fit(pd.Series(TEXTS), pd.Series(LABELS))
+        scores.append([search.cv_results_[f"split{fold}_test_score"].item() for fold in range(2)])
+    assert scores[0] == scores[1]
+
+
+# --------------------------------------------------------------------------------------------------- folders, reports
+
+
+def test_a_fit_whose_planning_fails_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("ldebm_hf.commands.estimator.plan_fit", lambda *_: 1 / 0)
+    (tmp_path / "mine").mkdir()
+    for folder in (tmp_path / "new" / "run", tmp_path / "mine"):
+        with pytest.raises(ZeroDivisionError):
+            LDEBM(output_dir=folder, **TINY).fit(TEXTS)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"], "a folder that was there stays"
+
+
+def test_a_report_of_drawn_texts_says_so(unlabelled, tmp_path):
+    file = unlabelled.report(tmp_path / "few.html", max_texts=20, split="train", num_samples=0)
+    details = json.loads(file.with_suffix(".json").read_text("utf-8"))["details"]
+    assert details["texts"] == "texts, train (20 drawn from 54)" and "20 drawn from 54" in file.read_text("utf-8")
+    file = unlabelled.report(tmp_path / "all.html", num_samples=0)
+    assert json.loads(file.with_suffix(".json").read_text("utf-8"))["details"]["texts"] == "texts, all"
+
+
+def test_without_verbose_no_bar_is_shown_in_a_notebook_either(monkeypatch):
+    shown = []
+
+    class Bar(tqdm.std.tqdm):  # in a notebook bars are widgets, which no stream gets
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            if not self.disable:
+                shown.append(self.desc)
+
+    for module in ("loop", "symbols", "features"):
+        monkeypatch.setattr(f"ldebm_hf.training.{module}.tqdm", Bar)
+    LDEBM(**TINY | {"max_steps": 1, "features": "mean"}).fit(TEXTS)
+    assert shown == []
+    LDEBM(**TINY | {"max_steps": 1, "features": "mean", "verbose": True}).fit(TEXTS)
+    assert {name.split(" ")[0] for name in shown} == {"clustering", "epoch"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import untrained
+from clean_processes import run_clean
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_document_tokenizer
 from ldebm_hf.data import load_corpus
@@ -123,6 +124,80 @@ def test_names_go_into_the_checkpoint_and_the_report(explain, checkpoint, capsys
     assert LDEBMModel.from_pretrained(checkpoint).generate(class_labels="refund request").shape[0] == 1
 
 
+def test_symbols_are_merged_in_the_checkpoint_and_the_report(explain, checkpoint, capsys):
+    folder = Path(checkpoint)
+    weights, before = (folder / "model.safetensors").read_bytes(), json.loads((folder / "config.json").read_text())
+    (folder / "evaluation.json").write_text("{}")
+    (folder / "likelihood.json").write_text("{}")
+    text = ["will it rain on monday"]
+    old = {one["label"]: one["score"] for one in LDEBMModel.from_pretrained(folder).classify(text, top_k=None)[0]}
+    explain.main([checkpoint, *QUICK, "--names", "3=x", "--merge", "3", "1", "--merge", "0", before["id2label"]["7"]])
+    printed = capsys.readouterr().out
+    assert "of 6 symbols used" in printed and "Removed evaluation.json: scores of the symbols before" in printed
+    assert not (folder / "evaluation.json").exists() and (folder / "likelihood.json").exists()
+    after = json.loads((folder / "config.json").read_text())
+    assert after["symbol_groups"] == [0, 1, 2, 1, 3, 4, 5, 0]
+    assert (folder / "model.safetensors").read_bytes() == weights
+    names = [before["id2label"][str(symbol)] for symbol in range(8)]
+    assert list(saved_names(checkpoint).values()) == [names[0], "x", names[2], *names[4:7]]
+    for name in ("id2label", "label2id", "symbol_groups"):
+        before.pop(name, None), after.pop(name)
+    assert before == after
+    assert len(read_report(folder / "report.json")["symbols"]) == 6
+    model = LDEBMModel.from_pretrained(folder)
+    new = {one["label"]: one["score"] for one in model.classify(text, top_k=None)[0]}
+    assert new["x"] == pytest.approx(old[names[3]] + old[names[1]], abs=1e-6)
+    assert new[names[0]] == pytest.approx(old[names[0]] + old[names[7]], abs=1e-6)
+    assert new[names[5]] == pytest.approx(old[names[5]], abs=1e-6)
+
+
+def test_merging_renews_code_that_does_not_know_of_it(explain, checkpoint):
+    folder = Path(checkpoint)
+    LDEBMModel.from_pretrained(folder).save_pretrained(folder)
+    (folder / "symbol_groups.py").unlink()
+    (folder / "energy.py").write_text("raise SystemError('old code')\n")
+    explain.main([checkpoint, *QUICK, "--names", "0=y"])
+    assert not (folder / "symbol_groups.py").exists(), "names alone change no code"
+    explain.main([checkpoint, *QUICK, "--merge", "0", "1"])
+    script = f"""
+from transformers import AutoModel
+print(AutoModel.from_pretrained({str(folder)!r}, trust_remote_code=True).config.num_labels)
+"""
+    assert run_clean(script, folder, package=False).splitlines()[-1] == "7"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--merge", "0", "99"], "groups must be .* got '99'"),
+        (["--merge", "0", "1", "--merge", "1", "2"], "groups must mention each symbol once, got symbol 1"),
+        (["--names", "0=x", "--merge", "weather", "nothing"], "got 'nothing'"),
+    ],
+)
+def test_bad_groups_change_nothing(explain, checkpoint, options, message):
+    before = Path(checkpoint, "config.json").read_bytes()
+    with pytest.raises(ValueError, match=message):
+        explain.main([checkpoint, *QUICK, *options])
+    assert Path(checkpoint, "config.json").read_bytes() == before
+
+
+def test_a_file_of_names_and_groups_is_for_the_symbols_before(explain, checkpoint, tmp_path, capsys):
+    content = {"names": [f"name {i}" for i in range(8)], "merge": [[6, 7]]}
+    names = tmp_path / "names.json"
+    names.write_text(json.dumps(content))
+    first = saved_names(checkpoint)[0]
+    explain.main([checkpoint, *QUICK, "--names", str(names), "--merge", first, "1"])
+    expected = {symbol: f"name {name}" for symbol, name in enumerate((0, 2, 3, 4, 5, 6))}
+    assert saved_names(checkpoint) == expected
+    with pytest.raises(ValueError, match="groups must be in 0..5 or one of .*; got 6"):
+        explain.main([checkpoint, *QUICK, "--names", str(names)])
+    assert saved_names(checkpoint) == expected
+    for wrong in ({"names": {}, "merge": [[0, 1]]}, {"names": [], "merge": [["a", "b"]]}, {"names": [], "merge": [1]}):
+        names.write_text(json.dumps(wrong))
+        with pytest.raises(ValueError, match="must hold a list of names and a list of groups of ids to merge"):
+            explain.main([checkpoint, *QUICK, "--names", str(names)])
+
+
 @pytest.mark.parametrize("content", [{"0": "first", "weather": "rain"}, [f"name {i}" for i in range(8)]])
 def test_names_from_a_file(explain, checkpoint, tmp_path, content, capsys):
     (tmp_path / "names.json").write_text(json.dumps(content))
@@ -222,6 +297,7 @@ def test_sample_of_a_stream_stands_for_its_texts(explain, corpus, tmp_path, caps
     [
         (["--max_texts", "0"], "argument --max_texts: must be an integer of at least 1, got 0"),
         (["--output", "report.json"], "--output must end in .html, got 'report.json'"),
+        (["--merge", "weather"], "--merge needs two or more symbols, got 'weather' alone"),
     ],
 )
 def test_bad_options(explain, checkpoint, options, message, capsys):
@@ -233,7 +309,8 @@ def test_bad_options(explain, checkpoint, options, message, capsys):
 def test_names_cannot_be_written_to_the_hub(explain, capsys):
     with pytest.raises(SystemExit):
         explain.main(["someone/model", "--auto_names"])
-    assert "--names and --auto_names write into the checkpoint, which must be a folder" in capsys.readouterr().err
+    refusal = "--names, --merge and --auto_names write into the checkpoint, which must be a folder"
+    assert refusal in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

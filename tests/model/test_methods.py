@@ -10,10 +10,11 @@ from ldebm_hf.model.completion import complete, complete_texts
 from ldebm_hf.model.explanation import explain
 from ldebm_hf.model.responding import respond
 from ldebm_hf.model.sampling import sample_latents
-from ldebm_hf.model.symbols import name_symbols, require_symbols, symbol_ids
+from ldebm_hf.model.symbols import merge_symbols, name_symbols, require_symbols, symbol_ids
 
 FUNCTIONS = [
-    classify, complete, complete_texts, explain, name_symbols, require_symbols, respond, sample_latents, symbol_ids
+    classify, complete, complete_texts, explain, merge_symbols, name_symbols, require_symbols, respond, sample_latents,
+    symbol_ids
 ]  # fmt: skip
 
 

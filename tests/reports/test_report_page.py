@@ -1,11 +1,14 @@
-"""The report in headless Chromium, as a person uses it: reading points, searching, sorting, renaming."""
+"""The report in headless Chromium, as a person uses it: reading points, searching, sorting, renaming, merging."""
 
 import json
+import math
 
 import numpy as np
 import pytest
+from tiny_models import tiny_model
 
 from ldebm_hf.model.explanation import DistinctiveWord, Explanation, SymbolExplanation
+from ldebm_hf.reports.saved_symbols import SymbolChanges
 from ldebm_hf.reports.symbol_report import make_report, write_report
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -117,6 +120,84 @@ def test_names_are_checked_saved_and_taken_back(view, tmp_path):
     names = json.loads((tmp_path / "names.json").read_text("utf-8"))
     assert names == ["beer", "wine & <b>cheese</b>", "cider", "LABEL_3"]
     assert download.value.suggested_filename == "names.json"
+
+
+def merge(view, *symbols) -> str:
+    for symbol in symbols:
+        view.get_by_label(f"Tick symbol {symbol} to merge it").check()
+    view.get_by_role("button", name="Merge the ticked").click()
+    return view.locator("#said").inner_text()
+
+
+def saved(view, tmp_path):
+    with view.expect_download() as download:
+        view.locator("#save").click()
+    download.value.save_as(tmp_path / "names.json")
+    return json.loads((tmp_path / "names.json").read_text("utf-8"))
+
+
+def test_merged_symbols_are_one_at_once_and_saved_for_the_model(view, tmp_path):
+    assert "Tick two or more" in merge(view) and "Tick two or more" in merge(view, 3)
+    assert "Two symbols must be left" in merge(view, 0, 1, 2)
+    for symbol in (0, 1):
+        view.get_by_label(f"Tick symbol {symbol} to merge it").uncheck()
+    assert "2 symbols are now one, “cider”" in merge(view)
+    assert cards(view) == [2, 3, 0, 1], "the part is in the card of its head, which is the largest"
+    assert view.locator("#symbol-2 #symbol-3").count() == 1
+    assert "at least 50.0% of the texts (12)" in view.locator("#symbol-2 > .count").inner_text()
+    figures = [view.locator(f"#{name}").inner_text() for name in ("used", "entropy", "most")]
+    assert figures == ["3 of 3", f"{-(0.5 * math.log(0.5) + 0.5 * math.log(0.25)):.2f}", f"{math.log(3):.2f}"]
+    assert [row.get_attribute("data-symbol") for row in view.locator(".index a:visible").all()] == ["2", "0", "1"]
+    assert view.locator(".index a[data-symbol='2'] .number").last.inner_text() == "50.0%"
+    colors = {one.get_attribute("fill") for one in view.locator("circle.s2").all()}
+    assert view.locator("circle.s2").count() == 12 and view.locator("circle.s3").count() == 0 and len(colors) == 1
+    view.locator("circle.s2").last.dispatch_event("click")
+    assert "about topic" in view.locator("#text").inner_text() and "cider" in view.locator("#text").inner_text()
+    view.locator("#filter").fill("word3")
+    assert cards(view) == [2, 3] and "1 of 3 symbols" in view.locator("#said").inner_text()
+    view.locator("#filter").fill("")
+    view.locator("#only").select_option("2")
+    assert view.locator("circle.found").count() == 12
+    assert view.locator("#only option[value='3']").is_disabled()
+    view.locator("#only").select_option("")
+    assert saved(view, tmp_path) == {"names": [f"LABEL_{symbol}" for symbol in range(4)], "merge": [[2, 3]]}
+
+
+def test_a_merged_symbol_has_the_name_that_was_given_and_can_be_renamed_merged_on_and_separated(view, tmp_path):
+    def rename(symbol, name):
+        view.get_by_role("button", name=f"Rename symbol {symbol}", exact=True).click()
+        field = view.get_by_label(f"Name of symbol {symbol}", exact=True)
+        field.fill(name)
+        field.press("Enter")
+        return view.locator("#said").inner_text()
+
+    rename(1, "pale")
+    rename(2, "sour")
+    assert "“pale”" in merge(view, 0, 1), "and not the name that is only suggested for the first"
+    assert "“pale”" in merge(view, 1, 2)
+    assert view.locator("#symbol-1 .card").count() == 2 and view.locator("#used").inner_text() == "2 of 2"
+    assert "now called “sour”" in rename(1, "sour"), "the name of a part is free inside the group"
+    assert "already called “sour”" in rename(3, "sour")
+    names = ["LABEL_0", "sour", "pale", "LABEL_3"]
+    assert saved(view, tmp_path) == {"names": names, "merge": [[1, 0, 2]]}
+    view.get_by_role("button", name="Separate what is merged in symbol 1", exact=True).click()
+    assert "3 symbols are separate again" in view.locator("#said").inner_text()
+    assert cards(view) == [0, 1, 2, 3] and view.locator(".card .card").count() == 0
+    assert "25.0% of the texts (6), mean probability 80.0%" in view.locator("#symbol-1 > .count").inner_text()
+    for symbol in range(4):
+        assert view.locator(f"circle.s{symbol}").count() == PER_SYMBOL
+    colors = [view.locator(f"circle.s{symbol}").first.get_attribute("fill") for symbol in range(4)]
+    assert len(set(colors)) == 4
+    assert saved(view, tmp_path) == names
+
+
+def test_what_the_report_saves_is_what_the_command_reads(view, tmp_path):
+    merge(view, 0, 3)
+    saved(view, tmp_path)
+    changes = SymbolChanges.read([str(tmp_path / "names.json")])
+    model = tiny_model(id2label={symbol: f"LABEL_{symbol}" for symbol in range(4)})
+    changes.apply(model)
+    assert model.config.symbol_groups == [0, 1, 2, 0] and model.config.num_symbols == 3
 
 
 def test_tree_and_course_of_time_are_drawn(view):

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from killed_processes import run_or_kill
 from safetensors.torch import load_file
 from tiny_runs import assert_same_weights, tiny_corpus, tiny_trainer, weights
 
+from ldebm_hf import LDEBMModel
 from ldebm_hf.files import atomic
 from ldebm_hf.files.manifest import problem_of
+from ldebm_hf.reports.saved_symbols import save_symbols
 from ldebm_hf.training import checkpoints, evaluation, loop
 
 RUN = {"num_train_epochs": 3, "save_steps": 2, "logging_steps": 3}
@@ -225,3 +228,27 @@ def test_two_resumes_started_together_leave_one_whole_model(run, processes, tmp_
     assert codes in ([0, 0], [0, 1]), "one is refused, unless it begins when the other has ended"
     assert_same_end(tmp_path, uninterrupted)
     assert problem_of(tmp_path) is None and problem_of(tmp_path / "best") is None
+
+
+def test_a_run_whose_symbols_were_merged_is_not_resumed_until_they_are_separate_again(tmp_path):
+    corpus = tiny_corpus()
+    trainer = tiny_trainer(tmp_path, corpus, num_train_epochs=1)
+    trainer.train()
+    model = LDEBMModel.from_pretrained(tmp_path)
+    model.merge_symbols([[0, 2]])
+    save_symbols(tmp_path, model)
+    before = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"holds a model whose symbols were merged.*copy .*best.config.json over its"):
+        tiny_trainer(tmp_path, corpus, num_train_epochs=2, resume="latest").train()
+    assert (tmp_path / "config.json").read_bytes() == before
+    shutil.copyfile(tmp_path / "best" / "config.json", tmp_path / "config.json")
+    tiny_trainer(tmp_path, corpus, num_train_epochs=2, resume="latest").train()
+    assert LDEBMModel.from_pretrained(tmp_path).config.num_symbols == 3
+
+
+def test_training_with_groups_from_the_start_learns_the_symbols_and_resumes(tmp_path):
+    corpus, model = tiny_corpus(), {"num_symbols": 3, "symbol_groups": [0, 1, 2, 0]}
+    tiny_trainer(tmp_path, corpus, num_train_epochs=1, model=model).train()
+    tiny_trainer(tmp_path, corpus, num_train_epochs=2, model=model, resume="latest").train()
+    trained = LDEBMModel.from_pretrained(tmp_path)
+    assert trained.prior.energy.head.out_features == 4 and trained.config.num_symbols == 3
