@@ -95,15 +95,16 @@ class DiffusionPrior(Prior):
         if rule == "published":
             require(config.base_level_noise, "langevin_step_rule", rule, "used with base_level_noise=True only")
         if rule == "relative" and config.langevin_integrator == "exponential":
-            allowed = "at most 1 with relative steps of the exponential integrator"
+            allowed = "at most 1 with langevin_integrator='exponential' and langevin_step_rule='relative'"
             require(size <= 1, "langevin_step_size", size, allowed)
         if config.noise_schedule == "linear_variance":
-            require(not config.base_level_noise, "base_level_noise", True, "False for the linear_variance schedule")
+            allowed = "False for noise_schedule='linear_variance'"
+            require(not config.base_level_noise, "base_level_noise", True, allowed)
         if config.base_measure == "gaussian":
-            require(not config.scale_last_level, "scale_last_level", True, "False for the gaussian base measure")
+            require(not config.scale_last_level, "scale_last_level", True, "False for base_measure='gaussian'")
         if config.num_levels == 1:
-            require(not config.scale_last_level, "scale_last_level", True, "False for a single level")
-            require(rule != "published", "langevin_step_rule", rule, "relative or paper for a single level")
+            require(not config.scale_last_level, "scale_last_level", True, "False for num_levels=1")
+            require(rule != "published", "langevin_step_rule", rule, "relative or paper for num_levels=1")
         if config.prior_class is cls:  # other priors may have settings of this one that they do not use
             fitting_step_variance(config, noise_schedule(config))
 

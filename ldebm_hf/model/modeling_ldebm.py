@@ -526,6 +526,12 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         Args:
             latents (`torch.Tensor` of shape `(batch_size, total_latent_size)`): z.
             input_ids, attention_mask, lengths, points, context: As in [`encode`].
+
+        Raises:
+            ValueError: If there are not as many latents as examples.
         """
+        examples = points if input_ids is None else input_ids
+        if examples is not None and len(latents) != len(examples):
+            raise ValueError(f"latents must have one row per example, {len(examples)}, got {len(latents)}")
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
         return self.modality.log_likelihood(latents, self.modality.read(**inputs, **context))

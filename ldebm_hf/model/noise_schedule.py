@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .configuration_ldebm import LDEBMConfig
 
 BASE_STEPS = 1000
+LEAST_STEP_SCALE = 1e-3
+"""Least a_t of a level before the last: of the level before it keeps that much, and its precision is 1 / a_t²."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,12 @@ class NoiseSchedule:
 
 
 def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
-    """The schedule that `config.noise_schedule`, `noise_range`, `num_levels` and `base_level_noise` describe."""
+    """
+    The schedule that `config.noise_schedule`, `noise_range`, `num_levels` and `base_level_noise` describe.
+
+    Raises:
+        ValueError: If a level keeps next to nothing of the level before, or there are too many levels.
+    """
     if config.num_levels == 1:  # from pure noise to z in one level
         return NoiseSchedule(step_std=np.ones(1), marginal_scale=np.ones(1), marginal_std=np.zeros(1))
     if config.noise_schedule == "linear_variance":
@@ -59,6 +66,10 @@ def noise_schedule(config: LDEBMConfig) -> NoiseSchedule:
         level_ends = cumulative[anchors]
         base_scale = level_ends[0] if config.base_level_noise else 1.0
         step_scale = level_ends[1:] / np.array([base_scale, *level_ends[1:-1]])
+    least = step_scale[:-1].min()  # the last level may be pure noise
+    if least < LEAST_STEP_SCALE:
+        allowed = f"such that every level but the last keeps at least {LEAST_STEP_SCALE:g} of the level before"
+        raise ValueError(f"noise_range must be {allowed}, got {config.noise_range}, of which one keeps {least:.2g}")
     marginal_scale = base_scale * np.cumprod([1.0, *step_scale[:-1]])
     return NoiseSchedule(np.sqrt(1 - step_scale**2), marginal_scale, np.sqrt(1 - marginal_scale**2))
 
@@ -97,8 +108,11 @@ def fitting_step_variance(config: LDEBMConfig, schedule: NoiseSchedule) -> np.nd
     step_variance = langevin_step_variance(config, schedule)
     largest = (step_variance / _gaussian_variance(config, schedule)).max()
     if config.langevin_integrator == "exponential" and largest > 1 + 1e-12:
-        allowed = f"at most {config.langevin_step_size / largest:.3g} with the exponential integrator"
-        raise ValueError(f"langevin_step_size must be {allowed}, got {config.langevin_step_size}")
+        raise ValueError(
+            f"langevin_step_size must be at most {config.langevin_step_size / largest:.3g} with "
+            f"langevin_integrator='exponential' and langevin_step_rule={config.langevin_step_rule!r}, got "
+            f"{config.langevin_step_size}"
+        )
     return step_variance
 
 

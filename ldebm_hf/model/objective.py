@@ -117,13 +117,16 @@ def negative_code_entropy(code_logits: torch.Tensor) -> torch.Tensor:
     return (log_probability.exp() * log_probability).flatten(1).sum(-1).mean()
 
 
-def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
+def classification_loss(
+    symbol_logits: torch.Tensor, class_labels: torch.Tensor, name: str = "class_labels"
+) -> torch.Tensor:
     """
     Cross-entropy of p(y|z) with the known symbols, mean over the examples whose symbol is known; 0 if none is.
 
     Args:
         symbol_logits (`torch.Tensor` of shape `(batch_size, num_symbols)`): f(z̃_0, 0).
         class_labels (`torch.LongTensor` of shape `(batch_size,)`): Symbols; -100 where unknown.
+        name (`str`, *optional*, defaults to `"class_labels"`): What messages call them.
 
     Raises:
         ValueError: On the CPU, for a symbol that there is not; on a GPU this is torch's error.
@@ -132,7 +135,7 @@ def classification_loss(symbol_logits: torch.Tensor, class_labels: torch.Tensor)
         total = F.cross_entropy(symbol_logits, class_labels, ignore_index=IGNORE_INDEX, reduction="sum")
     except IndexError as error:
         size = symbol_logits.shape[-1]
-        raise ValueError(outside_of_range("class ids", class_labels, size, "num_labels", IGNORE_INDEX)) from error
+        raise ValueError(outside_of_range(name, class_labels, size, "num_labels", IGNORE_INDEX)) from error
     return total / (class_labels != IGNORE_INDEX).sum().clamp(min=1)
 
 

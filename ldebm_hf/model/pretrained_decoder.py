@@ -305,7 +305,7 @@ class PretrainedDecoder(BasePart):
         if limit is not None and 1 <= limit < number:  # XLNet writes -1 for no limit
             raise ValueError(
                 f"a text and its prefix must have at most {limit} tokens, the positions of the language model, got "
-                f"{number}: lower data.max_length or max_new_tokens"
+                f"{number}: lower data.max_length or max_new_tokens, or give shorter inputs"
             )
         window = _window(self.base.config.get_text_config())
         if window is not None and number > window:

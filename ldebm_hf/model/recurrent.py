@@ -35,6 +35,13 @@ def unpack(packed: PackedSequence, data: torch.Tensor) -> torch.Tensor:
     return pad_packed_sequence(packed._replace(data=data), batch_first=True)[0]
 
 
+def require_mask_of_ids(attention_mask: torch.Tensor, input_ids: torch.Tensor) -> None:
+    """Raise ValueError if a mask has another shape than the tokens."""
+    if attention_mask.shape != input_ids.shape:
+        expected, got = tuple(input_ids.shape), tuple(attention_mask.shape)
+        raise ValueError(f"attention_mask must have input_ids' shape {expected}, got {got}")
+
+
 def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, pad_token_id: int) -> list[int]:
     """
     Number of tokens of each text. Reading the mask needs a GPU synchronisation.
@@ -51,9 +58,7 @@ def text_lengths(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, p
         raise ValueError(f"input_ids must have shape (batch_size, sequence_length), got {tuple(input_ids.shape)}")
     if attention_mask is None:
         attention_mask = input_ids != pad_token_id
-    if attention_mask.shape != input_ids.shape:
-        expected, got = tuple(input_ids.shape), tuple(attention_mask.shape)
-        raise ValueError(f"attention_mask must have input_ids' shape {expected}, got {got}")
+    require_mask_of_ids(attention_mask, input_ids)
     is_token = attention_mask.cpu() != 0
     right_padded = is_token[:, 0] & (is_token[:, 1:] <= is_token[:, :-1]).all(-1)
     if not right_padded.all():

@@ -161,7 +161,8 @@ class TextClassifier(PreTrainedModel):
         else:
             pooled = pad_packed_sequence(states, batch_first=True, padding_value=-torch.inf)[0].amax(1)
         logits = self.classes(self.dropout(pooled))  # (batch_size, num_labels)
-        return SequenceClassifierOutput(None if labels is None else classification_loss(logits, labels), logits)
+        loss = None if labels is None else classification_loss(logits, labels, "labels")
+        return SequenceClassifierOutput(loss, logits)
 
 
 AutoConfig.register(TextClassifierConfig.model_type, TextClassifierConfig, exist_ok=True)

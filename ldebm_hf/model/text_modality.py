@@ -19,7 +19,7 @@ from .outputs import RecurrentState
 from .posteriors import Posterior, PosteriorHeads
 from .pretrained_decoder import PrefixedState, PretrainedDecoder
 from .pretrained_encoder import PretrainedEncoder
-from .recurrent import GRU, embed, pack, text_lengths, unpack
+from .recurrent import GRU, embed, pack, require_mask_of_ids, text_lengths, unpack
 from .token_embedding import TokenEmbedding, all_vectors
 from .validation import shown
 
@@ -327,9 +327,12 @@ class TextModality(Modality[Texts]):
             raise ValueError("encoder_features cannot be given to a model whose encoder is not pretrained and frozen")
         if lengths is None:
             lengths = text_lengths(input_ids, attention_mask, self.config.pad_token_id)
-        elif len(lengths) != len(input_ids) or max(lengths) > input_ids.shape[1]:
-            allowed = f"{len(input_ids)} numbers of at most {input_ids.shape[1]}, as input_ids"
-            raise ValueError(f"lengths must be {allowed}, got {shown(lengths)}")
+        else:
+            if attention_mask is not None:
+                require_mask_of_ids(attention_mask, input_ids)
+            if len(lengths) != len(input_ids) or max(lengths) > input_ids.shape[1]:
+                allowed = f"{len(input_ids)} numbers of at most {input_ids.shape[1]}, as input_ids"
+                raise ValueError(f"lengths must be {allowed}, got {shown(lengths)}")
         if context is not None and len(context) != len(input_ids):
             raise ValueError(f"context_input_ids must have a row per text, {len(input_ids)}, got {len(context)}")
         return Texts(input_ids, attention_mask, lengths, context, encoder_features)

@@ -396,27 +396,27 @@ def test_log_normalizer_gradient_is_a_constant_of_the_chains_samples():
         ("consistent", {"energy_network": "mlp", "energy_spectral_norm": False}, "energy_network must be residual"),
         ("svebm", {"energy_spectral_norm": True}, 'energy_spectral_norm must be False for energy_network="mlp"'),
         ("published", {"base_level_noise": False}, "langevin_step_rule must be used with base_level_noise=True only"),
-        ("consistent", {"langevin_step_size": 1.01}, "langevin_step_size must be at most 1 with relative steps"),
+        ("consistent", {"langevin_step_size": 1.01}, "langevin_step_size must be at most 1 with langevin_integrator"),
         (
             "consistent",
             {"noise_schedule": "linear_variance", "noise_range": [0.1, 0.6], "base_level_noise": True},
-            "base_level_noise must be False for the linear_variance schedule",
+            "base_level_noise must be False for noise_schedule='linear_variance'",
         ),
-        ("consistent", {"scale_last_level": True}, "scale_last_level must be False for the gaussian base measure"),
+        ("consistent", {"scale_last_level": True}, "scale_last_level must be False for base_measure='gaussian'"),
         (
             "published",
             {"langevin_integrator": "exponential", "langevin_step_size": 0.9},
-            "langevin_step_size must be at most .* with the exponential integrator, got 0.9",
+            "langevin_step_size must be at most .* with langevin_integrator='exponential' and .*, got 0.9",
         ),
         (
             "svebm",
             {"scale_last_level": True, "base_measure": "flat"},
-            "scale_last_level must be False for a single level",
+            "scale_last_level must be False for num_levels=1",
         ),
         (
             "svebm",
             {"langevin_step_rule": "published", "base_level_noise": True},
-            "langevin_step_rule must be relative or paper for a single level",
+            "langevin_step_rule must be relative or paper for num_levels=1",
         ),
     ],
 )

@@ -285,6 +285,17 @@ def test_bad_text_is_one_clear_error(call, ids, mask, message):
         getattr(tiny_model(), call)(ids, attention_mask=mask)
 
 
+def test_shapes_that_do_not_fit_are_named_where_lengths_are_given_and_for_latents():
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"attention_mask must have input_ids' shape \(3, 6\), got \(1, 6\)"):
+        model(IDS, MASK[:1], lengths=[6, 5, 3])
+    with pytest.raises(ValueError, match="latents must have one row per example, 3, got 2"):
+        model.conditional_log_likelihood(torch.zeros(2, LATENT), IDS, MASK)
+    points = tiny_model(modality="point")
+    with pytest.raises(ValueError, match="latents must have one row per example, 4, got 2"):
+        points.conditional_log_likelihood(torch.zeros(2, LATENT), points=torch.zeros(4, points.config.point_size))
+
+
 def test_missing_and_misspelt_input_is_an_error():
     with pytest.raises(ValueError, match="input_ids must be given"):
         tiny_model()(attention_mask=MASK)

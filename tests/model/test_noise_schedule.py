@@ -57,11 +57,22 @@ def test_steps_shrink_linearly():
     assert tables.langevin_steps(torch.tensor([4, 0]), 0)[0].shape == (0, 2, 1)
 
 
+@pytest.mark.parametrize("schedule", ["published", "linear_variance"])
+def test_no_level_but_the_last_may_keep_next_to_nothing(schedule):
+    settings = {"noise_schedule": schedule, "num_levels": 2, "langevin_integrator": "euler"}
+    first = {"published": 0.1, "linear_variance": 1 - 1e-7}[schedule]
+    message = r"noise_range must be such that every level but the last keeps .*, got \["
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        LDEBMConfig(noise_range=[first, first], **settings)
+    schedule = noise_schedule(LDEBMConfig(noise_range=[0.002, 0.02], **settings))
+    assert (schedule.step_scale[:-1] >= 1e-3).all()
+
+
 def test_exponential_steps_must_not_be_larger_than_the_gaussian_part():
     with pytest.raises(StrictDataclassClassValidationError, match="langevin_step_size must be at most 1 with"):
         LDEBMConfig(langevin_step_size=1.5)
     LevelConstants(LDEBMConfig(langevin_step_size=1.5, langevin_integrator="euler"))
-    message = "langevin_step_size must be at most 0.0104 with the exponential integrator, got 0.03"
+    message = "langevin_step_size must be at most 0.0104 with langevin_integrator='exponential' and "
     settings = {"langevin_integrator": "exponential", "langevin_step_size": 0.03}
     with pytest.raises(StrictDataclassClassValidationError, match=message):
         LDEBMConfig.from_preset("published", **settings)

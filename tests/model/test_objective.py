@@ -177,6 +177,6 @@ def test_without_noisy_latents_symbols_are_learned_at_level_0_alone():
 @pytest.mark.parametrize("wrong", [5, -1])
 def test_symbol_that_there_is_not_is_named(wrong):
     with pytest.raises(
-        ValueError, match=rf"class ids must be in 0..4, as num_labels or -100 \(unknown\), got {wrong}"
+        ValueError, match=rf"class_labels must be in 0..4, as num_labels or -100 \(unknown\), got {wrong}"
     ):
         classification_loss(torch.zeros(3, 5), torch.tensor([0, -100, wrong]))

@@ -51,7 +51,7 @@ def test_text_classifier():
     judge = TextClassifier(TextClassifierConfig(vocab_size=12, embedding_size=4, hidden_size=4)).eval()
     with pytest.raises(ValueError, match=r"token ids must be in 0..11, as vocab_size, got 12"):
         judge(torch.tensor([[2, 12, 3]]))
-    with pytest.raises(ValueError, match=r"class ids must be in 0..1, as num_labels or -100 \(unknown\), got 5"):
+    with pytest.raises(ValueError, match=r"labels must be in 0..1, as num_labels or -100 \(unknown\), got 5"):
         judge(torch.tensor([[2, 4, 3], [2, 5, 3]]), labels=torch.tensor([-100, 5]))
 
 
