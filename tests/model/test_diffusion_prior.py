@@ -10,6 +10,7 @@ from ldebm_hf.model import diffusion_prior
 from ldebm_hf.model.configuration_ldebm import LDEBMConfig
 from ldebm_hf.model.diffusion_prior import DiffusionPrior
 from ldebm_hf.model.energy import FrozenNetwork
+from ldebm_hf.model.langevin import langevin
 
 N = 20_000
 FIVE_SIGMA_VARIANCE = 5 * (2 / N) ** 0.5
@@ -196,6 +197,57 @@ def test_metropolis_correction_judges_by_the_models_log_density(guided_steps):
     for (_, value), distance, density in zip(seen, distances, densities, strict=True):
         torch.testing.assert_close(value - distance, density, rtol=1e-4, atol=1e-4)
     assert len(seen) == 5
+
+
+def test_metropolis_correction_moves_along_the_gradient_of_its_log_density(monkeypatch):
+    """A wrong gradient would leave the samples' distribution right, and make them move less."""
+    prior = tiny_prior(preset="consistent", langevin_metropolis=True, guided_steps="fixed").double().eval()
+    level = torch.arange(6) % prior.config.num_levels
+    z_next = torch.randn(6, 4, dtype=torch.float64)
+    functions = []
+
+    def record(score, start, *arguments, log_density_and_score, **options):
+        functions.append((score, log_density_and_score))
+        return langevin(score, start, *arguments, log_density_and_score=log_density_and_score, **options)
+
+    monkeypatch.setattr(diffusion_prior, "langevin", record)
+    prior.sample_level(z_next, level)
+    score, log_density_and_score = functions[0]
+    state = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    log_density = prior.log_density(state, z_next, level)
+    expected = torch.autograd.grad(log_density.sum(), state)[0]
+    value, gradient = log_density_and_score(state.detach())
+    torch.testing.assert_close(gradient, expected)
+    torch.testing.assert_close(score(state.detach()), expected)
+    constant = value - log_density.detach()  # in z̃; it differs between levels and z_{t+1}
+    other = torch.randn(6, 4, dtype=torch.float64)
+    difference = log_density_and_score(other)[0] - prior.log_density(other, z_next, level)
+    torch.testing.assert_close(difference, constant, rtol=1e-5, atol=1e-5)  # constants of levels are of float32
+
+
+@pytest.mark.parametrize("preset", ["published", "consistent"])
+def test_quadratic_terms_written_out(preset):
+    """Those of the log-density and those of the objective, level by level."""
+    prior = tiny_prior(preset=preset, terminal_prior=True, log_normalizer_gradient=True).double().eval()
+    levels, last = prior.levels, prior.config.num_levels - 1
+    level = torch.arange(prior.config.num_levels)
+    positive, negative, z_next = torch.randn(3, len(level), 4, dtype=torch.float64)
+    z_next.requires_grad_(True)
+    terms = prior._quadratic_terms(positive, negative, z_next, level)
+    gradient = torch.autograd.grad(terms.sum(), z_next)[0]
+    distance = prior._distance(positive, z_next.detach(), level)
+    for t in range(len(level)):
+        variance, center = levels.step_std[t] ** 2, levels.center_scale[t]
+        base = levels.base_precision[t] * positive[t].square().sum() / 2
+        offset = (positive[t] - center * z_next[t].detach()).square().sum() / (2 * variance)
+        torch.testing.assert_close(distance[t], offset + base)
+        value = positive[t].square().sum() / (2 * variance) if t == last else base
+        slope = (negative[t] - center * z_next[t].detach()) * center / variance
+        if t == last:
+            value = value + z_next[t].detach().square().sum() / 2
+            slope = slope + z_next[t].detach()
+        torch.testing.assert_close(terms[t].detach(), levels.quadratic_weight[t] * value)
+        torch.testing.assert_close(gradient[t], levels.quadratic_weight[t] * slope)
 
 
 def test_default_guidance_follows_the_class_energy_alone():

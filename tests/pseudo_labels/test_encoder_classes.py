@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from ldebm_hf.pseudo_labels import encoder_classes
-from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses, EvidenceWeights, _sample, fairly_chosen
+from ldebm_hf.pseudo_labels.encoder_classes import EncoderClasses, EvidenceWeights, _product, _sample, fairly_chosen
 from ldebm_hf.pseudo_labels.naive_bayes import WordClasses, label_folds
 from ldebm_hf.pseudo_labels.neighbour_graph import NeighbourGraph
 
@@ -228,3 +228,8 @@ def test_a_class_of_two_labels_is_enough_for_cross_validation():
     labels[np.flatnonzero(labels == 0)[2:]] = -100
     classes = EncoderClasses(vectors, labels, 3)
     assert classes.num_folds == 2 and len(classes.accuracies) == 4
+
+
+def test_product_of_certainties_that_contradict_each_other_is_finite():
+    product = _product(np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([[0.0, 1.0], [0.5, 0.5]]), 2.0)
+    np.testing.assert_allclose(product, [[1, 0], [0.25, 0.75]])

@@ -3,7 +3,7 @@
 import sys
 import tracemalloc
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import faiss
 import numpy as np
@@ -266,6 +266,17 @@ def test_balanced_order_follows_its_generator():
     assert (first != other).any()
 
 
+@pytest.mark.parametrize(
+    ("name", "least"), [("num_components", 1), ("num_iterations", 1), ("num_starts", 1), ("seed", 0)]
+)
+def test_smallest_values_of_settings(name, least):
+    limits = {item.name: item.metadata.get("at_least") for item in fields(ClusteringSettings)}
+    assert limits[name] == least
+    settings = replace(ClusteringSettings(features="whitened", num_components=2), **{name: least})
+    means = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    assert len(Clusters.fit(means, 2, settings).centroids) == 2
+
+
 def test_whitening_means_that_fill_fewer_dimensions_than_components():
     """Probabilities of three symbols sum to 1: two dimensions, and rounding makes the third's variance negative."""
     means = np.random.default_rng(0).dirichlet([1, 1, 1], size=500).astype(np.float32)
@@ -340,9 +351,10 @@ def test_vectors_are_copied_only_where_they_change():
     np.testing.assert_allclose(swapped.features(means), means[:, ::-1])
 
 
-def test_all_texts_count_for_the_principal_components():
+@pytest.mark.parametrize("scale", [1, 1e-3])
+def test_all_texts_count_for_the_principal_components(scale):
     """Of 5,000 texts in two dimensions faiss would look at 2,000. All components have the same variance."""
-    means = np.random.default_rng(4).normal(size=(5_000, 2)).astype(np.float32) * [3, 0.5] + 7
+    means = scale * (np.random.default_rng(4).normal(size=(5_000, 2)).astype(np.float32) * [3, 0.5] + 7)
     features = Clusters.fit(means, 2, ClusteringSettings(features="whitened", num_components=2)).features(means)
     np.testing.assert_allclose(5_000 * np.cov(features.T, bias=True), np.eye(2), atol=1e-3)
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-5)
