@@ -102,6 +102,7 @@ def test_a_single_label_of_a_class_is_enough():
     classes = EncoderClasses(vectors, few_labels(groups, 1), 3)
     assert classes.accuracies == {} and classes.fair_accuracy is None and classes.weights == (0, 0.5)
     found = classes.features(vectors)
+    assert found.dtype == np.float32
     assert (found[:, 2] == 0).all() and (found.argmax(1) == groups).all()
 
 
