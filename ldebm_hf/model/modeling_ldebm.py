@@ -528,3 +528,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
         return self.modality.log_likelihood(latents, self.modality.read(**inputs, **context))
+
+
+# Saved folders carry the code, so that they also load where this package is not installed.
+LDEBMModel.register_for_auto_class("AutoModel")
