@@ -5,11 +5,11 @@ Importing the package registers its configurations and its tokenizer with transf
 seconds, are imported when they are first asked for, and registered when the first configuration is made or loaded.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import AutoConfig, AutoTokenizer
 
+from .files.lazy_names import names_on_first_use
 from .model.checkpoint_code import RegistersModels
 from .model.configuration_ldebm import LDEBMConfig
 from .model.configuration_text_classifier import TextClassifierConfig
@@ -43,29 +43,18 @@ __all__ = [
     "build_subword_tokenizer",
     "build_tokenizer",
 ]
-_MODULES = {
-    "LDEBM": "commands.estimator",
-    "LDEBMForSequenceClassification": "model.sequence_classification",
-    "LDEBMModel": "model.modeling_ldebm",
-    "LDEBMOutput": "model.outputs",
-    "LDEBMPipeline": "model.pipeline_ldebm",
-    "TextClassifier": "model.text_classifier",
-}
-"""The modules of the names that are imported when they are first asked for."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is not imported with the package, and keep it."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
-
+__getattr__, __dir__ = names_on_first_use(
+    __name__,
+    {
+        "LDEBM": ".commands.estimator",
+        "LDEBMForSequenceClassification": ".model.sequence_classification",
+        "LDEBMModel": ".model.modeling_ldebm",
+        "LDEBMOutput": ".model.outputs",
+        "LDEBMPipeline": ".model.pipeline_ldebm",
+        "TextClassifier": ".model.text_classifier",
+    },
+)
 
 AutoConfig.register(LDEBMConfig.model_type, LDEBMConfig, exist_ok=True)
 AutoTokenizer.register(LDEBMConfig, LDEBMTokenizer, exist_ok=True)
