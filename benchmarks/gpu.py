@@ -93,9 +93,10 @@ def training(rounds: int, device: str, sizes: Sizes) -> list[Comparison]:
 
 
 def peak_gigabytes(step: Callable[[], None], device: str) -> float:
-    """The most memory of the GPU that PyTorch's tensors took during a step; 0 on a CPU."""
+    """The most memory of the GPU that PyTorch's tensors took during the second step; 0 on a CPU."""
     if device == "cpu":
         return 0.0
+    step()  # the optimiser's first one makes its state
     torch.cuda.reset_peak_memory_stats()
     step()
     return torch.cuda.max_memory_allocated() / 1e9
