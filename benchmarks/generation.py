@@ -11,12 +11,11 @@ import math
 import torch
 from pairs import Comparison, compare, comparison_table
 from published_style import LENGTH, PublishedStyle
+from sizes import PUBLISHED, Sizes
 from torch.nn import functional as F
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 
-NUM_SAMPLES = 1024
-PUBLISHED_BATCH = 100
 MEAN_LENGTH, LENGTH_SPREAD = 21, 9
 CLOCK_RATE = 0.005  # share of the way to 1 that the clock goes with every token
 
@@ -63,13 +62,13 @@ def bare_loop(model: LDEBMModel, latents: torch.Tensor, max_length: int = LENGTH
     return torch.stack(tokens, 1)
 
 
-def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
+def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) -> list[Comparison]:
     torch.manual_seed(0)
-    model = LDEBMModel(LDEBMConfig(num_symbols=20, langevin_steps=50)).to(device).eval()
+    model = LDEBMModel(LDEBMConfig(num_symbols=20, langevin_steps=50, **sizes.settings)).to(device).eval()
     published = PublishedStyle(end_by_clock(model)).to(device).eval()
-    latents = torch.randn(NUM_SAMPLES, model.config.latent_size, device=device)
+    latents = torch.randn(sizes.num_samples, model.config.latent_size, device=device)
     unending = latents - 100
-    one_batch = (NUM_SAMPLES, NUM_SAMPLES)
+    one_batch = (sizes.num_samples, sizes.num_samples)
     return [
         *compare(
             "a sentence from its latent, greedy: bare loop without dropping rows; generate",
@@ -88,15 +87,15 @@ def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
             items=one_batch,
         ),
         *compare(
-            f"a sentence with its latent: published style in batches of {PUBLISHED_BATCH}; generate",
-            lambda: published.decode(published.sample_latents(PUBLISHED_BATCH)),
+            f"a sentence with its latent: published style in batches of {sizes.published_batch}; generate",
+            lambda: published.decode(published.sample_latents(sizes.published_batch)),
             {
-                "50 Langevin steps": lambda: model.generate(num_samples=NUM_SAMPLES),
-                "the default 10": lambda: model.generate(num_samples=NUM_SAMPLES, num_langevin_steps=10),
+                "50 Langevin steps": lambda: model.generate(num_samples=sizes.num_samples),
+                "the default 10": lambda: model.generate(num_samples=sizes.num_samples, num_langevin_steps=10),
             },
             rounds=rounds,
             target=5,
-            items=(PUBLISHED_BATCH, NUM_SAMPLES),
+            items=(sizes.published_batch, sizes.num_samples),
         ),
     ]
 

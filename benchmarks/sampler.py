@@ -8,33 +8,30 @@ from collections.abc import Callable
 import torch
 from pairs import Comparison, compare, comparison_table
 from published_style import PublishedStyle
+from sizes import PUBLISHED, Sizes
 from torch.nn.utils import parametrize
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
 from ldebm_hf.model.energy import FrozenNetwork
 
-BATCH_SIZE = 128
-NUM_SAMPLES = 1024
-PUBLISHED_SAMPLE_BATCH = 100
 
-
-def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
-    """Published sizes throughout: d 40, 12 blocks of 200, 50 steps, batch 128, chains of two levels."""
+def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) -> list[Comparison]:
+    """The published sizes are: d 40, 12 blocks of 200, 50 steps, batch 128, chains of two levels."""
     torch.manual_seed(0)
-    model = LDEBMModel(LDEBMConfig.from_preset("published", num_symbols=20)).to(device).train()
-    default = LDEBMModel(LDEBMConfig(num_symbols=20)).to(device).train()
+    model = LDEBMModel(LDEBMConfig.from_preset("published", num_symbols=20, **sizes.settings)).to(device).train()
+    default = LDEBMModel(LDEBMConfig(num_symbols=20, **sizes.settings)).to(device).train()
     published = PublishedStyle(model).to(device).train()
     on_gpu = device != "cpu"
     return [
-        *_training_part(model, default, published, rounds, target=10 if on_gpu else 4),
-        *_matrix_products(model, rounds),
-        *_prior_samples(model, default, published, rounds, target=10 if on_gpu else 5),
+        *_training_part(model, default, published, rounds, sizes, target=10 if on_gpu else 4),
+        *_matrix_products(model, rounds, sizes),
+        *_prior_samples(model, default, published, rounds, sizes, target=10 if on_gpu else 5),
     ]
 
 
-def _training_part(model, default, published, rounds: int, target: float) -> list[Comparison]:
-    latents = torch.randn(BATCH_SIZE, model.config.latent_size, device=model.device, requires_grad=True)
-    labels = torch.randint(0, model.config.num_labels, (BATCH_SIZE,), device=model.device)
+def _training_part(model, default, published, rounds: int, sizes: Sizes, target: float) -> list[Comparison]:
+    latents = torch.randn(sizes.batch_size, model.config.latent_size, device=model.device, requires_grad=True)
+    labels = torch.randint(0, model.config.num_labels, (sizes.batch_size,), device=model.device)
 
     def ours(model: LDEBMModel, **options) -> Callable[[], None]:
         def step() -> None:
@@ -49,7 +46,7 @@ def _training_part(model, default, published, rounds: int, target: float) -> lis
         return step
 
     return compare(
-        "energy's part of a training step, 2 x 128 chains",
+        f"energy's part of a training step, 2 x {sizes.batch_size} chains",
         lambda: published.prior_terms(latents, labels).backward(),
         {
             "50 steps": ours(model),
@@ -62,9 +59,9 @@ def _training_part(model, default, published, rounds: int, target: float) -> lis
 
 
 @torch.no_grad()
-def _matrix_products(model, rounds: int) -> list[Comparison]:
+def _matrix_products(model, rounds: int, sizes: Sizes) -> list[Comparison]:
     """The matrix products that an energy gradient consists of, alone, against the whole gradient."""
-    num_rows = 2 * BATCH_SIZE
+    num_rows = 2 * sizes.batch_size
     level = torch.randint(0, model.config.num_levels, (num_rows,), device=model.device)
     weight = torch.ones(num_rows, 1, device=model.device)
     states = torch.randn(num_rows, model.config.latent_size, device=model.device)
@@ -94,18 +91,18 @@ def _matrix_products(model, rounds: int) -> list[Comparison]:
     )
 
 
-def _prior_samples(model, default, published, rounds: int, target: float) -> list[Comparison]:
+def _prior_samples(model, default, published, rounds: int, sizes: Sizes, target: float) -> list[Comparison]:
     model.prior.optimize_sampler()
     return compare(
-        f"a latent from the prior, in batches of {PUBLISHED_SAMPLE_BATCH} and of {NUM_SAMPLES}",
-        lambda: published.sample_latents(PUBLISHED_SAMPLE_BATCH),
+        f"a latent from the prior, in batches of {sizes.published_batch} and of {sizes.num_samples}",
+        lambda: published.sample_latents(sizes.published_batch),
         {
-            "50 steps a level": lambda: model.sample_latents(NUM_SAMPLES),
-            "the default sampler's 10 steps": lambda: default.sample_latents(NUM_SAMPLES),
+            "50 steps a level": lambda: model.sample_latents(sizes.num_samples),
+            "the default sampler's 10 steps": lambda: default.sample_latents(sizes.num_samples),
         },
         rounds=rounds,
         target=target,
-        items=(PUBLISHED_SAMPLE_BATCH, NUM_SAMPLES),
+        items=(sizes.published_batch, sizes.num_samples),
     )
 
 

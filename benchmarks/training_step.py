@@ -21,6 +21,7 @@ import torch
 from fresh_process import call_in_fresh_process, call_in_fresh_processes
 from pairs import Comparison, compare, comparison_table
 from published_style import LENGTH, PublishedStyle
+from sizes import PUBLISHED, Sizes
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,7 +34,7 @@ from ldebm_hf.training.batches import TokenizedSplit, to_device
 from ldebm_hf.training.optimization import clip_gradients, make_optimizer
 from ldebm_hf.training.settings import TrainingSettings
 
-BATCH_SIZE, VOCABULARY = 128, 10_004
+VOCABULARY = 10_004
 
 
 # ---- texts
@@ -57,16 +58,16 @@ def make_batch(texts: list[list[int]], indices: np.ndarray) -> dict:
     return {name: value for name, value in batch.items() if name != "indices"}
 
 
-def random_indices(texts: list[list[int]]) -> np.ndarray:
-    return np.random.default_rng(1).choice(len(texts), BATCH_SIZE)
+def random_indices(texts: list[list[int]], batch_size: int = PUBLISHED.batch_size) -> np.ndarray:
+    return np.random.default_rng(1).choice(len(texts), batch_size)
 
 
 # ---- steps
 
 
-def build_model(device: str | torch.device, preset: str = "published") -> LDEBMModel:
+def build_model(device: str | torch.device, preset: str = "published", sizes: Sizes = PUBLISHED) -> LDEBMModel:
     torch.manual_seed(0)
-    return LDEBMModel(LDEBMConfig.from_preset(preset, num_symbols=20)).to(device).train()
+    return LDEBMModel(LDEBMConfig.from_preset(preset, num_symbols=20, **sizes.settings)).to(device).train()
 
 
 def our_step(model: torch.nn.Module, batch: dict) -> Callable[[], None]:
@@ -110,15 +111,15 @@ STYLES = {"ours": our_step, "published": published_step}
 # ---- comparisons
 
 
-def comparisons(rounds: int = 3, device: str = "cpu") -> list[Comparison]:
+def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) -> list[Comparison]:
     texts, source = read_texts()
-    batch = make_batch(texts, random_indices(texts))
+    batch = make_batch(texts, random_indices(texts, sizes.batch_size))
     ours = {
-        "preset `published`, 50 Langevin steps": our_step(build_model(device), batch),
-        "the default preset, 10 Langevin steps": our_step(build_model(device, "consistent"), batch),
+        "preset `published`, 50 Langevin steps": our_step(build_model(device, sizes=sizes), batch),
+        "the default preset, 10 Langevin steps": our_step(build_model(device, "consistent", sizes), batch),
     }
     target = 3 if device == "cpu" else 10
-    baseline = published_step(build_model(device), batch)
+    baseline = published_step(build_model(device, sizes=sizes), batch)
     rows = compare(f"training step on {source}", baseline, ours, rounds=rounds, target=target)
     for row in rows:
         tokens = (sum(batch["lengths"]) / seconds for seconds in (row.baseline_seconds, row.our_seconds))
@@ -148,7 +149,7 @@ def breakdown(rounds: int = 3, device: str = "cpu") -> str:
     model, (texts, _) = build_model(device), read_texts()
     batch = make_batch(texts, random_indices(texts))
     ids, lengths = batch["input_ids"].to(device), batch["lengths"]
-    latents = torch.randn(BATCH_SIZE, model.config.latent_size, device=device, requires_grad=True)
+    latents = torch.randn(len(lengths), model.config.latent_size, device=device, requires_grad=True)
     inputs, target_lengths = ids[:, :-1], [length - 1 for length in lengths]
     num_targets = sum(target_lengths)
     hidden = torch.randn(num_targets, model.config.decoder_hidden_size, device=device, requires_grad=True)
@@ -165,7 +166,7 @@ def breakdown(rounds: int = 3, device: str = "cpu") -> str:
     parts = {
         "encoder": lambda: encoder(ids, lengths=lengths).sample().sum().backward(),
         "decoder": lambda: decoder.forward_packed(inputs, latents, target_lengths).data.sum().backward(),
-        "vocabulary": lambda: reconstruction_loss(hidden, decoder.embedding.weight, targets, BATCH_SIZE).backward(),
+        "vocabulary": lambda: reconstruction_loss(hidden, decoder.embedding.weight, targets, len(lengths)).backward(),
         "prior": lambda: model.prior.loss(latents).loss.backward(),
         "clip and Adam": optimise,
     }

@@ -10,6 +10,9 @@ import pytest
 from clean_processes import run_clean
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
+import ldebm_hf
+from ldebm_command import COMMANDS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "ldebm_hf"
 
@@ -180,3 +183,51 @@ def test_the_package_and_its_model_load_no_optional_package(tmp_path):
 def test_everything_else_imports_without_the_optional_packages(tmp_path):
     paths = [path for path in sources() if not path.startswith(IMPORTS_AT_THE_TOP)]
     assert optional_packages_loaded_by(paths, OPTIONAL, tmp_path) == []
+
+
+# What takes a tenth of a second and more to import and is not needed before there is a model.
+# transformers.modeling_utils, which defines PreTrainedModel, takes longer than torch.
+SLOW = {"transformers.modeling_utils", "transformers.pipelines", "torch._dynamo", "torch.distributed.tensor"}
+SLOW |= {"accelerate", "scipy"} | OPTIONAL
+PRINT_SLOW = f"""
+import sys
+print("loaded:", *sorted({SLOW!r} & set(sys.modules)))
+"""
+SHOW_HELP = """
+import contextlib, sys
+import ldebm_command
+
+with contextlib.suppress(SystemExit):
+    ldebm_command.main(sys.argv[1:])
+"""
+
+
+def slow_modules_loaded_by(script: str, home: Path, *arguments: str) -> tuple[list[str], str]:
+    """Those of SLOW that a script loads in a fresh process, and what it printed."""
+    printed, _, loaded = run_clean(script + PRINT_SLOW, home, *arguments).rpartition("loaded:")
+    return loaded.split(), printed
+
+
+def test_importing_the_package_loads_no_slow_module(tmp_path):
+    assert slow_modules_loaded_by("from ldebm_hf import LDEBMConfig, build_tokenizer", tmp_path) == ([], "")
+
+
+def test_slow_modules_are_found_out(tmp_path):
+    loaded, _ = slow_modules_loaded_by("from ldebm_hf import LDEBMModel", tmp_path)
+    assert {"transformers.modeling_utils", "torch._dynamo"} <= set(loaded)
+
+
+@pytest.mark.parametrize("command, option", [*((name, "--help") for name in COMMANDS), ("train", "--help-all")])
+def test_help_loads_no_slow_module(command, option, tmp_path):
+    loaded, printed = slow_modules_loaded_by(SHOW_HELP, tmp_path, command, option)
+    assert loaded == []
+    assert "usage: ldebm" in printed or "--config RECIPE" in printed
+
+
+def test_names_of_the_package():
+    of_names = {name: getattr(ldebm_hf, name) for name in ldebm_hf.__all__}
+    assert of_names.pop("PRESETS")["consistent"]
+    assert [value.__name__ for value in of_names.values()] == list(of_names)
+    assert set(ldebm_hf.__all__) <= set(dir(ldebm_hf))
+    with pytest.raises(AttributeError, match="module 'ldebm_hf' has no attribute 'LDEBMModels'"):
+        _ = ldebm_hf.LDEBMModels

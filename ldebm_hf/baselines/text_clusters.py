@@ -209,6 +209,14 @@ def density_clusters(
     return nearest.predict(points)
 
 
+WAYS_TO_CLUSTER = {
+    "kmeans_tfidf": kmeans_tfidf,
+    "kmeans_lsa": kmeans_lsa,
+    "density_clusters": density_clusters,
+}
+"""Ways of clustering texts without a model of this package that need nothing but the texts, by name."""
+
+
 def _tfidf(train_texts: Sequence[str], texts: Sequence[str]):
     """Sparse TF-IDF vectors of length 1, `(len(train_texts), num_words)` and `(len(texts), num_words)`."""
     from sklearn.feature_extraction.text import TfidfVectorizer

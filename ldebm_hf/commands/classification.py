@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -16,10 +16,12 @@ from ..data import NO_LABEL, Corpus
 from ..data.cleaning import printable
 from ..data.tables import require_text
 from ..files.atomic import write_text
-from ..model.modeling_ldebm import LDEBMModel
 from ..scores.held_out_texts import naming_scores, read_texts
-from ..training import Settings, Trainer, assemble
-from ..training.assembly import Assembled
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
+    from ..training.assembly import Assembled
+    from ..training.settings import Settings
 
 FEW_STEPS = 100
 """Fewer training steps than these are worth a note."""
@@ -44,6 +46,8 @@ def train_classifier(settings: Settings, assembled: Assembled | None = None) -> 
     Returns:
         `Corpus`: What the model was trained and selected on.
     """
+    from ..training import Trainer, assemble  # for which `--help` need not wait
+
     model, tokenizer, corpus = assemble(settings) if assembled is None else assembled
     trainer = Trainer(model, tokenizer, corpus, settings)
     for note in corpus.notes:

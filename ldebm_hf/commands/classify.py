@@ -18,16 +18,15 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data import Corpus
 from ..data.data_files import read_table
 from ..data.tables import column_of
 from ..files.packaged import RECIPES
-from ..model.pipeline_ldebm import LDEBMPipeline
-from ..training import Settings, load_settings
-from ..training.assembly import Assembled
+from ..training.command_line import load_settings
 from .classification import OUTPUT_FORMATS, describe_held_out_scores, texts_to_read, train_classifier, write_table
+from .loading import load_pipeline
 from .options import (
     SAME_COMMAND,
     code_options,
@@ -37,7 +36,11 @@ from .options import (
     print_json,
     run_script,
 )
-from .recipe_choice import choose_recipe
+
+if TYPE_CHECKING:
+    from ..model.pipeline_ldebm import LDEBMPipeline
+    from ..training.assembly import Assembled
+    from ..training.settings import Settings
 
 CONTINUES = SAME_COMMAND
 Options = tuple[argparse.Namespace, list[str]]
@@ -98,7 +101,7 @@ def classify(options: argparse.Namespace, training_options: list[str]) -> None:
 
         # 2. A model, trained if need be.
         corpus = None if settings is None else train_classifier(settings, assembled)
-        pipe = LDEBMPipeline.from_pretrained(options.checkpoint, trust_remote_code=options.trust_remote_code)
+        pipe = load_pipeline(options.checkpoint, options.trust_remote_code)
         held_out = describe_held_out(pipe, corpus)
 
         # 3. Labels for the texts.
@@ -175,6 +178,8 @@ def settings_of_training(
         if getattr(options, name) is not None:
             table_options += [f"--{name}", getattr(options, name)]
     if options.config is None:
+        from .recipe_choice import choose_recipe  # which imports the training
+
         choice = choose_recipe(RECIPES, [*table_options, *training_options], options.encoder_name_or_path)
         print(choice.reason)
         return choice.settings, choice.assembled

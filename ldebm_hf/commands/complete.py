@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from transformers import PreTrainedTokenizerBase
@@ -34,9 +34,9 @@ from ..experiments.completion_experiment import (
 )
 from ..files.atomic import write_text
 from ..model.configuration_ldebm import LDEBMConfig
-from ..model.pipeline_ldebm import LDEBMPipeline
 from ..reports.tables import text_table
 from ..training.saved_runs import find_checkpoint, settings_to_show
+from .loading import load_pipeline
 from .options import (
     add_checkpoint,
     code_options,
@@ -49,6 +49,9 @@ from .options import (
     seed_options,
     symbol_options,
 )
+
+if TYPE_CHECKING:
+    from ..model.pipeline_ldebm import LDEBMPipeline
 
 CONTINUES = None
 FRACTIONS = (0.15, 0.3, 0.5)
@@ -127,7 +130,7 @@ def load(checkpoint: str, trust_remote_code: bool = False) -> LDEBMPipeline:
     find_checkpoint(checkpoint)
     if not LDEBMConfig.from_pretrained(checkpoint).modality_class.reads_texts:
         raise ValueError(f"{checkpoint} holds a model of points, which has no words to complete")
-    return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
+    return load_pipeline(checkpoint, trust_remote_code)
 
 
 def print_completions(pipe: LDEBMPipeline, options: argparse.Namespace) -> list[dict[str, Any]]:

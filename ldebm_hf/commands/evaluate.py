@@ -20,9 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..experiments.checkpoint_scores import NUM_SAMPLES, CheckpointScoring, evaluation_file, score_checkpoint
+from ..baselines.text_clusters import WAYS_TO_CLUSTER
 from ..experiments.experiment_runs import parse_changes
-from ..experiments.table_runs import WAYS_TO_CLUSTER
 from ..files.packaged import RECIPES
 from .options import (
     RESAMPLING_HELP,
@@ -85,6 +84,8 @@ def evaluate(options: argparse.Namespace) -> None:
         return
 
     # 2. One checkpoint.
+    from ..experiments.checkpoint_scores import NUM_SAMPLES, CheckpointScoring, evaluation_file, score_checkpoint
+
     scoring = CheckpointScoring(
         read_scoring_options(options),
         seed=options.seeds[0],

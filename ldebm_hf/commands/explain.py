@@ -19,9 +19,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..experiments.checkpoint_explanation import CheckpointExplanation, ExplanationSettings, explain_checkpoint
 from ..model.modalities import MODALITIES
 from .options import (
     GUIDANCE_HELP,
@@ -38,6 +37,9 @@ from .options import (
     run_script,
     seed_options,
 )
+
+if TYPE_CHECKING:
+    from ..experiments.checkpoint_explanation import CheckpointExplanation, ExplanationSettings
 
 CONTINUES = None
 
@@ -127,6 +129,8 @@ def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None) -
 
 def explain(options: argparse.Namespace) -> None:
     """Do what the options of [`build_parser`] ask for."""
+    from ..experiments.checkpoint_explanation import explain_checkpoint  # for which `--help` need not wait
+
     with nothing_but_json(options):
         explained = explain_checkpoint(options.checkpoint, settings_of_report(options))
         print(explained.describe())
@@ -137,6 +141,8 @@ def explain(options: argparse.Namespace) -> None:
 
 def settings_of_report(options: argparse.Namespace) -> ExplanationSettings:
     """Which texts to read, and what to show."""
+    from ..experiments.checkpoint_explanation import ExplanationSettings
+
     return ExplanationSettings(**{field.name: getattr(options, field.name) for field in fields(ExplanationSettings)})
 
 

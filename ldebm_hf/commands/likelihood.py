@@ -23,11 +23,10 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from ..data import PointSplit, Split
-from ..experiments.table_runs import load_complete_model
 from ..likelihood.bounds import LikelihoodSettings
 from ..likelihood.corpus_likelihood import write_likelihood
 from ..reports.run_record import LIKELIHOOD, scores_file
-from ..training import load_settings
+from ..training.command_line import load_settings
 from .likelihood_summary import describe_likelihood
 from .options import (
     SAME_COMMAND,
@@ -81,6 +80,8 @@ def build_parser(description: str | None = __doc__, prog: str | None = None) -> 
 
 def estimate(options: argparse.Namespace) -> None:
     """Do what the options of [`build_parser`] ask for."""
+    from ..experiments.table_runs import load_complete_model  # for which `--help` need not wait
+
     with nothing_but_json(options):
         # 1. The model, and the data that it was not trained on.
         split = held_out_split(options)

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils.logging import disable_progress_bar
 
-from ..experiments.experiment_runs import Failures
 from ..files.printing import print_with_replacement
-from ..training import DivergenceError, LostProcessError
+from ..training.errors import DivergenceError, LostProcessError
+
+if TYPE_CHECKING:
+    from ..experiments.experiment_runs import Failures
 
 ERRORS = (DivergenceError, LostProcessError, ValueError, OSError, ImportError)
 """Errors that a user can mend, and for which one line is enough."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.publishing import push, write_card
 from .options import SAME_COMMAND, code_options, make_parser, run_script
 
 CONTINUES = SAME_COMMAND
@@ -56,6 +55,8 @@ def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None) -
 
 def push_or_write_card(options: argparse.Namespace) -> None:
     """Do what the options of [`build_parser`] ask for."""
+    from ..training.publishing import push, write_card  # for which `--help` need not wait
+
     if options.card is not None:
         if not write_card(options.folder, file=options.card):
             raise ValueError(f"{options.card} was edited by hand and stays as it is: remove it first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ import yaml
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus, StreamedExamples
-from ..model.modeling_ldebm import LDEBMModel
 from ..pseudo_labels.encoder_classes import EncoderClasses
 from ..pseudo_labels.naive_bayes import WordClasses
 from ..training import Settings, assemble, load_settings
@@ -21,6 +20,9 @@ from ..training.examples import prepare_training_split
 from ..training.features import FeatureCache
 from ..training.hub_access import require_base_models
 from ..training.output_folder import OutputFolder
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 WORDS_RECIPE, ENCODER_RECIPE = "documents.yaml", "texts_pretrained_few_labels.yaml"
 """Files of the two recipes."""

@@ -13,16 +13,15 @@ The user and the assistant speak alternately, the user first, unless a turn begi
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ..model.dialogue_turns import BEGIN
-from ..model.modeling_ldebm import LDEBMModel
-from ..model.pipeline_ldebm import LDEBMPipeline
 from ..reports.tables import text_table
 from ..training.saved_runs import find_checkpoint, settings_to_show
+from .loading import load_pipeline
 from .options import (
     add_checkpoint,
     check_symbols,
@@ -38,6 +37,9 @@ from .options import (
     seed_options,
     symbol_options,
 )
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 CONTINUES = None
 
@@ -89,7 +91,7 @@ def respond(options: argparse.Namespace) -> None:
     with nothing_but_json(options):
         # 1. The model.
         find_checkpoint(options.checkpoint)
-        pipe = LDEBMPipeline.from_pretrained(options.checkpoint, trust_remote_code=options.trust_remote_code)
+        pipe = load_pipeline(options.checkpoint, options.trust_remote_code)
         if not pipe.model.config.context_size:
             raise ValueError(f"{options.checkpoint} holds a model without contexts: ldebm write writes with it")
 

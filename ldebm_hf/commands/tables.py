@@ -6,14 +6,15 @@ import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..experiments.experiment_runs import Failures, parse_changes
 from ..experiments.paper_tables import PaperTable
 from ..experiments.score_tables import Rows
-from ..experiments.table_experiment import TableExperiment
-from ..experiments.table_report import report_file, write_overview
-from ..experiments.table_runs import ScoringOptions
 from .options import exit_if_failed, list_of, nothing_but_json, print_json
+
+if TYPE_CHECKING:
+    from ..experiments.table_runs import ScoringOptions
 
 
 def table_options() -> ArgumentParser:
@@ -36,6 +37,8 @@ def table_options() -> ArgumentParser:
 
 def read_scoring_options(options: Namespace) -> ScoringOptions:
     """Return what scores depend on, from a script's options."""
+    from ..experiments.table_runs import ScoringOptions
+
     return ScoringOptions(options.split, options.judge, options.language_model, options.word_vectors)
 
 
@@ -66,6 +69,10 @@ def _train_and_report(
     plan: PaperTable, recipes: Path, options: Namespace
 ) -> tuple[Failures, dict[str, Rows]]:
     """Why runs failed, and the scores of all that are finished, by data set."""
+    # Imported here because `--help` need not wait for them.
+    from ..experiments.table_experiment import TableExperiment
+    from ..experiments.table_report import report_file, write_overview
+
     failures: Failures = {}
     scores: dict[str, Rows] = {}
     for table in plan.of_data_sets(options.data_sets, options.data_dir):

@@ -15,14 +15,17 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 from ..data import Corpus
 from ..files.packaged import RECIPES, packaged_names
 from ..pseudo_labels.geometric_clustering import SOURCES
-from ..training import Settings, Trainer, assemble, load_settings
-from ..training.command_line import HELP_COLUMN, WIDTH, describe_settings_named
+from ..training.command_line import HELP_COLUMN, WIDTH, describe_settings_named, load_settings
 from ..training.saved_runs import is_local, path_of_source
 from .options import run_script
+
+if TYPE_CHECKING:
+    from ..training import Settings, Trainer
 
 CONTINUES = "--resume latest continues from the last checkpoint"
 MOST_USED = (
@@ -78,6 +81,8 @@ def train(settings: Settings, corpus: Corpus | None = None) -> Trainer:
     Raises:
         OSError, ValueError: As [`assemble`] and [`Trainer`].
     """
+    from ..training import Trainer, assemble  # for which `--help` need not wait
+
     model, tokenizer, corpus = assemble(settings, corpus)
     trainer = Trainer(model, tokenizer, corpus, settings)
     say_what_is_learned(trainer, corpus)

@@ -19,18 +19,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data import Corpus
 from ..files.writing import write_samples
 from ..model.configuration_ldebm import LDEBMConfig
-from ..model.modeling_ldebm import LDEBMModel
-from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.pipeline_outputs import WrittenText
 from ..model.text_reading import decode_words
 from ..reports.tables import text_table
 from ..training.saved_runs import find_checkpoint
 from .held_out_check import HeldOutCheck, load_training_corpus, symbols_of_labels
+from .loading import load_pipeline
 from .options import (
     RESAMPLING_HELP,
     add_checkpoint,
@@ -46,6 +45,10 @@ from .options import (
     seed_options,
     symbol_options,
 )
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
+    from ..model.pipeline_ldebm import LDEBMPipeline
 
 CONTINUES = None
 FILE_OPTIONS = ("batch_size", "overwrite")  # only with --output_file
@@ -183,7 +186,7 @@ def load_writer(checkpoint: str, trust_remote_code: bool = False) -> LDEBMPipeli
         raise ValueError(f"{checkpoint} holds a model of points: python examples/synthetic.py draws from it")
     if config.context_size:
         raise ValueError(f"{checkpoint} holds a model with contexts: ldebm respond answers with it")
-    return LDEBMPipeline.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
+    return load_pipeline(checkpoint, trust_remote_code)
 
 
 def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str, Any]:

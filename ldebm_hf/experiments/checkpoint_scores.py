@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from transformers import PreTrainedTokenizerBase
 
 from ..data import Corpus
 from ..files.atomic import write_text
-from ..model.modeling_ldebm import LDEBMModel
 from ..reports.plots import plot_guidance
 from ..reports.run_record import EVALUATION, scores_file
 from ..scores.conditional_generation import control_scores
@@ -23,6 +23,9 @@ from .experiment_runs import Changes, Scores, merge_changes
 from .paper_tables import guidance_sweep, other_ways, real_texts
 from .score_tables import score_table
 from .table_runs import ScoringOptions, check_split, load_for_scoring, score_responses, text_cluster_scores
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 NUM_SAMPLES = 500
 """Sentences written per class by default."""

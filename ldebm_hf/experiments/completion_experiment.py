@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..baselines.ngrams import NgramModel
-from ..model.modeling_ldebm import LDEBMModel
 from ..scores import mask_positions, recovery_scores
 from ..text.tokenization import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 Completer = Callable[[list[list[int]]], list[list[int]]]
 """Completes masked texts: token ids without special tokens, with the id `len(tokenizer)` in place of masked ones."""

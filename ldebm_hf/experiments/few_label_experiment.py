@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -21,11 +22,13 @@ from ..baselines.few_label_classifiers import (
 )
 from ..data import Corpus, Split
 from ..data.splits import keep_labels
-from ..model.modeling_ldebm import LDEBMModel
 from ..pseudo_labels.naive_bayes import class_probabilities
 from ..scores.classification import classification_scores
 from ..scores.held_out_texts import read_texts
 from ..text.word_vectors import load_word_vectors, train_vectors_by_texts
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 GIVEN_VECTORS = "given_vectors"
 """Name of the baseline that needs a file of word vectors."""

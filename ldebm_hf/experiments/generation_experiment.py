@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from transformers import PreTrainedTokenizerBase
 from ..data import Corpus
 from ..files.resumable import model_digest
 from ..files.writing import NOT_ALLOWED, write_samples
-from ..model.modeling_ldebm import LDEBMModel
 from ..model.text_reading import decode_words
 from ..reports.run_record import LIKELIHOOD, scores_file
 from ..scores.conditional_generation import in_vocabulary, text_scores
@@ -31,6 +30,9 @@ from ..scores.lstm_language_model import LanguageModelSettings, LSTMLanguageMode
 from ..scores.sample_perplexity import VALIDATION_SHARE, fit_language_model, reverse_perplexity, stream_perplexity
 from ..scores.word_frequencies import word_divergence
 from .experiment_runs import Scores
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 TRAINING_TEXTS = "training_texts"
 """Value of `latents` of a way of writing: the posteriors of training texts, in place of the prior."""

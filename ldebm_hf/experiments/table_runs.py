@@ -14,13 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..baselines.text_clusters import (
-    bertopic_clusters,
-    density_clusters,
-    kmeans_features,
-    kmeans_lsa,
-    kmeans_tfidf,
-)
+from ..baselines.text_clusters import WAYS_TO_CLUSTER, bertopic_clusters, kmeans_features
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
@@ -44,12 +38,6 @@ from .generation_experiment import RealTexts, generation_scores
 from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
 from .peak_memory import peak_gigabytes, reset_peak_memory
 
-WAYS_TO_CLUSTER = {
-    "kmeans_tfidf": kmeans_tfidf,
-    "kmeans_lsa": kmeans_lsa,
-    "density_clusters": density_clusters,
-}
-"""Ways of clustering texts without a model of this package, by name."""
 INSTALL = {"bertopic": "pip install bertopic"}
 """How to install the packages that rows need besides this one's own, by the row, which is called like the package."""
 SENTENCES = "sentences.json"

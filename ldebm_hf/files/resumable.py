@@ -6,21 +6,25 @@ written counts as missing. The random numbers of a chunk depend only on the seed
 does not matter which run makes it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from .atomic import flush, replace, write_text
 from .json_objects import read_object
 from .locks import WriteLock
 from .manifest import describe_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class ResumableFile:

@@ -1,20 +1,25 @@
 """Writing any number of generated texts to a file: in chunks, with bounded memory, and resumable after a kill."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ..model.modeling_ldebm import LDEBMModel
 from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import decode_words
 from .resumable import ResumableFile, chunk_generator, model_digest
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 COLUMNS = ("index", "symbol", "text")
 NOT_ALLOWED = {"generator", "input_ids", "inputs", "num_return_sequences", "return_dict_in_generate"}

@@ -1,19 +1,24 @@
 """Importance-weighted bounds on the log-likelihood log p(x) of a model, whose latent is integrated out."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..model.arguments import INPUTS, MOST_SAMPLES, MOST_STEPS, Seed, checked
-from ..model.modeling_ldebm import LDEBMModel
 from ..model.posteriors import Posterior
 from ..model.recurrent import text_lengths
 from ..model.validation import Count, Instance, Number
 from .importance_weights import LikelihoodEstimate, temper
 from .latent_density import Annealing, DiffusionPaths, anneal_paths, draw_paths, prepare_annealing
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 FIRST_WIDENING = 1.3  # factor of the encoder's standard deviations in the first proposal
 WIDENING = 1.1  # factor of a fitted proposal's standard deviations; it should be wider than the posterior

@@ -1,12 +1,14 @@
 """The log-likelihood of a whole data set, written to one file in chunks, and resumable after an interruption."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,13 +18,15 @@ from transformers import PreTrainedTokenizerBase
 from ..files.atomic import write_text
 from ..files.resumable import ResumableFile, chunk_generator, model_digest
 from ..model import langevin
-from ..model.modeling_ldebm import LDEBMModel
 from ..model.text_reading import TextReader
 from . import annealed_importance, bounds, importance_weights, latent_density
 from .bounds import LikelihoodSettings, estimate_log_likelihood
 from .importance_weights import TRUSTED_K
 from .latent_density import Annealing, prepare_annealing
 from .published_estimator import published_log_likelihood, require_published
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 DECISIVE_CONSTANTS = {
     bounds: ("FIRST_WIDENING", "WIDENING", "FITTED_SHARE", "UNFITTED_SHARE", "NUM_PRIOR_DRAWS"),

@@ -16,7 +16,10 @@ temperature that the sampler gives it. For F = 0, d = 40 and the published setti
 mean over 100 samples between -10 and 45, where the log-density is about -101.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import parametrize
@@ -24,9 +27,11 @@ from torch.nn.utils import parametrize
 from ..model.arguments import INPUTS, Seed, checked
 from ..model.configuration_ldebm import LDEBMConfig
 from ..model.diffusion_prior import DiffusionPrior
-from ..model.modeling_ldebm import LDEBMModel
 from ..model.noise import as_generator, gaussian_like
 from .importance_weights import log_mean
+
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 PUBLISHED_SAMPLES, PUBLISHED_BATCH = 500, 100
 

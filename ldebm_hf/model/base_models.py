@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import cached_file
@@ -27,6 +27,8 @@ from .checkpoint_tokenizer import load_tokenizer
 from .validation import Choice, Count, Rule, require
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from .configuration_ldebm import LDEBMConfig
 
 BASE_TOKENIZER_FILES = ("encoder_tokenizer.json", "encoder_tokenizer_config.json")

@@ -1,11 +1,28 @@
 """What a checkpoint tells transformers about the code in its folder: the auto classes and the pipelines."""
 
-from typing import Any
-
-from transformers.pipelines import PIPELINE_REGISTRY
+from importlib import import_module
+from typing import Any, ClassVar
 
 PIPELINE_TASK = "ldebm"
 """The task of [`LDEBMPipeline`] in `transformers.pipeline`."""
+
+
+class RegistersModels:
+    """
+    A base of configurations that has transformers know their models before there is a configuration.
+
+    Importing the models takes seconds, for which `import ldebm_hf` and `--help` need not wait. It is soon enough when
+    the first configuration is made, because an auto class and a pipeline look up a model by its configuration.
+    """
+
+    registration: ClassVar[str | None] = None
+    """The module that registers the models when it is imported; the package names it, the code in a checkpoint not."""
+
+    def __new__(cls, *args, **kwargs):
+        # Not in __init__, which unpickling and copying do without.
+        if cls.registration is not None:
+            import_module(cls.registration)
+        return super().__new__(cls)
 
 
 class PipelinesInCheckpoint:
@@ -18,9 +35,12 @@ class PipelinesInCheckpoint:
         looks up here. None where the package is imported, which has registered its own pipelines, so that transformers
         needs to trust no code.
         """
+        # Imported here because that takes long, and because our pipelines import the configuration; the loader of the
+        # Hub finds these files all the same.
+        from transformers.pipelines import PIPELINE_REGISTRY
+
         if PIPELINE_TASK in PIPELINE_REGISTRY.supported_tasks:
             return {}
-        # Imported here because they import the configuration; the loader of the Hub finds these files all the same.
         from .pipeline_ldebm import LDEBMPipeline
         from .task_pipelines import TASK_PIPELINES
 

@@ -15,7 +15,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .base_model_files import BASE_MODEL_NAMES, absolute_name
-from .checkpoint_code import PipelinesInCheckpoint
+from .checkpoint_code import PipelinesInCheckpoint, RegistersModels
 from .modalities import MODALITIES
 from .modality import Modality
 from .presets import PRESETS
@@ -27,7 +27,7 @@ from .validation import Flag, check_all, require
 
 
 @strict
-class LDEBMConfig(PipelinesInCheckpoint, PreTrainedConfig):
+class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
     r"""
     Configuration of [`LDEBMModel`].
 

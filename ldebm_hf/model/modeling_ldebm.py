@@ -535,3 +535,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
             raise ValueError(f"latents must have one row per example, {len(examples)}, got {len(latents)}")
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "lengths": lengths, "points": points}
         return self.modality.log_likelihood(latents, self.modality.read(**inputs, **context))
+
+
+# Saved folders carry the code, so that they also load where this package is not installed.
+LDEBMModel.register_for_auto_class("AutoModel")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedConfig
 from transformers import initialization as init
 from transformers.utils import logging
 
@@ -22,6 +22,8 @@ from .token_embedding import outside_of_range
 from .validation import require
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from .configuration_ldebm import LDEBMConfig
 
 logger = logging.get_logger(__name__)

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, BatchEncoding, PreTrainedTokenizerBase
 
 from .arguments import Texts, checked
 from .base_model_files import BaseModelFiles, require_name
 from .base_models import BasePart, encoder_of, frozen_names, require_layers, save_base_tokenizer
+from .compilation import not_compiled
 from .posteriors import Posterior, PosteriorHeads
 from .recurrent import text_lengths
 from .sentence_layout import SentencePooling, read_layout, weight_files
 from .validation import require
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from .configuration_ldebm import LDEBMConfig
 
 LONGEST = 512
@@ -162,7 +165,7 @@ class PretrainedEncoder(BasePart):
             hidden = self.merge(torch.cat([hidden, context.to(hidden.dtype)], -1)).relu()
         return self.heads(hidden)
 
-    @torch.compiler.disable
+    @not_compiled
     def read_texts(
         self,
         input_ids: torch.Tensor,
@@ -214,7 +217,7 @@ class PretrainedEncoder(BasePart):
         texts = [layout["prompt"] + text for text in texts]
         return [text.lower() for text in texts] if layout["lowercase"] else texts
 
-    @torch.compiler.disable
+    @not_compiled
     def _tokenize(self, texts: Sequence[str]) -> BatchEncoding:
         if self.base_tokenizer is None:
             self._load_base_tokenizer()

@@ -87,8 +87,10 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.data = tensor.data.clone()
+        beside = model.names_beside_the_weights()
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            if name not in beside:
+                tensor.data = tensor.data.clone()
         for module in model.modules():
             if isinstance(module, nn.GRU):
                 module.flatten_parameters()  # cuDNN wants a GRU's parameters in one block of memory
@@ -156,6 +158,14 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         """
         if not any(part.gradient_checkpointing for part in self._base_parts.values()):
             super().enable_input_require_grads()
+
+    def _initialize_missing_keys(self, *args, **kwargs) -> None:
+        # What base models load from their own files afterwards need not be drawn at random first.
+        self.add_adapters()  # a loaded tensor is trained unless this is said again
+        weights = self.state_dict(keep_vars=True)
+        for name in self.names_beside_the_weights():
+            weights[name]._is_hf_initialized = True
+        super()._initialize_missing_keys(*args, **kwargs)
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False):
         # transformers skips modules of custom code whose own tensors were all loaded, but a weight with a spectral
@@ -249,6 +259,10 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         for name, part in self._base_parts.items():
             names |= part.base_names(f"{name}.")
         return names
+
+    def names_beside_the_weights(self) -> set[str]:
+        """The names in the state dict of all tensors of base models that are not in the model's own checkpoint."""
+        return set() if self.config.includes_base_models else self.frozen_base_names()
 
     def load_parts_beside_the_weights(
         self, checkpoint: str | Path | None, arguments: dict[str, Any], saved: LDEBMConfig | None = None

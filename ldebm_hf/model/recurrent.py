@@ -7,6 +7,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from .compilation import not_compiled
+
 
 def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
     """
@@ -23,7 +25,7 @@ def pack(padded: torch.Tensor, lengths: Sequence[int]) -> PackedSequence:
     return pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=is_ordered)
 
 
-@torch.compiler.disable  # which would rebuild the named tuple wrongly
+@not_compiled  # which would rebuild the named tuple wrongly
 def unpack(packed: PackedSequence, data: torch.Tensor) -> torch.Tensor:
     """
     Undo [`pack`]: rows `(batch_size, length, ...)`, 0 at padding.

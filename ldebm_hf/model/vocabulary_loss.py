@@ -6,6 +6,8 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .compilation import not_compiled
+
 IGNORE_INDEX = -100  # marks padding among target tokens, and unknown symbols among class labels
 
 
@@ -28,7 +30,7 @@ def vocabulary_loss(hidden: torch.Tensor, vocabulary: torch.Tensor, targets: tor
     return _loss_in_parts(hidden, vocabulary, targets)
 
 
-@torch.compiler.disable
+@not_compiled
 def _loss_in_parts(hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     num_parts = math.ceil(len(vocabulary) / hidden.shape[1])
     part_size = 2 ** math.ceil(math.log2(max(1, math.ceil(len(hidden) / num_parts))))

@@ -1,7 +1,10 @@
 """A trained classifier that judges which class a text has."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,11 +13,13 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from ..model.weight_files import refuse_pickled_weights, refuse_unreadable_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Judge:

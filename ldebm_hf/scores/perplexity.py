@@ -1,13 +1,17 @@
 """Perplexity of texts under a language model of this package."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..model.modeling_ldebm import LDEBMModel
+if TYPE_CHECKING:
+    from ..model.modeling_ldebm import LDEBMModel
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .batches import Batch, model_inputs, to_device
 from .best_model import BestModel
 from .checkpoints import CheckpointStore
 from .clock import RunClock
+from .errors import DivergenceError
 from .evaluation import Evaluator, loss_terms
 from .examples import prepare_split, prepare_training_split
 from .features import FeatureCache
@@ -35,7 +36,7 @@ from .randomness import Purpose, seed_noise
 from .settings import Settings
 from .step_batches import StepBatches, StepPlanner
 from .symbols import SymbolAssigner
-from .tracking import DivergenceError, MetricsLog, StepRecorder, causes_first
+from .tracking import MetricsLog, StepRecorder, causes_first
 
 logger = logging.getLogger(__name__)
 

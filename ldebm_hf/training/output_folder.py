@@ -1,10 +1,12 @@
 """The folder of a run: where its files are, and what happens to those of an earlier run."""
 
+from __future__ import annotations
+
 import filecmp
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..files.atomic import copy_file, replace_folder, restore_folder
@@ -12,6 +14,9 @@ from ..files.json_objects import read_object
 from ..files.locks import WriteLock
 from ..files.manifest import MANIFEST, describe_file, problem_of, read_manifest, write_manifest
 from ..reports.run_record import ABOUT_THE_MODEL, CURVES, ESTIMATOR, FACTS, METRICS, SETTINGS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders in that of a run."""

@@ -9,26 +9,10 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch.distributed import DistError
 
+from .errors import LostProcessError
 from .training_settings import TrainingSettings
 
 GLOO_ERROR = "gloo/transport"  # gloo raises plain RuntimeErrors, whose text names its source file
-
-
-class LostProcessError(RuntimeError):
-    """Another process of the run has died, or its machine can no longer be reached.
-
-    Args:
-        checkpoint (`Path`, *optional*): the last checkpoint, from which the run can be resumed.
-    """
-
-    def __init__(self, checkpoint: Path | None):
-        self.checkpoint = checkpoint
-        remedy = "no checkpoint had been written yet, so start all processes again"
-        if checkpoint:
-            remedy = f"the last checkpoint is {checkpoint}: start all processes again with --resume latest"
-        super().__init__(
-            f"another process of this run has ended or cannot be reached (its own output says why); {remedy}"
-        )
 
 
 @contextmanager

@@ -339,7 +339,9 @@ def _model_settings() -> dict[str, KnownSetting]:
         ),
         "model.id2label": KnownSetting(dict[int, str], None, "Names of the symbols. Default: names of the classes."),
     }
-    config = LDEBMConfig()
+    # Not those of a configuration, because the first one imports the models, for which `--help` need not wait.
+    defaults = {field.name: field.default for field in dataclasses.fields(LDEBMConfig)}
+    defaults["normalize_posterior"] = PRIORS[defaults["prior"]].normalizes_posterior
     declared = {
         name: kind
         for name, kind in LDEBMConfig.__annotations__.items()
@@ -354,11 +356,11 @@ def _model_settings() -> dict[str, KnownSetting]:
             if name in UNITS_OF_POINTS:
                 item = KnownSetting(kind, None, UNITS_OF_POINTS[name], heading)
             else:
-                item = KnownSetting(kind, getattr(config, name), summary(description), heading, details=description)
+                item = KnownSetting(kind, defaults[name], summary(description), heading, details=description)
             known[f"model.{name}"] = item
             heading = None
     for name, kind in declared.items():
-        known[f"model.{name}"] = KnownSetting(kind, getattr(config, name))
+        known[f"model.{name}"] = KnownSetting(kind, defaults[name])
     return known
 
 

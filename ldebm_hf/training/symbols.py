@@ -26,8 +26,8 @@ from ..pseudo_labels.latent_semantics import LatentSemantics
 from ..pseudo_labels.naive_bayes import WordClasses
 from .batches import Examples, model_inputs, to_device
 from .checkpoints import CheckpointStore
+from .errors import DivergenceError
 from .progress import Progress
-from .tracking import DivergenceError
 
 
 class SymbolAssigner:

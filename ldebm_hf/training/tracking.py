@@ -12,31 +12,13 @@ from accelerate import Accelerator
 
 from ..files.atomic import write_text
 from ..reports.run_record import metrics_lines
+from .errors import DivergenceError
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
 MAX_ENERGY = 1e6
 """Mean energies beyond this count as divergence."""
-
-
-class DivergenceError(RuntimeError):
-    """A quantity is no longer finite, or an energy is far too large.
-
-    Args:
-        term (`str`): the quantity.
-        step (`int`): the optimiser step at which it happened.
-        value (`float`): its value.
-        checkpoint (`Path`, *optional*): the last checkpoint before that step.
-    """
-
-    def __init__(self, term: str, step: int, value: float, checkpoint: Path | None):
-        self.term, self.step, self.value, self.checkpoint = term, step, value, checkpoint
-        place = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint had been written yet"
-        super().__init__(
-            f"training diverged at step {step}: {term} is {value:g}; {place}. "
-            "A lower learning rate, gradient norm or weight of that term may help."
-        )
 
 
 class StepRecorder:

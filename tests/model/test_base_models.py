@@ -147,6 +147,17 @@ def test_responses_in_a_dialogue(parts):
     assert set(by_symbol) == set(model.config.label2id)
 
 
+
+def test_loading_draws_no_weights_that_are_read_from_files_afterwards(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert len(load_file(tmp_path / WEIGHTS)) < len(model.state_dict())
+    state = torch.get_rng_state()
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_prior(parts, preset):
     if preset == "rnn_lm" and "encoder" in PARTS[parts]:
