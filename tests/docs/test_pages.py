@@ -82,7 +82,9 @@ def options_of(program: str) -> frozenset[str]:
                 name = program.removeprefix("ldebm ")
                 ldebm_command.main([name, "--help-all" if name == "train" else "--help"])
             else:
-                runpy.run_path(str(REPOSITORY / program), run_name="__main__")
+                script = REPOSITORY / program
+                patch.syspath_prepend(str(script.parent))  # as Python does
+                runpy.run_path(str(script), run_name="__main__")
     assert printed.getvalue(), program
     return frozenset(re.findall(r"--([\w.]+)", printed.getvalue()))
 
