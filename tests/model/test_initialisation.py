@@ -103,7 +103,9 @@ def test_built_on_the_meta_device(preset, settings):
     assert_initialised(drawn)
 
 
-@pytest.mark.parametrize("part", [{"encoder": bert}, {"decoder": gpt2}, {"encoder": bert, "decoder": llama}], ids=str)
+@pytest.mark.parametrize(
+    "part", [{"encoder": bert}, {"decoder": gpt2}, {"encoder": bert, "decoder": llama}], ids=" and ".join
+)
 def test_base_models_built_on_the_meta_device(part):
     bases = {name: base() for name, base in part.items()}
     model, tokenizer = pretrained_model(**bases)

@@ -54,7 +54,9 @@ def test_a_seed_is_a_generator(draw):
 
 @pytest.mark.parametrize("draw", DRAWERS.values(), ids=DRAWERS)
 @pytest.mark.parametrize(
-    "wrong", [[seeded(), seeded()], "5", 0.5, True, np.random.default_rng(0), torch.tensor(5)], ids=str
+    "wrong",
+    [[seeded(), seeded()], "5", 0.5, True, np.random.default_rng(0), torch.tensor(5)],
+    ids=["list", "text", "float", "bool", "NumPy's generator", "tensor"],
 )
 def test_anything_else_is_refused_by_name(draw, wrong):
     with pytest.raises(ValueError, match="generator must be a torch.Generator, an integer seed or None"):
