@@ -29,7 +29,9 @@ def started_page(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Pop
     environment |= {"TMPDIR": str(folder), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "ldebm_hf.commands.page", *arguments]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background ignore
     process = subprocess.Popen(command, **options)
+    signal.signal(signal.SIGINT, handler)
     try:
         printed = []
         for line in process.stdout:
