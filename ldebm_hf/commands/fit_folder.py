@@ -62,10 +62,9 @@ def train_in_folder(
     names = names_given(folder, earlier) if is_resumed else {}
     train(plan.settings, plan.corpus)
     config = folder / "config.json"
-    of_classes = names_in(config)
     trained = LDEBMConfig.from_pretrained(folder)
-    named = {output: of_classes[symbol] for output, symbol in enumerate(trained.symbols_of_outputs)}
-    labels = {output: by_name[name] for output, name in named.items() if name in by_name}
+    of_classes = trained.id2label
+    labels = {output: by_name[name] for output, name in names_of_outputs(trained).items() if name in by_name}
     if names:
         save_names(config, of_classes | names)
         write_card(folder)
@@ -146,9 +145,13 @@ def labels_of_training(checkpoint: str, pipeline: LDEBMPipeline) -> dict[int, An
     train_split = ((facts or {}).get("corpus", {}).get("splits") or {}).get("train", {})
     if not pipeline.model.has_symbols or not train_split.get("labelled"):
         return {}
-    config = pipeline.model.config
-    names = {output: config.id2label[symbol] for output, symbol in enumerate(config.symbols_of_outputs)}
+    names = names_of_outputs(pipeline.model.config)
     return {output: name for output, name in names.items() if not DEFAULT_NAME.fullmatch(name)}
+
+
+def names_of_outputs(config: LDEBMConfig) -> dict[int, str]:
+    """The name of the symbol of each output of a model."""
+    return {output: config.id2label[symbol] for output, symbol in enumerate(config.symbols_of_outputs)}
 
 
 def digest_of(settings: Settings, content: str) -> str:

@@ -319,7 +319,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
             self.config.includes_base_models = include_base_models and self.has_base_models
         elif any(part.is_unfrozen for part in self._base_parts.values()):
             self.config.includes_base_models = True
-        self._keys_to_ignore_on_save = set() if self.config.includes_base_models else self.frozen_base_names()
+        self._keys_to_ignore_on_save = self.names_beside_the_weights()
         try:
             super().save_pretrained(save_directory, *args, **kwargs)
             self._save_tokenizers(save_directory)

@@ -100,18 +100,20 @@ def test_one_symbol_alone_and_every_order(view):
         assert rows == expected
 
 
-def test_names_are_checked_saved_and_taken_back(view, tmp_path):
-    def rename(symbol, name):
-        view.get_by_role("button", name=f"Rename symbol {symbol}", exact=True).click()
-        field = view.get_by_label(f"Name of symbol {symbol}", exact=True)
-        field.fill(name)
-        field.press("Enter")
-        return view.locator("#said").inner_text()
+def rename(view, symbol, name):
+    """What the page says when a reader renames a symbol."""
+    view.get_by_role("button", name=f"Rename symbol {symbol}", exact=True).click()
+    field = view.get_by_label(f"Name of symbol {symbol}", exact=True)
+    field.fill(name)
+    field.press("Enter")
+    return view.locator("#said").inner_text()
 
-    assert "now called “wine & <b>cheese</b>”" in rename(1, "wine & <b>cheese</b>")
+
+def test_names_are_checked_saved_and_taken_back(view, tmp_path):
+    assert "now called “wine & <b>cheese</b>”" in rename(view, 1, "wine & <b>cheese</b>")
     assert view.locator(".index .n1").inner_text() == "wine & <b>cheese</b>"
-    assert "already called" in rename(2, "wine & <b>cheese</b>")
-    assert "number of another symbol" in rename(2, "0") and "empty" in rename(2, "  ")
+    assert "already called" in rename(view, 2, "wine & <b>cheese</b>")
+    assert "number of another symbol" in rename(view, 2, "0") and "empty" in rename(view, 2, "  ")
     view.locator("#suggest").click()
     assert "2 symbols have" in view.locator("#said").inner_text(), "the fourth suggestion is the number of another one"
     with view.expect_download() as download:
@@ -164,20 +166,13 @@ def test_merged_symbols_are_one_at_once_and_saved_for_the_model(view, tmp_path):
 
 
 def test_a_merged_symbol_has_the_name_that_was_given_and_can_be_renamed_merged_on_and_separated(view, tmp_path):
-    def rename(symbol, name):
-        view.get_by_role("button", name=f"Rename symbol {symbol}", exact=True).click()
-        field = view.get_by_label(f"Name of symbol {symbol}", exact=True)
-        field.fill(name)
-        field.press("Enter")
-        return view.locator("#said").inner_text()
-
-    rename(1, "pale")
-    rename(2, "sour")
+    rename(view, 1, "pale")
+    rename(view, 2, "sour")
     assert "“pale”" in merge(view, 0, 1), "and not the name that is only suggested for the first"
     assert "“pale”" in merge(view, 1, 2)
     assert view.locator("#symbol-1 .card").count() == 2 and view.locator("#used").inner_text() == "2 of 2"
-    assert "now called “sour”" in rename(1, "sour"), "the name of a part is free inside the group"
-    assert "already called “sour”" in rename(3, "sour")
+    assert "now called “sour”" in rename(view, 1, "sour"), "the name of a part is free inside the group"
+    assert "already called “sour”" in rename(view, 3, "sour")
     names = ["LABEL_0", "sour", "pale", "LABEL_3"]
     assert saved(view, tmp_path) == {"names": names, "merge": [[1, 0, 2]]}
     view.get_by_role("button", name="Separate what is merged in symbol 1", exact=True).click()
