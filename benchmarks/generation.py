@@ -95,6 +95,7 @@ def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) 
             },
             rounds=rounds,
             target=5,
+            as_commands_do=True,
             items=(sizes.published_batch, sizes.num_samples),
         ),
     ]

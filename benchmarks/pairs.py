@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ldebm_hf.reports.tables import markdown_table
+from ldebm_hf.training.float32_products import float32_products
 
 
 @dataclass
@@ -44,12 +45,16 @@ def compare(
     rounds: int = 3,
     target: float | None = None,
     items: tuple[int, int] = (1, 1),
+    as_commands_do: bool = False,
 ) -> list[Comparison]:
     """
     Time a baseline and ours, or each of several variants of ours by their notes, in turns, after an untimed call of
-    each; `items` is how many of `name` a call of the baseline and of ours makes.
+    each; `items` is how many of `name` a call of the baseline and of ours makes. With `as_commands_do`, ours
+    multiplies float32 matrices as training and the commands do, and the baseline as PyTorch does.
     """
     variants = ours if isinstance(ours, dict) else {"": ours}
+    if as_commands_do:
+        variants = {note: _with_float32_products(call) for note, call in variants.items()}
     for call in (baseline, *variants.values()):
         call()
     seconds = np.array([[_seconds(call) for call in (baseline, *variants.values())] for _ in range(rounds)])
@@ -61,6 +66,16 @@ def compare(
         medians = float(np.median(seconds[:, 0])), float(np.median(own))
         rows.append(Comparison(name, ratio, low, high, *medians, target, note))
     return rows
+
+
+def _with_float32_products(call: Callable[[], object]) -> Callable[[], object]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def call_with_float32_products() -> object:
+        with float32_products("auto", device):
+            return call()
+
+    return call_with_float32_products
 
 
 def _seconds(call: Callable[[], object]) -> float:

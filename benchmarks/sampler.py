@@ -55,6 +55,7 @@ def _training_part(model, default, published, rounds: int, sizes: Sizes, target:
         },
         rounds=rounds,
         target=target,
+        as_commands_do=True,
     )
 
 
@@ -103,6 +104,7 @@ def _prior_samples(model, default, published, rounds: int, sizes: Sizes, target:
         rounds=rounds,
         target=target,
         items=(sizes.published_batch, sizes.num_samples),
+        as_commands_do=True,
     )
 
 

@@ -31,6 +31,7 @@ from ldebm_hf.model.objective import reconstruction_loss
 from ldebm_hf.model.text_modality import TextDecoder, TextEncoder
 from ldebm_hf.reports.tables import markdown_table
 from ldebm_hf.training.batches import TokenizedSplit, to_device
+from ldebm_hf.training.float32_products import float32_products
 from ldebm_hf.training.optimization import clip_gradients, make_optimizer
 from ldebm_hf.training.settings import TrainingSettings
 
@@ -120,7 +121,9 @@ def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) 
     }
     target = 3 if device == "cpu" else 10
     baseline = published_step(build_model(device, sizes=sizes), batch)
-    rows = compare(f"training step on {source}", baseline, ours, rounds=rounds, target=target)
+    name = f"training step on {source}"
+    rows = compare(name, baseline, ours, rounds=rounds, target=target, as_commands_do=True)
+    rows += compare(f"{name}, both with PyTorch's products of matrices", baseline, ours, rounds=rounds)
     for row in rows:
         tokens = (sum(batch["lengths"]) / seconds for seconds in (row.baseline_seconds, row.our_seconds))
         row.note += "; {:,.0f} and {:,.0f} tokens/s".format(*tokens)
@@ -171,9 +174,10 @@ def breakdown(rounds: int = 3, device: str = "cpu") -> str:
         "clip and Adam": optimise,
     }
     seconds = {name: [] for name in parts}
-    for _ in range(1 + rounds):
-        for name, part in parts.items():
-            seconds[name].append(_timed(part))
+    with float32_products("auto", torch.device(device)):
+        for _ in range(1 + rounds):
+            for name, part in parts.items():
+                seconds[name].append(_timed(part))
     medians = {name: float(np.median(times[1:])) for name, times in seconds.items()}
     total = sum(medians.values())
     return markdown_table(
@@ -231,11 +235,12 @@ def seconds_of_one_process(rank: int, num_processes: int, address: str, steps: i
     texts, _ = read_texts()
     part = random_indices(texts)[rank::num_processes]
     step = our_step(DistributedDataParallel(build_model("cpu")), make_batch(texts, part))
-    step()
     times = []
-    for _ in range(steps):
-        distributed.barrier()
-        times.append(_timed(step))
+    with float32_products("auto", torch.device("cpu")):
+        step()
+        for _ in range(steps):
+            distributed.barrier()
+            times.append(_timed(step))
     distributed.destroy_process_group()
     return float(np.median(times))
 

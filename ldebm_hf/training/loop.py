@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from .evaluation import Evaluator, loss_terms
 from .examples import prepare_split, prepare_training_split
 from .features import FeatureCache
 from .fingerprint import run_fingerprint
+from .float32_products import float32_products
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
@@ -83,7 +84,8 @@ class Trainer:
         self.training = training
         with self._folder_locked():  # only for a moment, to find out now whether `train` will be able to lock it
             pass
-        self._prepare_examples(corpus, settings)
+        with self._float32_products():  # of the vectors of a frozen encoder
+            self._prepare_examples(corpus, settings)
         self._prepare_records()
         self._prepare_model()
         self.facts = run_facts(corpus, settings.data.source, model, self.accelerator)
@@ -196,8 +198,11 @@ class Trainer:
             InUseError: another run is writing to the output folder.
             OSError: the final model could not be written.
         """
-        with self._folder_locked():
+        with self._folder_locked(), self._float32_products():
             return self._train()
+
+    def _float32_products(self) -> AbstractContextManager[None]:
+        return float32_products(self.training.float32_matmul_precision, self.accelerator.device)
 
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:

@@ -80,6 +80,12 @@ class TrainingSettings:
     mixed_precision: Literal["no", "fp16", "bf16"] | None = setting(
         None, "Precision of the forward pass. Default: what `accelerate launch` says.", heading="Precision and speed"
     )
+    float32_matmul_precision: Literal["auto", "highest", "high", "medium"] = setting(
+        "auto",
+        "Precision of products of float32 matrices, as in torch.set_float32_matmul_precision. \"auto\": on a CPU that "
+        "multiplies them in full precision with \"medium\" too, that, because it can be twice as fast; otherwise "
+        "PyTorch's own.",
+    )
     gradient_checkpointing: bool = setting(
         False,
         "Compute the layers of pretrained encoders and decoders again in the backward pass instead of keeping what "

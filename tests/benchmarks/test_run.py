@@ -5,7 +5,10 @@ import sys
 
 import pytest
 import run
+import torch
 from pairs import compare, comparison_table
+
+from ldebm_hf.training import float32_products
 
 
 def test_comparison_reports_ratios_per_item():
@@ -40,3 +43,17 @@ def test_unknown_section_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run.py", "--sections", "three"])
     with pytest.raises(SystemExit):
         run.main()
+
+
+def test_only_ours_multiplies_matrices_as_the_commands_do(monkeypatch):
+    seen = []
+    monkeypatch.setattr(float32_products, "medium_is_exact", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = torch.get_float32_matmul_precision()
+
+    def note() -> None:
+        seen.append(torch.get_float32_matmul_precision())
+
+    compare("work", note, note, rounds=1, as_commands_do=True)
+    compare("work", note, note, rounds=1)
+    assert seen == [before, "medium", before, "medium", *[before] * 4]
