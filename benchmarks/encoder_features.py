@@ -9,9 +9,10 @@ and of accuracy. Vectors are computed once and kept in `--features_dir`.
 """
 
 from argparse import Namespace
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import v_measure_score
 
@@ -25,6 +26,7 @@ from ldebm_hf.text.subword_tokenization import build_subword_tokenizer
 from ldebm_hf.training.features import frozen_features
 
 NUM_TEXTS = 20_000
+NETWORK_EPOCHS = 10
 MANY_SYMBOLS = 30
 """Scored beside as many symbols as there are classes: what the recipes ask for."""
 
@@ -69,25 +71,56 @@ def print_clusters(options: Namespace, corpus: Corpus, train: np.ndarray, texts:
         print(f"{name}: {', '.join(cells)}", flush=True)
 
 
+def classes_by_network(vectors: np.ndarray, targets: np.ndarray, texts: np.ndarray, seed: int) -> np.ndarray:
+    """
+    Teach p(y|x) to a network of one hidden layer, which reads the vectors alone, and return the classes of texts.
+
+    Args:
+        vectors (`np.ndarray` of shape `(n, size)`): Vectors of the texts to learn from.
+        targets (`np.ndarray` of shape `(n, num_classes)`): Their probabilities of classes.
+        texts (`np.ndarray` of shape `(m, size)`): Vectors of the texts to classify.
+        seed (`int`): Decides the first weights, the order of texts and what dropout leaves out.
+    """
+    torch.manual_seed(seed)
+    scale = vectors.std()
+    inputs, probabilities = torch.tensor(vectors / scale), torch.tensor(targets, dtype=torch.float32)
+    layers = [torch.nn.Linear(inputs.shape[1], 256), torch.nn.GELU(), torch.nn.Dropout(0.2)]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(256, targets.shape[1]))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    for _ in range(NETWORK_EPOCHS):
+        for rows in torch.randperm(len(inputs)).split(64):
+            torch.nn.functional.cross_entropy(network(inputs[rows]), probabilities[rows]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    with torch.no_grad():
+        return network.eval()(torch.tensor(texts / scale)).argmax(1).numpy()
+
+
 def print_classes(options: Namespace, corpus: Corpus, train: np.ndarray, texts: np.ndarray) -> None:
-    """Print the accuracy of regression, of words and of [`EncoderClasses`], for several numbers of labels."""
+    """Print the accuracy of regression, of words, of [`EncoderClasses`] and of networks taught by these, for several
+    numbers of labels."""
     tokenizer = build_subword_tokenizer(corpus.train.texts, vocab_size=10_004, max_length=128)
     tokens, scored = (
         tokenizer(split.texts, truncation=True)["input_ids"] for split in (corpus.train, corpus.validation)
     )
     truth, num_classes = np.asarray(corpus.validation.labels), len(corpus.label_names)
     for count in options.label_counts:
-        accuracies: dict[str, list[float]] = {"words": [], "regression": [], "encoder classes": []}
+        accuracies: defaultdict[str, list[float]] = defaultdict(list)
         chosen: Counter = Counter()
         for seed in options.seeds:
             labels = np.asarray(keep_labels(corpus.train, count, seed).labels)
             classes = EncoderClasses(train, labels, num_classes, tokens, tokenizer.all_special_ids)
             words = WordClasses(tokens, labels, num_classes, tokenizer.all_special_ids)
             chosen[tuple(classes.weights)] += 1
+            taught = classes.features(train, tokens)
+            taught[labels >= 0] = np.eye(num_classes)[labels[labels >= 0]]
+            likeliest = np.eye(num_classes)[taught.argmax(1)]
             found = {
                 "words": words.features(scored).argmax(1),
                 "regression": classes.regression.predict(texts - classes.graph.center),
                 "encoder classes": classes.features(texts, scored).argmax(1),
+                "a network taught their likeliest class": classes_by_network(train, likeliest, texts, seed),
+                "a network taught their probabilities": classes_by_network(train, taught, texts, seed),
             }
             for name, predicted in found.items():
                 accuracies[name].append(100 * float((predicted == truth).mean()))
