@@ -47,6 +47,7 @@ STEPS = (1, 2, 3, 5, 10, 20, 50)
 LONG_CHAINS = {**EXPONENTIAL, "langevin_metropolis": True}
 LONG_STEPS = 500
 OTHER_NOISE = {f"long chains, other noise {number}": number + 10 for number in (1, 2, 3)}
+STRATIFIED = {"level_sampling": "stratified"}  # half the chains of the default
 TRAINED_WITH = {
     "Euler, b² 0.3, 20 steps": {**EULER, "langevin_steps": 20},
     "exponential, b² 0.3, 20 steps": {**EXPONENTIAL, "langevin_steps": 20},
@@ -54,6 +55,15 @@ TRAINED_WITH = {
     "exponential, b² 0.9, 5 steps": {**EXPONENTIAL, "langevin_step_size": 0.9, "langevin_steps": 5},
     "exponential, b² 0.9 to 0.09, 10 steps": {**SHRINKING, "langevin_steps": 10},
     "exponential, b² 0.9 to 0.09, 5 steps": {**SHRINKING, "langevin_steps": 5},
+    "the same, 10 steps, stratified levels": {**SHRINKING, "langevin_steps": 10, **STRATIFIED},
+    "the same, 6 steps, stratified levels": {**SHRINKING, "langevin_steps": 6, **STRATIFIED},
+    "exponential, b² 0.9, 5 steps, stratified levels": {
+        **EXPONENTIAL,
+        "langevin_step_size": 0.9,
+        "langevin_steps": 5,
+        **STRATIFIED,
+    },
+    "exponential, b² 0.9, 3 steps": {**EXPONENTIAL, "langevin_step_size": 0.9, "langevin_steps": 3},
 }
 
 

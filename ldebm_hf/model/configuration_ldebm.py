@@ -180,7 +180,8 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
 
         level_sampling (`str`, *optional*, defaults to `"published"`): Levels that are trained per example and step:
             `"published"` (one of 0..T-2 at random, and always T-1), `"uniform"` (one of 0..T-1 at random, Algorithm
-            1) or `"all"`.
+            1), `"stratified"` (the same, and of a batch as many at one level as at another, give or take one, which
+            makes the loss vary less) or `"all"`.
         level_weighting (`str`, *optional*, defaults to `"likelihood"`): Weights λ_t of the levels in the prior loss:
             `"published"` (σ_1/σ_{t+1}) or `"likelihood"` (those of the log-likelihood, 1/τ_t, divided by how often
             `level_sampling` trains the level).
@@ -305,7 +306,7 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
     base_level_noise: bool = False
     scale_last_level: bool = False
 
-    level_sampling: Literal["published", "uniform", "all"] = "published"
+    level_sampling: Literal["published", "uniform", "stratified", "all"] = "published"
     level_weighting: Literal["published", "likelihood"] = "likelihood"
     log_normalizer_gradient: bool = True
     terminal_prior: bool = True

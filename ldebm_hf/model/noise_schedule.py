@@ -163,6 +163,10 @@ class LevelConstants(ComputedBuffers):
         levels = self.config.num_levels
         if self.config.level_sampling == "all" or levels == 1:
             return torch.arange(levels, device=self.step_std.device).repeat_interleave(batch_size)
+        if self.config.level_sampling == "stratified":
+            order = draw(torch.rand, (batch_size,), self.step_std, generator).argsort()
+            offset = draw(torch.rand, (1,), self.step_std, generator)
+            return ((order + offset) * levels / batch_size).long().clamp(max=levels - 1)
         upper = levels if self.config.level_sampling == "uniform" else levels - 1
         drawn = (draw(torch.rand, (batch_size,), self.step_std, generator) * upper).long().clamp(max=upper - 1)
         if self.config.level_sampling == "uniform":
@@ -224,6 +228,6 @@ def _expected_draws(config: LDEBMConfig) -> np.ndarray:
     levels = config.num_levels
     if config.level_sampling == "all" or levels == 1:
         return np.ones(levels)
-    if config.level_sampling == "uniform":
+    if config.level_sampling in ("uniform", "stratified"):
         return np.full(levels, 1 / levels)
     return np.array([1 / (levels - 1)] * (levels - 1) + [1.0])

@@ -80,7 +80,7 @@ def test_bfloat16_sampler_of_a_constant_energy_samples_the_standard_normal():
     assert z.var().item() == pytest.approx(1, rel=FIVE_SIGMA_VARIANCE)
 
 
-@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+@pytest.mark.parametrize("sampling", ["published", "uniform", "stratified", "all"])
 def test_prior_loss_of_the_standard_normal_has_the_gradient_of_the_gaussian_kl(sampling):
     """-log p(z_{0:T}) averages to ‖z‖²/2 and a constant over the forward process, so its gradient averages to z."""
     prior = standard_normal_prior(level_sampling=sampling)
@@ -279,7 +279,7 @@ def test_float32_energy_under_bfloat16_autocast():
     assert loss.dtype == torch.float32 and torch.equal(loss, expected)
 
 
-@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+@pytest.mark.parametrize("sampling", ["published", "uniform", "stratified", "all"])
 def test_loss_is_reproducible_with_a_generator(sampling):
     prior = tiny_prior(level_sampling=sampling).eval()
     latents = torch.randn(8, 4)

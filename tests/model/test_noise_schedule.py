@@ -126,7 +126,24 @@ def test_drawn_levels_follow_the_level_sampling():
     assert every.bincount().tolist() == [6000] * 6
 
 
-@pytest.mark.parametrize("sampling", ["published", "uniform", "all"])
+def test_stratified_levels_are_as_many_of_each_and_dealt_out_at_random():
+    tables = LevelConstants(LDEBMConfig(level_sampling="stratified", num_levels=6))
+    generator = torch.Generator().manual_seed(0)
+    batches = torch.stack([tables.draw_levels(16, generator) for _ in range(3000)])
+    counts = torch.stack([levels.bincount(minlength=6) for levels in batches])
+    assert counts.min() == 2 and counts.max() == 3
+    of_first_example = batches[:, 0].bincount(minlength=6) / 3000
+    five_standard_errors = 5 * (1 / 6 * 5 / 6 / 3000) ** 0.5
+    assert (of_first_example - 1 / 6).abs().max() < five_standard_errors
+    of_levels = counts.float().mean(0) / 16
+    assert (of_levels - 1 / 6).abs().max() < five_standard_errors / 16**0.5
+    together = (batches[:, 0] == batches[:, 1]).float().mean()  # less often than independent levels, 1/6
+    assert together < 1 / 6 - 0.01
+    fewer = LevelConstants(LDEBMConfig(level_sampling="stratified", num_levels=6)).draw_levels(1, generator)
+    assert fewer.shape == (1,) and 0 <= fewer < 6
+
+
+@pytest.mark.parametrize("sampling", ["published", "uniform", "stratified", "all"])
 def test_likelihood_weights_do_not_depend_on_the_level_sampling(sampling):
     """Σ over drawn levels of the weights is, on average, Σ_t 1/τ_t."""
     config = LDEBMConfig(level_sampling=sampling, level_weighting="likelihood")
