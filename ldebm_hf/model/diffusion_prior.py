@@ -487,9 +487,10 @@ class DiffusionPrior(Prior):
         num_proposals = DEFAULT_PROPOSALS if num_proposals is None else num_proposals
         with torch.no_grad(), _without_autocast(z_next):
             mean, variance = self.level_gaussian(z_next, level)
-            dtype = self.sampler_options.get("dtype")
-            energy = self.level_energy(level, class_labels, guidance_scale, dtype=dtype)
             proposal = self.distilled_sampler.propose(z_next, int(level[0]), class_labels)
+            if num_proposals == 1 and diagnostics is None:  # there is nothing to accept or reject
+                return mean + variance.sqrt() * proposal.sample(1, generator)[0]
+            energy = self.level_energy(level, class_labels, guidance_scale, **self.sampler_options)
             target = TiltedGaussian(mean, variance, energy)
             return draw_level(target, proposal, num_proposals, generator, diagnostics)
 

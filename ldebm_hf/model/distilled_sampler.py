@@ -1,8 +1,8 @@
 r"""
 A sampler without gradients for the diffusion prior: each level's chain distilled into a draw, and its exact check.
 
-A sampler without gradients for the diffusion prior: a level's chain distilled into one draw, and its exact check.
-per level reads z_{t+1} and the symbol, and gives a mixture of Gaussians q over the standardised state
+The density of a level is a Gaussian tilted by the energy, p(z̃_t | z_{t+1}) ∝ N(z̃_t; m, v I) exp E(z̃_t). A small
+network per level reads z_{t+1} and the symbol, and gives a mixture of Gaussians q over the standardised state
 u = (z̃_t - m) / √v. It is fitted by maximum likelihood to pairs that the model's own Langevin chains make
 (`distillation.py`). A mixture suits the density: F is the logsumexp of one output per symbol, so that exp F times a
 Gaussian is a sum of one tilted Gaussian per symbol.
@@ -177,10 +177,10 @@ def choose_by_metropolis(
     num_draws, num_rows = log_weights.shape
     chosen = torch.zeros(num_rows, dtype=torch.long, device=log_weights.device)
     middle, num_accepted = chosen, torch.zeros_like(log_weights[0])
-    uniforms = draw(torch.rand, log_weights.shape, log_weights, generator)
-    for number in range(1, num_draws):
+    uniforms = draw(torch.rand, (num_draws - 1, num_rows), log_weights, generator)
+    for number, uniform in enumerate(uniforms, start=1):
         log_ratio = log_weights[number] - log_weights.gather(0, chosen[None])[0]
-        accept = uniforms[number].log() < log_ratio
+        accept = uniform.log() < log_ratio
         chosen = torch.where(accept, number, chosen)
         num_accepted = num_accepted + accept
         if number == (num_draws - 1) // 2:
@@ -210,8 +210,7 @@ def draw_level(
     Args:
         target ([`TiltedGaussian`]): The density.
         proposal ([`DiagonalMixture`]): q.
-        num_proposals (`int`): Draws from q for each row. With 1, the draw is taken as it is, and the energy is not
-            evaluated.
+        num_proposals (`int`): Draws from q for each row, at each of which the energy is evaluated.
         generator (`torch.Generator`, *optional*): Source of the noise.
         diagnostics (`list[ChainDiagnostics]`, *optional*): A list to which what the steps did is appended.
 
@@ -220,11 +219,8 @@ def draw_level(
     """
     draws = proposal.sample(num_proposals, generator)
     row = torch.arange(draws.shape[1], device=draws.device)
-    if num_proposals == 1 and diagnostics is None:
-        chosen = torch.zeros_like(row)
-    else:
-        log_weights = log_importance_weights(target, proposal, draws)
-        chosen, middle, acceptance_rate = choose_by_metropolis(log_weights, generator)
+    log_weights = log_importance_weights(target, proposal, draws)
+    chosen, middle, acceptance_rate = choose_by_metropolis(log_weights, generator)
     if diagnostics is not None:
         log_density = log_weights + proposal.log_prob(draws)
         diagnostics.append(

@@ -36,7 +36,7 @@ def one_warning_of_chains() -> Iterator[None]:
         for (_, size, is_distilled), batches in collected.items():
             chains = ChainDiagnostics.concatenate(batches)
             if is_distilled:
-                _warn_if_seldom_accepted(chains, size)
+                _warn_if_far(chains, size)
             else:
                 _warn_if_unsettled(chains, size)
 
@@ -187,14 +187,15 @@ def _warn_if_unsettled(chains: ChainDiagnostics, size: int) -> None:
     )
 
 
-def _warn_if_seldom_accepted(chains: ChainDiagnostics, size: int) -> None:
-    """One warning for all levels at which few draws of the distilled sampler were accepted."""
+def _warn_if_far(chains: ChainDiagnostics, size: int) -> None:
+    """One warning for all levels at which draws of the distilled sampler are far from the density."""
     unsettled = (~chains.settled(size)).nonzero()[:, 0].tolist()
     if not unsettled:
         return
-    signs = [f"level {level} ({chains.acceptance_rate[level].mean():.0%} accepted)" for level in unsettled]
+    worth = chains.effective_sample_size.mean(-1).tolist()
+    signs = [f"level {level} (effective sample size {worth[level]:.2f})" for level in unsettled]
     logger.warning(
-        "Few draws of the distilled sampler were accepted at %s: the samples are not those of the prior. Distil "
+        "Draws of the distilled sampler are far from the prior at %s: the samples are not those of the prior. Distil "
         "again, with more num_steps or after the last change of the model, or sample by Langevin chains.",
         ", ".join(signs),
     )

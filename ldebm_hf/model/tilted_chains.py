@@ -34,8 +34,9 @@ LEAST_ACCEPTANCE = 0.05
 """Acceptance rate of a chain below which it is stuck."""
 LARGEST_STUCK_SHARE = 0.05
 """Fraction of stuck chains from which it matters."""
-LEAST_ACCEPTED_DRAWS = 0.1
-"""Fraction of accepted draws of the distilled sampler below which these are far from the density of the level."""
+LEAST_EFFECTIVE_DRAWS = 1.2
+"""Mean effective sample size of several draws of the distilled sampler below which they are far from the density. The
+acceptance rate does not tell: of the first, second, third … draw by weight, even far ones are accepted now and then."""
 GAIN_DECAY = 0.6  # power of the step's number by which the gain shrinks; between 1/2 and 1 (Robbins and Monro, 1951)
 
 
@@ -140,7 +141,7 @@ class ChainDiagnostics:
         A sign is a mean drift, upwards or downwards, that is neither chance (`DRIFT_ERRORS`) nor small
         (`LARGEST_DRIFT`), or a fraction of chains that accept next to no step (`LEAST_ACCEPTANCE`,
         `LARGEST_STUCK_SHARE`). Chains that settled in one of several modes give none. Of the distilled sampler, whose
-        few draws are independent, a sign is instead that few of them are accepted (`LEAST_ACCEPTED_DRAWS`).
+        few draws are independent, a sign is instead that they are worth no more than one (`LEAST_EFFECTIVE_DRAWS`).
         """
         num_chains = self.energy_drift.shape[-1]
         if num_chains < FEWEST_JUDGED:
@@ -152,8 +153,9 @@ class ChainDiagnostics:
         )
         stuck = (self.acceptance_rate < LEAST_ACCEPTANCE).double().mean(-1) > LARGEST_STUCK_SHARE
         is_distilled = self.effective_sample_size.isfinite().all(-1)
-        seldom_accepted = self.acceptance_rate.mean(-1) < LEAST_ACCEPTED_DRAWS
-        return ~torch.where(is_distilled, seldom_accepted, drifts | stuck)
+        are_several = self.acceptance_rate.isfinite().all(-1)
+        are_far = are_several & (self.effective_sample_size.mean(-1) < LEAST_EFFECTIVE_DRAWS)
+        return ~torch.where(is_distilled, are_far, drifts | stuck)
 
     @classmethod
     def of_chains(cls, target: TiltedGaussian, start: torch.Tensor, chains: LangevinOutput) -> "ChainDiagnostics":
