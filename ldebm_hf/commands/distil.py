@@ -46,7 +46,7 @@ def build_parser(description: str | None = __doc__, prog: str | None = None) -> 
     parser = make_parser(description, "CHECKPOINT [options]", *shared, prog=prog)
     add, unset = parser.add_argument, {"default": argparse.SUPPRESS, "metavar": "N"}
     add("checkpoint", type=Path, help="folder of a trained model, into which the sampler is saved")
-    add("--num_steps", type=positive_integer, **unset, help="optimiser steps for each level (default 1500)")
+    add("--num_steps", type=positive_integer, **unset, help="optimiser steps for each level (default 1000)")
     add("--num_chains", type=positive_integer, **unset, help="chains to learn from (default 20000)")
     add("--num_langevin_steps", type=positive_integer, **unset, help="steps a level of each (default: the model's)")
     add("--hidden_size", type=positive_integer, **unset, help="width of the networks (default: the energy network's)")

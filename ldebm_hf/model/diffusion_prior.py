@@ -528,13 +528,17 @@ class DiffusionPrior(Prior):
     def _energy_weights(
         self, level: torch.Tensor, class_labels: torch.Tensor | None, guidance_scale: float | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Weights w and c for which w F + c·f is F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) if a symbol is given."""
+        """
+        Weights w and c for which w F + c·f is F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) if a symbol is given; the
+        symbol -1 is none.
+        """
         temperature = self.levels.temperature[level][:, None]
         if class_labels is None:
             return 1 / temperature, None
         scale = self.config.label_guidance if guidance_scale is None else guidance_scale
         gamma = 1 / temperature if scale is None else torch.full_like(temperature, scale)
-        return 1 / temperature - gamma, gamma * F.one_hot(class_labels, self.config.num_labels)
+        gamma = torch.where(class_labels[:, None] >= 0, gamma, 0.0)
+        return 1 / temperature - gamma, gamma * F.one_hot(class_labels.clamp(min=0), self.config.num_labels)
 
 
 def _without_autocast(tensor: torch.Tensor) -> torch.autocast:

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.utils import parametrize
 from transformers.utils import logging
 
 from .arguments import GUIDANCE, MOST_SAMPLES, MOST_STEPS, Seed, checked
-from .distilled_sampler import DistilledSampler, LevelProposal
+from .distilled_sampler import (
+    DEFAULT_PROPOSALS,
+    DiagonalMixture,
+    DistilledSampler,
+    LevelProposal,
+    log_importance_weights,
+)
 from .noise import draw
 from .setting_rules import MOST_UNITS
-from .tilted_chains import ChainDiagnostics
+from .tilted_chains import ChainDiagnostics, TiltedGaussian
 from .validation import Count, Flag, Number
+
+if TYPE_CHECKING:
+    from .diffusion_prior import DiffusionPrior
 
 CHAINS_AT_A_TIME = 2000
 """Chains that run at once, which bounds the memory they take."""
+SHARE_OF_CHAINS = 0.25
+"""Fraction of the steps in which the chains alone are fitted; after it come the network's own draws."""
+WEIGHT_OF_CHAINS = 0.1
+"""Weight of the chains after that: they hold on to modes of which the network makes no draws."""
 JUDGED_SAMPLES = 1000
 """Latents that the new sampler draws without symbols, and as many with symbols, to say how good it is."""
 
@@ -49,7 +64,7 @@ class DistillationOutput:
 def distil_sampler(
     model,
     *,
-    num_steps: int = 1500,
+    num_steps: int = 1000,
     num_chains: int = 20_000,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
@@ -66,9 +81,10 @@ def distil_sampler(
     stores it. The model itself does not change.
 
     Half of the chains have no symbol and half a symbol drawn at random, with one guidance scale. The networks of
-    [`DistilledSampler`] are fitted to them by maximum likelihood, each by Adam with a learning rate that falls to 0
-    along a half cosine. A model that is trained further afterwards needs a new fit; merging symbols removes the
-    sampler.
+    [`DistilledSampler`] are fitted by maximum likelihood, first to the chains, and then mostly to draws of their own
+    with importance weights (Cappé et al., Statistics and Computing 2008), of which there is no end, so that the fit
+    does not learn the noise of the chains. A model that is trained further afterwards needs a new fit; merging symbols
+    removes the sampler.
 
     ```python
     >>> model.distil_sampler(generator=0)
@@ -76,10 +92,11 @@ def distil_sampler(
     ```
 
     Args:
-        num_steps (`int`, *optional*, defaults to 1500): Steps of the optimiser for each level.
+        num_steps (`int`, *optional*, defaults to 1000): Steps of the optimiser for each level.
         num_chains (`int`, *optional*, defaults to 20000): Chains to fit to.
         batch_size (`int`, *optional*, defaults to 256): Pairs of neighbouring states in a step.
-        learning_rate (`float`, *optional*, defaults to 0.003): First learning rate.
+        learning_rate (`float`, *optional*, defaults to 0.003): First learning rate of Adam, which falls to 0 along
+            a half cosine.
         hidden_size (`int`, *optional*): Width of the networks; defaults to `config.energy_hidden_size`.
         num_components (`int`, *optional*, defaults to 8): Components of each mixture.
         guidance_scale (`float`, *optional*): The guidance scale with which symbols steer the distilled sampler;
@@ -118,12 +135,16 @@ def distil_sampler(
         sampler.to(states.device, states.dtype)
         for t, proposal in enumerate(sampler.levels):
             z_next, state = states[config.num_levels - 1 - t], states[config.num_levels - t]
-            level = torch.full((num_chains,), t, device=states.device)
-            mean, variance = prior.level_gaussian(z_next, level)
-            standardized = (prior.levels.latent_scale[t] * state - mean) / variance.sqrt()
             is_steered = t == 0 or config.symbol_levels == "all"
-            known = symbols if is_steered else torch.full_like(symbols, -1)
-            _fit(proposal, z_next, standardized, known, num_steps, batch_size, learning_rate, generator, bar)
+            pairs = LevelPairs(
+                prior=prior,
+                level=t,
+                z_next=z_next,
+                scaled=prior.levels.latent_scale[t] * state,
+                class_labels=symbols if is_steered else torch.full_like(symbols, -1),
+                guidance_scale=guidance_scale,
+            )
+            _fit(proposal, pairs, num_steps, batch_size, learning_rate, generator, bar)
     sampler.requires_grad_(False)
     prior.distilled_sampler, config.distilled_sampler = sampler.eval(), settings
     prior.train(was_training)
@@ -150,27 +171,69 @@ def _chains(
                 yield states, torch.full_like(drawn, -1) if symbols is None else symbols
 
 
+@dataclass(frozen=True)
+class LevelPairs:
+    """
+    Neighbouring states of chains at one level.
+
+    Args:
+        prior ([`DiffusionPrior`]): The prior.
+        level (`int`): The level t.
+        z_next (`torch.Tensor` of shape `(num_chains, latent_size)`): z_{t+1}.
+        scaled (`torch.Tensor` of the same shape): z̃_t.
+        class_labels (`torch.LongTensor` of shape `(num_chains,)`): The symbol of each chain; -1 for none.
+        guidance_scale (`float`, *optional*): As in [`distil_sampler`].
+    """
+
+    prior: DiffusionPrior
+    level: int
+    z_next: torch.Tensor
+    scaled: torch.Tensor
+    class_labels: torch.Tensor
+    guidance_scale: float | None
+
+    def targets(self, rows: torch.Tensor) -> TiltedGaussian:
+        """The densities of z̃_t of some rows."""
+        level = torch.full_like(rows, self.level)
+        energy = self.prior.level_energy(level, self.class_labels[rows], self.guidance_scale)
+        return TiltedGaussian(*self.prior.level_gaussian(self.z_next[rows], level), energy)
+
+    def loss_of_chains(self, density: DiagonalMixture, rows: torch.Tensor) -> torch.Tensor:
+        """Mean -log q of the states that the chains reached."""
+        mean, variance = self.prior.level_gaussian(self.z_next[rows], torch.full_like(rows, self.level))
+        standardized = (self.scaled[rows] - mean) / variance.sqrt()
+        return -density.log_prob(standardized[None]).mean()
+
+    def loss_of_own_draws(self, density: DiagonalMixture, rows: torch.Tensor, generator) -> torch.Tensor:
+        """Mean -log q of draws from q itself, by their importance weights."""
+        with torch.no_grad():
+            draws = density.sample(DEFAULT_PROPOSALS, generator)
+            weights = log_importance_weights(self.targets(rows), density, draws).softmax(0)
+        return -(weights * density.log_prob(draws)).sum(0).mean()
+
+
 def _fit(
     proposal: LevelProposal,
-    z_next: torch.Tensor,
-    standardized: torch.Tensor,
-    class_labels: torch.Tensor,
+    pairs: LevelPairs,
     num_steps: int,
     batch_size: int,
     learning_rate: float,
     generator: torch.Generator | None,
     bar,
 ) -> None:
-    """Fit the network of one level to pairs of z_{t+1} and u, given z_{t+1}'s symbol or -1, by maximum likelihood."""
-    with torch.enable_grad():
+    """Fit the network of one level."""
+    num_chains = len(pairs.z_next)
+    with torch.enable_grad(), parametrize.cached():
         proposal.requires_grad_(True).start_from_gaussian(generator)
         optimizer = torch.optim.Adam(proposal.parameters(), lr=learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-        for _ in range(num_steps):
-            uniform = draw(torch.rand, (batch_size,), z_next, generator)
-            rows = (uniform * len(z_next)).long().clamp(max=len(z_next) - 1)
-            density = proposal(z_next[rows], class_labels[rows])
-            loss = -density.log_prob(standardized[rows][None]).mean()
+        for step in range(num_steps):
+            uniform = draw(torch.rand, (batch_size,), pairs.z_next, generator)
+            rows = (uniform * num_chains).long().clamp(max=num_chains - 1)
+            density = proposal(pairs.z_next[rows], pairs.class_labels[rows])
+            loss = pairs.loss_of_chains(density, rows)
+            if step >= SHARE_OF_CHAINS * num_steps:
+                loss = WEIGHT_OF_CHAINS * loss + pairs.loss_of_own_draws(density, rows, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -36,7 +36,7 @@ LARGEST_STUCK_SHARE = 0.05
 """Fraction of stuck chains from which it matters."""
 LEAST_EFFECTIVE_DRAWS = 1.2
 """Mean effective sample size of several draws of the distilled sampler below which they are far from the density. The
-acceptance rate does not tell: of the first, second, third … draw by weight, even far ones are accepted now and then."""
+acceptance rate does not tell: among draws that are all far, there is a better one now and then."""
 GAIN_DECAY = 0.6  # power of the step's number by which the gain shrinks; between 1/2 and 1 (Robbins and Monro, 1951)
 
 
