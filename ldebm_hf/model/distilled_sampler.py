@@ -3,8 +3,9 @@ A sampler without gradients for the diffusion prior: each level's chain distille
 
 The density of a level is a Gaussian tilted by the energy, p(z̃_t | z_{t+1}) ∝ N(z̃_t; m, v I) exp E(z̃_t). A small
 network per level reads z_{t+1} and the symbol, and gives a mixture of Gaussians q over the standardised state
-u = (z̃_t - m) / √v. It is fitted to states of the model's own Langevin chains (`distillation.py`). A mixture suits the density: F is the logsumexp of one output per symbol, so that exp F times a
-Gaussian is a sum of one tilted Gaussian per symbol.
+u = (z̃_t - m) / √v. It is fitted to states of the model's own Langevin chains (`distillation.py`). A mixture suits the
+density: F is the logsumexp of one output per symbol, so that exp F times a Gaussian is a sum of one tilted Gaussian
+per symbol.
 
 Since q is known, so is the importance weight of a draw, w(u) = exp(E) N(u; 0, I) / q(u), up to the level's normaliser.
 From several independent draws, independence Metropolis steps (Tierney, Annals of Statistics 1994) choose one: from
