@@ -10,6 +10,7 @@ several rounds.
 """
 
 import argparse
+import logging
 import time
 from collections.abc import Callable
 
@@ -17,7 +18,6 @@ import numpy as np
 import torch
 from fewer_steps import LONG_CHAINS, set_sampler
 from guidance import ExactPrior
-from transformers.utils import logging
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.commands.options import run_script
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=1024, help="latents of a timed call (default 1024)")
     parser.add_argument("--rounds", type=int, default=5, help="timed calls of each sampler (default 5)")
     options = parser.parse_args()
-    logging.set_verbosity_error()  # short chains do not settle, as the distances say
+    logging.getLogger("ldebm_hf").setLevel(logging.ERROR)  # short chains do not settle, as the distances say
     for checkpoint in options.checkpoints:
         print(f"\n{checkpoint}", flush=True)
         for rows in measure(LDEBMModel.from_pretrained(checkpoint), options):

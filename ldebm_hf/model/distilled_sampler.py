@@ -139,10 +139,11 @@ class DistilledSampler(nn.Module):
         return self.levels[level](z_next, class_labels)
 
 
-def log_importance_weights(target: TiltedGaussian, proposal: DiagonalMixture, draws: torch.Tensor) -> torch.Tensor:
+def log_densities(
+    target: TiltedGaussian, proposal: DiagonalMixture, draws: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    log w(u) = E(z̃) + log N(u; 0, I) - log q(u), up to the normaliser of each row: equal for all draws of a row if the
-    proposal is the target.
+    E(z̃) + log N(u; 0, I), the log-density of the level up to the normaliser of each row, and log q(u).
 
     Args:
         target ([`TiltedGaussian`]): The density of the level.
@@ -150,14 +151,24 @@ def log_importance_weights(target: TiltedGaussian, proposal: DiagonalMixture, dr
         draws (`torch.Tensor` of shape `(num_draws, num_rows, size)`): u.
 
     Returns:
-        `torch.Tensor` of shape `(num_draws, num_rows)`, in nats.
+        Two tensors of shape `(num_draws, num_rows)`, in nats.
     """
     std, constant = target.variance.sqrt(), draws.shape[-1] / 2 * math.log(2 * math.pi)
-    log_weights = []
+    of_target, of_proposal = [], []
     for one in draws:  # one of each row at a time, so that activations stay in the processor's cache
         gaussian = -one.square().sum(-1) / 2 - constant
-        log_weights.append(target.energy.value(target.mean + std * one) + gaussian - proposal.log_prob(one[None])[0])
-    return torch.stack(log_weights)
+        of_target.append(target.energy.value(target.mean + std * one) + gaussian)
+        of_proposal.append(proposal.log_prob(one[None])[0])
+    return torch.stack(of_target), torch.stack(of_proposal)
+
+
+def log_importance_weights(target: TiltedGaussian, proposal: DiagonalMixture, draws: torch.Tensor) -> torch.Tensor:
+    """
+    log w(u), the difference of the [`log_densities`], `(num_draws, num_rows)`: equal for all draws of a row if the
+    proposal is the target.
+    """
+    of_target, of_proposal = log_densities(target, proposal, draws)
+    return of_target - of_proposal
 
 
 def choose_by_metropolis(
@@ -219,10 +230,10 @@ def draw_level(
     """
     draws = proposal.sample(num_proposals, generator)
     row = torch.arange(draws.shape[1], device=draws.device)
-    log_weights = log_importance_weights(target, proposal, draws)
+    log_density, of_proposal = log_densities(target, proposal, draws)
+    log_weights = log_density - of_proposal
     chosen, middle, acceptance_rate = choose_by_metropolis(log_weights, generator)
     if diagnostics is not None:
-        log_density = log_weights + proposal.log_prob(draws)
         diagnostics.append(
             ChainDiagnostics(
                 acceptance_rate=acceptance_rate,
