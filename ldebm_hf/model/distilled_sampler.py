@@ -201,11 +201,8 @@ def choose_by_metropolis(
 
 
 def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
-    """
-    (Σ w)² / Σ w² of the draws of each row (Kish, Survey Sampling, 1965), between 1 and their number, `(num_rows,)`,
-    given `log_weights` `(num_draws, num_rows)`.
-    """
-    return 1 / log_weights.softmax(0).square().sum(0)
+    """(Σ w)² / Σ w², `(...)`, given log weights `(..., S)`: from 1, if one weight dominates, to S (Kong, 1992)."""
+    return log_weights.softmax(-1).square().sum(-1).reciprocal()
 
 
 def draw_level(
@@ -239,7 +236,7 @@ def draw_level(
                 acceptance_rate=acceptance_rate,
                 distance_moved=(draws[chosen, row] - draws[0]).square().mean(-1).sqrt(),
                 energy_drift=log_density[chosen, row] - log_density[middle, row],
-                effective_sample_size=effective_sample_size(log_weights),
+                effective_sample_size=effective_sample_size(log_weights.T),
             )
         )
     return target.mean + target.variance.sqrt() * draws[chosen, row]

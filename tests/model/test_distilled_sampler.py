@@ -93,7 +93,7 @@ def test_exact_proposals_have_equal_weights_which_are_the_normaliser(level, guid
     at_origin = target.energy.value(target.mean)[0]  # u = 0, where N(u; 0, I) exp E = Z N(0; mean, variance)
     log_normalizer = at_origin + (0.5 * variance.log() + mean.square() / (2 * variance)).expand(LATENT).sum()
     torch.testing.assert_close(log_weights, log_normalizer.expand(5, 7), rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(effective_sample_size(log_weights), torch.full((7,), 5.0))
+    torch.testing.assert_close(effective_sample_size(log_weights.T), torch.full((7,), 5.0))
     diagnostics = []
     draw_level(target, proposal, 5, seeded(), diagnostics)
     assert diagnostics[0].acceptance_rate.mean() > 0.99, "but for rounding"
