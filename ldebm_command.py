@@ -23,12 +23,14 @@ COMMANDS = {
     "evaluate": "score a model on held-out texts",
     "likelihood": "bound the likelihood of held-out texts or points",
     "reproduce": "reproduce a table of the paper",
+    "distil": "make a sampler without gradients, for writing many texts",
     "push": "put a model on the Hugging Face Hub, with its model card",
     "page": "show a model on a page in the browser",
 }
 OTHER_NAMES = {
     "answer": "respond",
     "demo": "page",
+    "distill": "distil",
     "fit": "train",
     "generate": "write",
     "predict": "classify",

@@ -24,11 +24,14 @@ class QuadraticEnergy(nn.Module):
         self.weight = free_energy_weight
         return self
 
+    def value(self, scaled):
+        return weighted_energy(self(scaled, None), self.weight)
+
     def gradient(self, scaled):
         return -self.curvature * self.weight * scaled
 
     def value_and_gradient(self, scaled):
-        return weighted_energy(self(scaled, None), self.weight), self.gradient(scaled)
+        return self.value(scaled), self.gradient(scaled)
 
 
 class LabelledQuadraticEnergy(nn.Module):
@@ -46,11 +49,13 @@ class LabelledQuadraticEnergy(nn.Module):
         self.weights = free_energy_weight * self.curvature, logit_weight * self.label_curvatures
         return self
 
-    def value_and_gradient(self, scaled):
+    def value(self, scaled):
         weight, label_weights = self.weights
         offsets = scaled[:, None] - self.centers
-        value = -(weight[:, 0] * scaled.square().sum(-1) + (label_weights * offsets.square().sum(-1)).sum(-1)) / 2
-        return value, self.gradient(scaled)
+        return -(weight[:, 0] * scaled.square().sum(-1) + (label_weights * offsets.square().sum(-1)).sum(-1)) / 2
+
+    def value_and_gradient(self, scaled):
+        return self.value(scaled), self.gradient(scaled)
 
     def gradient(self, scaled):
         weight, label_weights = self.weights

@@ -75,6 +75,11 @@ def build_parser(
         help="number of sentences, for each symbol if there are symbols (default 4)",
     )
     add("--min_label_probability", type=float, metavar="P", help=RESAMPLING_HELP)
+    add(
+        "--sampler",
+        choices=("langevin", "distilled"),
+        help="how latents are drawn (default langevin; distilled needs ldebm distil before)",
+    )
     add("--text", nargs="+", help="texts to reconstruct from their latents, instead of new sentences")
     add("--temperature", type=float, metavar="T", help="with --do_sample: temperature (default 1)")
     add("--num_beams", type=int, default=1, metavar="N", help="number of beams of the search (default 1: greedy)")
@@ -196,7 +201,7 @@ def decoding_options(model: LDEBMModel, options: argparse.Namespace) -> dict[str
         decoding["num_beams"] = options.num_beams
     if options.do_sample:
         decoding["do_sample"] = True
-    for name in ("temperature", "guidance_scale", "min_label_probability"):
+    for name in ("temperature", "guidance_scale", "min_label_probability", "sampler"):
         if getattr(options, name) is not None:
             decoding[name] = getattr(options, name)
     return decoding

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..model.distilled_sampler import effective_sample_size
 from ..model.noise import draw
 
 TRUSTED_K = 0.7
@@ -21,11 +22,6 @@ roundings in single precision, because the same code scored in another batch may
 def log_mean(log_weights: torch.Tensor) -> torch.Tensor:
     """log 1/S Σ_s w_s, `(...)`, given log weights `(..., S)`."""
     return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
-
-
-def effective_sample_size(log_weights: torch.Tensor) -> torch.Tensor:
-    """(Σ w)² / Σ w², `(...)`, given log weights `(..., S)`: from 1, if one weight dominates, to S (Kong, 1992)."""
-    return log_weights.softmax(-1).square().sum(-1).reciprocal()
 
 
 def relative_variance(log_weights: torch.Tensor) -> torch.Tensor:

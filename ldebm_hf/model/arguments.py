@@ -20,7 +20,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from .noise import as_generator
 from .text_reading import require_unicode
 from .token_embedding import outside_of_range
-from .validation import Count, Flag, Instance, Number, Rule, require, shown
+from .validation import Choice, Count, Flag, Instance, Number, Rule, require, shown
 
 MOST_SAMPLES = 10_000_000
 """The most samples, texts or words that one call may ask for; a larger number is taken for a mistake."""
@@ -484,6 +484,8 @@ SAMPLING = {
     "num_samples": Count(at_most=MOST_SAMPLES),
     "guidance_scale": GUIDANCE,
     "num_langevin_steps": Count(at_least=0, at_most=MOST_STEPS),
+    "sampler": Choice("langevin", "distilled"),
+    "num_proposals": Count(at_most=MOST_STEPS),
     "generator": Seed(),
 }
 """How latents are drawn from a prior."""

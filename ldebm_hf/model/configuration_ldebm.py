@@ -214,6 +214,8 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
         label_guidance (`float`, *optional*, defaults to 4.0): Default `guidance_scale` γ of conditional sampling, the
             weight of log p(y|z). 1 is the model's own joint density. `None` means 1/τ_t, with which the energy of
             class y is f_y/τ_t (published).
+        distilled_sampler (`dict`, *optional*): Sizes of the distilled sampler, `hidden_size` and `num_components`, and
+            the `guidance_scale` that it was fitted with; set by [`LDEBMModel.distil_sampler`]. Default: there is none.
 
         kl_weight (`float`, *optional*, defaults to 0.2): w_kl, weight of the prior loss and the posterior's entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y) (Eq. 9); for priors
@@ -321,6 +323,7 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
     langevin_metropolis: bool = False
     guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
+    distilled_sampler: dict[str, Any] | None = None
 
     kl_weight: float | int = 0.2
     mutual_information_weight: float | int = 0.05

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from .distilled_sampler import DEFAULT_PROPOSALS, DistilledSampler, draw_level
 from .energy import EnergyMLP, EnergyNetwork, FrozenEnergy, weighted_energy
 from .langevin import LangevinOutput, langevin
 from .noise import draw, gaussian_like
@@ -49,8 +50,8 @@ class DiffusionPrior(Prior):
     has_energy = True
     has_exact_density = False
     normalizes_posterior = True
-    sampling_options = ("guidance_scale", "num_langevin_steps")
-    exclusive_settings = ("symbol_groups",)
+    sampling_options = ("guidance_scale", "num_langevin_steps", "sampler", "num_proposals")
+    exclusive_settings = ("symbol_groups", "distilled_sampler")
 
     def __init__(self, config: LDEBMConfig):
         super().__init__(config)
@@ -74,6 +75,9 @@ class DiffusionPrior(Prior):
                 config.context_size,
                 config.symbol_groups,
             )
+        self.distilled_sampler = None
+        if config.distilled_sampler is not None:
+            self.distilled_sampler = DistilledSampler(*sizes, config.num_levels, config.distilled_sampler)
 
     @classmethod
     def has_symbols(cls, config: LDEBMConfig) -> bool:
@@ -105,12 +109,20 @@ class DiffusionPrior(Prior):
         if config.num_levels == 1:
             require(not config.scale_last_level, "scale_last_level", True, "False for num_levels=1")
             require(rule != "published", "langevin_step_rule", rule, "relative or paper for num_levels=1")
+        if config.distilled_sampler is not None:
+            allowed = "None for a model with contexts, on which the distilled sampler does not depend"
+            require(config.context_size == 0, "distilled_sampler", config.distilled_sampler, allowed)
         if config.prior_class is cls:  # other priors may have settings of this one that they do not use
             fitting_step_variance(config, noise_schedule(config))
 
     def group_symbols(self, groups: Sequence[int] | None) -> None:
-        """As in [`Prior`]."""
+        """As in [`Prior`]. A distilled sampler, which was fitted to the symbols as they were, is removed."""
+        self.remove_distilled_sampler()
         self.energy.groups = None if groups is None else SymbolGroups(groups).to(self.levels.step_std.device)
+
+    def remove_distilled_sampler(self) -> None:
+        """Remove the distilled sampler, if there is one."""
+        self.distilled_sampler = self.config.distilled_sampler = None
 
     def optimize_sampler(self, *, compile: bool = False, dtype: torch.dtype | None = None) -> None:
         """
@@ -386,15 +398,33 @@ class DiffusionPrior(Prior):
         generator: torch.Generator | None = None,
         context: torch.Tensor | None = None,
         diagnostics: list[ChainDiagnostics] | None = None,
+        sampler: str = "langevin",
+        num_proposals: int | None = None,
     ) -> torch.Tensor:
         """
-        Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. `symbols` are the `class_labels` of
-        [`sample_level`], whose arguments the others are; `diagnostics` are appended level by level, the last first. By
-        default, chains that adapt their steps take four times `config.langevin_steps` at the last level.
+        Reverse diffusion (Algorithm 2): from z_T ~ N(0, I) through all levels. By default, chains that adapt their
+        steps take four times `config.langevin_steps` at the last level.
+
+        Args:
+            num_samples (`int`): Number of latents.
+            symbols, guidance_scale, num_langevin_steps, generator, context, diagnostics (*optional*): As in
+                [`sample_level`], where `symbols` are `class_labels`. `diagnostics` are appended level by level, the
+                last first.
+            sampler (`str`, *optional*, defaults to `"langevin"`): How each level is sampled: by Langevin chains, or
+                `"distilled"`, by the sampler that [`distil_sampler`] fits.
+            num_proposals (`int`, *optional*, defaults to 4): Draws per level of the distilled sampler.
 
         Returns:
             `torch.Tensor` of shape `(num_levels + 1, num_samples, latent_size)`: z_T first, the sample z_0 last.
+
+        Raises:
+            ValueError: If there is no distilled sampler or it was distilled with another guidance scale; for
+                `num_langevin_steps` with the distilled sampler, and `num_proposals` with Langevin chains.
         """
+        if sampler == "distilled":
+            self._require_distilled(symbols, guidance_scale, num_langevin_steps)
+        elif num_proposals is not None:
+            raise ValueError(f'num_proposals must be given with sampler="distilled", got {num_proposals} without it')
         levels = self.levels
         z = draw(torch.randn, (num_samples, self.config.latent_size), levels.step_std, generator)
         trajectory = [z]
@@ -405,12 +435,64 @@ class DiffusionPrior(Prior):
                 num_steps, is_last = num_langevin_steps, t == self.config.num_levels - 1
                 if num_steps is None and is_last and self.adapts_steps(labels, guidance_scale):
                     num_steps = LAST_LEVEL_ADAPTIVE_STEPS * self.config.langevin_steps
-                scaled = self.sample_level(
-                    z, level, labels, guidance_scale, num_steps, generator, context, diagnostics
-                )
+                if sampler == "distilled":
+                    scaled = self._sample_distilled(
+                        z, level, labels, guidance_scale, num_proposals, generator, diagnostics
+                    )
+                else:
+                    scaled = self.sample_level(
+                        z, level, labels, guidance_scale, num_steps, generator, context, diagnostics
+                    )
                 z = scaled / levels.latent_scale[t]
                 trajectory.append(z)
         return torch.stack(trajectory)
+
+    def _require_distilled(self, symbols, guidance_scale, num_langevin_steps) -> None:
+        """Raise ValueError unless the distilled sampler can draw latents like this."""
+        if self.distilled_sampler is None:
+            raise ValueError(
+                'sampler="distilled" needs a distilled sampler, which this model does not have: distil_sampler() fits '
+                "one"
+            )
+        if num_langevin_steps is not None:
+            raise ValueError(
+                f'num_langevin_steps must be None with sampler="distilled", which takes num_proposals, got '
+                f"{num_langevin_steps}"
+            )
+        if symbols is None:
+            return
+        scale = self.config.label_guidance if guidance_scale is None else guidance_scale
+        fitted = self.distilled_sampler.guidance_scale
+        if scale not in (0, fitted):
+            shown = "None, that is 1/τ_t," if fitted is None else f"{fitted:g}"
+            raise ValueError(
+                f'guidance_scale must be {shown} or 0 with sampler="distilled", which was distilled with it, got '
+                f"{scale}: distil_sampler(guidance_scale=...) fits another one"
+            )
+
+    def _sample_distilled(
+        self,
+        z_next: torch.Tensor,
+        level: torch.Tensor,
+        class_labels: torch.Tensor | None,
+        guidance_scale: float | None,
+        num_proposals: int | None,
+        generator: torch.Generator | None,
+        diagnostics: list[ChainDiagnostics] | None,
+    ) -> torch.Tensor:
+        """z̃_t by the distilled sampler, `(batch_size, latent_size)`, where all rows have the same level."""
+        scale = self.config.label_guidance if guidance_scale is None else guidance_scale
+        if scale == 0:
+            class_labels = None
+        num_proposals = DEFAULT_PROPOSALS if num_proposals is None else num_proposals
+        with torch.no_grad(), _without_autocast(z_next):
+            mean, variance = self.level_gaussian(z_next, level)
+            proposal = self.distilled_sampler.propose(z_next, int(level[0]), class_labels)
+            if num_proposals == 1 and diagnostics is None:  # there is nothing to accept or reject
+                return mean + variance.sqrt() * proposal.sample(1, generator)[0]
+            energy = self.level_energy(level, class_labels, guidance_scale, **self.sampler_options)
+            target = TiltedGaussian(mean, variance, energy)
+            return draw_level(target, proposal, num_proposals, generator, diagnostics)
 
     def log_density_for_chains(
         self,
@@ -446,13 +528,17 @@ class DiffusionPrior(Prior):
     def _energy_weights(
         self, level: torch.Tensor, class_labels: torch.Tensor | None, guidance_scale: float | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Weights w and c for which w F + c·f is F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) if a symbol is given."""
+        """
+        Weights w and c for which w F + c·f is F/τ_t, plus γ log p(y|z̃_t) = γ (f_y - F) if a symbol is given; the
+        symbol -1 is none.
+        """
         temperature = self.levels.temperature[level][:, None]
         if class_labels is None:
             return 1 / temperature, None
         scale = self.config.label_guidance if guidance_scale is None else guidance_scale
         gamma = 1 / temperature if scale is None else torch.full_like(temperature, scale)
-        return 1 / temperature - gamma, gamma * F.one_hot(class_labels, self.config.num_labels)
+        gamma = torch.where(class_labels[:, None] >= 0, gamma, 0.0)
+        return 1 / temperature - gamma, gamma * F.one_hot(class_labels.clamp(min=0), self.config.num_labels)
 
 
 def _without_autocast(tensor: torch.Tensor) -> torch.autocast:

@@ -284,6 +284,16 @@ class FrozenEnergy:
         value = weighted_energy(logits.to(scaled.dtype), self.free_energy_weight, self.logit_weight)
         return value, gradient.to(scaled.dtype)
 
+    def value(self, scaled: torch.Tensor) -> torch.Tensor:
+        """E, `(batch_size,)`, at the cost of a forward pass."""
+        outputs = self.outputs(scaled.to(self.dtype)).to(scaled.dtype)
+        logits = outputs if self.groups is None else self.groups(outputs)
+        return weighted_energy(logits, self.free_energy_weight, self.logit_weight)
+
+    def outputs(self, scaled: torch.Tensor) -> torch.Tensor:
+        """The network's outputs, `(batch_size, num_outputs)`, at states of the precision `dtype`."""
+        raise NotImplementedError
+
     def logit_gradient(self, logits: torch.Tensor) -> torch.Tensor:
         """∂E/∂f, `(batch_size, num_symbols)`, in the dtype of the logits."""
         gradient = self.free_energy_weight * logits.softmax(-1)
@@ -342,6 +352,11 @@ class FrozenNetwork(FrozenEnergy):
         super().__init__(_evaluate_network, free_energy_weight, logit_weight, dtype, compile, energy.groups)
         self.buffers = None if compile else self.new_buffers()  # torch.compile plans its own
 
+    def outputs(self, scaled: torch.Tensor) -> torch.Tensor:
+        """As in [`FrozenEnergy`]."""
+        inner, outer, scratch, _, *hiddens = self.new_buffers() if self.buffers is None else self.buffers
+        return _network_outputs(self, scaled, inner, outer, scratch, hiddens)
+
     def new_buffers(self) -> list[torch.Tensor]:
         """Buffers for all activations and two gradients of one evaluation, `(batch_size, width)` each."""
         return [torch.empty_like(self.merge[1]) for _ in range(len(self.blocks) + 5)]
@@ -360,6 +375,12 @@ class FrozenMLP(FrozenEnergy):
             latent_weight, context_weight = weight[:, : energy.latent_size], weight[:, energy.latent_size :]
             self.hidden[0] = latent_weight.contiguous(), F.linear(context.detach().to(dtype), context_weight, bias)
 
+    def outputs(self, scaled: torch.Tensor) -> torch.Tensor:
+        """As in [`FrozenEnergy`]."""
+        for weight, bias in self.hidden:
+            scaled = F.gelu(F.linear(scaled, weight) + bias)
+        return F.linear(scaled, *self.head)
+
 
 def weighted_energy(
     logits: torch.Tensor, free_energy_weight: torch.Tensor, logit_weight: torch.Tensor | None = None
@@ -373,12 +394,8 @@ def _evaluate_network(energy: FrozenNetwork, scaled: torch.Tensor) -> tuple[torc
     """Logits and ∇E: forward through the network, and back by hand."""
     buffers = energy.new_buffers() if energy.buffers is None else energy.buffers
     inner, outer, scratch, pulled, *hiddens = buffers
-    _affine(scaled, energy.latent_hidden, inner)
-    _affine(_leaky_relu(inner, scratch), energy.latent_output, outer)
-    _affine(_leaky_relu(outer, scratch), energy.merge, hiddens[0])
-    for (weight, bias), hidden, following in zip(energy.blocks, hiddens[:-1], hiddens[1:], strict=True):
-        torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
-    logits, gradient = energy.at_outputs(F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head))
+    outputs = _network_outputs(energy, scaled, inner, outer, scratch, hiddens)
+    logits, gradient = energy.at_outputs(outputs)
 
     pulled = _backpropagate(gradient, energy.head, hiddens[-1], pulled)
     for layer, hidden in zip(reversed(energy.blocks), reversed(hiddens[:-1]), strict=True):
@@ -386,6 +403,23 @@ def _evaluate_network(energy: FrozenNetwork, scaled: torch.Tensor) -> tuple[torc
     scratch = _backpropagate(pulled, energy.merge, outer, scratch)
     pulled = _backpropagate(scratch, energy.latent_output, inner, pulled)
     return logits, pulled @ energy.latent_hidden[0]
+
+
+def _network_outputs(
+    energy: FrozenNetwork,
+    scaled: torch.Tensor,
+    inner: torch.Tensor,
+    outer: torch.Tensor,
+    scratch: torch.Tensor,
+    hiddens: list[torch.Tensor],
+) -> torch.Tensor:
+    """The network's outputs; preactivations are left in the buffers `inner`, `outer` and `hiddens`."""
+    _affine(scaled, energy.latent_hidden, inner)
+    _affine(_leaky_relu(inner, scratch), energy.latent_output, outer)
+    _affine(_leaky_relu(outer, scratch), energy.merge, hiddens[0])
+    for (weight, bias), hidden, following in zip(energy.blocks, hiddens[:-1], hiddens[1:], strict=True):
+        torch.add(hidden, bias, out=following).addmm_(_leaky_relu(hidden, scratch), weight.T)
+    return F.linear(_leaky_relu(hiddens[-1], scratch), *energy.head)
 
 
 def _evaluate_mlp(energy: FrozenMLP, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -123,6 +123,8 @@ class LDEBMGenerationMixin(GenerationMixin):
         num_samples: int | None = None,
         guidance_scale: float | None = None,
         num_langevin_steps: int | None = None,
+        sampler: str | None = None,
+        num_proposals: int | None = None,
         min_label_probability: float | None = None,
         points: torch.Tensor | None = None,
         context_input_ids: torch.Tensor | None = None,
@@ -146,8 +148,9 @@ class LDEBMGenerationMixin(GenerationMixin):
             attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*): 0 at the padding of
                 `input_ids`; defaults to 0 at `config.pad_token_id`.
             latents (`torch.Tensor` of shape `(n, total_latent_size)`, *optional*): Latents to decode.
-            class_labels, num_samples, guidance_scale, num_langevin_steps: As in [`sample_latents`], for samples of the
-                prior. To decode each latent several times, use `num_return_sequences`.
+            class_labels, num_samples, guidance_scale, num_langevin_steps, sampler, num_proposals: As in
+                [`sample_latents`], for samples of the prior. To decode each latent several times, use
+                `num_return_sequences`.
             min_label_probability (`float`, *optional*): Resample texts in which the model itself reads the requested
                 symbol of `class_labels` with a smaller probability than this
                 ([`~ldebm_hf.model.rejection.generate_accepted`]).
@@ -188,6 +191,8 @@ class LDEBMGenerationMixin(GenerationMixin):
             "class_labels": class_labels,
             "guidance_scale": guidance_scale,
             "num_langevin_steps": num_langevin_steps,
+            "sampler": sampler,
+            "num_proposals": num_proposals,
         }
         context = {"context_input_ids": context_input_ids, "context_attention_mask": context_attention_mask}
         _require_one_source(self, prior_arguments, input_ids=input_ids, points=points, latents=latents)

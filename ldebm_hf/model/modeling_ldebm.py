@@ -26,6 +26,7 @@ from .arguments import (
 from .classification import classify
 from .completion import complete, complete_texts
 from .configuration_ldebm import LDEBMConfig
+from .distillation import distil_sampler
 from .explanation import explain
 from .generation import LDEBMGenerationMixin
 from .modality import Modality
@@ -99,6 +100,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     sample_latents = sample_latents
     classify = classify
     explain = explain
+    distil_sampler = distil_sampler
     respond = respond
     complete = complete
     complete_texts = complete_texts

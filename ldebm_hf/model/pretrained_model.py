@@ -19,6 +19,7 @@ from .base_model_files import BASE_MODEL_NAMES, base_model_folders, code_downloa
 from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
 from .configuration_ldebm import LDEBMConfig
+from .distilled_sampler import DistilledSampler
 from .energy import EnergyLinear, restart_power_iteration
 from .validation import Flag, require
 from .weight_files import refuse_pickled_weights, refuse_unreadable_files
@@ -50,6 +51,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
     base_model_prefix = "ldebm"
     main_input_name = "input_ids"
     _keep_in_fp32_modules_strict = ["prior"]
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)prior\.distilled_sampler\."]  # of symbols before some were merged
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
@@ -162,6 +164,9 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
     def _initialize_missing_keys(self, *args, **kwargs) -> None:
         # What base models load from their own files afterwards need not be drawn at random first.
         self.add_adapters()  # a loaded tensor is trained unless this is said again
+        for module in self.modules():
+            if isinstance(module, DistilledSampler):
+                module.requires_grad_(False)
         weights = self.state_dict(keep_vars=True)
         for name in self.names_beside_the_weights():
             weights[name]._is_hf_initialized = True

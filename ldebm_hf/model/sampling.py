@@ -14,8 +14,8 @@ from .validation import Count, Flag
 
 logger = logging.get_logger(__name__)
 
-_CHAINS: ContextVar[dict[tuple[int, int], list[ChainDiagnostics]] | None] = ContextVar("_CHAINS", default=None)
-"""What the chains of the public call in progress did, by number of levels and size of a latent."""
+_CHAINS: ContextVar[dict[tuple[int, int, bool], list[ChainDiagnostics]] | None] = ContextVar("_CHAINS", default=None)
+"""What the chains of the public call in progress did, by number of levels, size of a latent and whether distilled."""
 
 
 @contextmanager
@@ -33,8 +33,12 @@ def one_warning_of_chains() -> Iterator[None]:
     finally:
         collected = _CHAINS.get()
         _CHAINS.reset(chains)
-        for (_, size), batches in collected.items():
-            _warn_if_unsettled(ChainDiagnostics.concatenate(batches), size)
+        for (_, size, is_distilled), batches in collected.items():
+            chains = ChainDiagnostics.concatenate(batches)
+            if is_distilled:
+                _warn_if_far(chains, size)
+            else:
+                _warn_if_unsettled(chains, size)
 
 
 @torch.no_grad()
@@ -54,6 +58,8 @@ def sample_latents(
     class_labels: int | str | Sequence[int | str] | torch.Tensor | None = None,
     guidance_scale: float | None = None,
     num_langevin_steps: int | None = None,
+    sampler: str | None = None,
+    num_proposals: int | None = None,
     generator: torch.Generator | int | None = None,
     return_trajectory: bool = False,
     return_diagnostics: bool = False,
@@ -76,10 +82,15 @@ def sample_latents(
         num_langevin_steps (`int`, *optional*): Langevin steps per level; defaults to `config.langevin_steps`, and to
             twice as many where a symbol steers chains that adapt their steps (`config.guided_steps`), four times as
             many at the noisiest level, whose chains start farthest away.
+        sampler (`str`, *optional*, defaults to `"langevin"`): How the diffusion prior samples each level: by Langevin
+            chains, or `"distilled"`, by the sampler without gradients that [`distil_sampler`] fits.
+        num_proposals (`int`, *optional*, defaults to 4): Draws of the distilled sampler per level and sample, each of
+            which costs one evaluation of the energy. More are closer to the model's density; 1 leaves the energy out.
         generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         return_trajectory (`bool`, *optional*, defaults to `False`): Also return the states after every level.
         return_diagnostics (`bool`, *optional*, defaults to `False`): Also return what the chains did at every level,
-            [`ChainDiagnostics`], for a prior that has chains. It costs two evaluations of the energy per level.
+            [`ChainDiagnostics`], for a prior that has chains. It costs two evaluations of the energy per level; of the
+            distilled sampler it costs nothing unless `num_proposals` is 1.
         batch_size (`int`, *optional*): Draw at most this many latents at a time, to bound the memory that sampling
             takes; defaults to all at once. With another batch size the same seed gives other samples.
         show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
@@ -88,7 +99,7 @@ def sample_latents(
 
     If chains did not settle at some level ([`ChainDiagnostics.settled`]), one warning names the levels and says what
     to change; it is one for all batches and attempts of a method that calls this one. Chains that adapt their steps
-    are always examined, others with `return_diagnostics`.
+    and the distilled sampler are always examined, others with `return_diagnostics`.
 
     Returns:
         `torch.FloatTensor` of shape `(num_samples, total_latent_size)`, or [`LatentTrajectory`] with
@@ -96,10 +107,17 @@ def sample_latents(
 
     Raises:
         ValueError: If a symbol is unknown, the prior has no symbols, or the number of symbols or contexts is neither 1
-            nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale`, `num_langevin_steps` or
-            `return_diagnostics` with a prior that does not take them; and for `num_samples` or `batch_size` below 1.
+            nor `num_samples`; for `guidance_scale` without symbols; for `guidance_scale`, `num_langevin_steps`,
+            `sampler`, `num_proposals` or `return_diagnostics` with a prior that does not take them; for
+            `sampler="distilled"` with a model that has no distilled sampler, with another guidance scale than that of
+            its fit, and with `num_langevin_steps`; and for `num_samples` or `batch_size` below 1.
     """
-    steering = {"guidance_scale": guidance_scale, "num_langevin_steps": num_langevin_steps}
+    steering = {
+        "guidance_scale": guidance_scale,
+        "num_langevin_steps": num_langevin_steps,
+        "sampler": sampler,
+        "num_proposals": num_proposals,
+    }
     for name, value in steering.items():
         if value is not None and name not in model.prior.sampling_options:
             raise ValueError(f"prior={model.config.prior!r} takes no {name}, got {name}={value}")
@@ -118,7 +136,10 @@ def sample_latents(
         conditions["context"] = rows["context_input_ids"]
     batches = []
     diagnoses = return_diagnostics
-    if not diagnoses and model.prior.has_energy:
+    is_distilled = sampler == "distilled"
+    if not diagnoses and is_distilled:
+        diagnoses = num_proposals != 1
+    elif not diagnoses and model.prior.has_energy:
         diagnoses = model.prior.adapts_steps(symbols, guidance_scale)
     diagnostics = []
     with logging.tqdm(total=num_samples, desc="latents", unit="latent", disable=not show_progress) as bar:
@@ -136,7 +157,7 @@ def sample_latents(
     samples = torch.cat(batches, dim=-2)
     chains = ChainDiagnostics.concatenate(diagnostics) if diagnoses else None
     if chains is not None:
-        kind = (len(chains.energy_drift), samples.shape[-1])
+        kind = (len(chains.energy_drift), samples.shape[-1], is_distilled)
         _CHAINS.get().setdefault(kind, []).append(chains)
     if not return_trajectory and not return_diagnostics:
         return samples
@@ -162,6 +183,20 @@ def _warn_if_unsettled(chains: ChainDiagnostics, size: int) -> None:
     logger.warning(
         "Langevin chains did not settle at %s: the samples are not yet those of the prior. Pass a larger "
         "num_langevin_steps or, if a symbol steers them, a smaller guidance_scale.",
+        ", ".join(signs),
+    )
+
+
+def _warn_if_far(chains: ChainDiagnostics, size: int) -> None:
+    """One warning for all levels at which draws of the distilled sampler are far from the density."""
+    unsettled = (~chains.settled(size)).nonzero()[:, 0].tolist()
+    if not unsettled:
+        return
+    worth = chains.effective_sample_size.mean(-1).tolist()
+    signs = [f"level {level} (effective sample size {worth[level]:.2f})" for level in unsettled]
+    logger.warning(
+        "Draws of the distilled sampler are far from the prior at %s: the samples are not those of the prior. Distil "
+        "again, with more num_steps or after the last change of the model, or sample by Langevin chains.",
         ", ".join(signs),
     )
 

@@ -137,6 +137,20 @@ def _require_inner_path(name: str, value: Any) -> None:
     require(is_inner, name, value, "a path in the folder of the base model, without ..")
 
 
+class DistilledSettings(Rule):
+    """Sizes of a distilled sampler, and the guidance scale that it was fitted with."""
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> dict[str, Any]:
+        keys = ("hidden_size", "num_components", "guidance_scale")
+        is_complete = isinstance(value, Mapping) and value.keys() == set(keys)
+        require(is_complete, name, value, f"a mapping with the keys {', '.join(keys)}")
+        for key in keys[:2]:
+            UNITS(f"{name}[{key!r}]", value[key])
+        if value["guidance_scale"] is not None:
+            GUIDANCE(f"{name}['guidance_scale']", value["guidance_scale"])
+        return value
+
+
 class StringList(Rule):
     """A list of strings."""
 
@@ -215,6 +229,7 @@ OWN_RULES: dict[str, Rule] = {
     "langevin_step_size": SCALE,
     "langevin_step_decay": Number(above=0, at_most=1),
     "label_guidance": GUIDANCE,
+    "distilled_sampler": DistilledSettings(),
     "kl_weight": WEIGHT,
     "mutual_information_weight": WEIGHT,
     "classification_weight": WEIGHT,

@@ -34,6 +34,9 @@ LEAST_ACCEPTANCE = 0.05
 """Acceptance rate of a chain below which it is stuck."""
 LARGEST_STUCK_SHARE = 0.05
 """Fraction of stuck chains from which it matters."""
+LEAST_EFFECTIVE_DRAWS = 1.2
+"""Mean effective sample size of several draws of the distilled sampler below which they are far from the density. The
+acceptance rate does not tell: among draws that are all far, there is a better one now and then."""
 GAIN_DECAY = 0.6  # power of the step's number by which the gain shrinks; between 1/2 and 1 (Robbins and Monro, 1951)
 
 
@@ -120,11 +123,15 @@ class ChainDiagnostics:
             that forget their start at a level without a tilt have about √2.
         energy_drift (`torch.Tensor` of shape `(num_chains,)`): Log-density at the last state minus that at half of the
             steps, in nats. Its mean over settled chains is 0; where it is positive, chains are still on their way.
+        effective_sample_size (`torch.Tensor` of shape `(num_chains,)`): Of the distilled sampler, the number of
+            draws from the density of the level that its draws are worth, from 1 to their number; NaN for Langevin
+            chains.
     """
 
     acceptance_rate: torch.Tensor
     distance_moved: torch.Tensor
     energy_drift: torch.Tensor
+    effective_sample_size: torch.Tensor
 
     def settled(self, size: int) -> torch.Tensor:
         """
@@ -133,7 +140,8 @@ class ChainDiagnostics:
 
         A sign is a mean drift, upwards or downwards, that is neither chance (`DRIFT_ERRORS`) nor small
         (`LARGEST_DRIFT`), or a fraction of chains that accept next to no step (`LEAST_ACCEPTANCE`,
-        `LARGEST_STUCK_SHARE`). Chains that settled in one of several modes give none.
+        `LARGEST_STUCK_SHARE`). Chains that settled in one of several modes give none. Of the distilled sampler, whose
+        few draws are independent, a sign is instead that they are worth no more than one (`LEAST_EFFECTIVE_DRAWS`).
         """
         num_chains = self.energy_drift.shape[-1]
         if num_chains < FEWEST_JUDGED:
@@ -144,7 +152,10 @@ class ChainDiagnostics:
             DRIFT_ERRORS * error, torch.full_like(error, LARGEST_DRIFT * (size / 2) ** 0.5)
         )
         stuck = (self.acceptance_rate < LEAST_ACCEPTANCE).double().mean(-1) > LARGEST_STUCK_SHARE
-        return ~(drifts | stuck)
+        is_distilled = self.effective_sample_size.isfinite().all(-1)
+        are_several = self.acceptance_rate.isfinite().all(-1)
+        are_far = are_several & (self.effective_sample_size.mean(-1) < LEAST_EFFECTIVE_DRAWS)
+        return ~torch.where(is_distilled, are_far, drifts | stuck)
 
     @classmethod
     def of_chains(cls, target: TiltedGaussian, start: torch.Tensor, chains: LangevinOutput) -> "ChainDiagnostics":
@@ -157,7 +168,7 @@ class ChainDiagnostics:
         if acceptance_rate is None:
             acceptance_rate = torch.full_like(end, torch.nan)
         distance = ((chains.samples - start).square() / target.variance).mean(-1).sqrt()
-        return cls(acceptance_rate, distance, end - middle)
+        return cls(acceptance_rate, distance, end - middle, torch.full_like(end, torch.nan))
 
     @classmethod
     def stack(cls, levels: list["ChainDiagnostics"]) -> "ChainDiagnostics":

@@ -159,8 +159,9 @@ def save_names(file: Path, names: dict[int, str], symbol_groups: list[int] | Non
     values = json.loads(file.read_text(encoding="utf-8"))
     values["id2label"] = {str(symbol): name for symbol, name in names.items()}
     values["label2id"] = {name: symbol for symbol, name in names.items()}
-    if symbol_groups is not None:
+    if symbol_groups is not None and values.get("symbol_groups") != symbol_groups:
         values["symbol_groups"] = symbol_groups
+        values.pop("distilled_sampler", None)  # which was fitted to the symbols as they were
     write_text(file, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 

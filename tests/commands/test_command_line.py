@@ -106,6 +106,7 @@ def test_a_mistake_ends_with_one_line(capsys):
         ("classify", ["--text", "will it rain"]),
         ("explain", ["--max_texts", "50", "--num_samples", "1"]),
         ("likelihood", ["--max_examples", "2", "--num_posterior_samples", "50", "--overwrite"]),
+        ("distil", ["--num_steps", "2", "--num_chains", "20"]),
     ],
 )  # fmt: skip
 def test_commands_print_what_the_scripts_print(capsys, checkpoint, name, words):
@@ -132,6 +133,8 @@ def test_what_prints_tables_prints_json_and_nothing_else(capsys, checkpoint, tmp
     assert estimate["num_examples"] == 2 and "lower" in estimate
     scores = values("evaluate", checkpoint, "--set", "data.max_validation_examples=20")
     assert isinstance(scores["label_v_measure"], float)
+    distilled = values("distil", checkpoint, "--num_steps", "2", "--num_chains", "20", "--hidden_size", "5")
+    assert distilled["distilled_sampler"]["hidden_size"] == 5 and 1 <= distilled["levels"][0]["effective_sample_size"]
     fast = ["--num_chains", "2", "--num_rounds", "1", "--num_beams", "4"]
     (completed,) = values("complete", checkpoint, "--text", "will it <mask>", *fast)
     assert len(completed["completions"]) == 3

@@ -7,14 +7,15 @@ import pytest
 from ldebm_hf import LDEBMModel
 from ldebm_hf.model.classification import classify
 from ldebm_hf.model.completion import complete, complete_texts
+from ldebm_hf.model.distillation import distil_sampler
 from ldebm_hf.model.explanation import explain
 from ldebm_hf.model.responding import respond
 from ldebm_hf.model.sampling import sample_latents
 from ldebm_hf.model.symbols import merge_symbols, name_symbols, require_symbols, symbol_ids
 
 FUNCTIONS = [
-    classify, complete, complete_texts, explain, merge_symbols, name_symbols, require_symbols, respond, sample_latents,
-    symbol_ids
+    classify, complete, complete_texts, distil_sampler, explain, merge_symbols, name_symbols, require_symbols, respond,
+    sample_latents, symbol_ids
 ]  # fmt: skip
 
 

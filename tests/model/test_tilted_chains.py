@@ -206,7 +206,8 @@ def test_stuck_chains_and_downward_drifts_are_signs_and_small_or_uncertain_drift
         drifts = drift + spread * (noise - noise.mean())
         rates = torch.full((num_chains,), 0.6)
         rates[: int(acceptance * num_chains)] = 0.0
-        return ChainDiagnostics(rates, torch.ones(num_chains), drifts).settled(8).item()
+        no_draws = torch.full((num_chains,), torch.nan)
+        return ChainDiagnostics(rates, torch.ones(num_chains), drifts, no_draws).settled(8).item()
 
     assert settled(0.0, 0.0)
     assert not settled(0.1, 0.0) and settled(0.04, 0.0)
