@@ -1,22 +1,28 @@
-"""Write the figures of figures.yaml into the README's table and into the first lines of the results pages.
+"""Write the figures of figures.yaml into the README's table and into the first lines of the results pages, and the
+tables of tables.yaml, from their records, into the pages.
 
     python docs/results/write_figures.py
     python docs/results/write_figures.py --check     # only say whether they are up to date
 
-The text between the two marks of a page is replaced; everything else in the page is written by hand.
+The text between two marks of a page is replaced; everything else in the page is written by hand.
 """
 
 import argparse
+import json
 import re
 import sys
+from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 RESULTS = Path(__file__).resolve().parent
 README = RESULTS.parents[1] / "README.md"
 BEGIN = re.compile(r"<!-- figures: .* -->\n")
 END = "<!-- end of figures -->"
+TABLE_BEGIN, TABLE_END = "<!-- table: {name}, from {record} -->\n", "<!-- end of table -->"
 
 
 def read_figures() -> list[dict]:
@@ -62,6 +68,65 @@ def with_block(text: str, block: str) -> str:
     return text[: begin.end()] + block + text[end:]
 
 
+def read_tables() -> dict[str, dict]:
+    return yaml.safe_load((RESULTS / "tables.yaml").read_text("utf-8"))
+
+
+def read_record(table: dict) -> dict:
+    return json.loads((RESULTS / table["record"]).read_text("utf-8"))
+
+
+def table_block(table: dict, record: dict) -> str:
+    """The command, date and commit of the runs of a table, and the table, as tables.yaml describes it."""
+    scores = record["scores"][table["data_set"]]
+    lines = [*origin(record, table), "", f"| {table['title']} | " + " | ".join(table["columns"]) + " |"]
+    lines.append("|---|" + "---:|" * len(table["columns"]))
+    for row, title in table["rows"].items():
+        cells = [cell(column, scores[row].values()) for column in table["columns"].values()]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def origin(record: dict, table: dict) -> Iterator[str]:
+    """A line for every command, commit and day on which runs of the table were made, with the rows that it made."""
+    made: dict[tuple[str, str, str], list[str]] = {}
+    for run in record["runs"]:
+        row = run["row"].partition("/")[0]
+        if run["data_set"] == table["data_set"] and row in table["rows"]:
+            key = (run["made"]["command"], run["made"]["commit"], run["made"]["date"])
+            made.setdefault(key, []).append(row)
+    for (command, commit, day), rows in made.items():
+        titles = dict.fromkeys(table["rows"][row] for row in rows)
+        day = f"{date.fromisoformat(day):%-d %B %Y}"
+        about = "" if len(made) == 1 else f" ({'; '.join(titles)})"
+        yield f"> Command: `{command}`{about}. Date: {day}. Commit: {commit}."
+
+
+def cell(column: dict, runs: Iterable[dict[str, float]]) -> str:
+    """The mean of a score over runs, with its standard deviation if there are several, and another in brackets."""
+    runs, factor, digits = list(runs), column.get("factor", 1), column.get("digits", 1)
+    values = factor * np.array([run[column["score"]] for run in runs])
+    text = f"{values.mean():.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {values.std(ddof=1):.{digits}f}"
+    if "in_brackets" in column:
+        text += f" ({factor * np.mean([run[column['in_brackets']] for run in runs]):.{digits}f})"
+    return text
+
+
+def with_tables(text: str, page: str) -> str:
+    """The text of a page, with each of its tables as its record has it."""
+    for name, table in read_tables().items():
+        if table["page"] != page:
+            continue
+        begin = TABLE_BEGIN.format(name=name, record=table["record"])
+        before, found, after = text.partition(begin)
+        if not found or TABLE_END not in after:
+            raise ValueError(f"{page} needs the marks {begin.strip()!r} and {TABLE_END!r} around its table")
+        text = before + begin + table_block(table, read_record(table)) + after[after.index(TABLE_END) :]
+    return text
+
+
 def expected_pages() -> dict[Path, str]:
     """Every page that shows figures, with the text that it should have."""
     figures = read_figures()
@@ -69,6 +134,9 @@ def expected_pages() -> dict[Path, str]:
     for name in dict.fromkeys(figure["page"] for figure in figures):
         path = RESULTS / name
         pages[path] = with_block(path.read_text("utf-8"), page_summary(figures, name))
+    for name in dict.fromkeys(table["page"] for table in read_tables().values()):
+        path = RESULTS / name
+        pages[path] = with_tables(pages.get(path, path.read_text("utf-8")), name)
     return pages
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..experiments.experiment_runs import Failures, parse_changes
+from ..experiments.experiment_runs import ExperimentRun, Failures, parse_changes
 from ..experiments.paper_tables import PaperTable
 from ..experiments.score_tables import Rows
 from .options import exit_if_failed, list_of, nothing_but_json, print_json
@@ -30,6 +30,12 @@ def table_options() -> ArgumentParser:
     )
     group.add_argument(
         "--encoder", metavar="MODEL", help="pretrained encoder, folder or Hub id, in place of the table's own"
+    )
+    group.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="also write the scores with the command, commit, date and settings of every run, as JSON",
     )
     group.add_argument("--smoke", action="store_true", help="tiny models on 200 texts, in OUTPUT_DIR/smoke")
     return parser
@@ -70,11 +76,13 @@ def _train_and_report(
 ) -> tuple[Failures, dict[str, Rows]]:
     """Why runs failed, and the scores of all that are finished, by data set."""
     # Imported here because `--help` need not wait for them.
+    from ..experiments.records import write_record
     from ..experiments.table_experiment import TableExperiment
     from ..experiments.table_report import report_file, write_overview
 
     failures: Failures = {}
     scores: dict[str, Rows] = {}
+    runs: dict[str, list[ExperimentRun]] = {}
     for table in plan.of_data_sets(options.data_sets, options.data_dir):
         experiment = TableExperiment(
             table,
@@ -98,6 +106,9 @@ def _train_and_report(
             if report:
                 file = report_file(table, experiment.output_dir)
                 scores[table.name] = json.loads(file.read_text("utf-8"))
+                runs[table.name] = experiment.finished_runs()
+    if options.record is not None:
+        write_record(options.record, plan.title, scores, runs)
     if not options.train_only:
         overview = write_overview(plan, options.output_dir / "smoke" if options.smoke else options.output_dir)
         print(f"\n{overview}" if overview else "", end="", flush=True)

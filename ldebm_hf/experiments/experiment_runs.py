@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from ..files.atomic import write_text
 from ..files.json_objects import read_object
 from ..training import DivergenceError, Settings
+from .circumstances import circumstances
 
 Changes = dict[str, dict[str, Any]]
 """`{section: {setting: value}}`"""
@@ -123,7 +124,12 @@ class ExperimentRun:
         if scores is None:
             scores = train_and_score(self)
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {"scores": scores, "settings": self.key, "scored_with": self.scored_with}
+            content = {
+                "scores": scores,
+                "settings": self.key,
+                "scored_with": self.scored_with,
+                "made": circumstances(),
+            }
             write_text(self.folder / SCORES_FILE, json.dumps(content, indent=1))
         return scores
 

@@ -115,20 +115,24 @@ class TableExperiment:
 
     def report(self) -> str:
         """Write the report of all finished runs ([`write_report`]), and return its text; empty if there are none."""
-        names = [name for row in self.plan.all_rows for name in self.plan.runs_of(row)]
-        runs = [self.run(name, seed) for seed in self.seeds for name in names]
         notes = [f"{name}: {value}" for name, value in self.scored_with.items()]
         notes += [f"encoder: {self.plan.encoder}"] if self.plan.encoder else []
         if self.plan.measure == "generation":
             notes.insert(0, AS_PUBLISHED)
         return write_report(
             self.plan,
-            [run for run in runs if has_finished_scores(run)],
+            self.finished_runs(),
             self.output_dir,
             shown_seed=self.seeds[0],
             notes=notes,
             explain=self.symbols_of,
         )
+
+    def finished_runs(self) -> list[ExperimentRun]:
+        """The runs of all rows that are finished, now or by an earlier command."""
+        names = [name for row in self.plan.all_rows for name in self.plan.runs_of(row)]
+        runs = [self.run(name, seed) for seed in self.seeds for name in names]
+        return [run for run in runs if has_finished_scores(run)]
 
     def notes_on_missing_rows(self) -> list[str]:
         """Return a line for each row that is left out because its package is not installed."""

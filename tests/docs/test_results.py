@@ -60,3 +60,46 @@ def test_every_table_has_its_command_date_and_commit(page):
             about = plain(above + section)
             assert re.search(r"Command: .+Date: .+ (November|December) 2026.*Commit: ", about), section[:80]
             assert re.search(r"\b[0-9a-f]{7}\b", about), section[:80]
+
+
+TABLE = {
+    "title": "Data",
+    "data_set": "yelp",
+    "columns": {
+        "100": {"score": "accuracy", "in_brackets": "error", "factor": 100},
+        "s": {"score": "seconds", "digits": 0},
+    },
+    "rows": {"ldebm": "LDEBM", "words": "words alone"},
+}
+
+
+def record_of(made: dict[str, dict]) -> dict:
+    scores = {
+        "ldebm": {"0": {"accuracy": 0.5, "error": 0.01, "seconds": 7}},
+        "words": {str(seed): {"accuracy": 0.25 + seed / 10, "error": 0.02, "seconds": 1} for seed in (0, 1)},
+    }
+    runs = [{"data_set": "yelp", "row": row, "seed": 0, "made": made[row]} for row in scores]
+    return {"scores": {"yelp": scores}, "runs": runs + [{"data_set": "other", "row": "ldebm", "made": None}]}
+
+
+def test_a_table_is_made_from_its_record():
+    made = {"command": "reproduce.py x", "commit": "0123abc", "date": "2026-12-01"}
+    lines = WRITER["table_block"](TABLE, record_of({"ldebm": made, "words": made})).splitlines()
+    assert lines[0] == "> Command: `reproduce.py x`. Date: 1 December 2026. Commit: 0123abc."
+    assert lines[1:4] == ["", "| Data | 100 | s |", "|---|---:|---:|"]
+    assert lines[4:] == ["| LDEBM | 50.0 (1.0) | 7 |", "| words alone | 30.0 ± 7.1 (2.0) | 1 ± 0 |"]
+
+
+def test_a_table_says_which_command_made_which_row():
+    made = {"command": "reproduce.py x", "commit": "0123abc", "date": "2026-12-01"}
+    record = record_of({"ldebm": made, "words": made | {"commit": "fff0000"}})
+    lines = WRITER["table_block"](TABLE, record).splitlines()
+    assert lines[0] == "> Command: `reproduce.py x` (LDEBM). Date: 1 December 2026. Commit: 0123abc."
+    assert lines[1].startswith("> Command: `reproduce.py x` (words alone).") and "fff0000" in lines[1]
+
+
+@pytest.mark.parametrize("name", WRITER["read_tables"]())
+def test_tables_of_records_name_a_commit_of_unchanged_files(name):
+    table = WRITER["read_tables"]()[name]
+    for run in WRITER["read_record"](table)["runs"]:
+        assert re.fullmatch("[0-9a-f]{7}", run["made"]["commit"])

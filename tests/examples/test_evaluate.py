@@ -186,7 +186,7 @@ def test_a_table_of_generation_has_real_texts_a_curve_and_goes_on(evaluate, tmp_
 
 def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, tmp_path, capsys):
     command = ["--config", write_table(tmp_path, "few", CLASSIFICATION), "--smoke"]
-    evaluate.main([*command, "--output_dir", str(tmp_path / "out")])
+    evaluate.main([*command, "--output_dir", str(tmp_path / "out"), "--record", str(tmp_path / "record.json")])
     text = (tmp_path / "out" / "smoke" / "few" / "table.md").read_text()
     assert text in capsys.readouterr().out
     lines = [cells(line) for line in text.splitlines() if line.startswith("|")]
@@ -196,6 +196,9 @@ def test_a_table_of_few_labels_has_a_row_for_every_way_to_learn_them(evaluate, t
     for row in ("ldebm", "vae", "tfidf_regression"):
         assert {f"accuracy_{count}_labels" for count in table_experiment.SMOKE_LABEL_COUNTS} < set(values[row]["0"])
     assert (tmp_path / "out" / "smoke" / "few" / "ldebm" / "20" / "0" / "scores.json").exists()
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["scores"]["few"] == values
+    assert len(record["runs"]) == 5 and all(run["made"]["command"] for run in record["runs"])
     with pytest.raises(ValueError, match="row given_vectors needs --word_vectors"):
         evaluate.main([*command, "--rows", "given_vectors"])
 
