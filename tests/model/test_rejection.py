@@ -236,7 +236,7 @@ def test_same_seed_same_texts(model):
         ({"class_labels": "good", "min_label_probability": 1.5}, "between 0 and 1, got 1.5"),
         ({"class_labels": "good", "min_label_probability": -0.1}, "between 0 and 1, got -0.1"),
         ({"class_labels": "good", "num_return_sequences": 2}, "num_return_sequences=2"),
-        ({"class_labels": "good", "return_dict_in_generate": True, "output_scores": True}, "output_scores must be False"),
+        ({"class_labels": "good", "return_dict_in_generate": True, "output_scores": True}, "output_scores must be"),
         ({"class_labels": "good", "generation_config": WITH_LOGITS}, "output_logits must be False with min_label"),
         ({"class_labels": "good", "generation_config": THREE_EACH}, "num_return_sequences=3"),
         ({"class_labels": "good", "streamer": TextStreamer(None)}, "streamer="),
