@@ -1,12 +1,18 @@
 """Writing sentences: `generate` against a bare loop over the decoder, and against the published style.
 
     python benchmarks/generation.py
+    python benchmarks/generation.py --rejection          # min_label_probability: blocks against rounds, on the CPU
 
 Published sizes: 10,004 words, 512 wide, 40 latent dimensions. An untrained model would not end its sentences, so this
 one gets a clock that does, after 21 tokens on average and a length from 1 to 40 that its latent sets, as in PTB.
+Rejection is timed with the checkpoint of reviews that the repository includes, in processor time.
 """
 
+import argparse
 import math
+import time
+from itertools import count
+from pathlib import Path
 
 import torch
 from pairs import Comparison, compare, comparison_table
@@ -15,7 +21,9 @@ from sizes import PUBLISHED, Sizes
 from torch.nn import functional as F
 
 from ldebm_hf import LDEBMConfig, LDEBMModel
+from ldebm_hf.model.rejection import MAX_ATTEMPTS, generate_accepted, lengths_to_first_end
 
+REVIEWS = Path(__file__).resolve().parents[1] / "spaces_app" / "yelp_sentiment"
 MEAN_LENGTH, LENGTH_SPREAD = 21, 9
 CLOCK_RATE = 0.005  # share of the way to 1 that the clock goes with every token
 
@@ -101,5 +109,90 @@ def comparisons(rounds: int = 3, device: str = "cpu", sizes: Sizes = PUBLISHED) 
     ]
 
 
+@torch.no_grad()
+def reject_in_rounds(
+    model: LDEBMModel, least: float, class_labels: torch.Tensor, generator: torch.Generator
+) -> tuple[list[torch.Tensor], int]:
+    """
+    Rejection in rounds: every round draws one candidate for each text that was not accepted before, at most
+    `MAX_ATTEMPTS` times. The texts, the most probable ones of those that were never accepted, and the number of
+    candidates.
+    """
+    end_token_ids = torch.tensor(model.config.eos_token_ids)
+    texts: list[torch.Tensor] = [torch.empty(0)] * len(class_labels)
+    best = torch.full((len(class_labels),), -1.0)
+    rejected, num_drawn = torch.arange(len(class_labels)), 0
+    for _ in range(MAX_ATTEMPTS):
+        symbols = class_labels[rejected]
+        token_ids = model.generate(class_labels=symbols, generator=generator)
+        lengths = lengths_to_first_end(token_ids, end_token_ids)
+        read = model.infer_symbols(token_ids, lengths=lengths).gather(1, symbols[:, None]).squeeze(1)
+        num_drawn += len(rejected)
+        for number, row in enumerate(rejected.tolist()):
+            if read[number] > best[row]:
+                best[row], texts[row] = read[number], token_ids[number, : lengths[number]]
+        rejected = rejected[best[rejected] < least]
+        if len(rejected) == 0:
+            break
+    return texts, num_drawn
+
+
+def compare_rejection(
+    model: LDEBMModel, num_texts: int, least: float, num_requests: int, rounds: int
+) -> Comparison:
+    """
+    Rejection in rounds and in blocks, of half positive and half negative texts, in processor time.
+
+    Args:
+        model ([`LDEBMModel`]): A model of texts with two symbols.
+        num_texts (`int`): Number of texts of a request.
+        least (`float`): The probability with which a text is accepted.
+        num_requests (`int`): Number of requests of a run, each with a seed of its own.
+        rounds (`int`): Runs of each side.
+    """
+    class_labels = torch.arange(num_texts) % 2
+    seeds, drawn = {"rounds": count(), "blocks": count()}, {"rounds": [], "blocks": []}
+
+    def in_rounds() -> None:
+        for _ in range(num_requests):
+            generator = torch.Generator().manual_seed(next(seeds["rounds"]))
+            drawn["rounds"].append(reject_in_rounds(model, least, class_labels, generator)[1])
+
+    def in_blocks() -> None:
+        for _ in range(num_requests):
+            accepted = generate_accepted(model, least, class_labels, generator=next(seeds["blocks"]))
+            drawn["blocks"].append(accepted.num_drawn)
+
+    (found,) = compare(
+        f"{num_texts} texts read as asked for with at least {least}: rounds; blocks",
+        in_rounds,
+        in_blocks,
+        rounds=rounds,
+        items=(num_requests, num_requests),
+        clock=time.process_time,
+    )
+    means = {way: sum(numbers) / len(numbers) for way, numbers in drawn.items()}
+    found.note = f"{means['rounds']:.1f} and {means['blocks']:.1f} candidates"
+    return found
+
+
+def rejection_comparisons(
+    rounds: int = 4, checkpoint: Path = REVIEWS, requests: tuple[tuple[int, int], ...] = ((10, 8), (200, 1))
+) -> list[Comparison]:
+    """[`compare_rejection`] for numbers of texts, each with a number of requests, and for two probabilities."""
+    model = LDEBMModel.from_pretrained(checkpoint)
+    return [
+        compare_rejection(model, num_texts, least, num_requests, rounds)
+        for num_texts, num_requests in requests
+        for least in (0.9, 0.99)
+    ]
+
+
 if __name__ == "__main__":
-    print(comparison_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu")))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rejection", action="store_true", help="compare only ways of rejecting, on the CPU")
+    if parser.parse_args().rejection:
+        table = comparison_table(rejection_comparisons())
+    else:
+        table = comparison_table(comparisons(rounds=5, device="cuda" if torch.cuda.is_available() else "cpu"))
+    print(table)

@@ -18,13 +18,14 @@ the symbol asked for; after an interruption the same command continues.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..data import Corpus
 from ..files.writing import write_samples
 from ..model.configuration_ldebm import LDEBMConfig
-from ..model.pipeline_outputs import WrittenText
+from ..model.pipeline_outputs import WrittenText, cost_of_rejection
 from ..model.text_reading import decode_words
 from ..reports.tables import text_table
 from ..training.saved_runs import find_checkpoint
@@ -136,6 +137,8 @@ def write(options: argparse.Namespace) -> None:
         # 4. Sentences for the symbols, or from the prior; how the model and a check read them; what to try next.
         else:
             written = write_sentences(pipe, options)
+            if options.min_label_probability is not None:
+                print(cost_of_rejection(written), file=sys.stderr)
             found = [asdict(one) for one in written]
             corpus = load_training_corpus(options.checkpoint, options.data, options.validation_file)
             print_readings(pipe, written, corpus)

@@ -1,4 +1,4 @@
-"""The peak memory of a run, where the system tells it (Linux)."""
+"""The memory of a run, where the system tells it (Linux)."""
 
 import re
 from pathlib import Path
@@ -22,4 +22,13 @@ def peak_gigabytes() -> float:
 
     That of `getrusage` would be at least the memory of the process that started this one.
     """
-    return int(re.search(r"VmHWM:\s+(\d+)", STATUS.read_text())[1]) * 1024 / 1e9
+    return _gigabytes("VmHWM")
+
+
+def resident_gigabytes() -> float:
+    """Return this process's resident memory in GB, with the files that are mapped, on Linux only."""
+    return _gigabytes("VmRSS")
+
+
+def _gigabytes(entry: str) -> float:
+    return int(re.search(rf"{entry}:\s+(\d+)", STATUS.read_text())[1]) * 1024 / 1e9

@@ -153,7 +153,7 @@ class LDEBMGenerationMixin(GenerationMixin):
                 `num_return_sequences`.
             min_label_probability (`float`, *optional*): Resample texts in which the model itself reads the requested
                 symbol of `class_labels` with a smaller probability than this
-                ([`~ldebm_hf.model.rejection.generate_accepted`]).
+                ([`~ldebm_hf.model.rejection.generate_accepted`], which says how many candidates are drawn).
             points (`torch.FloatTensor` of shape `(batch_size, point_size)`, *optional*): Points to reconstruct.
             context_input_ids, context_attention_mask (*optional*): For a model with contexts, the turns before each
                 text, as in [`forward`]; a single context is used for all samples or latents.
@@ -168,14 +168,15 @@ class LDEBMGenerationMixin(GenerationMixin):
 
         Returns:
             For texts as transformers' `generate`: token ids `(n, length)`, or a dictionary with
-            `return_dict_in_generate=True`. For documents words `(n, max_new_tokens)`, without begin and end marks. For
-            points a `torch.FloatTensor` of shape `(n, point_size)`.
+            `return_dict_in_generate=True`, which is an [`AcceptedTextsOutput`] with `min_label_probability`. For
+            documents words `(n, max_new_tokens)`, without begin and end marks. For points a `torch.FloatTensor` of
+            shape `(n, point_size)`.
 
         Raises:
             ValueError: If more than one of inputs, latents and prior samples is requested; for `attention_mask`
                 without `input_ids`; for prompts with padding; if `min_label_probability` is not a probability, or is
-                given without `class_labels` or with options that return anything but one text per row; for options
-                that a model of documents or points does not have; and as in [`sample_latents`].
+                given without `class_labels` or with options that return anything but one text per row, or scores; for
+                options that a model of documents or points does not have; and as in [`sample_latents`].
         """
         generation_kwargs = {
             name: value for name, value in generation_kwargs.items() if value is not None or name in OFF_BY_NONE
@@ -199,16 +200,15 @@ class LDEBMGenerationMixin(GenerationMixin):
         if attention_mask is not None and input_ids is None and self.modality.input_name == "input_ids":
             raise ValueError("attention_mask must be given with input_ids, whose padding it marks, got no input_ids")
         if min_label_probability is not None:
-            accepted = generate_accepted(
-                self,
-                min_label_probability,
-                **prior_arguments,
-                **context,
-                generation_config=generation_config,
-                generator=generator,
-                **generation_kwargs,
-            )
-            return accepted.token_ids
+            options = {"generation_config": generation_config, "generator": generator, **generation_kwargs}
+            returns_dict = options.get("return_dict_in_generate")
+            if returns_dict is None:
+                returns_dict = getattr(generation_config, "return_dict_in_generate", None)
+            if returns_dict:
+                _refuse_scores(generation_config, generation_kwargs)
+                options["return_dict_in_generate"] = False  # of each block of candidates
+            accepted = generate_accepted(self, min_label_probability, **prior_arguments, **context, **options)
+            return accepted.to_output() if returns_dict else accepted.token_ids
         if input_ids is not None or points is not None:
             latents = self.reconstruction_latents(input_ids, attention_mask, points=points, **context)
         elif latents is None:
@@ -329,6 +329,13 @@ def _require_one_source(model, prior_arguments: dict, **given: torch.Tensor | No
     if len(requested) > 1:
         expected = f"{model.modality.input_name}, latents and class_labels/num_samples"
         raise ValueError(f"generate takes one of {expected}, got {requested}")
+
+
+def _refuse_scores(generation_config, options: dict) -> None:
+    """Raise ValueError if scores of tokens are to be returned, which are not kept of the candidates."""
+    for name in ("output_scores", "output_logits"):
+        if options.get(name, getattr(generation_config, name, None)):
+            raise ValueError(f"{name} must be False with min_label_probability, got True")
 
 
 def _decode_at_once(model, latents: torch.Tensor, generator: torch.Generator | None, options: dict) -> torch.Tensor:

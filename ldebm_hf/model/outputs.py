@@ -52,6 +52,29 @@ class LatentTrajectory(ModelOutput):
 
 
 @dataclass
+class AcceptedTextsOutput(ModelOutput):
+    """
+    What `generate` returns for `min_label_probability` with `return_dict_in_generate=True`.
+
+    Args:
+        sequences (`torch.LongTensor` of shape `(n, length)`): The texts, padded on the right.
+        symbol_probabilities (`torch.FloatTensor` of shape `(n, num_symbols)`): p(y|x) as the model reads each text.
+        is_accepted (`torch.BoolTensor` of shape `(n,)`): Whether the requested symbol is read with that probability.
+        num_candidates (`torch.LongTensor` of shape `(n,)`): The number of candidates that were examined for each text,
+            the text itself among them.
+        num_drawn (`int`): The number of all candidates that were drawn; those left over at the end are not examined.
+        acceptance_rate (`float`): The fraction of the examined candidates that were accepted.
+    """
+
+    sequences: torch.LongTensor | None = None
+    symbol_probabilities: torch.FloatTensor | None = None
+    is_accepted: torch.BoolTensor | None = None
+    num_candidates: torch.LongTensor | None = None
+    num_drawn: int | None = None
+    acceptance_rate: float | None = None
+
+
+@dataclass
 class PosteriorOutput(ModelOutput):
     """
     Args:

@@ -20,7 +20,7 @@ from .masked_texts import Completion
 from .modeling_ldebm import LDEBMModel
 from .pipeline_outputs import Neighbour, PathStep, Reading, WrittenText
 from .pretrained_model import FROM_THE_HUB
-from .rejection import generate_accepted
+from .rejection import AcceptedTexts, generate_accepted
 from .sampling import one_warning_of_chains
 from .symbols import read_symbols
 from .text_reading import TextReader, require_unicode
@@ -233,7 +233,7 @@ class LDEBMPipeline(Pipeline):
             num_texts (`int`, *optional*, defaults to 1): Number of texts for each symbol, each from its own latent.
             prompt (`str`, *optional*, defaults to `""`): The beginning of each text.
             min_label_probability (`float`, *optional*): Resample texts in which the model itself reads the requested
-                symbol with a smaller probability than this.
+                symbol with a smaller probability than this; [`write_and_read`] says how many were drawn.
             batch_size (`int`, *optional*, defaults to 256): Number of texts written at a time. With another batch size
                 the same seed gives other texts.
             generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
@@ -263,14 +263,20 @@ class LDEBMPipeline(Pipeline):
     @one_warning_of_chains()
     def write_and_read(self, symbols=None, num_texts: int = 1, **options) -> list[WrittenText]:
         """
-        Write texts as [`write`] does, and say of each which symbol the model reads in it. Arguments and errors as
-        there.
+        Write texts as [`write`] does, and say of each which symbol the model reads in it and, with
+        `min_label_probability`, how many candidates were examined for it. Arguments and errors as there.
         """
         written = []
-        for requested, texts, probabilities in self._write_batches(symbols, num_texts, **options):
-            read = self._symbols_of(texts) if probabilities is None else self._likeliest(probabilities)
+        for requested, texts, accepted in self._write_batches(symbols, num_texts, **options):
+            if accepted is None:
+                read = self._symbols_of(texts)
+                costs = [(None, None)] * len(texts)
+            else:
+                read = self._likeliest(accepted.probabilities)
+                costs = zip(accepted.is_accepted.tolist(), accepted.num_candidates.tolist(), strict=True)
             names = [None if symbol is None else self.model.config.id2label[symbol] for symbol in requested]
-            written += [WrittenText(*one, *symbol) for *one, symbol in zip(texts, names, read, strict=True)]
+            for text, name, symbol, cost in zip(texts, names, read, costs, strict=True):
+                written.append(WrittenText(text, name, *symbol, *cost))
         return written
 
     def _write_batches(
@@ -283,10 +289,10 @@ class LDEBMPipeline(Pipeline):
         batch_size: int = 256,
         generator: torch.Generator | int | None = None,
         **generation_kwargs,
-    ) -> Iterator[tuple[list[int | None], list[str], torch.Tensor | None]]:
+    ) -> Iterator[tuple[list[int | None], list[str], AcceptedTexts | None]]:
         """
-        At most `batch_size` texts at a time: the symbol of each, the texts, and p(y|x) `(n, num_symbols)` as far as it
-        is known from writing them.
+        At most `batch_size` texts at a time: the symbol of each, the texts, and, with `min_label_probability`, what is
+        known of them from choosing them.
         """
         config = self.model.config
         if config.context_size:
@@ -305,7 +311,7 @@ class LDEBMPipeline(Pipeline):
                 yield batch, self._strings(self.model.generate(**asked, **options), prompt), None
             else:
                 accepted = generate_accepted(self.model, min_label_probability, **asked, **options)
-                yield batch, self._strings(accepted.token_ids, prompt), accepted.probabilities
+                yield batch, self._strings(accepted.token_ids, prompt), accepted
 
     def _writing_options(self) -> dict[str, Any]:
         """Options of `generate` unless others are given: no unknown words, and no more words than there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +16,30 @@ class WrittenText:
         requested (`str`, *optional*): The symbol it was written for; `None` for a sample of the whole prior.
         read (`str`, *optional*), probability (`float`, *optional*): The likeliest symbol of the text by the model's
             own reading, and its probability; `None` for a model without symbols.
+        is_accepted (`bool`, *optional*): Whether the model reads the requested symbol with at least
+            `min_label_probability`; `None` where none was asked for.
+        num_candidates (`int`, *optional*): The number of candidates that were examined for this text, itself among
+            them; `None` where no `min_label_probability` was asked for.
     """
 
     text: str
     requested: str | None
     read: str | None
     probability: float | None
+    is_accepted: bool | None = None
+    num_candidates: int | None = None
+
+
+def cost_of_rejection(written: Sequence[WrittenText]) -> str:
+    """A sentence about the candidates that were examined for texts; empty if no probability was asked for."""
+    num_candidates = sum(one.num_candidates for one in written if one.num_candidates is not None)
+    if num_candidates == 0:
+        return ""
+    num_accepted, each = sum(bool(one.is_accepted) for one in written), num_candidates / len(written)
+    return (
+        f"{num_candidates} candidates were examined for {len(written)} sentences ({each:.1f} for each), of which "
+        f"{num_accepted / num_candidates:.0%} reach the minimum probability."
+    )
 
 
 @dataclass(frozen=True)

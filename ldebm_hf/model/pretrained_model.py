@@ -88,11 +88,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         with code_downloaded_with(**_given(kwargs, ALSO_OF_BASE_MODELS)):
             loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        # safetensors maps tensors at their offsets in the file, and the rounding of CPU kernels depends on alignment.
-        beside = model.names_beside_the_weights()
-        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-            if name not in beside:
-                tensor.data = tensor.data.clone()
+        _copy_out_of_the_files(model)
         for module in model.modules():
             if isinstance(module, nn.GRU):
                 module.flatten_parameters()  # cuDNN wants a GRU's parameters in one block of memory
@@ -341,6 +337,22 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         return super()._upload_modified_files(working_dir, *args, **kwargs)
 
 
+def _copy_out_of_the_files(model: LDEBMPreTrainedModel) -> None:
+    """
+    Give tensors that are mapped from files of weights memory of their own. safetensors maps them at their offsets in
+    the file, and the rounding of CPU kernels depends on alignment.
+    """
+    beside = model.names_beside_the_weights()
+    for name, parameter in model.named_parameters():
+        if name not in beside:
+            parameter.data = parameter.data.clone()
+    for name, buffer in list(model.named_buffers()):
+        if name not in beside:
+            # A loaded buffer is a view, which refers to the whole mapped file whatever its data is: it is replaced.
+            module, _, name_in_module = name.rpartition(".")
+            setattr(model.get_submodule(module), name_in_module, buffer.clone())
+
+
 def _refuse_folders_of_elsewhere(checkpoint: str | Path, config: LDEBMConfig, arguments: dict[str, Any]) -> None:
     """Raise OSError if a model on the Hub, and not the user, says that its base model is a folder of this machine."""
     for name, folder in base_model_folders(config).items():
@@ -349,6 +361,8 @@ def _refuse_folders_of_elsewhere(checkpoint: str | Path, config: LDEBMConfig, ar
                 f"{checkpoint} names a folder of the machine on which it was saved, {name}={folder!r}: give {name}, "
                 "the id of that base model on the Hub or a folder here"
             )
+
+
 def _given(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Those of some arguments with these names that are not `None`."""
     return {name: arguments[name] for name in names if arguments.get(name) is not None}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..model.pipeline_ldebm import LDEBMPipeline
 from ..model.pipeline_outputs import WrittenText
-from ..model.rejection import MAX_ATTEMPTS
+from ..model.rejection import RequestedTexts
 from ..model.text_reading import TextReader
 
 POOL_SIZE = 240
@@ -49,22 +49,25 @@ class PooledLatents:
             temperature (`float`, *optional*, defaults to 0.0): 0 for the likeliest words of each latent, which are
                 decoded once for all requests.
             least (`float`, *optional*, defaults to 0.0): Where the model reads the symbol with less probability than
-                this, other latents of the pool are tried, at most `MAX_ATTEMPTS` times and as long as there are any;
-                if too few texts reach it, the best of the others are taken.
+                this, other latents of the pool are tried, at most `MAX_ATTEMPTS` for each text and as long as there
+                are any; if too few texts reach it, the best of the others are taken.
         """
         order = self.order(seed).tolist()
         generator = torch.Generator().manual_seed(int(self._random(seed).integers(2**63)))
-        accepted: list[Sentence] = []
-        others: list[Sentence] = []
-        for _ in range(MAX_ATTEMPTS):
-            missing = number - len(accepted)
-            rows, order = order[:missing], order[missing:]
-            if not rows:
-                break
+        requested = RequestedTexts(range(number), least)
+        while requested.num_left and order:
+            size = min(requested.num_missing, requested.num_left)
+            rows, order = order[:size], order[size:]
             for one in self._decode(rows, temperature, generator):
-                (accepted if one.probability >= least else others).append(one)
-        others.sort(key=lambda one: -one.probability)
-        return [one.text for one in (accepted + others)[:number]]
+                requested.examine(one)
+        written = []
+        for _, one, is_accepted, num_candidates in requested.texts():
+            if least > 0:
+                cost = {"is_accepted": is_accepted, "num_candidates": num_candidates}
+                written.append(replace(one.text, **cost))
+            else:
+                written.append(one.text)
+        return written
 
     def _random(self, seed: int) -> np.random.Generator:
         return np.random.default_rng([seed, 0 if self.symbol is None else self.symbol + 1])

@@ -179,7 +179,7 @@ class PageRequests:
 
         At temperature 0 the likeliest words of each latent are written; above 0 words are sampled. Where the model
         reads the requested symbol with a smaller probability than `min_label_probability`, other latents are tried,
-        up to [`~ldebm_hf.model.rejection.MAX_ATTEMPTS`] times.
+        up to [`~ldebm_hf.model.rejection.MAX_ATTEMPTS`] for each sentence.
         """
         limits = self.limits
         count = whole_number("number of sentences", num_sentences, 1, limits.sentences)

@@ -57,6 +57,16 @@ def test_chosen_symbols_by_name_and_id(generate, checkpoint, capsys):
     assert rows.count("weather") == 1 and rows.count("book_table") == 1
 
 
+def test_cost_of_rejection_goes_to_standard_error(generate, checkpoint, capsys):
+    request = [checkpoint, "--class_labels", "weather", "--num_samples", "3"]
+    generate.main([*request, "--min_label_probability", "0"])
+    printed = capsys.readouterr()
+    line = "3 candidates were examined for 3 sentences (1.0 for each), of which 100% reach the minimum probability."
+    assert line in printed.err.splitlines() and "candidates" not in printed.out
+    generate.main(request)
+    assert "candidates" not in capsys.readouterr().err
+
+
 def test_same_seed_same_sentences_with_sampled_tokens(generate, checkpoint, capsys):
     prints = []
     for seed in ("1", "1", "2"):

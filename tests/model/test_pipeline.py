@@ -15,6 +15,7 @@ from ldebm_hf import (
     build_tokenizer,
 )
 from ldebm_hf.model.pipeline_ldebm import NOT_READ
+from ldebm_hf.model.pipeline_outputs import WrittenText, cost_of_rejection
 
 TEXTS = ["a b c", "d", "e f g h a", "c b a", "h g"]
 
@@ -78,8 +79,22 @@ def test_texts_that_are_misread_are_resampled(pipe):
     assert pipe.write("neutral", 6, **options) == expected
     written = pipe.write_and_read("neutral", 6, **options)
     assert [one.text for one in written] == expected
+    options_of_dict = options | {"suppress_tokens": [1], "return_dict_in_generate": True}
+    output = pipe.model.generate(class_labels=[2] * 6, **options_of_dict)
+    assert [one.num_candidates for one in written] == output.num_candidates.tolist()
+    assert [one.is_accepted for one in written] == output.is_accepted.tolist()
+    assert {one.num_candidates for one in pipe.write_and_read("neutral", 2)} == {None}
     plain = {name: value for name, value in options.items() if name != "min_label_probability"}
     assert pipe.write("neutral", 6, **plain) != expected
+
+
+def test_the_cost_of_rejection_is_one_sentence():
+    texts = [WrittenText("a", "good", "good", 0.9, is_accepted=True, num_candidates=number) for number in (1, 4, 2)]
+    texts.append(WrittenText("b", "good", "bad", 0.9, is_accepted=False, num_candidates=3))
+    assert cost_of_rejection(texts) == (
+        "10 candidates were examined for 4 sentences (2.5 for each), of which 30% reach the minimum probability."
+    )
+    assert cost_of_rejection([WrittenText("a", "good", "good", 0.9)]) == cost_of_rejection([]) == ""
 
 
 def test_prompts_stay_as_they_are_written(pipe):

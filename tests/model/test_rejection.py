@@ -8,12 +8,13 @@ from tiny_models import seeded
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer
-from ldebm_hf.model.rejection import MAX_ATTEMPTS, generate_accepted, lengths_to_first_end
+from ldebm_hf.model.rejection import MAX_ATTEMPTS, SMALL_BLOCK, generate_accepted, lengths_to_first_end
 
 SIZES = {"vocab_size": 14, "id2label": {0: "good", 1: "bad"}, "embedding_size": 8, "encoder_hidden_size": 8,
          "decoder_hidden_size": 8, "latent_size": 4, "energy_hidden_size": 8, "energy_num_blocks": 1,
          "langevin_steps": 2}  # fmt: skip
 THREE_EACH = GenerationConfig(do_sample=True, num_return_sequences=3)
+WITH_LOGITS = GenerationConfig(return_dict_in_generate=True, output_logits=True)
 WRITING = {"do_sample": True, "max_new_tokens": 6}
 
 
@@ -62,58 +63,129 @@ def test_accepted_texts_follow_the_models_own_distribution(model, monkeypatch):
     assert ((found - expected).abs() <= tolerance).all()
 
 
-def test_rows_that_are_never_accepted_keep_their_best_attempt_and_are_counted(model, monkeypatch, caplog):
-    attempts = []
+class StreamOfTexts:
+    """
+    Stands for a model: writes the words of a fixed stream of random ones, whatever the sizes of blocks, and reads in
+    each the requested symbol with a probability that is the word's.
 
-    def infer_symbols(token_ids: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        attempts.append(token_ids)
-        good = torch.full((len(token_ids),), 0.5 if len(attempts) == 3 else 0.1)
+    Args:
+        model ([`LDEBMModel`]): The model whose methods are replaced.
+        probabilities (`Sequence[float]`): By word, from the fifth of the vocabulary on.
+    """
+
+    def __init__(self, model, monkeypatch, probabilities, seed=0):
+        words = torch.randint(len(probabilities), (100_000,), generator=seeded(seed))
+        self.words, self.probabilities = words, torch.tensor(probabilities)
+        self.blocks: list[int] = []
+        monkeypatch.setattr(model, "generate", self.generate)
+        monkeypatch.setattr(model, "infer_symbols", self.infer_symbols)
+
+    def generate(self, class_labels, **options) -> torch.Tensor:
+        done = sum(self.blocks)
+        self.blocks.append(len(class_labels))
+        words = self.words[done : done + len(class_labels), None]
+        return torch.cat([torch.full_like(words, 2), words + 4, torch.full_like(words, 3)], 1)
+
+    def infer_symbols(self, token_ids, lengths) -> torch.Tensor:
+        probability = self.probabilities[token_ids[:, 1] - 4]
+        return torch.stack([probability, probability], 1)
+
+    def plain_rejection(self, number: int, least: float) -> tuple[list[int], list[int]]:
+        """The first accepted words of the stream, and how many were examined for each."""
+        places = (self.probabilities[self.words] >= least).nonzero()[:number, 0].tolist()
+        return [int(self.words[place]) + 4 for place in places], [
+            place - before for before, place in zip([-1, *places], places, strict=False)
+        ]
+
+
+@pytest.mark.parametrize("number", [1, 7, 300])
+@pytest.mark.parametrize("num_accepted_words", [2, 5, 9, 10])
+def test_texts_are_those_of_plain_rejection_whatever_the_blocks(model, monkeypatch, number, num_accepted_words):
+    """Acceptance probabilities of 0.2 to 1: the first accepted texts of the stream, in order, and their counts."""
+    probabilities = [0.95] * num_accepted_words + [0.3] * (10 - num_accepted_words)
+    stream = StreamOfTexts(model, monkeypatch, probabilities, seed=1)
+    accepted = generate_accepted(model, 0.9, "good", num_samples=number)
+    words, counts = stream.plain_rejection(number, 0.9)
+    assert accepted.token_ids[:, 1].tolist() == words and accepted.is_accepted.all()
+    assert accepted.num_candidates.tolist() == counts
+    assert accepted.num_drawn == sum(stream.blocks) >= sum(counts)
+    assert accepted.acceptance_rate == pytest.approx(number / sum(counts))
+    if number == 300:  # five standard errors of a fraction of at least 300 candidates
+        rate = num_accepted_words / 10
+        assert abs(accepted.acceptance_rate - rate) <= 5 * (rate * (1 - rate) / 300) ** 0.5
+
+
+def test_blocks_follow_the_acceptance_rate(model, monkeypatch):
+    """At a rate of 0.1 ten texts need about 100 candidates: two or three blocks, where rounds of ten needed 20."""
+    stream = StreamOfTexts(model, monkeypatch, [0.95] + [0.3] * 9)
+    accepted = generate_accepted(model, 0.9, "good", num_samples=10)
+    assert accepted.is_accepted.all() and len(stream.blocks) <= 4
+    assert max(stream.blocks) <= SMALL_BLOCK
+    assert accepted.num_drawn - accepted.num_candidates.sum() < SMALL_BLOCK
+
+
+def test_blocks_are_no_larger_than_the_number_of_texts(model, monkeypatch):
+    stream = StreamOfTexts(model, monkeypatch, [0.95] * 5 + [0.3] * 5)
+    generate_accepted(model, 0.9, "good", num_samples=100)
+    assert max(stream.blocks) <= 100
+
+
+def test_two_symbols_do_not_share_candidates(model, monkeypatch):
+    """Half of the candidates for good texts are accepted, and all for bad ones: each symbol has its own."""
+    asked = []
+
+    def generate(class_labels, **options):
+        asked.append(class_labels.tolist())
+        words = torch.arange(len(class_labels))[:, None] % 2 + 5
+        return torch.cat([class_labels[:, None] + 10, words, torch.full_like(words, 3)], 1)
+
+    def infer_symbols(token_ids, lengths):
+        is_bad = token_ids[:, 0] == 11
+        good = torch.where(is_bad, 0.05, torch.where(token_ids[:, 1] == 5, 0.9, 0.1))
         return torch.stack([good, 1 - good], dim=1)
 
+    monkeypatch.setattr(model, "generate", generate)
     monkeypatch.setattr(model, "infer_symbols", infer_symbols)
+    requested = torch.tensor([1, 0, 0, 1, 0])
+    accepted = generate_accepted(model, 0.8, requested)
+    assert accepted.token_ids[:, 0].tolist() == (requested + 10).tolist()
+    assert accepted.is_accepted.all()
+    assert accepted.num_candidates[requested == 1].tolist() == [1, 1]
+    assert asked[0][:5] == requested.tolist(), "first one candidate for each row"
+    assert all(1 not in block for block in asked[1:]), "all bad texts are there"
+
+
+def test_of_too_few_accepted_texts_the_best_others_are_returned_and_counted(model, monkeypatch, caplog):
+    """One word in four, the best of the others, is at 0.5; the budget is 20 candidates for each text."""
+    stream = StreamOfTexts(model, monkeypatch, [0.1, 0.2, 0.3, 0.5])
     monkeypatch.setattr("ldebm_hf.model.rejection.logger.warning", lambda message: caplog.records.append(message))
-    texts = model.generate(class_labels=["good"] * 5, min_label_probability=0.6, **WRITING)
-    assert len(attempts) == MAX_ATTEMPTS
-    length = min(texts.shape[1], attempts[2].shape[1])
-    torch.testing.assert_close(texts[:, :length], attempts[2][:, :length])
+    accepted = generate_accepted(model, 0.6, "good", num_samples=5)
+    assert sum(stream.blocks) == accepted.num_drawn == MAX_ATTEMPTS * 5
+    assert accepted.num_candidates.sum() == MAX_ATTEMPTS * 5 and not accepted.is_accepted.any()
+    assert accepted.acceptance_rate == 0 and accepted.probabilities[:, 0].tolist() == [0.5] * 5
     assert caplog.records == [
-        "5 of 5 texts do not reach min_label_probability=0.6 in 20 attempts; their best versions are returned"
+        "5 of 5 texts do not reach min_label_probability=0.6 with 20 candidates for each text; "
+        "the best of the other candidates are returned"
     ]
 
 
-def test_sampling_stops_once_every_text_is_accepted(model, monkeypatch):
-    """Rows that are accepted are not sampled again, and a tie between two versions keeps the first."""
-    asked, warnings = [], []
-
-    def infer_symbols(token_ids, lengths):
-        asked.append(token_ids)
-        good = torch.tensor([[0.9, 0.2, 0.2, 0.9], [0.2, 0.8], [0.95]][len(asked) - 1])
-        return torch.stack([good, 1 - good], dim=1)
-
-    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
-    monkeypatch.setattr("ldebm_hf.model.rejection.logger.warning", warnings.append)
-    accepted = generate_accepted(model, 0.8, ["good"] * 4, generator=seeded(), **WRITING)
-    assert [len(token_ids) for token_ids in asked] == [4, 2, 1] and warnings == []
-    torch.testing.assert_close(accepted.probabilities[:, 0], torch.tensor([0.9, 0.95, 0.8, 0.9]))
-    for row, (attempt, number) in enumerate([(0, 0), (2, 0), (1, 1), (0, 3)]):
-        expected = asked[attempt][number]
-        length = lengths_to_first_end(expected[None], torch.tensor([3]))[0]
-        assert torch.equal(accepted.token_ids[row, :length], expected[:length])
-        assert (accepted.token_ids[row, length:] == model.config.pad_token_id).all()
+def test_accepted_texts_come_before_the_best_others(model, monkeypatch):
+    """One word in 100 is accepted: 200 candidates for ten texts have about two of them."""
+    stream = StreamOfTexts(model, monkeypatch, [0.9] + [0.1] * 79 + [0.4] * 20)
+    accepted = generate_accepted(model, 0.6, "good", num_samples=10)
+    words, counts = stream.plain_rejection(10, 0.6)
+    number = int(accepted.is_accepted.sum())
+    assert 1 <= number <= 6
+    assert accepted.is_accepted.tolist() == [True] * number + [False] * (10 - number)
+    assert accepted.num_candidates[:number].tolist() == counts[:number]
+    assert accepted.num_candidates.sum() == 200
+    torch.testing.assert_close(accepted.probabilities[number:, 0], torch.full((10 - number,), 0.4))
 
 
-def test_of_equally_good_versions_the_first_is_kept(model, monkeypatch):
-    asked = []
-
-    def infer_symbols(token_ids, lengths):
-        asked.append(token_ids)
-        return torch.full((len(token_ids), 2), 0.5)
-
-    monkeypatch.setattr(model, "infer_symbols", infer_symbols)
-    accepted = generate_accepted(model, 0.8, ["good"] * 6, generator=seeded(), **WRITING)
-    lengths = lengths_to_first_end(asked[0], torch.tensor([3]))
-    for text, first, length in zip(accepted.token_ids, asked[0], lengths, strict=True):
-        assert torch.equal(text[:length], first[:length])
+def test_of_equally_good_texts_the_first_are_kept(model, monkeypatch):
+    stream = StreamOfTexts(model, monkeypatch, [0.5] * 10)
+    accepted = generate_accepted(model, 0.8, "good", num_samples=6)
+    assert accepted.token_ids[:, 1].tolist() == (stream.words[:6] + 4).tolist()
 
 
 def test_probabilities_are_those_by_which_texts_were_accepted(model):
@@ -130,8 +202,10 @@ def test_every_text_is_accepted_where_no_probability_is_asked_for(model, monkeyp
     monkeypatch.setattr(
         model, "infer_symbols", lambda token_ids, lengths: asked.append(token_ids) or torch.zeros(len(token_ids), 2)
     )
-    accepted = generate_accepted(model, 0, ["good"] * 3, generator=seeded(), **WRITING)
+    requested = ["good", "bad", "good"]
+    accepted = generate_accepted(model, 0, requested, generator=seeded(), **WRITING)
     assert [len(token_ids) for token_ids in asked] == [3] and accepted.probabilities.tolist() == [[0, 0]] * 3
+    assert torch.equal(asked[0], model.generate(class_labels=requested, generator=seeded(), **WRITING))
     with pytest.raises(FrozenInstanceError):
         accepted.token_ids = asked[0]
 
@@ -162,7 +236,8 @@ def test_same_seed_same_texts(model):
         ({"class_labels": "good", "min_label_probability": 1.5}, "between 0 and 1, got 1.5"),
         ({"class_labels": "good", "min_label_probability": -0.1}, "between 0 and 1, got -0.1"),
         ({"class_labels": "good", "num_return_sequences": 2}, "num_return_sequences=2"),
-        ({"class_labels": "good", "return_dict_in_generate": True}, "return_dict_in_generate=True"),
+        ({"class_labels": "good", "return_dict_in_generate": True, "output_scores": True}, "output_scores must be"),
+        ({"class_labels": "good", "generation_config": WITH_LOGITS}, "output_logits must be False with min_label"),
         ({"class_labels": "good", "generation_config": THREE_EACH}, "num_return_sequences=3"),
         ({"class_labels": "good", "streamer": TextStreamer(None)}, "streamer="),
         ({"class_labels": "good", "latents": torch.zeros(1, 4)}, "takes one of"),
@@ -176,6 +251,21 @@ def test_impossible_requests_are_errors(model, options, message):
         model.generate(**{"min_label_probability": 0.5, **options})
 
 
+@pytest.mark.parametrize("given", ["argument", "configuration"])
+def test_a_dictionary_tells_what_rejection_cost(model, given):
+    if given == "argument":
+        options = WRITING | {"return_dict_in_generate": True}
+    else:
+        options = {"generation_config": GenerationConfig(**WRITING, return_dict_in_generate=True)}
+    asked = {"class_labels": ["good", "bad"] * 4, "min_label_probability": 0.5}
+    output = model.generate(**asked, generator=seeded(), **options)
+    assert torch.equal(output.sequences, model.generate(**asked, generator=seeded(), **WRITING))
+    requested = output.symbol_probabilities.gather(1, torch.tensor([0, 1] * 4)[:, None])[:, 0]
+    assert torch.equal(output.is_accepted, requested >= 0.5)
+    assert 8 <= output.num_candidates.sum() <= output.num_drawn
+    assert output.acceptance_rate == output.is_accepted.sum() / output.num_candidates.sum()
+
+
 def test_resampled_rows_keep_their_context(monkeypatch):
     torch.manual_seed(0)
     model = LDEBMModel(LDEBMConfig(**SIZES, context_size=6, context_hidden_size=5, context_turns=2)).eval()
@@ -184,12 +274,14 @@ def test_resampled_rows_keep_their_context(monkeypatch):
 
     def infer_symbols(token_ids, lengths, context_input_ids):
         seen.append(context_input_ids[:, 0, 1].tolist())
-        good = (context_input_ids[:, 0, 1] % 2 == 0).float() if len(seen) == 1 else torch.ones(len(token_ids))
+        good = (context_input_ids[:, 0, 1] % 2 == 0) | torch.tensor(len(seen) > 1)
+        good = good.float()
         return torch.stack([good, 1 - good], dim=1)
 
     monkeypatch.setattr(model, "infer_symbols", infer_symbols)
     model.generate(class_labels="good", context_input_ids=turns, min_label_probability=0.5, **WRITING)
-    assert seen == [[5, 6, 7, 8], [5, 7]]
+    assert seen[0][:4] == [5, 6, 7, 8], "first one candidate for each row"
+    assert set(seen[1]) == {5, 7} and len(seen) == 2
     with pytest.raises(ValueError, match="one for each of 4 samples, got 3"):
         model.generate(class_labels=["good"] * 3, context_input_ids=turns, min_label_probability=0.5)
 

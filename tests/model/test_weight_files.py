@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_base_models import bert, gpt2, pretrained_model
 from tiny_models import tiny_model
 
 from ldebm_hf import LDEBMModel
@@ -39,6 +41,26 @@ def damaged(whole: bytes) -> dict[str, tuple[bytes, str]]:
         "cut in the weights": (whole[:-5], f"is truncated, with .* of {len(whole):,} bytes"),
         "too long": (whole + b"x", f"is damaged, with .* bytes instead of {len(whole):,}"),
     }
+
+
+MEMORY_MAP = Path("/proc/self/maps")
+
+
+@pytest.mark.skipif(not MEMORY_MAP.exists(), reason="reads the files that are mapped from /proc")
+@pytest.mark.parametrize("kind", ["recurrent", "pretrained, self-contained", "pretrained"])
+def test_loaded_models_leave_no_file_in_memory(tmp_path, kind):
+    """Loaded buffers are views of the mapped file, which stays resident as long as one of them exists."""
+    if kind == "recurrent":
+        model = tiny_model("published")
+    else:
+        model, _ = pretrained_model(encoder=bert(), decoder=gpt2())
+    model.save_pretrained(tmp_path, include_base_models=kind.endswith("self-contained"))
+    loaded = LDEBMModel.from_pretrained(tmp_path)
+    assert len(list(loaded.buffers())) > 0
+    assert str(tmp_path) not in MEMORY_MAP.read_text()
+    expected = model.state_dict()
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 @pytest.mark.parametrize("kind", damaged(b""))

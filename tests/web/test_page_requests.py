@@ -86,6 +86,8 @@ def test_sentences_in_which_the_model_reads_another_symbol_are_replaced(requests
     assert num_accepted > without or num_accepted == 6
     assert [is_accepted(one) for one in written] == [True] * num_accepted + [False] * (6 - num_accepted)
     assert written == requests.write([name], 6, **options)
+    assert [one.is_accepted for one in written] == [True] * num_accepted + [False] * (6 - num_accepted)
+    assert sum(one.num_candidates for one in written) >= 6 and min(one.num_candidates for one in written) >= 1
     assert len(requests.write([], 2, min_label_probability=0.9)) == 2, "no symbol is requested"
 
 

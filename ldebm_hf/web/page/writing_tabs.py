@@ -3,6 +3,7 @@
 import gradio as gr
 
 from ...model.masked_texts import Completion
+from ...model.pipeline_outputs import cost_of_rejection
 from .components import guidance_slider, percent, seed_number, symbol_choice, table_of, text_box
 from .events import COMPLETIONS, answering, on_request, on_submission
 from .shown_model import ShownModel
@@ -22,6 +23,7 @@ def writing_tab(model: ShownModel) -> None:
         if requested:
             hits = sum(one.requested == one.read for one in requested)
             note = f"The model reads the requested symbol in {hits} of {len(requested)} sentences."
+            note = f"{note} {cost_of_rejection(requested)}".rstrip()
         return rows, note
 
     with gr.Row():

@@ -81,6 +81,9 @@ def test_write(visitor):
     assert note == f"The model reads the requested symbol in {hits} of 4 sentences."
     again, _ = visitor.predict(["food", "drink"], 2, 4, 0, 0, 0, api_name="/write")
     assert again == table
+    _, note = visitor.predict(["food", "drink"], 2, 4, 0, 0.001, 0, api_name="/write")
+    assert note.endswith("4 candidates were examined for 4 sentences (1.0 for each), of which 100% reach the minimum "
+                         "probability.")  # fmt: skip
 
 
 def test_each_checkpoint_answers_for_itself(visitor):
