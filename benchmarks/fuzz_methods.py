@@ -6,6 +6,7 @@ import inspect
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -194,8 +195,9 @@ def _sampling(rng: random.Random, model: LDEBMModel) -> dict[str, Callable[[], A
     }
     if model.has_symbols:
         arguments["class_labels"] = lambda: rng.choice([1, "good", ["bad", 2, 0], torch.tensor([0, 1, 2])])
+    usual = {"guidance_scale": 2.0, "num_langevin_steps": 3, "sampler": "langevin", "num_proposals": None}
     for name in model.prior.sampling_options:
-        arguments[name] = {"guidance_scale": lambda: 2.0, "num_langevin_steps": lambda: 3}[name]
+        arguments[name] = partial(usual.get, name)
     return arguments
 
 
