@@ -122,7 +122,7 @@ def test_models_that_cannot_respond(tokenizer):
 
 
 def test_resampled_responses_start_with_their_marker(monkeypatch, tokenizer):
-    """No candidate of the first block is accepted, and all of the next one; every one has the marker of its speaker."""
+    """No candidate of the first block is accepted, and all of the next one; each has the marker of its speaker."""
     talker, read = model(speaker_markers="all", vocab_size=len(tokenizer)), []
 
     def infer_symbols(token_ids, lengths, **context):
