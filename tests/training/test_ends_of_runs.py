@@ -2,8 +2,9 @@
 
 import pytest
 from tiny_base_models import bert
-from tiny_runs import tiny_trainer
+from tiny_runs import tiny_corpus, tiny_trainer
 
+from ldebm_hf.reports.run_record import read_metrics
 from ldebm_hf.training import DivergenceError, loop
 
 
@@ -22,9 +23,11 @@ def noted(monkeypatch) -> list[str]:
     return calls
 
 
-def test_a_finished_run_leaves_its_group_of_processes_and_is_then_published(tmp_path, noted):
-    tiny_trainer(tmp_path, max_steps=1).train()
-    assert noted == ["leave", f"publish {tmp_path}"]
+def test_a_finished_run_leaves_its_group_of_processes_and_is_then_published(tmp_path, noted, monkeypatch):
+    trainer = tiny_trainer(tmp_path, max_steps=1)
+    monkeypatch.setattr(trainer.accelerator, "end_training", lambda: noted.append("end of trackers"))
+    trainer.train()
+    assert noted == ["leave", "end of trackers", f"publish {tmp_path}"]
 
 
 def test_a_diverging_run_leaves_its_group_of_processes_and_is_not_published(tmp_path, noted):
@@ -40,3 +43,20 @@ def test_a_frozen_encoder_reads_texts_without_dropout(tmp_path, monkeypatch):
     trainer = tiny_trainer(tmp_path / "run", model={"encoder": "pretrained", "encoder_name_or_path": str(bert())})
     trainer.model.encoder.train()
     assert not trainer._feature_cache(trainer.settings).encoder.training
+
+
+def test_a_note_says_of_which_texts_the_model_does_not_see_all(tmp_path, monkeypatch):
+    trainer = tiny_trainer(tmp_path / "run", max_steps=1)
+    trainer.train_set.unread = "3 words"
+    assert trainer.notes == ["training texts: 3 words (data.vocab_size, data.max_length)"]
+    trainer.evaluator.split.unread = "1 word"
+    assert [note.split(":")[0] for note in trainer.notes] == ["training texts", "validation texts"]
+    monkeypatch.setattr(type(trainer.examples), "__len__", lambda _: 1000)  # as of a stream with a smaller sample
+    assert [note.split(":")[0] for note in trainer.notes] == ["sampled training texts", "validation texts"]
+
+
+@pytest.mark.parametrize(("labels", "steps"), [("no", [1, 6]), ("all", [])])
+def test_only_epochs_that_cluster_log_it_at_their_first_step(tmp_path, labels, steps):
+    trainer = tiny_trainer(tmp_path, tiny_corpus(labels=labels), num_train_epochs=2)
+    trainer.train()
+    assert [line["step"] for line in read_metrics(tmp_path, "clustering")] == steps
