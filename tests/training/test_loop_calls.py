@@ -1,4 +1,6 @@
-"""How a run begins and ends: what it leaves, what it publishes, and what it says, in this process alone."""
+"""What the loop calls and says, of which one process alone does not show the effect."""
+
+from contextlib import contextmanager
 
 import pytest
 from tiny_base_models import bert
@@ -60,3 +62,23 @@ def test_only_epochs_that_cluster_log_it_at_their_first_step(tmp_path, labels, s
     trainer = tiny_trainer(tmp_path, tiny_corpus(labels=labels), num_train_epochs=2)
     trainer.train()
     assert [line["step"] for line in read_metrics(tmp_path, "clustering")] == steps
+
+
+def test_gradients_are_exchanged_with_the_last_micro_batch_of_a_step_alone(tmp_path, monkeypatch):
+    trainer = tiny_trainer(tmp_path, max_steps=2, per_device_train_batch_size=2, gradient_accumulation_steps=3)
+    calls, forward = [], trainer.wrapped_model.forward
+
+    @contextmanager
+    def no_sync(model):
+        calls.append("without exchange")
+        yield
+
+    def noted_forward(*arguments, **inputs):
+        if trainer.wrapped_model.training:
+            calls.append("batch")
+        return forward(*arguments, **inputs)
+
+    monkeypatch.setattr(trainer.accelerator, "no_sync", no_sync)
+    monkeypatch.setattr(trainer.wrapped_model, "forward", noted_forward)
+    trainer.train()
+    assert calls == ["without exchange", "batch", "without exchange", "batch", "batch"] * 2
