@@ -62,6 +62,16 @@ def test_figures_are_those_of_the_estimate_of_each_chunk(tokenizer, tmp_path):
     assert written["annealing"] is None and "effective_annealed" not in written["examples"]
 
 
+def test_every_chunk_is_estimated_with_the_annealing_that_was_prepared_once(model, tokenizer, tmp_path):
+    write_likelihood(model, TEXTS, tmp_path / "one.json", SETTINGS, tokenizer=tokenizer, seed=3, **OPTIONS)
+    written = json.loads((tmp_path / "one.json").read_text())
+    batch = tokenizer(TEXTS[2:4], return_tensors="pt", padding=True)
+    options = {"annealing": Annealing(**written["annealing"]), "generator": corpus_likelihood.chunk_generator(3, 1)}
+    expected = estimate_log_likelihood(model, SETTINGS, **options, **batch)
+    assert written["examples"]["lower"][2:4] == expected.lower.tolist()
+    assert written["examples"]["upper"][2:4] == expected.upper.tolist()
+
+
 def test_chunk_sizes_change_the_noise_only(model, tokenizer, tmp_path):
     settings, columns = replace(SETTINGS, num_posterior_samples=200), []
     for chunk_size in (1, 6):
