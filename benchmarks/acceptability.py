@@ -5,9 +5,9 @@
 
 `read_sentences.json` has the verdicts of one strict reader: for each seed 60 sentences of the checkpoint, 20 each of
 the likeliest words, drawn at temperature 0.7 and drawn in full, half of each for either sentiment, and 20 real ones.
-They were read in random order without their source, before any judge had been trained. A fragment that reviews are
-full of ("very great service !") is acceptable, and so is a sentence without an error that makes no sense; a missing
-article or a wrong ending is not. Real sentences are named by their position in the validation split of the release.
+They were read in random order without their source, and before a judge had said anything about them. A fragment that
+reviews are full of ("very great service !") is acceptable, and so is a sentence without an error that makes no sense;
+a missing article or a wrong ending is not. Real sentences are named by their position in the validation split.
 
 The command prints the share of acceptable sentences by eye and by the judge, Cohen's kappa, and the area under the ROC
 curve of the judge's probability. `--draw` writes new sentences to read, whose verdicts are to be filled in.

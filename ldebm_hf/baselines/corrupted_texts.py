@@ -35,7 +35,7 @@ ENDINGS = (("", "s"), ("", "es"), ("", "d"), ("", "ed"), ("", "ing"), ("", "ly")
 """English endings of two forms of one word: both forms must occur in the texts."""
 MARKS = frozenset(".!?…,;:")
 MAX_ERRORS = 3
-"""Most errors in one text; the paper's short sentences of a weak generator have one or two on average."""
+"""Largest number of errors that are made in one text."""
 MAX_TRIES = 1000
 """Attempts to corrupt one text, of which most texts need one or two."""
 

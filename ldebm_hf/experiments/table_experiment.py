@@ -35,8 +35,9 @@ SMOKE_CHANGES: Changes = {
     "training": {"num_train_epochs": 1},
 }  # fmt: skip
 """Settings of the tiny models of a smoke test."""
-ACCEPTABILITY_TEXTS = 40_000
-"""Real texts that train a table's judge of acceptability: as many as take minutes on a CPU."""
+ACCEPTABILITY_JUDGE = {"task": ACCEPTABILITY, "max_train_examples": 100_000, "num_train_epochs": 2,
+                       "dropout": 0.2, "word_dropout": 0.0}  # fmt: skip
+"""Settings of a table's judge of acceptability, which take minutes of a CPU core. Hidden words would hide errors."""
 SMOKE_LABEL_COUNTS = [20, 40]
 SMOKE_SAMPLES = 100
 SMOKE_LANGUAGE_MODEL = LanguageModelSettings(embedding_size=16, hidden_size=16, num_layers=1, num_epochs=2)
@@ -164,7 +165,7 @@ class TableExperiment:
         if self.scoring.judge is None:
             self.scoring.judge = self.train_judge(settings, run.folder.parents[1] / "judge")
         if self.scoring.acceptability_judge is None:
-            settings = replace(settings, task=ACCEPTABILITY, max_train_examples=ACCEPTABILITY_TEXTS)
+            settings = replace(settings, **ACCEPTABILITY_JUDGE)
             folder = run.folder.parents[1] / "acceptability_judge"
             self.scoring.acceptability_judge = self.train_judge(settings, folder)
 
