@@ -34,8 +34,8 @@ ENDINGS = (("", "s"), ("", "es"), ("", "d"), ("", "ed"), ("", "ing"), ("", "ly")
            ("ed", "ing"))  # fmt: skip
 """English endings of two forms of one word: both forms must occur in the texts."""
 MARKS = frozenset(".!?…,;:")
-MAX_ERRORS = 3
-"""Largest number of errors that are made in one text."""
+MAX_WORD_ERRORS = 3
+"""Largest number of errors of single words that are made in one text."""
 MAX_TRIES = 1000
 """Attempts to corrupt one text, of which most texts need one or two."""
 
@@ -52,8 +52,9 @@ class TextCorruption:
         texts (`Sequence[str]`): Real texts, at least two, in the same words as those that will be corrupted.
 
     Attributes:
-        kinds (`dict[str, Callable]`): The kinds of errors by name: functions of a text's words and a random generator,
-            which return the corrupted text's words or `None` if the text leaves no room for that error.
+        word_errors, text_errors (`dict[str, Callable]`): The kinds of errors by name, of single words and of a text as
+            a whole: functions of a text's words and a random generator, which return the corrupted text's words or
+            `None` if the text leaves no room for that error.
 
     Raises:
         ValueError: There are fewer than two texts with words.
@@ -73,7 +74,7 @@ class TextCorruption:
         token_ids = ([self.begin, *(self.rank[word] for word in words), self.end] for words in self.sentences)
         self.ngrams = NgramModel(token_ids, len(self.words) + 2)
         self.groups = {word: group for group in FUNCTION_WORDS for word in group}
-        self.kinds: dict[str, Edit] = {
+        self.word_errors: dict[str, Edit] = {
             "drop": self.drop,
             "double": self.double,
             "swap": self.swap,
@@ -82,6 +83,8 @@ class TextCorruption:
             "confuse": self.confuse,
             "inflect": self.inflect,
             "cut": self.cut,
+        }
+        self.text_errors: dict[str, Edit] = {
             "join": self.join,
             "redraw": self.redraw,
             "bigrams": self.bigrams,
@@ -90,7 +93,8 @@ class TextCorruption:
 
     def __call__(self, texts: Sequence[str], seed: int = 0) -> list[str]:
         """
-        Make one to three errors in each text, their number and kinds drawn with equal probability.
+        Corrupt each text, with equal probability by an error of the text as a whole or by one to three errors of
+        single words. Kinds of errors are drawn with equal probability, too.
 
         Args:
             texts (`Sequence[str]`): Texts with at least one word.
@@ -109,11 +113,14 @@ class TextCorruption:
         words = text.split()
         if not words:
             raise ValueError(f"texts must have at least one word each, got {text!r}")
-        edits = list(self.kinds.values())
+        word_errors, text_errors = list(self.word_errors.values()), list(self.text_errors.values())
         for _ in range(MAX_TRIES):
+            kinds, number = text_errors, 1
+            if rng.random() < 0.5:
+                kinds, number = word_errors, rng.integers(1, MAX_WORD_ERRORS + 1)
             corrupted = words
-            for _ in range(rng.integers(1, MAX_ERRORS + 1)):
-                corrupted = edits[rng.integers(len(edits))](corrupted, rng) or corrupted
+            for _ in range(number):
+                corrupted = kinds[rng.integers(len(kinds))](corrupted, rng) or corrupted
             if corrupted != words and " ".join(corrupted) not in self.known:
                 return " ".join(corrupted)
         raise ValueError(f"every error that was tried makes a real text of {text!r}")

@@ -25,8 +25,8 @@ def corruption() -> TextCorruption:
 
 
 def many(corruption, kind: str, words=WORDS, number=50) -> list[list[str]]:
-    rng = np.random.default_rng(0)
-    return [corruption.kinds[kind](list(words), rng) for _ in range(number)]
+    rng, edit = np.random.default_rng(0), getattr(corruption, kind)
+    return [edit(list(words), rng) for _ in range(number)]
 
 
 def without(words: list[str], place: int) -> list[str]:
@@ -143,14 +143,19 @@ def test_corrupted_texts_are_not_real_and_the_same_for_a_seed(corruption):
     assert corrupted != corruption(texts, seed=2)
 
 
-def test_every_kind_of_error_occurs(corruption, monkeypatch):
-    calls = Counter()
-    for name, edit in corruption.kinds.items():
-        monkeypatch.setitem(
-            corruption.kinds, name, lambda words, rng, name=name, edit=edit: calls.update([name]) or edit(words, rng)
-        )
-    corruption(TEXTS * 30)
-    assert calls.keys() == corruption.kinds.keys()
+def test_half_of_the_texts_have_errors_of_words_and_half_another_error(monkeypatch):
+    """Errors that only mark where they were made: 2,000 texts, shares within four standard errors."""
+    corruption = TextCorruption(TEXTS)
+    for errors in (corruption.word_errors, corruption.text_errors):
+        for name in errors:
+            monkeypatch.setitem(errors, name, lambda words, rng, name=name: [*words, f"+{name}"])
+    marks = [[word[1:] for word in text.split() if word[0] == "+"] for text in corruption([TEXTS[0]] * 2000)]
+    assert {mark for of_text in marks for mark in of_text} == corruption.word_errors.keys() | corruption.text_errors
+    of_text_as_a_whole = [of_text for of_text in marks if of_text[0] in corruption.text_errors]
+    assert {len(of_text) for of_text in of_text_as_a_whole} == {1}
+    assert abs(len(of_text_as_a_whole) - 1000) < 4 * (2000 / 4) ** 0.5
+    numbers = Counter(len(of_text) for of_text in marks if of_text[0] in corruption.word_errors)
+    assert numbers.keys() == {1, 2, 3} and min(numbers.values()) > 333 - 4 * (2000 * 5 / 36) ** 0.5
 
 
 @pytest.mark.parametrize(
