@@ -36,7 +36,7 @@ SMOKE_CHANGES: Changes = {
 }  # fmt: skip
 """Settings of the tiny models of a smoke test."""
 ACCEPTABILITY_JUDGE = {"task": ACCEPTABILITY, "max_train_examples": 100_000, "num_train_epochs": 2,
-                       "dropout": 0.2, "word_dropout": 0.0}  # fmt: skip
+                       "dropout": 0.2, "word_dropout": 0.0, "learning_rate": 5e-3}  # fmt: skip
 """Settings of a table's judge of acceptability, which take minutes of a CPU core. Hidden words would hide errors."""
 SMOKE_LABEL_COUNTS = [20, 40]
 SMOKE_SAMPLES = 100
