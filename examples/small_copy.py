@@ -77,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
 def score_and_explain(options: argparse.Namespace) -> None:
     """Score the copy and explain its symbols; of the report only `report.json` stays, which quotes no texts."""
     scoring = CheckpointScoring(
-        ScoringOptions(judge=options.judge, language_model=options.language_model),
+        ScoringOptions(
+            judge=options.judge,
+            language_model=options.language_model,
+            acceptability_judge=options.acceptability_judge,
+        ),
         data_dir=options.data_dir,
         num_samples=options.num_samples or NUM_SAMPLES,
         min_label_probability=options.min_label_probability,

@@ -1,7 +1,13 @@
-"""Train a judge: a text classifier that says whether a generated text has the class that was asked for.
+"""Train a judge: a text classifier that says whether a generated text has the class that was asked for, or whether it
+is acceptable.
 
     python examples/train_judge.py --data yelp --data_dir data/yelp --output_dir outputs/judge_yelp
     python examples/train_judge.py --data my.csv --text_column body --label_column intent --num_train_epochs 10
+    python examples/train_judge.py --data yelp --data_dir data/yelp --task acceptability --max_train_examples 40000 \\
+        --output_dir outputs/acceptability_yelp
+
+With `--task acceptability` no labels are needed: the judge learns to tell the texts from corrupted ones, which have
+the errors of a weak generator.
 
 Half of the labelled validation texts choose the best judge, which is evaluated after every epoch or, if that is more
 often, every 500 steps. The other half chooses nothing and gives the accuracy to report. When training has ended,
@@ -22,7 +28,7 @@ from ldebm_hf.commands.options import (
     run_script,
     seed_options,
 )
-from ldebm_hf.experiments.judge_training import JudgeSettings, describe_judge, train_judge
+from ldebm_hf.experiments.judge_training import TASKS, JudgeSettings, describe_judge, train_judge
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -47,6 +53,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--pooling", choices=["max", "final"], default="max", help="pooling of the GRU's states (default max)"
+    )
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        default=JudgeSettings.task,
+        help="what to tell: the class of a text, or whether it is real or corrupted (default class)",
     )
     for name, kind, what in (
         ("validation_fraction", float, "fraction of the texts held out for validation"),

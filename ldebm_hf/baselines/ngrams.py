@@ -80,6 +80,26 @@ class NgramModel:
                 result[words] += discounted
         return result
 
+    def draw_word(self, context: Sequence[int], rng: np.random.Generator) -> int:
+        """
+        Draw a token from p(·|context), without computing the whole distribution.
+
+        Args:
+            context (`Sequence[int]`): As in [`probabilities`]. If it begins within a text, only its own tokens are
+                used: one token gives the words that follow that token.
+            rng (`np.random.Generator`): Makes the draws.
+        """
+        context = ((NO_WORD,) * self.order + tuple(context))[len(context) + 1 :]
+        for start in range(self.order):
+            table = self._tables.get(context[start:])
+            if table is not None:
+                words, discounted, backoff = table
+                point = rng.random()
+                if point >= backoff:  # otherwise the shorter context decides
+                    index = np.searchsorted(discounted.cumsum(), point - backoff, side="right")
+                    return int(words[min(index, len(words) - 1)])
+        return int(rng.integers(self.vocab_size))
+
     def infill(
         self,
         token_ids: Sequence[Sequence[int]],

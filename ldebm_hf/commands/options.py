@@ -212,6 +212,11 @@ def scoring_options() -> ArgumentParser:
     group.add_argument("--data_dir", metavar="FOLDER", help="folder with the release files of the data set")
     group.add_argument("--judge", metavar="MODEL", help="text classifier, folder or Hub id, that judges written texts")
     group.add_argument(
+        "--acceptability_judge",
+        metavar="MODEL",
+        help="text classifier with a class `acceptable`, to measure with how many written texts are acceptable",
+    )
+    group.add_argument(
         "--language_model", metavar="FOLDER", help="model of preset rnn_lm, to measure perplexities with"
     )
     group.add_argument(

@@ -45,7 +45,9 @@ def read_scoring_options(options: Namespace) -> ScoringOptions:
     """Return what scores depend on, from a script's options."""
     from ..experiments.table_runs import ScoringOptions
 
-    return ScoringOptions(options.split, options.judge, options.language_model, options.word_vectors)
+    return ScoringOptions(
+        options.split, options.judge, options.language_model, options.word_vectors, options.acceptability_judge
+    )
 
 
 def make_table(table_name: str, recipes: Path, options: Namespace) -> None:

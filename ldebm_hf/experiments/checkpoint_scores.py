@@ -27,6 +27,8 @@ from .table_runs import ScoringOptions, check_split, load_for_scoring, score_res
 if TYPE_CHECKING:
     from ..model.modeling_ldebm import LDEBMModel
 
+LIKELIEST_DRAWN = "words drawn from the 50 likeliest"
+"""The way of writing in which each word is drawn from the 50 likeliest ones (`top_k=50`)."""
 NUM_SAMPLES = 500
 """Sentences written per class by default."""
 
@@ -158,7 +160,7 @@ def score_model(
         ways = {}
         if scoring.min_label_probability is not None:
             as_read = {"min_label_probability": scoring.min_label_probability}
-            ways = {"as read": as_read, "as read, words drawn": as_read | {"do_sample": True}}
-        control = options.control(scoring.guidance_scales, scoring.num_samples, ways)
+            ways = {"as read": as_read, f"as read, {LIKELIEST_DRAWN}": as_read | {"do_sample": True, "top_k": 50}}
+        control = options.control(scoring.guidance_scales, scoring.num_samples, ways, corpus, tokenizer)
         scores |= control_scores(model, tokenizer, corpus, control, **common)[0]
     return scores

@@ -1,4 +1,5 @@
-"""Training of a judge: a text classifier that says whether a generated text has the class that was asked for."""
+"""Training of a judge: a text classifier that says whether a generated text has the class that was asked for, or
+whether it is acceptable, that is, like a real text rather than like a corrupted one."""
 
 from __future__ import annotations
 
@@ -16,13 +17,16 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
+from ..baselines.corrupted_texts import TextCorruption
 from ..data import Corpus, Split, check_corpus
 from ..files.atomic import replace_folder, restore_folder, write_text
 from ..files.json_objects import read_object
 from ..files.locks import WriteLock
 from ..files.resumable import differences
 from ..model.text_classifier import TextClassifier, TextClassifierConfig
+from ..scores.acceptability import ACCEPTABLE, CORRUPTED
 from ..scores.attributes import attribute_accuracy
+from ..scores.conditional_generation import in_vocabulary
 from ..scores.judging import Judge
 from ..text.tokenization import SPECIAL_TOKENS
 from ..training.batches import TokenizedSplit
@@ -34,6 +38,9 @@ DATA_SETTINGS = ("data_dir", "text_column", "label_column", "validation_file", "
                  "max_train_examples", "vocab_size", "max_length")  # fmt: skip
 MODEL_SETTINGS = ("embedding_size", "hidden_size", "pooling", "dropout", "word_dropout")
 STEPS_BETWEEN_EVALUATIONS = 500
+CLASS, ACCEPTABILITY = "class", "acceptability"
+TASKS = (CLASS, ACCEPTABILITY)
+"""What a judge can learn to tell: the classes of texts, or real texts from corrupted ones."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class JudgeSettings:
     How a judge is trained.
 
     Args:
-        data (`str`): The labelled texts: a built-in data set, a file or a Hub id, as `DataSettings.source`.
+        data (`str`): The texts, labelled for a judge of classes: a built-in data set, a file or a Hub id, as
+            `DataSettings.source`.
         data_dir, text_column, label_column, validation_file, validation_fraction, max_train_examples, vocab_size,
             max_length: As in `DataSettings`.
         embedding_size, hidden_size (per direction of the GRU), pooling, dropout, word_dropout: As in
@@ -50,10 +58,12 @@ class JudgeSettings:
         num_train_epochs (`int`, *optional*, defaults to 3): Epochs; a few thousand texts need more.
         batch_size (`int`, *optional*, defaults to 128): Texts per step.
         learning_rate (`float`, *optional*, defaults to 2e-3): Adam's learning rate, which decays linearly to 0.
-        seed (`int`, *optional*, defaults to 0): Seed of weights and order.
+        seed (`int`, *optional*, defaults to 0): Seed of weights, order and corrupted texts.
+        task (`str`, *optional*, defaults to `"class"`): What the judge tells: `"class"`, the class of a text, or
+            `"acceptability"`, real texts from their corrupted counterparts ([`TextCorruption`]).
 
     Raises:
-        ValueError: If `num_train_epochs` or `batch_size` is below 1.
+        ValueError: If `num_train_epochs` or `batch_size` is below 1, or there is no such task.
     """
 
     data: str
@@ -74,8 +84,11 @@ class JudgeSettings:
     batch_size: int = 128
     learning_rate: float = 2e-3
     seed: int = 0
+    task: str = CLASS
 
     def __post_init__(self):
+        if self.task not in TASKS:
+            raise ValueError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
         for name in ("num_train_epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -90,6 +103,8 @@ class JudgeSettings:
         """Everything that the trained judge depends on; equal requests give the same judge."""
         settings = asdict(self)
         del settings["data_dir"]  # the same texts may lie in another place
+        if self.task == CLASS:
+            del settings["task"]  # judges that were trained before there was another task do not name it
         return settings | {"training texts": train.digest, "selection texts": selection.digest}
 
 
@@ -120,10 +135,12 @@ def _train_judge(settings: JudgeSettings, output_dir: Path, overwrite: bool) -> 
     """Train a judge as [`train_judge`] says, in a folder that no other process writes to."""
     # 1. The labelled texts, and the words that the judge will know.
     data = settings.data_settings
-    corpus = load_labelled_texts(data)
+    corpus = load_labelled_texts(data) if settings.task == CLASS else data.load_corpus()
     for note in corpus.notes:
         print(f"note: {note}")
     tokenizer = data.build_tokenizer(corpus)
+    if settings.task == ACCEPTABILITY:
+        corpus = add_corrupted_texts(corpus, tokenizer, settings.seed)
     train = TokenizedSplit.from_split(corpus.train, tokenizer, settings.max_length)
     held_out = split_in_halves(corpus.validation)
     selection = TokenizedSplit.from_split(held_out["selection half"], tokenizer, settings.max_length)
@@ -171,6 +188,32 @@ def load_labelled_texts(data: DataSettings) -> Corpus:
         raise ValueError(f"corpus {corpus.name!r} has {counts}: is --label_column {data.label_column} the right one?")
     check_corpus(corpus, len(corpus.label_names))
     return corpus
+
+
+def add_corrupted_texts(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> Corpus:
+    """
+    Return a corpus of two classes, with the texts of every split and a corrupted counterpart of each.
+
+    Args:
+        corpus (`Corpus`): Real texts; their labels are not read.
+        tokenizer (`PreTrainedTokenizerBase`): Decides what a word is. Texts are cut and rare words are `<unk>`.
+        seed (`int`, *optional*, defaults to 0): Seed of the errors.
+    """
+    splits = {name: in_vocabulary(tokenizer, split.texts) for name, split in corpus.splits.items()}
+    corruption = TextCorruption(splits["train"])
+    pairs = {}
+    for place, (name, texts) in enumerate(splits.items()):
+        real = [text for text in texts if text]
+        corrupted = corruption(real, seed=seed + place)
+        pairs[name] = Split(real + corrupted, [1] * len(real) + [0] * len(corrupted))
+    return Corpus(
+        corpus.name,
+        pairs["train"],
+        pairs["validation"],
+        pairs.get("test"),
+        label_names=[CORRUPTED, ACCEPTABLE],
+        license=corpus.license,
+    )
 
 
 def split_in_halves(validation: Split) -> dict[str, Split]:

@@ -45,6 +45,8 @@ PLAIN_COLUMNS = {  # by score: the title, and what to multiply with
     "copied": ("copied %", 100),
     "words_per_text": ("words", 1),
     "accuracy": ("as asked for %", 100),
+    "acceptability": ("acceptable %", 100),
+    "acceptability_chance": ("acceptable if corrupted %", 100),
     "read_as_asked": ("by its own reading %", 100),
     "label_accuracy": ("right label %", 100),
     "calibration_error": ("ECE %", 100),

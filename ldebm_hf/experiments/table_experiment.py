@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from ..scores.lstm_language_model import LanguageModelSettings
 from .checkpoint_explanation import ExplanationSettings, explain_checkpoint
 from .experiment_runs import Changes, ExperimentRun, Failures, merge_changes
-from .judge_training import JudgeSettings, describe_judge, train_judge
+from .judge_training import ACCEPTABILITY, JudgeSettings, describe_judge, train_judge
 from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
 from .parallel_runs import call_in_process, finish_runs
 from .table_report import write_report
@@ -35,6 +35,9 @@ SMOKE_CHANGES: Changes = {
     "training": {"num_train_epochs": 1},
 }  # fmt: skip
 """Settings of the tiny models of a smoke test."""
+ACCEPTABILITY_JUDGE = {"task": ACCEPTABILITY, "max_train_examples": 100_000, "num_train_epochs": 2,
+                       "dropout": 0.2, "word_dropout": 0.0, "learning_rate": 5e-3}  # fmt: skip
+"""Settings of a table's judge of acceptability, which take minutes of a CPU core. Hidden words would hide errors."""
 SMOKE_LABEL_COUNTS = [20, 40]
 SMOKE_SAMPLES = 100
 SMOKE_LANGUAGE_MODEL = LanguageModelSettings(embedding_size=16, hidden_size=16, num_layers=1, num_epochs=2)
@@ -57,7 +60,7 @@ class TableExperiment:
             that are finished.
         seeds (`Sequence[int]`, *optional*, defaults to `(0,)`): Seeds of every row.
         changes (`dict`, *optional*): Settings of every run.
-        scoring ([`ScoringOptions`], *optional*): What scores depend on besides; a judge and a language model that it
+        scoring ([`ScoringOptions`], *optional*): What scores depend on besides; judges and a language model that it
             lacks are trained if the table measures control.
         guidance_scales (`Sequence[float]`, *optional*), num_samples (`int`, *optional*): In place of the table's own.
         smoke (`bool`, *optional*, defaults to `False`): Train tiny models on 200 texts, in `output_dir`/smoke, with
@@ -157,18 +160,25 @@ class TableExperiment:
         return replace(run, scored_with=self.scored_with | encoder)
 
     def train_what_control_needs(self, run: ExperimentRun) -> None:
-        """Train the language model and the judge that are not given, on the corpus of a run."""
+        """Train the language model and the judges that are not given, on the corpus of a run."""
         if self.scoring.language_model is None and self.plan.language_model:
             language_model = self.run(LANGUAGE_MODEL, seed=0)
             language_model.finish(partial(train_and_score, plan=self.plan, options=self.scoring))
             self.scoring.language_model = language_model.folder
+        settings = JudgeSettings(data=run.settings.data.source, data_dir=run.settings.data.data_dir)
         if self.scoring.judge is None:
-            settings = JudgeSettings(data=run.settings.data.source, data_dir=run.settings.data.data_dir)
-            if self.smoke:
-                settings = replace(settings, num_train_epochs=1, max_train_examples=200)
-            folder = run.folder.parents[1] / "judge"
-            call_in_process(train_and_describe_judge, settings, folder)
-            self.scoring.judge = folder
+            self.scoring.judge = self.train_judge(settings, run.folder.parents[1] / "judge")
+        if self.scoring.acceptability_judge is None:
+            settings = replace(settings, **ACCEPTABILITY_JUDGE)
+            folder = run.folder.parents[1] / "acceptability_judge"
+            self.scoring.acceptability_judge = self.train_judge(settings, folder)
+
+    def train_judge(self, settings: JudgeSettings, folder: Path) -> Path:
+        """Train a judge, in a smoke test a tiny one, and return its folder."""
+        if self.smoke:
+            settings = replace(settings, num_train_epochs=1, max_train_examples=200)
+        call_in_process(train_and_describe_judge, settings, folder)
+        return folder
 
     def symbols_of(self, run: ExperimentRun) -> list[dict[str, Any]]:
         """Return the symbols of a run's model, and write the report of them into its folder."""

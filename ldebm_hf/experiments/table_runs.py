@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from ..baselines.corrupted_texts import TextCorruption
 from ..baselines.text_clusters import WAYS_TO_CLUSTER, bertopic_clusters, kmeans_features
 from ..data import Corpus, Split
 from ..files.atomic import write_text
@@ -56,6 +57,8 @@ class ScoringOptions:
         language_model (`str` or `Path`, *optional*): Folder of a model with `prior="none"`, for perplexities.
         word_vectors (`str` or `Path`, *optional*): File of word vectors in the text format of GloVe or word2vec.
             Without one, those that responses are scored with are trained on the training texts.
+        acceptability_judge (`str` or `Path`, *optional*): A sequence classifier with a class `acceptable`, folder or
+            Hub id, to measure with how many of the written texts are acceptable.
 
     Raises:
         FileNotFoundError: If there is no file of word vectors.
@@ -65,6 +68,7 @@ class ScoringOptions:
     judge: str | Path | None = None
     language_model: str | Path | None = None
     word_vectors: str | Path | None = None
+    acceptability_judge: str | Path | None = None
 
     def __post_init__(self):
         if self.word_vectors is not None and not Path(self.word_vectors).is_file():
@@ -78,11 +82,22 @@ class ScoringOptions:
         return "trained on the training texts (PPMI and truncated SVD, by scikit-learn)"
 
     def control(
-        self, guidance_scales: Sequence[float], num_samples: int, ways: dict[str, dict[str, Any]]
+        self,
+        guidance_scales: Sequence[float],
+        num_samples: int,
+        ways: dict[str, dict[str, Any]],
+        corpus: Corpus,
+        tokenizer: PreTrainedTokenizerBase,
     ) -> ControlSettings:
-        """Load the judge and the language model, and return how control is measured."""
+        """Load the judges and the language model, corrupt texts of the split, and return how control is measured."""
         language_model = None if self.language_model is None else load_for_scoring(self.language_model)
-        return ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales, ways)
+        settings = ControlSettings(load_judge(self.judge), language_model, num_samples, guidance_scales, ways)
+        if self.acceptability_judge is not None:
+            settings.acceptability_judge = load_judge(self.acceptability_judge)
+            corruption = TextCorruption(in_vocabulary(tokenizer, corpus.train.texts))
+            held_out = in_vocabulary(tokenizer, corpus.splits[self.split].texts)
+            settings.corrupted_texts = corruption([text for text in held_out if text])
+        return settings
 
 
 def load_for_scoring(
@@ -257,7 +272,7 @@ def _scores_and_texts(
     if plan.measure == "responses":
         return score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
     if plan.measure == "control":
-        control = options.control(plan.guidance_scales, plan.num_samples, plan.ways)
+        control = options.control(plan.guidance_scales, plan.num_samples, plan.ways, corpus, tokenizer)
         return control_scores(model, tokenizer, corpus, control, **common)
     scores, samples = generation_scores(
         model,

@@ -5,6 +5,7 @@ Call `BLEU().compute(predictions=texts, references=references)`, or `add_batch` 
 package by its full name.
 """
 
+from .acceptability import Acceptability
 from .adjusted_rand import AdjustedRand
 from .attribute_accuracy import AttributeAccuracy
 from .batched_homogeneity import BatchedHomogeneity
@@ -27,6 +28,7 @@ from .word_kl import WordKL
 
 __all__ = [
     "BLEU",
+    "Acceptability",
     "AdjustedRand",
     "AttributeAccuracy",
     "BatchedHomogeneity",

@@ -10,6 +10,8 @@ BATCHED = "batched_homogeneity"
 V_MEASURE_AGAIN = "normalized_mutual_information"
 """Equals the V-measure and is not shown."""
 GENERATION = {
+    "acceptability": ("acceptable %", 100),
+    "acceptability_chance": ("acceptable if corrupted %", 100),
     "distinct_2": ("distinct-2 %", 100),
     "self_bleu": ("self-BLEU", 1),
     "perplexity": ("perplexity", 1),

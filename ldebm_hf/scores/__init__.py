@@ -1,6 +1,7 @@
 """Scoring functions: of samples against data, of symbols against classes, and of generated texts."""
 
 from ..text.word_vectors import WordVectors, load_word_vectors, train_vectors_by_neighbours
+from .acceptability import acceptability
 from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .completion import RecoveryScores, mask_positions, recovery_scores
@@ -28,6 +29,7 @@ __all__ = [
     "SymbolUsage",
     "WordDivergence",
     "WordVectors",
+    "acceptability",
     "attribute_accuracy",
     "batched_homogeneity",
     "calibration_bins",

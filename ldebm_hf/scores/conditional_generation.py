@@ -1,4 +1,4 @@
-"""Scores of texts that a model generates for a requested class: accuracy by a judge, diversity, novelty, fluency."""
+"""Scores of texts that a model generates for a class: accuracy and acceptability by judges, diversity, novelty."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import decode_words
+from .acceptability import acceptability, acceptability_chance
 from .attributes import attribute_accuracy
 from .generated_texts import copied_share, distinct_n, distinct_share, empty_share, self_bleu
 from .judging import Judge
@@ -37,6 +38,8 @@ class ControlSettings:
         guidance_scales (`Sequence[float]`, *optional*): Guidance scales to try besides the model's own.
         ways (`dict[str, dict]`, *optional*): Ways of generating to try besides greedy search: arguments of
             [`~LDEBMModel.generate`], by a name for each way.
+        acceptability_judge ([`Judge`], *optional*): The classifier that decides whether a text is acceptable.
+        corrupted_texts (`Sequence[str]`, *optional*): Corrupted real texts, whose acceptability is the chance level.
     """
 
     judge: Judge
@@ -44,6 +47,8 @@ class ControlSettings:
     num_samples: int = 500
     guidance_scales: Sequence[float] = field(default_factory=list)
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    acceptability_judge: Judge | None = None
+    corrupted_texts: Sequence[str] = ()
 
 
 def control_scores(
@@ -57,12 +62,14 @@ def control_scores(
     show_progress: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[str]]]:
     """
-    Generate texts for every class, and score whether they have that class, and how varied, new and fluent they are.
+    Generate texts for every class, and score whether they have that class, whether they are acceptable, and how
+    varied, new and fluent they are.
 
     Scores of real texts of the split, at most `num_samples` per class, have the prefix `real_`.
     Scores at a guidance scale g have the suffix `@g`, and those of another way of generating the suffix `@way`.
     `read_as_asked` is the fraction of texts that the model itself classifies as the requested class; generation with
-    `min_label_probability` resamples texts by that same classification.
+    `min_label_probability` resamples texts by that same classification. With a judge of acceptability there is
+    [`acceptability`] and, with corrupted texts, theirs as `acceptability_chance`.
 
     Args:
         model ([`LDEBMModel`]): A model with a symbol named after each of the corpus's labels, in evaluation mode.
@@ -79,10 +86,14 @@ def control_scores(
     classes = corpus.label_names
     known_training_texts = in_vocabulary(tokenizer, corpus.train.texts)
 
+    chance = acceptability_chance(settings.acceptability_judge, settings.corrupted_texts)
+
     def scores_of(texts: list[str], requested: np.ndarray) -> dict[str, float]:
         read = [found["label"] for found in model.classify(texts, tokenizer)]
+        judge = settings.acceptability_judge
         return {
             **accuracy_scores(settings.judge, texts, classes, requested),
+            **({} if judge is None else acceptability(judge, texts) | chance),
             "read_as_asked": float(np.mean(np.asarray(read) == np.asarray(classes)[requested])),
             **text_scores(texts, known_training_texts, settings.language_model, seed),
         }

@@ -15,6 +15,7 @@ from ldebm_hf.data import load_corpus
 from ldebm_hf.experiments import generation_experiment, table_experiment, table_runs
 from ldebm_hf.model.text_classifier import TextClassifier, TextClassifierConfig
 from ldebm_hf.scores import lstm_training
+from ldebm_hf.scores.judging import load_judge
 from ldebm_hf.training import Trainer
 from ldebm_hf.training.settings import DataSettings
 
@@ -143,6 +144,11 @@ def test_a_table_of_control_has_real_texts_a_sweep_and_sentences(evaluate, judge
     assert {len(of_class) for of_class in sentences.values()} == {3}
     scores = json.loads((run / "scores.json").read_text())["scores"]
     assert scores["perplexity"] > 1 and scores["real_perplexity"] > 1
+    titles = cells(next(line for line in text.splitlines() if line.startswith("| model")))
+    assert {"acceptable %", "acceptable if corrupted %"} < set(titles)
+    acceptable = [scores[name] for name in ("acceptability", "real_acceptability", "acceptability_chance@as read")]
+    assert all(0 <= share <= 1 for share in acceptable)
+    assert load_judge(run.parents[1] / "acceptability_judge").label_names == ["corrupted", "acceptable"]
     assert scores["words_per_text@as read"] <= 5 and 0 <= scores["accuracy@as read"] <= 1
     figure = tmp_path / "out" / "smoke" / "control" / "guidance.png"
     assert figure.exists() or not importlib.util.find_spec("matplotlib")
@@ -213,7 +219,7 @@ def test_one_checkpoint_is_scored_on_its_own_corpus(evaluate, judge, tmp_path, c
     evaluate.main([str(run), "--judge", judge, *options, "--text_clusters", "kmeans_tfidf"])
     printed = capsys.readouterr().out
     rows = [cells(line) for line in printed.splitlines() if line.startswith("|") and not line.startswith("|:--")]
-    ways = ["as read", "as read, words drawn"]
+    ways = ["as read", "as read, words drawn from the 50 likeliest"]
     assert [row[0] for row in rows] == ["model", "real held-out texts", "0", *ways, "kmeans_tfidf", "model", "2"]
     homogeneity = next(place for place, title in enumerate(rows[0]) if title.startswith("label: homogeneity"))
     assert float(rows[5][homogeneity].split()[0]) > 0.2, "K-means finds the intents of the built-in corpus"

@@ -192,3 +192,22 @@ def test_numbers_below_one_are_refused(train_judge, command, name, capsys):
     with pytest.raises(SystemExit):
         train_judge.main([*command, f"--{name}", "0"])
     assert f"argument --{name}: must be an integer of at least 1, got 0" in capsys.readouterr().err
+
+
+def test_judge_of_acceptability_tells_real_texts_from_corrupted_ones(train_judge, tmp_path):
+    """Real texts are of four forms, whose order every error breaks: the judge must be right on most held-out texts."""
+    rng, texts = random.Random(0), []
+    for _ in range(400):
+        noun, quality = rng.choice(["food", "soup", "room", "staff"]), rng.choice(["good", "great", "bad", "awful"])
+        texts.append(rng.choice([f"the {noun} was {quality} .", f"we had a {quality} {noun} and left !"]))
+    path, folder = tmp_path / "texts.csv", tmp_path / "judge"
+    path.write_text("\n".join(["text", *texts]) + "\n")
+    settings = ["--dropout", "0", "--word_dropout", "0", "--num_train_epochs", "12", "--output_dir", str(folder)]
+    train_judge.main(["--data", str(path), "--task", "acceptability", *SIZES, *settings])
+    report = json.loads((folder / "judge.json").read_text())
+    assert report["label_names"] == ["corrupted", "acceptable"] and report["request"]["task"] == "acceptability"
+    assert report["accuracy"]["other half"]["accuracy"] > 0.8
+    judge = load_judge(folder, device="cpu")
+    (acceptable,) = judge.label_ids(["acceptable"])
+    verdicts = judge.predict(["the soup was great .", "We had a bad room and left!", "soup the the was great ."])
+    assert (verdicts == acceptable).tolist() == [True, True, False]

@@ -4,7 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from ldebm_hf.experiments.judge_training import JudgeSettings, is_finished, prepare_working_folder
+from ldebm_hf import build_tokenizer
+from ldebm_hf.data import Corpus, Split
+from ldebm_hf.experiments.judge_training import (
+    JudgeSettings,
+    add_corrupted_texts,
+    is_finished,
+    prepare_working_folder,
+)
 from ldebm_hf.training import Settings
 
 EARLIER = {
@@ -32,6 +39,31 @@ def test_texts_come_from_the_data_that_are_named():
 def test_numbers_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         JudgeSettings(data="yelp", **{name: 0})
+
+
+def test_another_task_is_another_judge():
+    splits = SimpleNamespace(digest="a"), SimpleNamespace(digest="b")
+    request = JudgeSettings(data="yelp", task="acceptability").request(*splits)
+    assert request == EARLIER | {"task": "acceptability"}
+    with pytest.raises(ValueError, match="task must be one of class, acceptability, got 'grammar'"):
+        JudgeSettings(data="yelp", task="grammar")
+
+
+def test_every_real_text_gets_a_corrupted_counterpart():
+    train, test = ["the soup was cold", "we liked the warm soup", "so bad"], ["the soup was bad", "never the soup"]
+    corpus = Corpus("c", Split.unlabelled(train), Split.unlabelled(test), Split.unlabelled(test), license="free")
+    tokenizer = build_tokenizer(train)
+    found = add_corrupted_texts(corpus, tokenizer, seed=3)
+    assert found.label_names == ["corrupted", "acceptable"] and found.license == "free"
+    real = {"train": train, "validation": ["the soup was bad", "<unk> the soup"]}
+    real["test"] = real["validation"]
+    for name, split in found.splits.items():
+        number = len(real[name])
+        assert split.texts[:number] == real[name] and split.labels == [1] * number + [0] * number
+        assert not set(split.texts[number:]) & set(train + real[name])
+    assert found.validation.texts != found.test.texts, "each split has draws of its own"
+    assert add_corrupted_texts(corpus, tokenizer, seed=3) == found
+    assert add_corrupted_texts(corpus, tokenizer, seed=4).train != found.train
 
 
 @pytest.mark.parametrize("content", ["[]", '{"request": [1]}', '{"see'])

@@ -18,10 +18,12 @@ from ldebm_hf.scores import (
     word_divergence,
 )
 from ldebm_hf.scores import batched_homogeneity as score_batches
+from ldebm_hf.scores.judging import Judge
 from ldebm_hf.scores.lstm_language_model import LanguageModelSettings
 
 FILES = {
     "BLEU": "corpus_bleu",
+    "Acceptability": "acceptability",
     "AdjustedRand": "adjusted_rand",
     "AttributeAccuracy": "attribute_accuracy",
     "BatchedHomogeneity": "batched_homogeneity",
@@ -47,8 +49,26 @@ SYMBOLS = np.where(RNG.random(300) < 0.5, CLASSES, RNG.integers(20, size=300))
 TEXTS = ["a b c d e", "a b c", "", "e d c b a e", "a b c d d"]
 VECTORS = WordVectors({word: row for row, word in enumerate("abcde")}, RNG.standard_normal((5, 4)).astype(np.float32))
 RESPONSES = ({"predictions": TEXTS, "references": TEXTS[::-1]}, {"vectors": VECTORS})
+
+
+class LengthJudge(Judge):
+    """Finds texts of at least five words acceptable."""
+
+    label_names = ["corrupted", "acceptable"]
+
+    def __init__(self):
+        pass
+
+    def predict(self, texts, batch_size=256):
+        return np.array([int(len(text.split()) >= 5) for text in texts])
+
+
 TINY_LANGUAGE_MODEL = {"embedding_size": 4, "hidden_size": 4, "num_layers": 1, "num_epochs": 1}
 INPUTS = {
+    "Acceptability": (
+        {"predictions": TEXTS},
+        {"judge": LengthJudge(), "real_texts": ["a b c d e", "a"], "corrupted_texts": ["a b", "c", "e d c b a", "d"]},
+    ),
     "BLEU": ({"predictions": TEXTS, "references": TEXTS[::-1]}, {}),
     "AttributeAccuracy": ({"predictions": CLASSES, "references": SYMBOLS % 5}, {"label_names": list("vwxyz")}),
     "BatchedHomogeneity": ({"predictions": SYMBOLS, "references": CLASSES}, {"batch_size": 40, "drop_last": False}),
@@ -141,6 +161,12 @@ def test_values_of_the_others(new_metric):
     assert computed("BatchedHomogeneity", new_metric("BatchedHomogeneity")) == vars(
         score_batches(SYMBOLS, CLASSES, batch_size=40, drop_last=False)
     )
+    assert computed("Acceptability", new_metric("Acceptability")) == {
+        "acceptability": 0.6,
+        "acceptability_std_error": pytest.approx((0.6 * 0.4 / 5) ** 0.5),
+        "acceptability_real": 0.5,
+        "acceptability_chance": 0.25,
+    }
     assert computed("SelfBLEU", new_metric("SelfBLEU")) == {
         "self_bleu": self_bleu(TEXTS, max_texts=3, seed=1),
         "empty_share": 0.2,

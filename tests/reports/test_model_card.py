@@ -153,7 +153,8 @@ def test_scores_in_both_protocols(tmp_path):
 def test_sentences_written_for_classes_by_way(tmp_path):
     folder = save(tmp_path / "run")
     plain = {"accuracy": 0.91, "accuracy_std_error": 0.01, "accuracy_chance": 0.5, "accuracy_good": 0.84,
-             "accuracy_good_std_error": 0.01, "distinct_2": 0.22, "self_bleu": 36.1, "copied": 0.06, "empty": 0.0}
+             "accuracy_good_std_error": 0.01, "acceptability": 0.3, "acceptability_std_error": 0.02,
+             "acceptability_chance": 0.1, "distinct_2": 0.22, "self_bleu": 36.1, "copied": 0.06, "empty": 0.0}
     scores = {f"real_{name}": value / 2 for name, value in plain.items()} | plain
     scores |= {f"{name}@as read": value for name, value in plain.items()} | {"accuracy@0.5": 0.7, "bleu": 17.5}
     write(folder, "evaluation.json", scores)
@@ -161,14 +162,15 @@ def test_sentences_written_for_classes_by_way(tmp_path):
     starts = ("| | as", "| real", "| likeliest", "| guidance", "| as")
     table = [line for line in card.text.splitlines() if line.startswith(starts)]
     assert table == [
-        "| | as asked % | good % | distinct-2 % | self-BLEU | copied % |",
-        "| real held-out texts | 45.5 | 42 | 11 | 18.05 | 3 |",
-        "| likeliest words | 91 | 84 | 22 | 36.1 | 6 |",
-        "| as read | 91 | 84 | 22 | 36.1 | 6 |",
-        "| guidance 0.5 | 70 |  |  |  |  |",
+        "| | as asked % | good % | acceptable % | acceptable if corrupted % | distinct-2 % | self-BLEU | copied % |",
+        "| real held-out texts | 45.5 | 42 | 15 | 5 | 11 | 18.05 | 3 |",
+        "| likeliest words | 91 | 84 | 30 | 10 | 22 | 36.1 | 6 |",
+        "| as read | 91 | 84 | 30 | 10 | 22 | 36.1 | 6 |",
+        "| guidance 0.5 | 70 |  |  |  |  |  |  |",
     ]
     assert "| bleu | 17.5 |" in card.text and "| accuracy |" not in card.text
     assert "`min_label_probability` of `generate`" in card.text
+    assert "*Acceptable*: a second judge" in card.text
     assert {result.metric_type for result in card.data.eval_results} >= {"accuracy", "bleu"}
 
 

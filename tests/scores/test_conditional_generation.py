@@ -33,6 +33,18 @@ class WordJudge:
         return np.array([["weather", "food"].index(name) for name in names])
 
 
+class LengthJudge:
+    """Finds texts of at least three words acceptable."""
+
+    label_names = ["corrupted", "acceptable"]
+
+    def predict(self, texts, batch_size=256):
+        return np.array([int(len(text.split()) >= 3) for text in texts])
+
+    def label_ids(self, names):
+        return np.array([self.label_names.index(name) for name in names])
+
+
 @pytest.fixture
 def tokenizer():
     return build_tokenizer(TRAIN, max_length=6)
@@ -99,3 +111,23 @@ def test_control_scores_include_real_texts_and_every_guidance_scale(tokenizer, c
     assert scores["real_read_as_asked"] == pytest.approx(np.mean(right))
     assert 0 <= scores["accuracy@8"] <= 1 and scores["real_words_per_text"] > 0
     assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 3, "weather": 3}
+
+
+def test_acceptability_stands_beside_every_accuracy(tokenizer, corpus):
+    settings = ControlSettings(
+        WordJudge(),
+        num_samples=3,
+        ways={"drawn": {"do_sample": True, "top_k": 0}},
+        acceptability_judge=LengthJudge(),
+        corrupted_texts=["soup the cold", "soup", "rain", "soup soup"],
+    )
+    model = model_for(tokenizer)
+    scores, sentences = control_scores(model, tokenizer, corpus, settings)
+    assert scores["real_acceptability"] == pytest.approx(2 / 6)
+    written = [text for of_class in sentences.values() for text in of_class]
+    assert scores["acceptability"] == pytest.approx(np.mean([len(text.split()) >= 3 for text in written]))
+    for name in [name for name in scores if name.removeprefix("real_").partition("@")[0] == "accuracy"]:
+        assert name.replace("accuracy", "acceptability") in scores
+        assert scores[name.replace("accuracy", "acceptability_chance")] == 0.25
+    without = control_scores(model, tokenizer, corpus, ControlSettings(WordJudge(), num_samples=3))[0]
+    assert not any("acceptability" in name for name in without)
