@@ -1,6 +1,7 @@
 """Rejection sampling of texts in which the model reads the requested symbol."""
 
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,13 @@ from tiny_models import seeded
 from transformers import GenerationConfig, TextStreamer
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_subword_tokenizer
-from ldebm_hf.model.rejection import MAX_ATTEMPTS, SMALL_BLOCK, generate_accepted, lengths_to_first_end
+from ldebm_hf.model.rejection import (
+    MAX_ATTEMPTS,
+    SMALL_BLOCK,
+    RequestedTexts,
+    generate_accepted,
+    lengths_to_first_end,
+)
 
 SIZES = {"vocab_size": 14, "id2label": {0: "good", 1: "bad"}, "embedding_size": 8, "encoder_hidden_size": 8,
          "decoder_hidden_size": 8, "latent_size": 4, "energy_hidden_size": 8, "energy_num_blocks": 1,
@@ -305,3 +312,18 @@ def test_texts_of_subwords_are_read_as_requested_in_their_strings_too(monkeypatc
     texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert {word.lower() for text in texts for word in text.split()} <= set(words.split())
     assert [one["label"] for one in model.classify(texts, tokenizer)] == requested
+
+
+def test_texts_with_a_beginning_are_read_without_it_as_an_argument(model):
+    beginning = torch.tensor([[2, 5, 6]])
+    options = {"class_labels": [0, 1], "decoder_input_ids": beginning, "min_label_probability": 0.01, **WRITING}
+    texts = model.generate(generator=seeded(), **options)
+    assert texts[:, :3].tolist() == beginning.tolist() * 2
+
+
+def test_no_more_rejected_candidates_are_kept_than_texts_are_missing():
+    requested = RequestedTexts(range(3), min_label_probability=0.5)
+    for probability in (0.1, 0.4, 0.2, 0.3, 0.9, 0.25):
+        requested.examine(SimpleNamespace(probability=probability))
+    assert requested.num_missing == 2
+    assert [one.probability for one in requested.best_rejected] == [0.4, 0.3]
