@@ -10,7 +10,21 @@ SPACE_OPTIONS ?=
 MODULE ?=
 SAMPLE ?=
 
-.PHONY: help install demo space lint test test-floors mutation campaign transformers-table docs bench clean
+# Most of what `make test` runs that neither trains, nor starts processes, nor opens a browser, and one training.
+FAST_TESTS := tests/test_imports.py tests/baselines tests/data tests/docs/test_pages.py tests/files tests/likelihood \
+	tests/metrics tests/model tests/pseudo_labels tests/reports tests/scores tests/text \
+	tests/training/test_batches.py tests/training/test_settings.py \
+	tests/training/test_loop.py::test_run_leaves_everything_a_user_needs
+# Of these folders: what reads releases, starts processes, or saves and loads many models.
+NOT_FAST := tests/data/releases tests/files/test_locks.py tests/files/test_writing.py tests/model/test_base_model_files.py \
+	tests/model/test_base_models.py tests/model/test_changed_settings.py tests/model/test_hub_form.py \
+	tests/model/test_initialisation.py tests/model/test_merged_symbols.py tests/model/test_peft.py \
+	tests/model/test_pickling.py tests/model/test_pretrained_decoder.py tests/reports/test_report_page.py
+IN_PROCESSES := load_no_optional_package or without_the_optional_packages or slow_module
+# Modules are compiled once, also where Python is told to write no bytecode: tests start many processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+.PHONY: help install demo space lint test test-fast test-floors mutation campaign transformers-table docs bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -32,7 +46,10 @@ lint: $(INSTALLED)  ## ruff
 test: lint  ## ruff, then all tests, on all cores; those of the page where gradio (and for a browser Playwright and Chromium) are to be had
 	@$(BIN)/python -m pip install --quiet --retries 1 -c constraints.txt -e '.[cpu,demo,browser]' || \
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(PYTEST)
+
+test-fast: $(INSTALLED)  ## a minute of tests on 2 cores: every rule and formula, but one training and no process or browser
+	$(PYTEST) $(FAST_TESTS) $(addprefix --ignore=,$(NOT_FAST)) -m "not slow" -k "not ($(IN_PROCESSES))"
 
 transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
 	$(BIN)/python -m pytest -q tests/transformers/test_modeling_suite.py tests/transformers/test_tokenization_suite.py \

@@ -1,5 +1,6 @@
 """What all tests share: no network, no telemetry, and the place of the real data sets."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish():
+    """Leave the modules and the collected tests out of later garbage collections: every training run asks for one."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from sklearn.base import clone, is_classifier, is_clusterer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 
 import ldebm_hf
@@ -567,9 +567,9 @@ def test_folds_are_stratified_and_scorers_of_classifiers_work():
     labels = ["rain"] * 30 + ["food"] * 30  # without stratification each fold has labels that the other lacks
     texts = sorted(TEXTS, key=lambda text: text.split()[0] in TOPICS["food"].split())[:60]
     model = LDEBM(**TINY | {"max_steps": 4})
-    for scoring in (None, "roc_auc", "f1_macro", "neg_log_loss"):
-        scores = cross_val_score(model, texts, labels, cv=2, scoring=scoring, error_score="raise")
-        assert np.isfinite(scores).all()
+    scorings = ("accuracy", "roc_auc", "f1_macro", "neg_log_loss")
+    scores = cross_validate(model, texts, labels, cv=2, scoring=scorings, error_score="raise")
+    assert all(np.isfinite(scores[f"test_{scoring}"]).all() for scoring in scorings)
     assert cross_val_predict(model, texts, labels, cv=2, method="predict_proba").shape == (60, 2)
     assert np.isfinite(cross_val_score(model, texts, cv=2)).all(), "without labels"
 

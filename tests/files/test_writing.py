@@ -196,7 +196,7 @@ def test_file_is_the_same_after_kills_at_random_moments(run, tmp_path, uninterru
     path, rng, kills, seconds = tmp_path / uninterrupted.name, random.Random(0), 0, 0.4
     while kills == 0:
         path.unlink(missing_ok=True)
-        while run(path, kill_after=rng.uniform(0.25, 1) * seconds * (1 + kills / 4)) == -signal.SIGKILL:
+        while run(path, kill_after=rng.uniform(0.25, 1) * seconds * 1.5**kills) == -signal.SIGKILL:
             kills += 1
             assert not path.exists() or path.read_bytes() == uninterrupted.read_bytes()
         seconds /= 2

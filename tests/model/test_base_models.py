@@ -514,15 +514,15 @@ import sys
 import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 
-folder, results = sys.argv[1:]
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-assert type(model).__module__.startswith("transformers_modules.")
-tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-batch = tokenizer(["The food was great!", "great coffee"], return_tensors="pt", padding=True)
-with torch.no_grad():
-    loss = model(**batch, generator=0).loss
-    ids = model.generate(class_labels="good", num_samples=2, generator=0, max_new_tokens=8)
-torch.save([loss, ids], results)
+for folder in sys.argv[1:]:
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules.")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    batch = tokenizer(["The food was great!", "great coffee"], return_tensors="pt", padding=True)
+    with torch.no_grad():
+        loss = model(**batch, generator=0).loss
+        ids = model.generate(class_labels="good", num_samples=2, generator=0, max_new_tokens=8)
+    torch.save([loss, ids], f"{folder}.pt")
 """
 WITHOUT_PEFT = """
 import sys
@@ -530,22 +530,24 @@ sys.modules["peft"] = None
 """
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_checkpoint_works_where_the_package_is_not_installed(parts, tmp_path, whole):
+def test_checkpoint_works_where_the_package_is_not_installed(parts, tmp_path):
     """Also without peft, if there are no adapters; with code from the checkpoint's own folder, and without network."""
     adapters = {} if parts == "both" else {"decoder_lora_rank": 0}
     model, tokenizer = model_of(parts, **(adapters if "decoder" in PARTS[parts] else {}))
     model = trained(model, tokenizer)
-    folder, results = tmp_path / "saved", tmp_path / "results.pt"
-    model.save_pretrained(folder, include_base_models=whole)
-    tokenizer.save_pretrained(folder)
+    folders = {True: tmp_path / "whole", False: tmp_path / "by_name"}
+    for whole, folder in folders.items():
+        model.save_pretrained(folder, include_base_models=whole)
+        tokenizer.save_pretrained(folder)
     script = ELSEWHERE if parts == "both" else WITHOUT_PEFT + ELSEWHERE
-    run_clean(script, tmp_path, folder, results, package=False)
-    loss, ids = torch.load(results)
+    run_clean(script, tmp_path, *folders.values(), package=False)
     batch = tokenizer(["The food was great!", "great coffee"], return_tensors="pt", padding=True)
     with torch.no_grad():
-        assert torch.equal(loss, model(**batch, generator=0).loss)
-    assert torch.equal(ids, model.generate(class_labels="good", num_samples=2, generator=0, max_new_tokens=8))
+        expected = model(**batch, generator=0).loss
+    texts = model.generate(class_labels="good", num_samples=2, generator=0, max_new_tokens=8)
+    for folder in folders.values():
+        loss, ids = torch.load(folder.with_suffix(".pt"))
+        assert torch.equal(loss, expected) and torch.equal(ids, texts), folder
 
 
 def test_auto_classes_find_the_model(model, tokenizer, tmp_path):

@@ -20,12 +20,19 @@ def flip_a_bit(path) -> None:
     path.write_bytes(content)
 
 
-@pytest.fixture
-def finished(tmp_path):
-    """A run of two epochs that has ended, and its trainer's progress."""
-    trainer = tiny_trainer(tmp_path, CORPUS)
+@pytest.fixture(scope="module")
+def two_epochs(tmp_path_factory):
+    """A trainer whose run of two epochs has ended."""
+    trainer = tiny_trainer(tmp_path_factory.mktemp("two_epochs"), CORPUS)
     trainer.train()
     return trainer
+
+
+@pytest.fixture
+def finished(two_epochs, tmp_path):
+    """The trainer of a run of two epochs that has ended, and in `tmp_path` a copy of its folder."""
+    shutil.copytree(two_epochs.folder.path, tmp_path, dirs_exist_ok=True)
+    return two_epochs
 
 
 def test_manifest_of_the_best_model_is_published_with_it(finished, tmp_path):
@@ -83,17 +90,24 @@ def test_copy_that_the_disk_damages_is_an_error(tmp_path, monkeypatch):
         trainer.train()
 
 
+@pytest.fixture(scope="module")
+def three_epochs(tmp_path_factory):
+    """A trainer whose run of three epochs has ended."""
+    trainer = tiny_trainer(tmp_path_factory.mktemp("three_epochs"), CORPUS, num_train_epochs=3)
+    trainer.train()
+    return trainer
+
+
 @pytest.mark.parametrize("damage", ["a flipped bit", "no folder"])
-def test_run_that_goes_on_says_that_its_best_model_is_lost_and_selects_anew(tmp_path, capsys, caplog, damage):
-    whole = tiny_trainer(tmp_path / "whole", CORPUS, num_train_epochs=3)
-    whole.train()
-    tiny_trainer(tmp_path / "run", CORPUS, num_train_epochs=2).train()
-    DAMAGES[damage](tmp_path / "run" / "best")
-    resumed = tiny_trainer(tmp_path / "run", CORPUS, num_train_epochs=3, resume="latest")
+def test_run_that_goes_on_says_that_its_best_model_is_lost_and_selects_anew(
+    finished, three_epochs, tmp_path, capsys, damage
+):
+    DAMAGES[damage](tmp_path / "best")
+    resumed = tiny_trainer(tmp_path, CORPUS, num_train_epochs=3, resume="latest")
     resumed.train()
     assert "note: the best model, of step 10, is not in" in capsys.readouterr().out
-    assert_same_weights(weights(resumed), weights(whole))
-    assert read_manifest(tmp_path / "run")["step"] == 15
+    assert_same_weights(weights(resumed), weights(three_epochs))
+    assert read_manifest(tmp_path)["step"] == 15
 
 
 def test_better_model_that_could_not_be_saved_is_named_by_every_later_resume(tmp_path, monkeypatch, caplog):

@@ -105,13 +105,14 @@ def test_replicas_symbols_and_values_are_the_same_and_resuming_changes_nothing(o
 
 @pytest.mark.parametrize("model", [{}, {"modality": "document", "document_hidden_size": 16}], ids=["text", "document"])
 def test_replicas_are_the_same_with_a_labelled_stream(on_two_processes, tmp_path, model):
-    settings = {"model": model, "labelled_batch_size": 5, "per_device_train_batch_size": 4, "save_steps": 2}
+    settings = {"model": model, "labelled_batch_size": 5, "per_device_train_batch_size": 4}
+    settings |= {"save_steps": 2, "save_total_limit": 10}
     on_two_processes(train_and_dump, tmp_path / "whole", **settings)
     first, second = dumps(tmp_path / "whole")
     assert_same_weights(first["weights"], second["weights"])
-    on_two_processes(train_and_dump, tmp_path / "parts", **settings, max_steps=4)
-    on_two_processes(train_and_dump, tmp_path / "parts", **settings, resume="latest")
-    assert_same_weights(dumps(tmp_path / "parts")[1]["weights"], first["weights"])
+    checkpoint = str(tmp_path / "whole" / "checkpoints" / "step-00000004")
+    on_two_processes(train_and_dump, tmp_path / "resumed", **settings, resume=checkpoint)
+    assert_same_weights(dumps(tmp_path / "resumed")[1]["weights"], first["weights"])
 
 
 def test_pretrained_parts_are_the_same_on_both_and_resuming_changes_nothing(on_two_processes, tmp_path):

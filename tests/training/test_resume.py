@@ -108,13 +108,14 @@ def test_run_killed_at_random_moments_again_and_again_ends_the_same(run, tmp_pat
     assert_same_end(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("initialization", ["random", "previous"])
-def test_resuming_does_not_need_the_newest_checkpoint(tmp_path, initialization):
+# In the middle of the first epoch, at the ends of epochs, in the last epoch.
+@pytest.mark.parametrize(("initialization", "steps"), [("random", (4, 10)), ("previous", (4, 5, 10, 14))])
+def test_resuming_does_not_need_the_newest_checkpoint(tmp_path, initialization, steps):
     corpus, run = tiny_corpus(labels="no"), {"clustering": {"initialization": initialization}, **RUN}
     whole = tiny_trainer(tmp_path / "whole", corpus, save_total_limit=99, **run)
     whole.train()
     end = weights(whole)
-    for step in (4, 5, 10, 14):  # in the middle of the first epoch, at the ends of epochs, in the last epoch
+    for step in steps:
         path = whole.folder.checkpoints / f"step-{step:08d}"
         resumed = tiny_trainer(whole.folder.path, corpus, save_total_limit=99, resume=str(path), **run)
         resumed.train()
@@ -132,21 +133,23 @@ def test_batches_built_ahead_are_resumed_too(tmp_path):
     assert_same_weights(weights(resumed), weights(whole))
 
 
-@pytest.mark.parametrize(("saved", "killed"), [(8, 9), (10, 11)])
-def test_metrics_read_as_if_there_had_been_no_interruption(tmp_path, saved, killed):
+def lines_without_times(trainer) -> list[str]:
+    text = trainer.folder.metrics.read_text()
+    return [re.sub(r'"(\w*seconds\w*)": [^,}]+', r'"\1"', line) for line in text.splitlines()]
+
+
+def test_metrics_read_as_if_there_had_been_no_interruption(tmp_path):
     corpus = tiny_corpus(labels="no")
-    lines = []
-    for name in ("whole", "resumed"):
-        trainer = tiny_trainer(tmp_path / name, corpus, **RUN)
-        if name == "resumed":
-            trainer.total_steps = killed
-            trainer.train()
-            last = trainer.folder.checkpoints / f"step-{saved:08d}"
-            trainer = tiny_trainer(tmp_path / name, corpus, resume=str(last), **RUN)
+    whole = tiny_trainer(tmp_path / "whole", corpus, **RUN)
+    whole.train()
+    for saved, killed in ((8, 9), (10, 11)):
+        trainer = tiny_trainer(tmp_path / f"killed at {killed}", corpus, **RUN)
+        trainer.total_steps = killed
         trainer.train()
-        text = trainer.folder.metrics.read_text()
-        lines.append([re.sub(r'"(\w*seconds\w*)": [^,}]+', r'"\1"', line) for line in text.splitlines()])
-    assert lines[0] == lines[1]
+        last = trainer.folder.checkpoints / f"step-{saved:08d}"
+        resumed = tiny_trainer(trainer.folder.path, corpus, resume=str(last), **RUN)
+        resumed.train()
+        assert lines_without_times(resumed) == lines_without_times(whole)
 
 
 def test_damaged_newest_checkpoint_costs_steps_not_the_run(tmp_path, caplog):
@@ -187,6 +190,19 @@ def test_schedule_and_optimiser_are_resumed_too(tmp_path):
     assert_same_weights(weights(resumed), weights(whole))
 
 
+@pytest.fixture(scope="module")
+def run_of_two_steps(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("two_steps")
+    tiny_trainer(folder, max_steps=2).train()
+    return folder
+
+
+@pytest.fixture
+def two_steps(run_of_two_steps, tmp_path) -> None:
+    """In `tmp_path` a copy of a run of two steps that has ended."""
+    shutil.copytree(run_of_two_steps, tmp_path, dirs_exist_ok=True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -196,14 +212,12 @@ def test_schedule_and_optimiser_are_resumed_too(tmp_path):
         ({"corpus": tiny_corpus(num_train=39)}, "the training examples was .* and is now"),
     ],
 )
-def test_run_with_other_settings_or_data_is_not_resumed(tmp_path, change, message):
-    tiny_trainer(tmp_path, max_steps=2).train()
+def test_run_with_other_settings_or_data_is_not_resumed(two_steps, tmp_path, change, message):
     with pytest.raises(ValueError, match=f"cannot resume from .*step-00000002, which is of another run: .*{message}"):
         tiny_trainer(tmp_path, max_steps=2, resume="latest", **change).train()
 
 
-def test_settings_that_do_not_change_the_course_may_change(tmp_path):
-    tiny_trainer(tmp_path, max_steps=2).train()
+def test_settings_that_do_not_change_the_course_may_change(two_steps, tmp_path):
     resumed = tiny_trainer(tmp_path, max_steps=4, resume="latest", save_steps=1, logging_steps=1, save_total_limit=1)
     resumed.train()
     assert resumed.progress.step == 4

@@ -70,15 +70,16 @@ def test_every_text_of_the_stream_is_trained_on_once_an_epoch(tmp_path):
     assert Counter(seen[:16]) == Counter(seen[43:59]), "shuffled within shards"
 
 
-@pytest.mark.parametrize("labels", ["some", "no"])
-def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels):
+# Within a shard, at its end, in the last shard, at the end of an epoch, in the next.
+@pytest.mark.parametrize(("labels", "steps"), [("some", (1, 6)), ("no", (1, 2, 5, 6, 9))])
+def test_stream_is_resumed_anywhere_with_the_very_same_weights(tmp_path, labels, steps):
     corpus = tiny_stream(tmp_path, tiny_corpus(num_train=43, labels=labels))
     settings = {"data": SHARDS_OF_16, "num_train_epochs": 3, "save_steps": 1, "save_total_limit": 99}
     whole = tiny_trainer(tmp_path / "run", corpus, **settings)
     seen = record_batches(whole)
     whole.train()
     end = weights(whole)
-    for step in (1, 2, 5, 6, 9):  # within a shard, at its end, in the last shard, at the end of an epoch, in the next
+    for step in steps:
         path = whole.folder.checkpoints / f"step-{step:08d}"
         resumed = tiny_trainer(tmp_path / "run", corpus, resume=str(path), **settings)
         seen_again = record_batches(resumed)
@@ -220,9 +221,9 @@ print(len(corpus.train), int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
-    """Three times as many texts: 10 to 20 MB more, where a corpus in memory took 1,100 MB more."""
+    """With 100,000 more texts it grows by some MB, where a corpus in memory takes hundreds of MB more."""
     peaks = []
-    for count in (150_000, 450_000):
+    for count in (50_000, 150_000):
         rng, source = np.random.default_rng(0), tmp_path / f"{count}.txt"
         words = np.array([f"word{i}" for i in range(500)])
         source.write_text("".join(" ".join(row) + "\n" for row in words[rng.integers(0, 500, (count, 10))]))

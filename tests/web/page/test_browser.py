@@ -91,16 +91,21 @@ def test_every_tab_answers_and_fits_the_screen(visit, screen):
     assert view.evaluate(fits)
 
 
-@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_bar_at_the_top_leads_from_one_checkpoint_to_the_other(visit, screen):
-    view = visit(screen)
+def assert_fits_any_screen(view):
+    for screen in (WIDE, NARROW):
+        view.set_viewport_size(screen)
+        assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), screen
+
+
+def test_bar_at_the_top_leads_from_one_checkpoint_to_the_other(visit):
+    view = visit(NARROW)
     link = view.get_by_role("link", name="fluent", exact=True)
     assert link.evaluate("a => getComputedStyle(a).color") == view.evaluate("getComputedStyle(document.body).color")
     link.click()
     shown(view.get_by_text("It has 2 symbols: plain, polite.")).to_be_visible(timeout=LONG)
     press(view, "Write")
     shown(view.get_by_text("The model reads the requested symbol in")).to_be_visible(timeout=LONG)
-    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits_any_screen(view)
     view.get_by_role("link", name="tiny", exact=True).click()
     shown(view.get_by_text("It has 2 symbols: food, drink.")).to_be_visible(timeout=LONG)
 
@@ -123,9 +128,8 @@ def test_map_has_no_background_of_its_own_on_a_dark_page(browser, address):
 
 
 @pytest.mark.skipif(not OwnTexts.is_possible(), reason="faiss is not installed")
-@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_own_texts_are_checked_and_a_training_is_stopped(visit, tmp_path, screen):
-    view = visit(screen)
+def test_own_texts_are_checked_and_a_training_is_stopped(visit, tmp_path):
+    view = visit(NARROW)
     open_tab(view, "Your own texts")
     press(view, "Train")
     shown(view.get_by_text("At least 40 different texts are needed")).to_be_visible(timeout=LONG)
@@ -141,7 +145,7 @@ def test_own_texts_are_checked_and_a_training_is_stopped(visit, tmp_path, screen
     shown(view.get_by_text("Reading 60 texts")).to_be_visible(timeout=LONG)
     press(view, "Stop")
     shown(view.get_by_text("Stopped.")).to_be_visible(timeout=LONG)
-    assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits_any_screen(view)
 
 
 def test_keyboard_alone(visit):
