@@ -15,12 +15,19 @@ FAST_TESTS := tests/test_imports.py tests/baselines tests/data tests/docs/test_p
 	tests/metrics tests/model tests/pseudo_labels tests/reports tests/scores tests/text \
 	tests/training/test_batches.py tests/training/test_settings.py \
 	tests/training/test_loop.py::test_run_leaves_everything_a_user_needs
-# Of these folders: what reads releases, starts processes, or saves and loads many models.
-NOT_FAST := tests/data/releases tests/files/test_locks.py tests/files/test_writing.py tests/model/test_base_model_files.py \
-	tests/model/test_base_models.py tests/model/test_changed_settings.py tests/model/test_hub_form.py \
-	tests/model/test_initialisation.py tests/model/test_merged_symbols.py tests/model/test_peft.py \
-	tests/model/test_pickling.py tests/model/test_pretrained_decoder.py tests/reports/test_report_page.py
-IN_PROCESSES := load_no_optional_package or without_the_optional_packages or slow_module
+# Of these, the files that take seconds: they read releases, start processes, compile, draw or save much.
+NOT_FAST := tests/data/releases tests/files/test_locks.py tests/files/test_writing.py \
+	tests/likelihood/test_latent_density.py tests/model/test_base_model_files.py tests/model/test_base_models.py \
+	tests/model/test_changed_settings.py tests/model/test_distilled_sampler.py \
+	tests/model/test_gradient_checkpointing.py tests/model/test_hub_form.py tests/model/test_initialisation.py \
+	tests/model/test_merged_symbols.py tests/model/test_noise.py tests/model/test_peft.py \
+	tests/model/test_pickling.py tests/model/test_pipeline.py tests/model/test_pretrained_decoder.py \
+	tests/model/test_text_classifier.py tests/pseudo_labels/test_encoder_classes.py \
+	tests/reports/test_model_card.py tests/reports/test_report_page.py tests/scores/test_distances.py \
+	tests/scores/test_point_model_scores.py tests/text/test_conventions.py tests/text/test_retraining.py
+# And single tests.
+NOT_FAST_NAMES := load_no_optional_package or without_the_optional_packages or slow_module \
+	or compiled_gradient or chains_that_settle or log_density_is_that or four_standard_deviations
 # Modules are compiled once, also where Python is told to write no bytecode: tests start many processes.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
@@ -49,7 +56,7 @@ test: lint  ## ruff, then all tests, on all cores; those of the page where gradi
 	$(PYTEST)
 
 test-fast: $(INSTALLED)  ## a minute of tests on 2 cores: every rule and formula, but one training and no process or browser
-	$(PYTEST) $(FAST_TESTS) $(addprefix --ignore=,$(NOT_FAST)) -m "not slow" -k "not ($(IN_PROCESSES))"
+	$(PYTEST) $(FAST_TESTS) $(addprefix --ignore=,$(NOT_FAST)) -m "not slow" -k "not ($(NOT_FAST_NAMES))"
 
 transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
 	$(BIN)/python -m pytest -q tests/transformers/test_modeling_suite.py tests/transformers/test_tokenization_suite.py \
