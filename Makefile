@@ -10,7 +10,7 @@ SPACE_OPTIONS ?=
 MODULE ?=
 SAMPLE ?=
 
-# Most of what `make test` runs that neither trains, nor starts processes, nor opens a browser, and one training.
+# Folders whose tests are quick, and one training; commands, examples, experiments, the Hub and the page are not here.
 FAST_TESTS := tests/test_imports.py tests/baselines tests/data tests/docs/test_pages.py tests/files tests/likelihood \
 	tests/metrics tests/model tests/pseudo_labels tests/reports tests/scores tests/text \
 	tests/training/test_batches.py tests/training/test_settings.py \
@@ -55,7 +55,7 @@ test: lint  ## ruff, then all tests, on all cores; those of the page where gradi
 		echo "The page's packages cannot be installed here: its tests are skipped." >&2
 	$(PYTEST)
 
-test-fast: $(INSTALLED)  ## a minute of tests on 2 cores: every rule and formula, but one training and no process or browser
+test-fast: $(INSTALLED)  ## quick tests of data, tokenizers, the model, scores and the import rule, and one training; no command, page or Hub
 	$(PYTEST) $(FAST_TESTS) $(addprefix --ignore=,$(NOT_FAST)) -m "not slow" -k "not ($(NOT_FAST_NAMES))"
 
 transformers-table: $(INSTALLED)  ## run transformers' own test suites; writes docs/results/transformers_suites.md
