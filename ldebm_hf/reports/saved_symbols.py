@@ -161,7 +161,8 @@ def save_names(file: Path, names: dict[int, str], symbol_groups: list[int] | Non
     values["label2id"] = {name: symbol for symbol, name in names.items()}
     if symbol_groups is not None and values.get("symbol_groups") != symbol_groups:
         values["symbol_groups"] = symbol_groups
-        values.pop("distilled_sampler", None)  # which was fitted to the symbols as they were
+        if "distilled_sampler" in values:
+            values["distilled_sampler"] = None  # it was fitted to the symbols as they were
     write_text(file, json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
