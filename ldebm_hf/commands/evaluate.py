@@ -73,6 +73,8 @@ def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None) -
     options = parser.parse_args(arguments)
     if (options.checkpoint is None) == (options.config is None):
         parser.error("give either a checkpoint or --config")
+    if options.record is not None and options.config is None:
+        parser.error(f"--record must be given with --config, got {options.record} with a checkpoint")
     return options
 
 

@@ -61,8 +61,11 @@ def make_table(table_name: str, recipes: Path, options: Namespace) -> None:
         options (`Namespace`): From a parser with all options of `options.py` for experiments, and [`table_options`].
 
     Raises:
+        ValueError: If a record is to be written of a report that is not.
         SystemExit: If some of the runs failed; the report has the others.
     """
+    if options.record is not None and options.train_only:
+        raise ValueError(f"--record must be given without --train_only, which reports no scores, got {options.record}")
     plan = PaperTable.load(table_name)
     if options.encoder is not None:
         plan = replace(plan, encoder=options.encoder)

@@ -265,3 +265,15 @@ def test_unknown_rows_and_corpora_stop_before_training(evaluate, tmp_path):
         evaluate.main(["--config", file, "--output_dir", str(tmp_path), *wrong])
     with pytest.raises(ValueError, match="unknown split 'exam' .*train, validation"):
         evaluate.main(["--config", file, "--output_dir", str(tmp_path), "--smoke", "--split", "exam"])
+
+
+def test_a_record_needs_a_table_and_its_report(evaluate, tmp_path, capsys):
+    record = tmp_path / "record.json"
+    record.write_text("of an earlier command")
+    with pytest.raises(SystemExit):
+        evaluate.main([str(tmp_path), "--record", str(record)])
+    assert "--record must be given with --config" in capsys.readouterr().err
+    command = ["--config", write_table(tmp_path, "few", CLASSIFICATION), "--train_only", "--record", str(record)]
+    with pytest.raises(ValueError, match="--record must be given without --train_only"):
+        evaluate.main(command)
+    assert record.read_text() == "of an earlier command"
