@@ -122,13 +122,14 @@ class ExperimentRun:
         """Train and score the run unless it is finished, and return its scores."""
         scores = self.finished_scores()
         if scores is None:
+            made = circumstances()  # before training: the checkout may be another one when it ends
             scores = train_and_score(self)
             self.folder.mkdir(parents=True, exist_ok=True)
             content = {
                 "scores": scores,
                 "settings": self.key,
                 "scored_with": self.scored_with,
-                "made": circumstances(),
+                "made": made,
             }
             write_text(self.folder / SCORES_FILE, json.dumps(content, indent=1))
         return scores

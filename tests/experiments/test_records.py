@@ -36,6 +36,18 @@ def test_a_record_has_the_scores_and_how_each_run_was_made(runs, tmp_path):
     assert record["runs"][0]["scored_with"] == {"split": "validation", "judge": "judge"}  # no folders of this machine
 
 
+def test_a_run_keeps_what_it_was_started_with(monkeypatch, tmp_path):
+    run = ExperimentRun("ldebm", 0, tmp_path, Settings.from_dict({"data": {"source": "synthetic"}}))
+    monkeypatch.setattr("sys.argv", ["ldebm", "before"])
+
+    def train(run):
+        monkeypatch.setattr("sys.argv", ["ldebm", "after"])
+        return {"accuracy": 1.0}
+
+    run.finish(train)
+    assert json.loads((tmp_path / "scores.json").read_text())["made"]["command"] == "ldebm before"
+
+
 def test_the_command_names_no_folders_of_the_machine(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/home/me/bin/ldebm", "reproduce", "table3", "--data_dir", "/home/me/data"])
     assert circumstances()["command"] == "ldebm reproduce table3 --data_dir data"
