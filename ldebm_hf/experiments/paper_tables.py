@@ -50,8 +50,8 @@ class PaperTable:
             GPU.
         text_clusters (`list[str]`): More rows, without a model: ways of clustering texts, functions of
             `ldebm_hf.baselines.text_clusters`, or `"bertopic"`, which is left out where BERTopic is not installed.
-        text_baselines (`list[str]`): More rows of a table of classification, of
-            `ldebm_hf.experiments.few_label_experiment`.
+        text_baselines (`list[str]`): More rows without a model: of a table of classification those of
+            `ldebm_hf.experiments.few_label_experiment`, of a table of responses `nearest_context`.
         latent_classifiers (`list[str]`): Rows whose models learn without labels; logistic regression then classifies
             their posterior means.
         label_counts (`list[int]`): Numbers of labels that are known. The seed of a run decides which ones.
@@ -216,9 +216,11 @@ class PaperTable:
         if row in self.rows and self.needs_encoder(row):
             settings["model"] = {"encoder_name_or_path": self.encoder} | settings["model"]
         if row in self.text_baselines or row in FROM_FEATURES:
-            # Their scores depend on texts, labels and the number of clusters alone, whatever else is set.
-            num_symbols = {name: value for name, value in settings["model"].items() if name == "num_symbols"}
-            settings = {"data": settings.get("data", {}), "model": {} if row in self.text_baselines else num_symbols}
+            # Their scores depend on texts, labels and the number of clusters alone, whatever else is set. Texts with
+            # contexts go with a model that has them.
+            needed = "context_size" if row in self.text_baselines else "num_symbols"
+            model = {name: value for name, value in settings["model"].items() if name == needed}
+            settings = {"data": settings.get("data", {}), "model": model}
         return ExperimentRun.from_changes(name, seed, folder / self.runs_folder / name / str(seed), settings)
 
     def by_row(self, scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:

@@ -22,8 +22,6 @@ from ..model.modeling_ldebm import LDEBMModel
 from ..scores.conditional_generation import ControlSettings, control_scores, in_vocabulary
 from ..scores.held_out_texts import agreement_scores, classes_by_attribute, reading_scores
 from ..scores.judging import load_judge
-from ..scores.responses import response_scores, write_responses
-from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
 from ..training import Trainer, assemble
 from ..training.clock import RunClock
 from ..training.features import frozen_features, kept_vectors
@@ -38,6 +36,7 @@ from .few_label_experiment import (
 from .generation_experiment import RealTexts, generation_scores
 from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
 from .peak_memory import peak_gigabytes, reset_peak_memory
+from .response_experiment import retrieved_response_scores, score_responses
 
 INSTALL = {"bertopic": "pip install bertopic"}
 """How to install the packages that rows need besides this one's own, by the row, which is called like the package."""
@@ -197,6 +196,11 @@ def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: Scoring
         if run.model in plan.text_clusters:
             num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
             scores = text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed, features)
+        elif plan.measure == "responses":
+            tokenizer = run.settings.data.build_tokenizer(corpus)
+            scores = retrieved_response_scores(
+                run.model, tokenizer, corpus, options.word_vectors, split=options.split, seed=run.seed
+            )
         else:
             of_labels = (plan.label_counts, run.seed, options.word_vectors, features)
             scores = text_baseline_scores(run.model, corpus, options.split, *of_labels)
@@ -298,58 +302,6 @@ def train_shared_language_models(run: ExperimentRun, plan: PaperTable, split: st
     corpus = run.settings.load_corpus()
     real = RealTexts.from_corpus(corpus, run.settings.data.build_tokenizer(corpus), split)
     real.language_models(plan.generation, shared_folder(run), show_progress=True)
-
-
-def score_responses(
-    model: LDEBMModel,
-    tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus,
-    word_vectors: str | Path | None = None,
-    ways: dict[str, dict[str, Any]] | None = None,
-    *,
-    split: str = "validation",
-    seed: int = 0,
-    show_progress: bool = False,
-) -> tuple[Scores, dict[str, list[str]]]:
-    """
-    Score a model's responses in dialogues.
-
-    Args:
-        model ([`LDEBMModel`]): A model with contexts, in evaluation mode.
-        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
-        corpus (`Corpus`): Texts with contexts, as the model was trained on.
-        word_vectors (`str` or `Path`, *optional*): File of word vectors; default: trained on the training texts.
-        ways (`dict[str, dict]`, *optional*): More ways of writing to score, by name: arguments of
-            [`~LDEBMModel.generate`], and `num_candidates`. A model without latents skips those with candidates.
-        split (`str`), seed (`int`), show_progress (`bool`): As in [`reading_scores`].
-
-    Returns:
-        The scores, those of another way of writing with `@` and its name at the end; and, by title, the responses with
-        what they answer and what was said in their place.
-
-    Raises:
-        FileNotFoundError: If there is no file of word vectors.
-        ValueError: If the file has no vectors, or none for the model's words.
-    """
-    if word_vectors is None:
-        vectors = train_vectors_by_neighbours(in_vocabulary(tokenizer, corpus.train.texts), seed=seed)
-    else:
-        vectors = load_word_vectors(word_vectors, tokenizer.get_vocab())
-    scores, shown = {}, {}
-    for way, decoding in ({"": {}} | (ways or {})).items():
-        if "num_candidates" in decoding and not model.config.has_latent:
-            continue  # without latents all candidates are the same
-        written = write_responses(
-            model, tokenizer, corpus.splits[split], seed=seed, show_progress=show_progress, **decoding
-        )
-        of_way = response_scores(written, vectors, seed=seed)
-        scores |= {f"{name}@{way}" if way else name: value for name, value in of_way.items()}
-        answers = zip(written.contexts, written.responses, written.references, strict=True)
-        title = f"responses, {way}" if way else "responses"
-        shown[f"{title} (what was said)"] = [
-            f"{' / '.join(context)} → {response} ({reference})" for context, response, reference in answers
-        ]
-    return scores, shown
 
 
 def text_cluster_scores(

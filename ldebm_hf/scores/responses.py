@@ -117,7 +117,12 @@ def write_responses(
 
 
 def response_scores(
-    written: WrittenResponses, vectors: WordVectors | None = None, *, num_shuffles: int = 5, seed: int = 0
+    written: WrittenResponses,
+    vectors: WordVectors | None = None,
+    *,
+    repeated: np.ndarray | None = None,
+    num_shuffles: int = 5,
+    seed: int = 0,
 ) -> dict[str, float]:
     """
     Score responses against the references, and by how varied they are.
@@ -125,6 +130,8 @@ def response_scores(
     Args:
         written ([`WrittenResponses`]): What [`write_responses`] returned.
         vectors ([`WordVectors`], *optional*): Word vectors for the embedding scores; without them there are none.
+        repeated (`np.ndarray` of `bool`, *optional*): Which references stand in dialogues that repeat training, from
+            [`repeats_training`].
         num_shuffles (`int`, *optional*, defaults to 5): Random assignments of responses for the chance levels.
         seed (`int`, *optional*, defaults to 0): Seed of the random assignments.
 
@@ -134,6 +141,8 @@ def response_scores(
         - `bleu`: BLEU-4, 0 to 100, without the speaker markers that responses may begin with; `bleu_chance` and
           `bleu_chance_std` are mean and standard deviation when responses are assigned to contexts at random;
         - `bleu_with_markers`: BLEU-4 where the marker counts as a word, as published;
+        - with `repeated`, `bleu_unseen`: BLEU-4 of the references that are not repeated, if there are any, without
+          markers; `unseen_share`: the fraction of references that are not;
         - `distinct_1`, `distinct_2`, `distinct_texts`, `empty_share`, `words_per_text`: how varied and how long the
           responses are;
         - `embedding_average` and so on: the fields of [`EmbeddingScores`], if some pair has vectors on both sides;
@@ -156,6 +165,11 @@ def response_scores(
         "empty_share": empty_share(responses),
         "words_per_text": float(np.mean([len(text.split()) for text in responses])),
     }
+    if repeated is not None:
+        unseen = np.flatnonzero(~repeated)
+        scores["unseen_share"] = len(unseen) / len(references)
+        if len(unseen):
+            scores["bleu_unseen"] = corpus_bleu([responses[i] for i in unseen], [references[i] for i in unseen])
     if vectors is not None and any(
         len(vectors.look_up(content_words(text))) and len(vectors.look_up(content_words(reference)))
         for text, reference in zip(responses, references, strict=True)

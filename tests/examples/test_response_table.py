@@ -13,6 +13,7 @@ TABLE = {
     "measure": "responses",
     "rows": {"ours": {"clustering": {"enabled": False}}, "lm": {"model": {"preset": "rnn_lm"}}},
     "published": {"ours": {"embedding_average": 0.8}},
+    "text_baselines": ["nearest_context"],
     "ways": {"beam of 3": {"num_beams": 3}, "consensus": {"num_candidates": 2}},
     "shown_sentences": 2,
 }
@@ -47,8 +48,14 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     assert paper[1] == "ours (paper)" and paper[titles.index("embedding average")] == "80"
     assert "word vectors: trained on the training texts (PPMI and truncated SVD, by scikit-learn)" in lines
     assert len([line for line in lines if line.startswith("* <d>")]) >= 2
-    names = {line.split("|")[1].strip() for line in lines[5:10]}
-    assert names == {"ours", "ours, beam of 3", "ours, consensus", "lm", "lm, beam of 3"}
+    names = {line.split("|")[1].strip() for line in lines[5:11]}
+    assert names == {"ours", "ours, beam of 3", "ours, consensus", "lm", "lm, beam of 3", "nearest_context"}
+    copied = tmp_path / "out" / "smoke" / "weather" / "nearest_context" / "0" / "scores.json"
+    # Every held-out dialogue stands in training, so that all is copied rightly but first turns, whose context is empty.
+    copied = json.loads(copied.read_text())["scores"]
+    assert copied["bleu"] > 50 and copied["embedding_greedy"] > 0.9
+    # Its turns are too short to tell that it stands there.
+    assert copied["bleu"] == copied["bleu_unseen"] and copied["unseen_share"] == 1
     assert "responses, beam of 3 (what was said)" in text
     run = tmp_path / "out" / "smoke" / "weather" / "ours" / "0"
     before = json.loads((run / "scores.json").read_text())["scores"]
