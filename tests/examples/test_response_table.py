@@ -51,9 +51,9 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     names = {line.split("|")[1].strip() for line in lines[5:11]}
     assert names == {"ours", "ours, beam of 3", "ours, consensus", "lm", "lm, beam of 3", "nearest_context"}
     copied = tmp_path / "out" / "smoke" / "weather" / "nearest_context" / "0" / "scores.json"
-    # Every held-out dialogue stands in training, so that all is copied rightly but first turns, whose context is empty.
+    # Every held-out dialogue stands in training: all is copied rightly but first turns, whose context is empty.
     copied = json.loads(copied.read_text())["scores"]
-    assert copied["bleu"] > 50 and copied["embedding_greedy"] > 0.9
+    assert copied["bleu"] > 50
     # Its turns are too short to tell that it stands there.
     assert copied["bleu"] == copied["bleu_unseen"] and copied["unseen_share"] == 1
     assert "responses, beam of 3 (what was said)" in text
