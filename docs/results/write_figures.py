@@ -55,7 +55,11 @@ def page_summary(figures: list[dict], page: str) -> str:
         if figure["page"] == page:
             value = with_unit(figure["value"], figure.get("unit"))
             measured = f"**In short.** {figure['measured']}: **{value}** ({figure['spread']})."
-            paragraphs.append(f"{measured} To compare: {beside(figure)}.\n{figure['means']}\n")
+            paragraph = f"{measured} To compare: {beside(figure)}.\n{figure['means']}\n"
+            if "believe" in figure:
+                paragraph += f"\n**What to believe now.** {figure['believe']}"
+                paragraph += f"\n**What would change it.** {figure['would_change']}\n"
+            paragraphs.append(paragraph)
     return "\n".join(paragraphs)
 
 
