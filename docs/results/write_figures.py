@@ -107,14 +107,23 @@ def origin(record: dict, table: dict) -> Iterator[str]:
 
 
 def cell(column: dict, runs: Iterable[dict[str, float]]) -> str:
-    """The mean of a score over runs, with its standard deviation if there are several, and another in brackets."""
+    """
+    The mean of a score over the runs that have it, with its standard deviation if there are several, and another in
+    brackets; empty if no run has it.
+    """
     runs, factor, digits = list(runs), column.get("factor", 1), column.get("digits", 1)
-    values = factor * np.array([run[column["score"]] for run in runs])
-    text = f"{values.mean():.{digits}f}"
-    if len(values) > 1:
-        text += f" ± {values.std(ddof=1):.{digits}f}"
+
+    def values(score: str) -> np.ndarray:
+        return factor * np.array([run[score] for run in runs if score in run])
+
+    of_score = values(column["score"])
+    if not len(of_score):
+        return ""
+    text = f"{of_score.mean():,.{digits}f}"
+    if len(of_score) > 1:
+        text += f" ± {of_score.std(ddof=1):,.{digits}f}"
     if "in_brackets" in column:
-        text += f" ({factor * np.mean([run[column['in_brackets']] for run in runs]):.{digits}f})"
+        text += f" ({values(column['in_brackets']).mean():,.{digits}f})"
     return text
 
 

@@ -90,6 +90,12 @@ def test_a_table_is_made_from_its_record():
     assert lines[4:] == ["| LDEBM | 50.0 (1.0) | 7 |", "| words alone | 30.0 ± 7.1 (2.0) | 1 ± 0 |"]
 
 
+def test_a_score_that_a_row_does_not_have_is_left_empty():
+    runs = [{"perplexity": 1234.5}, {"perplexity": 1236.5, "bleu": 3.0}, {}]
+    assert WRITER["cell"]({"score": "perplexity", "digits": 0}, runs) == "1,236 ± 1"
+    assert WRITER["cell"]({"score": "bleu"}, runs) == "3.0" and WRITER["cell"]({"score": "word_kl"}, runs) == ""
+
+
 def test_a_table_says_which_command_made_which_row():
     made = {"command": "reproduce.py x", "commit": "0123abc", "date": "2026-12-01"}
     record = record_of({"ldebm": made, "words": made | {"commit": "fff0000"}})
