@@ -23,6 +23,8 @@ PLAIN_COLUMNS = {  # by score: the title, and what to multiply with
     "nll_too_poor": ("NLL too poor %", 100),
     "bleu_chance": ("BLEU by chance", 1),
     "bleu_with_markers": ("BLEU, markers counted", 1),
+    "retrieval": ("own reference nearer % (chance 50)", 100),
+    "retrieval_std_error": ("its standard error", 100),
     "embedding_average": ("embedding average", 100),
     "embedding_average_chance": ("embedding average by chance", 100),
     "embedding_extrema": ("embedding extrema", 100),

@@ -6,7 +6,7 @@ from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
-from .embeddings import EmbeddingScores, embedding_scores
+from .embeddings import EmbeddingScores, ResponseRetrieval, embedding_scores, response_retrieval
 from .generated_texts import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
 from .mode_coverage import ModeScores, mode_scores
 from .point_models import PointSamples, draw_samples, floor_scores, score_points, score_samples
@@ -25,6 +25,7 @@ __all__ = [
     "MutualInformation",
     "PointSamples",
     "RecoveryScores",
+    "ResponseRetrieval",
     "SymbolScores",
     "SymbolUsage",
     "WordDivergence",
@@ -49,6 +50,7 @@ __all__ = [
     "mode_scores",
     "mutual_information",
     "recovery_scores",
+    "response_retrieval",
     "reverse_perplexity",
     "score_points",
     "score_samples",
