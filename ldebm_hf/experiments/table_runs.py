@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,9 +19,18 @@ from ..baselines.corrupted_texts import TextCorruption
 from ..baselines.text_clusters import WAYS_TO_CLUSTER, bertopic_clusters, kmeans_features
 from ..data import Corpus, Split
 from ..files.atomic import write_text
+from ..files.json_objects import read_object
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores.conditional_generation import ControlSettings, control_scores, in_vocabulary
-from ..scores.held_out_texts import agreement_scores, classes_by_attribute, reading_scores
+from ..scores.held_out_texts import (
+    AssignedTexts,
+    agreement_scores,
+    assign_training_texts,
+    classes_by_attribute,
+    knowledge_scores,
+    probed_texts,
+    reading_scores_and_symbols,
+)
 from ..scores.judging import load_judge
 from ..scores.responses import response_scores, write_responses
 from ..text.word_vectors import load_word_vectors, train_vectors_by_neighbours
@@ -44,6 +54,8 @@ INSTALL = {"bertopic": "pip install bertopic"}
 SENTENCES = "sentences.json"
 """File in a run's folder with what its model wrote, by title."""
 NUM_KEPT_SAMPLES = 100
+HELD_OUT_SYMBOLS = "held_out_symbols.json"
+"""File in a run's folder with the symbols of the texts that it is scored on."""
 
 
 @dataclass
@@ -193,14 +205,49 @@ def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: Scoring
     corpus, features = run.settings.load_corpus(), None
     if run.model in FROM_FEATURES:
         features = features_of(corpus, options.split, plan.encoder, run.settings.data.features_dir)
-    with RunClock() as clock:
-        if run.model in plan.text_clusters:
-            num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
-            scores = text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed, features)
-        else:
+    if run.model in plan.text_clusters:
+        num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
+        with RunClock() as clock:
+            training, held_out = cluster_texts(run.model, corpus, num_symbols, options.split, run.seed, features)
+            scores = agreement_scores(held_out.symbols, held_out.classes, seed=run.seed)
+        scores |= knowledge_scores(training, held_out)
+        save_symbols(run.folder, {"": held_out.symbols}, held_out.texts)
+    else:
+        with RunClock() as clock:
             of_labels = (plan.label_counts, run.seed, options.word_vectors, features)
             scores = text_baseline_scores(run.model, corpus, options.split, *of_labels)
     return scores | clock.times
+
+
+def save_symbols(folder: Path, symbols: Mapping[str, np.ndarray], texts: Sequence[str]) -> None:
+    """
+    Write the symbols of the texts that a run is scored on into its folder, to be compared with those of other seeds.
+
+    Args:
+        folder (`Path`): The run's folder.
+        symbols (`Mapping[str, np.ndarray]`): Symbols `(n,)` by the prefix of their scores, as from
+            [`reading_scores_and_symbols`].
+        texts (`Sequence[str]`): The texts, of which a digest is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+    content = {"texts": digest, "symbols": {prefix: ids.tolist() for prefix, ids in symbols.items()}}
+    write_text(folder / HELD_OUT_SYMBOLS, json.dumps(content))
+
+
+def read_symbols(folder: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """
+    Read what [`save_symbols`] wrote.
+
+    Returns:
+        The digest of the texts, and the symbols `(n,)` by the prefix of their scores; no symbols if the folder has no
+        such file, or a damaged one.
+    """
+    file = folder / HELD_OUT_SYMBOLS
+    content = read_object(file) if file.exists() else None
+    if content is None:
+        return "", {}
+    return content["texts"], {prefix: np.array(ids) for prefix, ids in content["symbols"].items()}
 
 
 def features_of(
@@ -268,7 +315,9 @@ def _scores_and_texts(
     common = {"split": options.split, "seed": run.seed, "show_progress": True}
     if plan.measure == "reading":
         vectors_of = kept_vectors(model, run.settings.data.features_dir)
-        return reading_scores(model, tokenizer, corpus, **common, vectors_of=vectors_of), None
+        scores, symbols = reading_scores_and_symbols(model, tokenizer, corpus, **common, vectors_of=vectors_of)
+        save_symbols(run.folder, symbols, corpus.splits[options.split].texts)
+        return scores, None
     if plan.measure == "responses":
         return score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
     if plan.measure == "control":
@@ -374,7 +423,27 @@ def text_cluster_scores(
     Raises:
         ValueError: If there is no such way of clustering.
     """
-    train_texts, texts = corpus.train.texts, corpus.splits[split].texts
+    training, held_out = cluster_texts(name, corpus, num_symbols, split, seed, features)
+    return agreement_scores(held_out.symbols, held_out.classes, seed=seed) | knowledge_scores(training, held_out)
+
+
+def cluster_texts(
+    name: str,
+    corpus: Corpus,
+    num_symbols: int,
+    split: str = "validation",
+    seed: int = 0,
+    features: Callable[[Sequence[str]], np.ndarray] | None = None,
+) -> tuple[AssignedTexts, AssignedTexts]:
+    """
+    Cluster the texts of a corpus without a model of this package; arguments and errors as in [`text_cluster_scores`].
+
+    Returns:
+        Training texts as many as probes read ([`probed_texts`]), and the texts of the split, with their clusters.
+    """
+    train_texts, held_out = corpus.train.texts, corpus.splits[split].texts
+    probed = probed_texts(corpus, seed)
+    texts = [*held_out, *(train_texts[i] for i in probed)]
     if features is not None and name == "kmeans_features":
         symbols = kmeans_features((features(train_texts), features(texts)), num_symbols, seed)
     elif features is not None and name == "bertopic":
@@ -384,4 +453,8 @@ def text_cluster_scores(
         symbols = WAYS_TO_CLUSTER[name](train_texts, texts, num_symbols, seed=seed)
     else:
         raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
-    return agreement_scores(symbols, classes_by_attribute(corpus, split), seed=seed)
+    own, of_training = symbols[: len(held_out)], symbols[len(held_out) :]
+    return (
+        assign_training_texts(corpus, probed, of_training),
+        AssignedTexts(held_out, own, classes_by_attribute(corpus, split)),
+    )

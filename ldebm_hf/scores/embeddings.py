@@ -176,7 +176,8 @@ def response_retrieval(
         raise ValueError(f"vectors must cover words of at least two references, got {count} of {len(references)}")
     centre = means[known].mean(0)
     means = _unit(means[known] - centre)
-    queries, has_words = _mean_vectors([response for response, kept in zip(responses, known, strict=True) if kept], vectors)
+    asked = [response for response, is_known in zip(responses, known, strict=True) if is_known]
+    queries, has_words = _mean_vectors(asked, vectors)
     queries = _unit(np.where(has_words[:, None], queries - centre, 0.0))
     # By response the fraction of other references that are less similar than its own, and by reference the fraction of
     # other responses that are closer to their own.

@@ -68,7 +68,7 @@ RANDOM = WordVectors(
 
 
 def draw_texts(rng, count, num_words=6):
-    return [" ".join(rng.choice(WORDS, num_words)) for _ in range(count)]
+    return [" ".join(WORDS[word] for word in row) for row in rng.integers(len(WORDS), size=(count, num_words))]
 
 
 def test_the_true_response_is_always_retrieved():
@@ -112,29 +112,23 @@ def test_one_answer_to_everything_is_retrieved_by_chance_exactly():
 
 def test_ties_count_half_and_references_without_words_are_left_out():
     """
-    References less their mean: east (1, 0), west (-1, 0), and east again. The first response is as near to the first
-    as to the third and nearer than to the second (3/4), the second is right of both (1), and the third, without a
-    known word, is as near to all (1/2). That the mean is subtracted does not matter but for the length here.
+    The references are east, west and east again. The first response is nearer to its own reference than to west, and
+    as near to the other east (3/4); the second is nearer to its own than to both (1); the third has no known word
+    (1/2). Against each reference the two other responses win once and are once as near (3/4).
     """
-    scores = response_retrieval(
-        ["<sys> east", "west", "zzz", "east"], ["east", "<usr> west", "east", "zzz"], VECTORS
-    )
+    scores = response_retrieval(["<sys> east", "west", "zzz", "east"], ["east", "<usr> west", "east", "zzz"], VECTORS)
     assert scores.retrieval == pytest.approx((3 / 4 + 1 + 1 / 2) / 3) and scores.num_responses == 3
-    # Of responses (3/4, 1, 1/2), of references (3/4, 3/4, 3/4): won against the second by the first and half by the
-    # third, against the first by the second and half by the third, against the third half by the first and whole by
-    # the second.
     sums = np.array([3 / 4 + 3 / 4, 1 + 3 / 4, 1 / 2 + 3 / 4])
     assert scores.retrieval_std_error == pytest.approx(sums.std(ddof=1) / 3**0.5)
 
 
 def test_what_all_texts_share_is_subtracted():
     """
-    With the common direction the references "far" and "near" have nearly the same cosine with everything, and a long
-    vector wins; without it each response finds its own.
+    Less the references' mean (10, 0), a is (0, 1), b is 0 and c is (0, -1). The response "b b a" then points to a, and
+    is nearer to b than to c; with the common direction it would be nearest to b.
     """
     vectors = WordVectors({"a": 0, "b": 1, "c": 2}, np.array([[10, 1], [10, 0], [10, -1]], dtype=np.float32))
     scores = response_retrieval(["a", "b b a", "c"], ["a", "b", "c"], vectors)
-    # Less the mean (10, 0): a (0, 1), b (0, 0), c (0, -1); the second response points to a and is not nearer to b.
     assert scores.retrieval == pytest.approx((1 + 1 / 2 + 1) / 3)
 
 
