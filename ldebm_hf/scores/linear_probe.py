@@ -89,8 +89,8 @@ def _probe(
     classes: np.ndarray,
 ) -> ProbeScores:
     """
-    Fit logistic regression and score it. Rare classes weigh as much as frequent ones, as they do in the macro-F1; else
-    the most frequent one, such as "no emotion", would nearly always be predicted.
+    Fit logistic regression and score it. Its classes have no weights: on features that tell nothing it then predicts
+    the most frequent class, so that the score of that class is the chance level.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
@@ -102,7 +102,7 @@ def _probe(
         raise ValueError(f"training_classes must be at least two different ones, got {found.tolist()}")
     if not len(classes):
         raise ValueError("classes must be known for some texts, got none")
-    probe = LogisticRegression(class_weight="balanced", max_iter=MAX_STEPS, tol=1e-3)
+    probe = LogisticRegression(max_iter=MAX_STEPS, tol=1e-3)
     predicted = probe.fit(training_features, training_classes).predict(features)
     most_frequent = np.full(len(classes), np.bincount(training_classes).argmax())
 

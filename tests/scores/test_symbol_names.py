@@ -29,6 +29,8 @@ def test_guesses_by_hand():
     # Each of the symbols 0, 1, 7 has a quarter of the texts, whichever is guessed.
     assert found.name_accuracy_chance == pytest.approx(1 / 4)
     assert name_accuracy(NAMES, ["rain"], np.array([1])).name_accuracy == 1
+    # Only the symbol 1 is guessed, which three of four texts have.
+    assert name_accuracy(NAMES, ["rain"] * 4, np.array([1, 1, 1, 0])).name_accuracy_chance == pytest.approx(3 / 4)
 
 
 def test_words_count_once():
