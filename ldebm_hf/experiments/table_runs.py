@@ -184,8 +184,9 @@ def train_and_score(run: ExperimentRun, plan: PaperTable, options: ScoringOption
     Train what a run of a table lacks, and score it. Texts that its model writes are kept in its folder.
 
     Besides the scores there are `cpu_seconds` and `wall_seconds`: of training, or of fitting and scoring a row without
-    a model, not counting probes and names nor the pretrained encoder's features, which are computed once. If the table asks for it, there
-    is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was continued.
+    a model, not counting probes, names, and the pretrained encoder's features, which are computed once. If the table
+    asks for it, there is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was
+    continued.
 
     Args:
         run ([`ExperimentRun`]): The run; one that was interrupted continues.

@@ -65,6 +65,7 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
 
     evaluate.main([str(run), "--word_vectors", str(vectors)])
     assert f"word vectors: of {vectors}" in capsys.readouterr().out
-    assert {"bleu", "reconstruction_bleu", "retrieval", "words_per_text"} <= set(json.loads((run / "evaluation.json").read_text()))
+    scores = json.loads((run / "evaluation.json").read_text())
+    assert {"bleu", "reconstruction_bleu", "retrieval", "words_per_text"} <= set(scores)
     with pytest.raises(FileNotFoundError, match="no word vectors: looked for"):
         evaluate.main([*command, "--word_vectors", "none.txt"])
