@@ -21,9 +21,10 @@ from ..training.features import kept_vectors
 from ..training.saved_runs import find_checkpoint, settings_of
 from .experiment_runs import Changes, Scores, merge_changes
 from .paper_tables import guidance_sweep, other_ways, real_texts
+from .reading_experiment import text_cluster_scores
 from .response_experiment import score_responses
 from .score_tables import score_table
-from .table_runs import ScoringOptions, check_split, load_for_scoring, text_cluster_scores
+from .table_runs import ScoringOptions, check_split, load_for_scoring
 
 if TYPE_CHECKING:
     from ..model.modeling_ldebm import LDEBMModel

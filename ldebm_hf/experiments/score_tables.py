@@ -25,6 +25,8 @@ PLAIN_COLUMNS = {  # by score: the title, and what to multiply with
     "bleu_with_markers": ("BLEU, markers counted", 1),
     "bleu_unseen": ("BLEU, dialogues not in training", 1),
     "unseen_share": ("responses in such dialogues %", 100),
+    "retrieval": ("own reference nearer % (chance 50)", 100),
+    "retrieval_std_error": ("its standard error", 100),
     "embedding_average": ("embedding average", 100),
     "embedding_average_chance": ("embedding average by chance", 100),
     "embedding_extrema": ("embedding extrema", 100),
@@ -58,6 +60,14 @@ AGREEMENT_COLUMNS = {
     "v_measure": "V-measure",
     "batched_homogeneity": "in batches, as published",
 }
+PROBES = {
+    "symbols": "{attribute}_probe_of_symbols",
+    "K-means of latents": "kmeans_{attribute}_probe_of_symbols",
+    "latents": "{attribute}_probe_of_latents",
+}
+"""Names of the scores of linear probes, by what the probe reads."""
+SEED_AGREEMENT = "seed_agreement"
+"""The score of a run that says how far its symbols agree with those of the row's other seeds."""
 
 
 def score_table(rows: Rows) -> str:
@@ -82,6 +92,17 @@ def columns_of(rows: Rows) -> dict[str, Cell]:
         for score, title in AGREEMENT_COLUMNS.items():
             columns[f"{attribute}: {title} (chance)"] = value(f"{attribute}_{score}", 1, f"{attribute}_{score}_chance")
         columns[f"{attribute}: K-means of latents"] = value(f"kmeans_{attribute}_homogeneity")
+        for title, score in PROBES.items():
+            name = score.format(attribute=attribute)
+            if name in names:
+                columns[f"{attribute}: macro-F1 from {title} (majority)"] = value(name, 1, f"{name}_chance")
+    for title, prefix in {"symbols": "", "K-means of latents": "kmeans_"}.items():
+        name = f"{prefix}name_accuracy"
+        if name in names:
+            columns[f"{title} guessed from their names (chance)"] = value(name, 1, f"{name}_chance")
+        name = f"{prefix}{SEED_AGREEMENT}"
+        if name in names:
+            columns[f"{title}: ARI between seeds"] = mean_over_seeds(name)
     for name in names:
         of_class = name.startswith("accuracy_") and not name.startswith(("accuracy_chance", "accuracy_std_error"))
         if of_class and "@" not in name and not name.endswith("_std_error"):
@@ -113,6 +134,11 @@ def mean_and_deviation(values: list[float] | None, factor: float = 1) -> str:
     scaled = factor * np.array(values)
     deviation = f" ± {scaled.std(ddof=1):.2g}" if len(scaled) > 1 else ""
     return f"{scaled.mean():.3g}{deviation}"
+
+
+def mean_over_seeds(name: str) -> Cell:
+    """Make cells of a score's mean over seeds, for scores of pairs of seeds, whose deviation would say little."""
+    return lambda scores: f"{np.mean(scores[name]):.3g}" if name in scores else ""
 
 
 def chance_level(values: list[float] | None) -> str:

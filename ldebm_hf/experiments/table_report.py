@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..files.atomic import write_text
 from ..reports.plots import plot_guidance, plot_tradeoff
 from ..reports.tables import markdown_table
+from ..scores import seed_agreement
 from .experiment_runs import ExperimentRun, Scores, collect_scores
 from .generation_experiment import likelihood_scores
 from .paper_tables import PaperTable, curve_points, guidance_sweep, other_ways, real_texts
-from .score_tables import Rows, chance_level, mean_and_deviation, score_table
+from .reading_experiment import read_symbols
+from .score_tables import SEED_AGREEMENT, Rows, chance_level, mean_and_deviation, score_table
 from .table_runs import SENTENCES
 
 
@@ -48,6 +52,8 @@ def write_report(
         return ""
     if plan.measure == "generation":
         add_likelihoods(scores, runs)
+    if plan.measure == "reading":
+        add_seed_agreement(scores, runs)
     file = report_file(plan, output_dir)
     folder, name = file.parent, file.stem
     rows = rows_of_table(plan, scores)
@@ -119,6 +125,22 @@ def add_likelihoods(scores: Rows, runs: Sequence[ExperimentRun]) -> None:
         of_seeds = scores.get(run.model, {})
         if str(run.seed) in of_seeds:
             of_seeds[str(run.seed)] |= likelihood_scores(run.folder, run.scored_with["split"])
+
+
+def add_seed_agreement(scores: Rows, runs: Sequence[ExperimentRun]) -> None:
+    """
+    Add to the scores of each run how far its symbols, and clusters of its latents, agree with those of the other seeds
+    of its row. A row has such scores if at least two of its runs were scored on the same texts.
+    """
+    found: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
+    for run in runs:
+        texts, symbols = read_symbols(run.folder)
+        for prefix, of_texts in symbols.items():
+            found.setdefault((run.model, prefix, texts), {})[str(run.seed)] = of_texts
+    for (row, prefix, _), of_seeds in found.items():
+        if len(of_seeds) > 1:
+            for seed, agreement in zip(of_seeds, seed_agreement(list(of_seeds.values())), strict=True):
+                scores[row][seed][f"{prefix}{SEED_AGREEMENT}"] = float(agreement)
 
 
 def rows_of_table(plan: PaperTable, scores: Rows) -> Rows:

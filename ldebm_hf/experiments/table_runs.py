@@ -15,12 +15,11 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..baselines.corrupted_texts import TextCorruption
-from ..baselines.text_clusters import WAYS_TO_CLUSTER, bertopic_clusters, kmeans_features
 from ..data import Corpus, Split
 from ..files.atomic import write_text
 from ..model.modeling_ldebm import LDEBMModel
 from ..scores.conditional_generation import ControlSettings, control_scores, in_vocabulary
-from ..scores.held_out_texts import agreement_scores, classes_by_attribute, reading_scores
+from ..scores.held_out_texts import agreement_scores, knowledge_scores, reading_scores_and_symbols
 from ..scores.judging import load_judge
 from ..training import Trainer, assemble
 from ..training.clock import RunClock
@@ -36,6 +35,7 @@ from .few_label_experiment import (
 from .generation_experiment import RealTexts, generation_scores
 from .paper_tables import FROM_FEATURES, LANGUAGE_MODEL, PaperTable
 from .peak_memory import peak_gigabytes, reset_peak_memory
+from .reading_experiment import cluster_texts, save_symbols
 from .response_experiment import retrieved_response_scores, score_responses
 
 INSTALL = {"bertopic": "pip install bertopic"}
@@ -171,8 +171,9 @@ def train_and_score(run: ExperimentRun, plan: PaperTable, options: ScoringOption
     Train what a run of a table lacks, and score it. Texts that its model writes are kept in its folder.
 
     Besides the scores there are `cpu_seconds` and `wall_seconds`: of training, or of fitting and scoring a row without
-    a model, not counting the pretrained encoder's features, which are computed once. If the table asks for it, there
-    is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was continued.
+    a model, not counting probes, names, and the pretrained encoder's features, which are computed once. If the table
+    asks for it, there is `peak_gigabytes` of the process meanwhile; if the run was interrupted, since it was
+    continued.
 
     Args:
         run ([`ExperimentRun`]): The run; one that was interrupted continues.
@@ -192,16 +193,21 @@ def _scores_without_model(run: ExperimentRun, plan: PaperTable, options: Scoring
     corpus, features = run.settings.load_corpus(), None
     if run.model in FROM_FEATURES:
         features = features_of(corpus, options.split, plan.encoder, run.settings.data.features_dir)
-    with RunClock() as clock:
-        if run.model in plan.text_clusters:
-            num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
-            scores = text_cluster_scores(run.model, corpus, num_symbols, options.split, run.seed, features)
-        elif plan.measure == "responses":
-            tokenizer = run.settings.data.build_tokenizer(corpus)
+    if run.model in plan.text_clusters:
+        num_symbols = run.settings.model.get("num_symbols", len(corpus.label_names))
+        with RunClock() as clock:
+            training, held_out = cluster_texts(run.model, corpus, num_symbols, options.split, run.seed, features)
+            scores = agreement_scores(held_out.symbols, held_out.classes, seed=run.seed)
+        scores |= knowledge_scores(training, held_out)
+        save_symbols(run.folder, {"": held_out.symbols}, held_out.texts)
+    elif plan.measure == "responses":
+        tokenizer = run.settings.data.build_tokenizer(corpus)
+        with RunClock() as clock:
             scores = retrieved_response_scores(
                 run.model, tokenizer, corpus, options.word_vectors, split=options.split, seed=run.seed
             )
-        else:
+    else:
+        with RunClock() as clock:
             of_labels = (plan.label_counts, run.seed, options.word_vectors, features)
             scores = text_baseline_scores(run.model, corpus, options.split, *of_labels)
     return scores | clock.times
@@ -272,7 +278,9 @@ def _scores_and_texts(
     common = {"split": options.split, "seed": run.seed, "show_progress": True}
     if plan.measure == "reading":
         vectors_of = kept_vectors(model, run.settings.data.features_dir)
-        return reading_scores(model, tokenizer, corpus, **common, vectors_of=vectors_of), None
+        scores, symbols = reading_scores_and_symbols(model, tokenizer, corpus, **common, vectors_of=vectors_of)
+        save_symbols(run.folder, symbols, corpus.splits[options.split].texts)
+        return scores, None
     if plan.measure == "responses":
         return score_responses(model, tokenizer, corpus, options.word_vectors, plan.ways, **common)
     if plan.measure == "control":
@@ -302,38 +310,3 @@ def train_shared_language_models(run: ExperimentRun, plan: PaperTable, split: st
     corpus = run.settings.load_corpus()
     real = RealTexts.from_corpus(corpus, run.settings.data.build_tokenizer(corpus), split)
     real.language_models(plan.generation, shared_folder(run), show_progress=True)
-
-
-def text_cluster_scores(
-    name: str,
-    corpus: Corpus,
-    num_symbols: int,
-    split: str = "validation",
-    seed: int = 0,
-    features: Callable[[Sequence[str]], np.ndarray] | None = None,
-) -> dict[str, float]:
-    """
-    Cluster the texts of a corpus without a model of this package, and score the clusters against all of its classes.
-
-    Args:
-        name (`str`): One of [`WAYS_TO_CLUSTER`], or with `features` `"kmeans_features"` or `"bertopic"`.
-        corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
-        num_symbols (`int`): Number of clusters.
-        split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
-        seed (`int`, *optional*, defaults to 0): Seed of clustering and chance levels.
-        features (`Callable`, *optional*): Maps texts to the features of a pretrained encoder, `(n, feature_size)`.
-
-    Raises:
-        ValueError: If there is no such way of clustering.
-    """
-    train_texts, texts = corpus.train.texts, corpus.splits[split].texts
-    if features is not None and name == "kmeans_features":
-        symbols = kmeans_features((features(train_texts), features(texts)), num_symbols, seed)
-    elif features is not None and name == "bertopic":
-        embeddings = features(train_texts), features(texts)
-        symbols = bertopic_clusters(train_texts, texts, num_symbols, embeddings, seed)
-    elif name in WAYS_TO_CLUSTER:
-        symbols = WAYS_TO_CLUSTER[name](train_texts, texts, num_symbols, seed=seed)
-    else:
-        raise ValueError(f"text_clusters must be of {', '.join(WAYS_TO_CLUSTER)}, got {name!r}")
-    return agreement_scores(symbols, classes_by_attribute(corpus, split), seed=seed)

@@ -20,6 +20,7 @@ from .forward_perplexity import ForwardPerplexity
 from .homogeneity import Homogeneity
 from .mutual_information import MutualInformation
 from .normalized_mutual_information import NormalizedMutualInformation
+from .response_retrieval import ResponseRetrieval
 from .reverse_perplexity import ReversePerplexity
 from .self_bleu import SelfBLEU
 from .symbol_usage import SymbolUsage
@@ -42,6 +43,7 @@ __all__ = [
     "Homogeneity",
     "MutualInformation",
     "NormalizedMutualInformation",
+    "ResponseRetrieval",
     "ReversePerplexity",
     "SelfBLEU",
     "SymbolUsage",

@@ -36,6 +36,7 @@ Args:
 Returns:
     `dict[str, float]`: `{name}`, and its mean `{name}_chance` and standard deviation `{name}_chance_std` over random
     permutations of the symbols."""
+RESPONSES = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
 EMBEDDING_USAGE = """\
 Args:
     predictions (`list[str]`): The responses, with words separated by white space.
@@ -103,7 +104,7 @@ class SymbolMetric(ScoreMetric):
 class EmbeddingMetric(ScoreMetric):
     """One field of [`ldebm_hf.scores.EmbeddingScores`], named `score_name`, with chance level, coverage and pairs."""
 
-    inputs = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+    inputs = RESPONSES
 
     @property
     @abstractmethod
@@ -122,18 +123,29 @@ class EmbeddingMetric(ScoreMetric):
         num_shuffles: int = 5,
         seed: int = 0,
     ) -> dict[str, float]:
-        if (vectors is None) == (training_texts is None):
-            got = "neither" if vectors is None else "both"
-            raise ValueError(f"either vectors or training_texts must be given, got {got}")
-        if training_texts is not None:
-            vectors = train_vectors_by_neighbours(training_texts, seed=seed)
-        elif hasattr(vectors, "key_to_index"):  # gensim's KeyedVectors
-            vectors = WordVectors(vectors.key_to_index, vectors.vectors)
-        elif not isinstance(vectors, WordVectors):
-            vectors = load_word_vectors(vectors)
+        vectors = word_vectors(vectors, training_texts, seed)
         scores = asdict(embedding_scores(predictions, references, vectors, num_shuffles=num_shuffles, seed=seed))
         names = [self.score_name + suffix for suffix in ("", "_chance", "_chance_std")] + ["coverage", "num_pairs"]
         return {name: float(scores[name]) for name in names}
+
+
+def word_vectors(vectors: Any, training_texts: Iterable[str] | None, seed: int) -> WordVectors:
+    """
+    The word vectors that `compute` is given, or those of the texts that it is given instead.
+
+    Raises:
+        ValueError: Neither or both are given.
+    """
+    if (vectors is None) == (training_texts is None):
+        got = "neither" if vectors is None else "both"
+        raise ValueError(f"either vectors or training_texts must be given, got {got}")
+    if training_texts is not None:
+        return train_vectors_by_neighbours(training_texts, seed=seed)
+    if hasattr(vectors, "key_to_index"):  # gensim's KeyedVectors
+        return WordVectors(vectors.key_to_index, vectors.vectors)
+    if isinstance(vectors, WordVectors):
+        return vectors
+    return load_word_vectors(vectors)
 
 
 class PerplexityMetric(ScoreMetric):

@@ -124,6 +124,30 @@ def _is_informative(word: str) -> bool:
     return has_letter and not is_marker and not is_latin_letter and word not in STOP_WORDS
 
 
+def words_of_names(words: Sequence[Sequence[str]], num_words: int = 3) -> list[list[str]]:
+    """
+    The words of a name for each symbol, its first informative ones. Equal names are extended by further words, as far
+    as there are any.
+
+    Args:
+        words (`Sequence[Sequence[str]]`): The words of each symbol, the most distinctive first.
+        num_words (`int`, *optional*, defaults to 3): Number of words per name, if a symbol has that many.
+    """
+    sources = [informative_words(symbol_words) for symbol_words in words]
+    sizes = [num_words] * len(sources)
+    while True:
+        names = [source[:size] for source, size in zip(sources, sizes, strict=True)]
+        ambiguous = [
+            symbol
+            for symbol, name in enumerate(names)
+            if names.count(name) > 1 and sizes[symbol] < len(sources[symbol])
+        ]
+        if not ambiguous:
+            return names
+        for symbol in ambiguous:
+            sizes[symbol] += 1
+
+
 def short_names(words: Sequence[Sequence[str]], is_used: Sequence[bool], num_words: int = 3) -> list[str]:
     """
     A unique name for each symbol, made of its first informative words: `"refund, money, back"`. Equal names are
@@ -134,19 +158,7 @@ def short_names(words: Sequence[Sequence[str]], is_used: Sequence[bool], num_wor
         is_used (`Sequence[bool]`): Whether a symbol has any text; the name of a symbol without texts says so.
         num_words (`int`, *optional*, defaults to 3): Number of words per name, if a symbol has that many.
     """
-    sources = [informative_words(symbol_words) for symbol_words in words]
-    sizes = [num_words] * len(sources)
-    while True:
-        names = [", ".join(source[:size]) for source, size in zip(sources, sizes, strict=True)]
-        ambiguous = [
-            symbol
-            for symbol, name in enumerate(names)
-            if names.count(name) > 1 and sizes[symbol] < len(sources[symbol])
-        ]
-        if not ambiguous:
-            break
-        for symbol in ambiguous:
-            sizes[symbol] += 1
+    names = [", ".join(name) for name in words_of_names(words, num_words)]
     for symbol, name in enumerate(names):
         if not name:
             missing = "words of its own" if is_used[symbol] else "texts"

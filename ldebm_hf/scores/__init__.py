@@ -6,13 +6,15 @@ from .attributes import attribute_accuracy
 from .classification import CalibrationBins, ClassificationScores, calibration_bins, classification_scores
 from .completion import RecoveryScores, mask_positions, recovery_scores
 from .distances import energy_distance, sliced_wasserstein
-from .embeddings import EmbeddingScores, embedding_scores
+from .embeddings import EmbeddingScores, ResponseRetrieval, embedding_scores, response_retrieval
 from .generated_texts import copied_share, corpus_bleu, distinct_n, distinct_share, empty_share, self_bleu
+from .linear_probe import ProbeScores, probe_latents, probe_symbols
 from .mode_coverage import ModeScores, mode_scores
 from .point_models import PointSamples, draw_samples, floor_scores, score_points, score_samples
 from .sample_perplexity import forward_perplexity, reverse_perplexity
-from .symbol_agreement import BatchedHomogeneity, SymbolScores, batched_homogeneity, symbol_scores
+from .symbol_agreement import BatchedHomogeneity, SymbolScores, batched_homogeneity, seed_agreement, symbol_scores
 from .symbol_information import MutualInformation, SymbolUsage, mutual_information, symbol_usage
+from .symbol_names import NameAccuracy, name_accuracy, name_by_words
 from .topics import topic_coherence, topic_diversity
 from .word_frequencies import WordDivergence, word_divergence
 
@@ -23,8 +25,11 @@ __all__ = [
     "EmbeddingScores",
     "ModeScores",
     "MutualInformation",
+    "NameAccuracy",
     "PointSamples",
+    "ProbeScores",
     "RecoveryScores",
+    "ResponseRetrieval",
     "SymbolScores",
     "SymbolUsage",
     "WordDivergence",
@@ -48,10 +53,16 @@ __all__ = [
     "mask_positions",
     "mode_scores",
     "mutual_information",
+    "name_accuracy",
+    "name_by_words",
+    "probe_latents",
+    "probe_symbols",
     "recovery_scores",
+    "response_retrieval",
     "reverse_perplexity",
     "score_points",
     "score_samples",
+    "seed_agreement",
     "self_bleu",
     "sliced_wasserstein",
     "symbol_scores",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +16,10 @@ from ..model.text_reading import TextReader, decode_words
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .classification import classification_scores
 from .generated_texts import corpus_bleu
+from .linear_probe import probe_latents, probe_symbols
 from .symbol_agreement import batched_homogeneity, symbol_scores
 from .symbol_information import mutual_information, symbol_usage
+from .symbol_names import name_accuracy, name_by_words
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 VectorsOf = Callable[[Sequence[Sequence[int]]], np.ndarray]
 PUBLISHED_BATCH_SIZE = 128
 """Texts per batch in the published protocol of homogeneity."""
+NUM_PROBED_TEXTS = 20_000
+"""Training texts, drawn at random, that probes are fitted on and names are made of."""
 
 
 @dataclass
@@ -54,6 +58,22 @@ class Reading:
     probabilities: np.ndarray | None
     latents: np.ndarray
     sampled_probabilities: np.ndarray | None
+
+
+@dataclass
+class AssignedTexts:
+    """
+    Texts with their symbols, and with what the symbols are compared with.
+
+    Args:
+        texts (`Sequence[str]`): The texts.
+        symbols (`np.ndarray` of shape `(n,)`): The symbol of each text, by id.
+        classes (`Mapping[str, Sequence[int]]`): Class ids by attribute, negative where unknown.
+    """
+
+    texts: Sequence[str]
+    symbols: np.ndarray
+    classes: Mapping[str, Sequence[int]]
 
 
 @torch.no_grad()
@@ -164,8 +184,9 @@ def reading_scores(
     class that the corpus has.
 
     The symbols are compared with clusters of the posterior means by K-means, fitted on the training texts, whose
-    scores have the prefix `kmeans_`. A model without symbols is scored by these clusters in place of symbols. If the
-    symbols are named after the corpus's labels, [`naming_scores`] are included.
+    scores have the prefix `kmeans_`. A model without symbols is scored by these clusters in place of symbols. The
+    scores are those of [`reconstruction_scores`], [`information_scores`], [`agreement_scores`], [`knowledge_scores`]
+    and [`latent_probe_scores`]; if the symbols are named after the corpus's labels, also of [`naming_scores`].
 
     Args:
         model ([`LDEBMModel`]): A model with a latent variable, in evaluation mode.
@@ -178,24 +199,129 @@ def reading_scores(
         show_progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
         vectors_of (`Callable`, *optional*): As in [`read_texts`].
     """
+    options = {"split": split, "num_clusters": num_clusters, "seed": seed}
+    options |= {"show_progress": show_progress, "vectors_of": vectors_of}
+    return reading_scores_and_symbols(model, tokenizer, corpus, **options)[0]
+
+
+def reading_scores_and_symbols(
+    model: LDEBMModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    *,
+    split: str = "validation",
+    num_clusters: int | None = None,
+    seed: int = 0,
+    show_progress: bool = False,
+    vectors_of: VectorsOf | None = None,
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """
+    The scores of [`reading_scores`], which has the same arguments, and the symbols that they are of.
+
+    Returns:
+        The scores; and, by the prefix of their scores, the symbols of the texts of the split, `(n,)` each: `""` for
+        the symbols, which are clusters for a model without symbols, and `"kmeans_"` for the clusters. There are none
+        for a model without symbols and a corpus without classes.
+    """
     held_out, classes = corpus.splits[split], classes_by_attribute(corpus, split)
     options = {"seed": seed, "show_progress": show_progress, "vectors_of": vectors_of}
     reading = read_texts(model, tokenizer, held_out.texts, contexts=held_out.contexts, **options)
     scores = reconstruction_scores(reading)
     if not classes and not model.has_symbols:
-        return scores
+        return scores, {}
     options |= {"contexts": corpus.train.contexts, "reconstruct": False}
     training = read_texts(model, tokenizer, corpus.train.texts, **options)
-    clusters = latent_clusters(training.means, reading.means, num_clusters or model.config.num_labels, seed)
+    probed = probed_texts(corpus, seed)
+    means = np.concatenate([reading.means, training.means[probed]])
+    clusters = latent_clusters(training.means, means, num_clusters or model.config.num_labels, seed)
+    known = assign_training_texts(corpus, probed, clusters[len(held_out) :])
+    clusters = clusters[: len(held_out)]
+    cluster_scores = agreement_scores(clusters, classes, seed=seed)
+    cluster_scores |= knowledge_scores(known, AssignedTexts(held_out.texts, clusters, classes))
+    symbols = clusters
     if model.has_symbols:
         scores |= information_scores(reading)
         symbols, sampled = reading.probabilities.argmax(1), reading.sampled_probabilities.argmax(1)
         scores |= agreement_scores(symbols, classes, published_symbols=sampled, seed=seed)
         scores |= naming_scores(reading.probabilities, model.config.id2label, corpus, held_out)
+        known = replace(known, symbols=training.probabilities[probed].argmax(1))
+        scores |= knowledge_scores(known, AssignedTexts(held_out.texts, symbols, classes))
     else:
-        scores |= agreement_scores(clusters, classes, seed=seed)
-    cluster_scores = agreement_scores(clusters, classes, seed=seed)
-    return scores | {f"kmeans_{name}": value for name, value in cluster_scores.items()}
+        scores |= cluster_scores
+    scores |= {f"kmeans_{name}": value for name, value in cluster_scores.items()}
+    scores |= latent_probe_scores(training.means[probed], known.classes, reading.means, classes)
+    return scores, {"": symbols, "kmeans_": clusters}
+
+
+def probed_texts(corpus: Corpus, seed: int = 0) -> np.ndarray:
+    """The indices of the training texts that probes are fitted on and names are made of, in order."""
+    number = len(corpus.train)
+    if number <= NUM_PROBED_TEXTS:
+        return np.arange(number)
+    return np.sort(np.random.default_rng(seed).choice(number, NUM_PROBED_TEXTS, replace=False))
+
+
+def assign_training_texts(corpus: Corpus, indices: np.ndarray, symbols: np.ndarray) -> AssignedTexts:
+    """Some of the training texts of a corpus, `(n,)`, with their symbols `(n,)`."""
+    classes = {name: np.asarray(ids)[indices] for name, ids in classes_by_attribute(corpus, "train").items()}
+    return AssignedTexts([corpus.train.texts[i] for i in indices], symbols, classes)
+
+
+def knowledge_scores(training: AssignedTexts, held_out: AssignedTexts) -> dict[str, float]:
+    """
+    What symbols tell about a text: its words, by the symbols' names, and its classes, by a linear probe.
+
+    Args:
+        training ([`AssignedTexts`]): The texts that names are made of and probes are fitted on.
+        held_out ([`AssignedTexts`]): The texts that are scored.
+
+    Returns:
+        `dict[str, float]`: `name_accuracy` ([`name_accuracy`]) and, for each attribute NAME of which two classes are
+        known in the training texts, the macro-F1 `NAME_probe_of_symbols` ([`probe_symbols`]). Each comes with its
+        chance level, `_chance`.
+    """
+    names = name_by_words(training.texts, training.symbols)
+    scores = dict(vars(name_accuracy(names, held_out.texts, held_out.symbols)))
+    for name in attributes_to_probe(training.classes, held_out.classes):
+        classes = training.classes[name], held_out.classes[name]
+        found = probe_symbols(training.symbols, classes[0], held_out.symbols, classes[1])
+        scores[f"{name}_probe_of_symbols"] = found.macro_f1
+        scores[f"{name}_probe_of_symbols_chance"] = found.macro_f1_chance
+    return scores
+
+
+def latent_probe_scores(
+    training_latents: np.ndarray,
+    training_classes: Mapping[str, Sequence[int]],
+    latents: np.ndarray,
+    classes: Mapping[str, Sequence[int]],
+) -> dict[str, float]:
+    """
+    What latents tell about a text's classes, by a linear probe.
+
+    Args:
+        training_latents (`np.ndarray` of shape `(m, d)`): Latents of the texts that the probe is fitted on.
+        training_classes (`Mapping[str, Sequence[int]]`): Their class ids by attribute, negative where unknown.
+        latents (`np.ndarray` of shape `(n, d)`), classes (`Mapping[str, Sequence[int]]`): Those that are scored.
+
+    Returns:
+        `dict[str, float]`: For each attribute NAME of which two classes are known in the training texts the macro-F1
+        `NAME_probe_of_latents` ([`probe_latents`]) and its chance level, `_chance`.
+    """
+    scores = {}
+    for name in attributes_to_probe(training_classes, classes):
+        found = probe_latents(training_latents, training_classes[name], latents, classes[name])
+        scores[f"{name}_probe_of_latents"] = found.macro_f1
+        scores[f"{name}_probe_of_latents_chance"] = found.macro_f1_chance
+    return scores
+
+
+def attributes_to_probe(
+    training_classes: Mapping[str, Sequence[int]], classes: Mapping[str, Sequence[int]]
+) -> list[str]:
+    """The attributes of held-out texts of which at least two classes are known in the training texts."""
+    several = [name for name, ids in training_classes.items() if len({i for i in ids if i >= 0}) > 1]
+    return [name for name, ids in classes.items() if name in several and max(ids) >= 0]
 
 
 def classes_by_attribute(corpus: Corpus, split: str) -> dict[str, list[int]]:

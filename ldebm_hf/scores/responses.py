@@ -15,7 +15,7 @@ from ..model.responding import consensus
 from ..model.sampling import one_warning_of_chains
 from ..model.text_reading import TextReader, decode_words
 from ..text.word_vectors import content_words
-from .embeddings import embedding_scores
+from .embeddings import embedding_scores, response_retrieval
 from .generated_texts import corpus_bleu, distinct_n, distinct_share, empty_share
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ def response_scores(
           markers; `unseen_share`: the fraction of references that are not;
         - `distinct_1`, `distinct_2`, `distinct_texts`, `empty_share`, `words_per_text`: how varied and how long the
           responses are;
+        - `retrieval` and `retrieval_std_error`: how often a response is nearer to its own reference than to another
+          ([`response_retrieval`]), if at least two references have words with vectors;
         - `embedding_average` and so on: the fields of [`EmbeddingScores`], if some pair has vectors on both sides;
         - `reconstruction_bleu`: BLEU-4 of the reconstructions, with markers, as published; it does not score
           responses.
@@ -170,12 +172,17 @@ def response_scores(
         scores["unseen_share"] = len(unseen) / len(references)
         if len(unseen):
             scores["bleu_unseen"] = corpus_bleu([responses[i] for i in unseen], [references[i] for i in unseen])
-    if vectors is not None and any(
-        len(vectors.look_up(content_words(text))) and len(vectors.look_up(content_words(reference)))
-        for text, reference in zip(responses, references, strict=True)
-    ):
-        similarity = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)
-        scores |= {f"embedding_{name}": value for name, value in vars(similarity).items()}
+    if vectors is not None:
+        known = [len(vectors.look_up(content_words(reference))) > 0 for reference in references]
+        if sum(known) >= 2:
+            found = response_retrieval(responses, references, vectors)
+            scores |= {"retrieval": found.retrieval, "retrieval_std_error": found.retrieval_std_error}
+        if any(
+            has_reference and len(vectors.look_up(content_words(text)))
+            for text, has_reference in zip(responses, known, strict=True)
+        ):
+            similarity = embedding_scores(responses, references, vectors, num_shuffles=num_shuffles, seed=seed)
+            scores |= {f"embedding_{name}": value for name, value in vars(similarity).items()}
     if written.reconstructions:
         scores["reconstruction_bleu"] = corpus_bleu(written.reconstructions, written.references)
     return scores

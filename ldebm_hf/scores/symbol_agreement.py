@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from numbers import Integral
 
 import numpy as np
@@ -120,6 +121,38 @@ def batched_homogeneity(
         return {"batched_homogeneity": _mean_homogeneity_of_batches(symbols, classes, batch_size)}
 
     return BatchedHomogeneity(**with_chance(score, symbols, classes, num_permutations, seed))
+
+
+def seed_agreement(symbols: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Agreement of symbols that were found with different seeds, by the adjusted Rand index (Hubert and Arabie, 1985): 1
+    if the texts are divided in the same way, 0 for independent symbols.
+
+    Symbols that are the same for all texts agree with nothing, 0, although scikit-learn's index of two such divisions
+    is 1.
+
+    Args:
+        symbols (`Sequence[np.ndarray]`, each of shape `(n,)`): For each seed the symbols of the same texts, by id or
+            by name. Their numbering may differ.
+
+    Returns:
+        `np.ndarray` of shape `(num_seeds,)`: For each seed its mean agreement with the other seeds.
+
+    Raises:
+        ValueError: There are fewer than two seeds, or different numbers of texts.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    if len(symbols) < 2:
+        raise ValueError(f"symbols must be of at least two seeds, got {len(symbols)}")
+    shapes = {np.shape(of_seed) for of_seed in symbols}
+    if len(shapes) > 1:
+        raise ValueError(f"symbols must be of the same texts for every seed, got shapes {sorted(shapes)}")
+    agreement = np.zeros((len(symbols), len(symbols)))
+    for first, second in combinations(range(len(symbols)), 2):
+        if min(len(np.unique(symbols[seed])) for seed in (first, second)) > 1:
+            agreement[first, second] = adjusted_rand_score(symbols[first], symbols[second])
+    return (agreement + agreement.T).sum(1) / (len(symbols) - 1)
 
 
 def known_pairs(symbols: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

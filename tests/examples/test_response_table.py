@@ -44,6 +44,7 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     lines = text.splitlines()
     titles = [title.strip() for title in lines[2].split("|")]
     assert {"BLEU", "embedding average", "embedding extrema by chance", "words with a vector %"} <= set(titles)
+    assert {"own reference nearer % (chance 50)", "its standard error"} <= set(titles)
     paper = [cell.strip() for cell in lines[4].split("|")]
     assert paper[1] == "ours (paper)" and paper[titles.index("embedding average")] == "80"
     assert "word vectors: trained on the training texts (PPMI and truncated SVD, by scikit-learn)" in lines
@@ -59,7 +60,7 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
     assert "responses, beam of 3 (what was said)" in text
     run = tmp_path / "out" / "smoke" / "weather" / "ours" / "0"
     before = json.loads((run / "scores.json").read_text())["scores"]
-    assert before["embedding_coverage"] == 1 and "bleu" in before
+    assert before["embedding_coverage"] == 1 and "bleu" in before and 0 <= before["retrieval"] <= 1
 
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("it 1 0\nthanks 0 1\nrain 1 1\nfine -1 1\nwill 1 2\n")
@@ -71,6 +72,7 @@ def test_responses_are_scored_by_vectors_that_are_named(release, tmp_path, capsy
 
     evaluate.main([str(run), "--word_vectors", str(vectors)])
     assert f"word vectors: of {vectors}" in capsys.readouterr().out
-    assert {"bleu", "reconstruction_bleu", "words_per_text"} <= set(json.loads((run / "evaluation.json").read_text()))
+    scores = json.loads((run / "evaluation.json").read_text())
+    assert {"bleu", "reconstruction_bleu", "retrieval", "words_per_text"} <= set(scores)
     with pytest.raises(FileNotFoundError, match="no word vectors: looked for"):
         evaluate.main([*command, "--word_vectors", "none.txt"])

@@ -44,6 +44,23 @@ def test_symbols_and_classes():
     }
 
 
+def test_measures_of_symbols_have_columns_where_they_are_known():
+    scores = {"act_homogeneity": 0.4, "act_probe_of_symbols": 0.5, "act_probe_of_symbols_chance": 0.2,
+              "kmeans_act_probe_of_symbols": 0.45, "act_probe_of_latents": 0.6, "name_accuracy": 0.1,
+              "name_accuracy_chance": 0.01, "kmeans_name_accuracy": 0.2, "seed_agreement": 0.3}  # fmt: skip
+    other = scores | {"seed_agreement": 0.4}
+    assert [title for title in columns_of({"ours": {"0": RESPONSES}}) if "seeds" in title or "guessed" in title] == []
+    cells = {title: cell({name: [scores[name], other[name]] for name in scores})
+             for title, cell in columns_of({"ours": {"0": scores, "1": other}}).items()}  # fmt: skip
+    assert cells["act: macro-F1 from symbols (majority)"] == "0.5 ± 0 (0.2)"
+    assert cells["act: macro-F1 from K-means of latents (majority)"] == "0.45 ± 0"
+    assert cells["act: macro-F1 from latents (majority)"] == "0.6 ± 0"
+    assert cells["symbols guessed from their names (chance)"] == "0.1 ± 0 (0.01)"
+    assert cells["K-means of latents guessed from their names (chance)"] == "0.2 ± 0"
+    assert cells["symbols: ARI between seeds"] == "0.35"
+    assert "K-means of latents: ARI between seeds" not in cells
+
+
 def test_tables_show_means_and_sample_deviations_over_the_seeds():
     rows = {"a": {"0": {"x": 1.0, "c": 0.1}, "1": {"x": 3.0, "c": 0.3}}, "b": {"0": {"x": 2.0}}, "c": {"0": {}}}
     columns = {"x": lambda scores: mean_and_deviation(scores.get("x"), 100) + chance_level(scores.get("c"))}

@@ -1,9 +1,14 @@
-"""The overview of a table that is made for several data sets."""
+"""The overview of a table that is made for several data sets, and what the report adds to the scores of runs."""
 
 import json
 
+import numpy as np
+import pytest
+
+from ldebm_hf.experiments.experiment_runs import ExperimentRun
 from ldebm_hf.experiments.paper_tables import PaperTable
-from ldebm_hf.experiments.table_report import write_overview
+from ldebm_hf.experiments.reading_experiment import HELD_OUT_SYMBOLS, read_symbols, save_symbols
+from ldebm_hf.experiments.table_report import add_seed_agreement, write_overview
 
 
 def test_an_overview_has_one_score_of_each_data_set_and_what_is_missing_stays_empty(tmp_path):
@@ -29,3 +34,23 @@ def test_an_overview_has_one_score_of_each_data_set_and_what_is_missing_stays_em
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
     assert cells[0] == ["model", "news, topic_v_measure", "reviews, tone_v_measure"]
     assert cells[2:] == [["ours", "0.3 ± 0.14 (0.02)", ""], ["theirs", "0.5 (0.01)", "0.125"]]
+
+
+def test_seeds_of_a_row_are_compared_on_the_same_texts(tmp_path):
+    texts, first = ["a", "b", "c", "d"], np.array([0, 0, 1, 1])
+    runs = [ExperimentRun.from_changes(row, seed, tmp_path / row / str(seed), {})
+            for row in ("ours", "theirs", "alone") for seed in (0, 1)]  # fmt: skip
+    scores = {run.model: {"0": {}, "1": {}} for run in runs}
+    save_symbols(runs[0].folder, {"": first, "kmeans_": first}, texts)
+    save_symbols(runs[1].folder, {"": 5 - first, "kmeans_": np.array([0, 1, 0, 1])}, texts)
+    save_symbols(runs[2].folder, {"": first}, texts)
+    save_symbols(runs[3].folder, {"": first}, texts[::-1])
+    save_symbols(runs[4].folder, {"": first}, texts)
+    (runs[5].folder / HELD_OUT_SYMBOLS).parent.mkdir(parents=True)
+    (runs[5].folder / HELD_OUT_SYMBOLS).write_text("[")
+    add_seed_agreement(scores, runs)
+    # Divisions across each other: no pair is together in both, and 2 · 2 / 6 by chance.
+    across = pytest.approx((0 - 2 / 3) / (2 - 2 / 3))
+    assert scores["ours"] == dict.fromkeys(("0", "1"), {"seed_agreement": 1, "kmeans_seed_agreement": across})
+    assert scores["theirs"] == scores["alone"] == {"0": {}, "1": {}}
+    assert read_symbols(runs[5].folder) == ("", {}) == read_symbols(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from ldebm_hf.data import load_corpus
 from ldebm_hf.experiments import table_runs
 from ldebm_hf.experiments.paper_tables import PaperTable
+from ldebm_hf.experiments.reading_experiment import read_symbols
 from ldebm_hf.experiments.table_experiment import TableExperiment
 from ldebm_hf.experiments.table_runs import ScoringOptions, check_split, chosen_names, features_of
 from ldebm_hf.files.packaged import RECIPES
@@ -95,6 +96,10 @@ def test_rows_on_features_are_scored_with_their_costs(encoded, tmp_path, monkeyp
         run = experiment.run(row, 0)
         assert run.scored_with["encoder"] == "an/encoder"
         scores = run.finished_scores()
+        if plan is clusters:
+            assert scores["name_accuracy"] > scores["name_accuracy_chance"] + 0.1
+            assert "label_probe_of_symbols" not in scores, "the labels of training texts are hidden"
+            assert len(read_symbols(run.folder)[1][""]) == len(load_corpus("synthetic").validation)
         assert scores[score] > 0.6 and scores["cpu_seconds"] > 0 and scores["peak_gigabytes"] == 0.5
         assert "encoder: an/encoder" in experiment.report() and "peak GB" in experiment.report()
         other = TableExperiment(dataclasses.replace(plan, encoder="another"), RECIPES, tmp_path)

@@ -12,6 +12,7 @@ from ldebm_hf import metrics
 from ldebm_hf.scores import (
     WordVectors,
     forward_perplexity,
+    response_retrieval,
     reverse_perplexity,
     self_bleu,
     symbol_scores,
@@ -37,6 +38,7 @@ FILES = {
     "Homogeneity": "homogeneity",
     "MutualInformation": "mutual_information",
     "NormalizedMutualInformation": "normalized_mutual_information",
+    "ResponseRetrieval": "response_retrieval",
     "ReversePerplexity": "reverse_perplexity",
     "SelfBLEU": "self_bleu",
     "SymbolUsage": "symbol_usage",
@@ -79,6 +81,7 @@ INPUTS = {
     "DistinctN": ({"predictions": TEXTS}, {"orders": (1, 3)}),
     "ForwardPerplexity": ({"predictions": TEXTS}, {"training_texts": TEXTS[::-1], **TINY_LANGUAGE_MODEL}),
     "MutualInformation": ({"predictions": RNG.dirichlet(np.ones(4), size=30)}, {}),
+    "ResponseRetrieval": RESPONSES,
     "ReversePerplexity": ({"predictions": TEXTS}, {"real_texts": ["b f"], "seed": 3, **TINY_LANGUAGE_MODEL}),
     "SelfBLEU": ({"predictions": TEXTS}, {"max_texts": 3, "seed": 1}),
     "SymbolUsage": ({"predictions": SYMBOLS}, {"num_symbols": 25}),
@@ -186,6 +189,8 @@ def test_values_of_the_others(new_metric):
     assert (accuracy["accuracy"], accuracy["accuracy_0"], accuracy["accuracy_1"]) == (2 / 3, 0.5, 1)
     information = new_metric("MutualInformation").compute(predictions=np.eye(3))
     assert information["mutual_information"] == pytest.approx(np.log(3))
+    retrieval = vars(response_retrieval(TEXTS, TEXTS[::-1], VECTORS))
+    assert computed("ResponseRetrieval", new_metric("ResponseRetrieval")) == retrieval
     bleu = new_metric("BLEU").compute(predictions=["a b c d e"], references=["a b c d e"])
     assert bleu == pytest.approx({"bleu": 100, "empty_share": 0})
 
@@ -262,5 +267,8 @@ def test_errors_of_the_scores_reach_the_caller(new_metric):
 def test_vectors_of_gensim(new_metric):
     """An object with `key_to_index` and `vectors`, as gensim's KeyedVectors has them."""
     keyed = SimpleNamespace(key_to_index=VECTORS.words, vectors=VECTORS.vectors)
-    metric, inputs = new_metric("EmbeddingGreedy"), RESPONSES[0]
-    assert metric.compute(**inputs, vectors=keyed) == metric.compute(**inputs, vectors=VECTORS)
+    for name in ("EmbeddingGreedy", "ResponseRetrieval"):
+        metric, inputs = new_metric(name), RESPONSES[0]
+        assert metric.compute(**inputs, vectors=keyed) == metric.compute(**inputs, vectors=VECTORS)
+        with pytest.raises(ValueError, match="either vectors or training_texts must be given, got neither"):
+            metric.compute(**inputs)

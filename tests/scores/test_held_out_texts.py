@@ -11,15 +11,21 @@ from untrained import SIZES as TINY_SIZES
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.data import Corpus, Split
 from ldebm_hf.model.text_reading import decode_words
+from ldebm_hf.scores import held_out_texts
 from ldebm_hf.scores.held_out_texts import (
+    AssignedTexts,
     Reading,
     agreement_scores,
     classes_by_attribute,
     information_scores,
+    knowledge_scores,
     latent_clusters,
+    latent_probe_scores,
     naming_scores,
+    probed_texts,
     read_texts,
     reading_scores,
+    reading_scores_and_symbols,
     reconstruction_scores,
 )
 from ldebm_hf.training.features import kept_vectors
@@ -154,6 +160,47 @@ def test_reading_is_scored_against_labels_and_attributes(tokenizer, corpus):
     scores = reading_scores(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
     assert scores["warm_homogeneity"] == scores["kmeans_warm_homogeneity"]
     assert "mutual_information" not in scores and "label_homogeneity" in scores
+
+
+def test_what_symbols_and_latents_tell(tokenizer, corpus):
+    """The symbols of the model and the clusters of its latents, each with names and probes; latents with probes."""
+    pytest.importorskip("faiss")
+    scores, symbols = reading_scores_and_symbols(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
+    assert scores == reading_scores(model_for(tokenizer), tokenizer, corpus, num_clusters=2)
+    for score in ("name_accuracy", "label_probe_of_symbols"):
+        for name in (score, f"{score}_chance", f"kmeans_{score}", f"kmeans_{score}_chance"):
+            assert 0 <= scores[name] <= 1, name
+    assert {"label_probe_of_latents", "label_probe_of_latents_chance"} <= set(scores)
+    reading = read_texts(model_for(tokenizer), tokenizer, corpus.validation.texts, reconstruct=False)
+    assert symbols[""].tolist() == reading.probabilities.argmax(1).tolist()
+    assert symbols["kmeans_"].shape == (6,) and set(symbols["kmeans_"]) <= {0, 1}
+    scores, symbols = reading_scores_and_symbols(model_for(tokenizer, "vae"), tokenizer, corpus, num_clusters=2)
+    assert symbols[""] is symbols["kmeans_"]
+    assert scores["name_accuracy"] == scores["kmeans_name_accuracy"]
+
+
+def test_probes_are_of_attributes_with_two_known_classes():
+    training = AssignedTexts(["soup"] * 4 + ["rain"] * 4, np.repeat([5, 2], 4), {"a": [0] * 4 + [1] * 4, "b": [0] * 8})
+    held_out = AssignedTexts(["rain", "soup"], np.array([2, 5]), {"a": [1, 0], "b": [0, 0], "c": [0, 1]})
+    assert knowledge_scores(training, held_out) == {
+        "name_accuracy": 1,
+        "name_accuracy_chance": 0.5,
+        "a_probe_of_symbols": 1,
+        "a_probe_of_symbols_chance": pytest.approx(1 / 3),
+    }
+    latents = np.repeat([[1.0], [3.0]], 4, axis=0)
+    probes = latent_probe_scores(latents, training.classes, np.array([[3.0], [1.0]]), held_out.classes)
+    assert probes == {"a_probe_of_latents": 1, "a_probe_of_latents_chance": pytest.approx(1 / 3)}
+    unknown = replace(held_out, classes={"a": [-100, -1]})
+    assert "a_probe_of_symbols" not in knowledge_scores(training, unknown)
+
+
+def test_probes_read_some_of_many_training_texts(corpus, monkeypatch):
+    assert probed_texts(corpus).tolist() == list(range(12))
+    monkeypatch.setattr(held_out_texts, "NUM_PROBED_TEXTS", 5)
+    drawn = probed_texts(corpus, seed=1)
+    assert len(set(drawn)) == 5 and drawn.tolist() == sorted(drawn) == probed_texts(corpus, seed=1).tolist()
+    assert drawn.tolist() != probed_texts(corpus, seed=2).tolist()
 
 
 def test_kept_vectors_of_a_pretrained_encoder_are_not_computed_again(monkeypatch, tmp_path):

@@ -95,8 +95,14 @@ def test_embedding_scores_ignore_markers():
     assert same["embedding_average"] == same["embedding_extrema"] == same["embedding_greedy"] == pytest.approx(1)
     assert same["embedding_average_chance"] < 0.8 and same["embedding_num_pairs"] == 12
     assert same["embedding_coverage"] == 1
+    # Every response is nearer to the six others of the other kind and as near to the five of its own.
+    assert same["retrieval"] == pytest.approx((6 + 5 / 2) / 11)
+    empty = response_scores(WrittenResponses([()] * 12, references, [""] * 12, []), vectors)
+    assert empty["retrieval"] == 0.5 and "embedding_average" not in empty
     unknown = response_scores(WrittenResponses([()] * 12, references, ["<usr> c", "<unk>"] * 6, []), vectors)
     assert not [name for name in unknown if name.startswith("embedding")]
+    unknown = response_scores(WrittenResponses([()] * 2, ["a", "c"], ["a", "c"], []), vectors)
+    assert unknown["embedding_average"] == pytest.approx(1) and "retrieval" not in unknown
 
 
 def test_symbols_are_read_in_their_contexts():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ldebm_hf.scores import symbol_scores
+from ldebm_hf.scores import seed_agreement, symbol_scores
 
 CLASSES = np.random.default_rng(0).integers(16, size=2000)
 SCIKIT_LEARN = {
@@ -72,3 +72,38 @@ def test_wrong_classes_are_refused():
         symbol_scores(CLASSES[:, None], CLASSES[:, None])
     with pytest.raises(ValueError, match="num_permutations must be at least 1, got 0"):
         symbol_scores(CLASSES, CLASSES, num_permutations=0)
+
+
+def test_seeds_that_divide_alike_agree_whatever_the_numbers_are():
+    renamed = np.random.default_rng(1).permutation(16)[CLASSES]
+    assert seed_agreement([CLASSES, renamed]).tolist() == pytest.approx([1, 1])
+    names = np.array([f"symbol {symbol}" for symbol in renamed])
+    assert seed_agreement([CLASSES, names]).tolist() == pytest.approx([1, 1])
+
+
+def test_each_seed_has_its_mean_agreement_with_the_others():
+    """The third seed is independent of the two others, which are equal: 1 and 0, within 0.01 on 2,000 texts."""
+    independent = np.random.default_rng(1).integers(16, size=2000)
+    agreement = seed_agreement([CLASSES, CLASSES, independent])
+    assert agreement.shape == (3,) and agreement.tolist() == pytest.approx([0.5, 0.5, 0], abs=0.01)
+
+
+def test_agreement_of_two_seeds_by_hand():
+    """
+    Six texts, 15 pairs. Together: 6 pairs in the first division (two of three), 3 in the second (three of two), 2 in
+    both; by chance 6 · 3 / 15 = 6/5. The index is (2 - 6/5) / ((6 + 3) / 2 - 6/5) = 8/33.
+    """
+    assert seed_agreement([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2]])[0] == pytest.approx(8 / 33)
+
+
+def test_a_single_symbol_agrees_with_nothing():
+    one = np.zeros(2000, dtype=int)
+    assert seed_agreement([one, one]).tolist() == [0, 0]
+    assert seed_agreement([one, CLASSES]).tolist() == [0, 0]
+
+
+def test_agreement_needs_two_seeds_of_the_same_texts():
+    with pytest.raises(ValueError, match="symbols must be of at least two seeds, got 1"):
+        seed_agreement([CLASSES])
+    with pytest.raises(ValueError, match=r"symbols must be of the same texts for every seed, got shapes"):
+        seed_agreement([CLASSES, CLASSES[:5]])
