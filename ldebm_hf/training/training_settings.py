@@ -87,7 +87,7 @@ class TrainingSettings:
         "PyTorch's own.",
     )
     vocabulary_precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "float32",
+        "auto",
         "Precision of the products of the decoder's states with the words in training; softmax, sums and evaluation "
         "stay in float32. \"auto\": bfloat16 on a CPU that multiplies it faster, but float32 for the preset published "
         "and with mixed precision.",
