@@ -6,9 +6,9 @@
     python benchmarks/vocabulary.py --steps                     # whole training steps of the default preset
 
 The tokens are those of 128 texts of PTB, if `LDEBM_DATA_DIR` holds `ptb/ptb.train.txt`, else of drawn ones. The
-sampled loss draws the same words for all tokens, by their frequency and with replacement. From the logit of a word it
-subtracts the logarithm of the number of times that the word is expected to be drawn, and it leaves out a drawn word
-where it is the target. Averaged over many draws, what remains of the error of its loss and gradients is their bias.
+sampled loss draws the same words for all tokens, by their frequency and with replacement. Its normaliser is the term
+of the target and those of all other words drawn, each divided by the number of times that the word is expected to be
+drawn. Averaged over many draws, what remains of the error of its loss and gradients is their bias.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def sampled_loss(inputs: Inputs, num_negatives: int, frequency: torch.Tensor, ge
     states, words, targets = inputs
     drawn = torch.multinomial(frequency, num_negatives, replacement=True, generator=generator)
     log_expected = (num_negatives * frequency).log()
-    target_logits = (states * words[targets]).sum(-1) - log_expected[targets]
+    target_logits = (states * words[targets]).sum(-1)
     logits = F.linear(states, words[drawn]) - log_expected[drawn]
     logits.masked_fill_(drawn == targets[:, None], -math.inf)
     log_probabilities = torch.cat([target_logits[:, None], logits], 1).log_softmax(-1)
