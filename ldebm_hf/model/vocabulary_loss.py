@@ -52,28 +52,38 @@ class _LossInParts(torch.autograd.Function):
     def forward(ctx, hidden, vocabulary, targets, product_dtype, part_size, with_gradients):
         total = hidden.new_zeros(())
         with_gradients = with_gradients and any(ctx.needs_input_grad)
+        is_rounded = product_dtype != hidden.dtype
+        words = vocabulary.to(product_dtype)
+        # Buffers for all parts, because fresh memory costs as much time as a product.
+        size = min(part_size, len(hidden)), len(vocabulary)
+        products = hidden.new_empty(size, dtype=product_dtype)
+        logits = hidden.new_empty(size) if is_rounded else products
+        all_probabilities = hidden.new_empty(size)
         if with_gradients:
             hidden_gradient, vocabulary_gradient = torch.empty_like(hidden), torch.zeros_like(vocabulary)
-        words = vocabulary.to(product_dtype)
+            rounded_gradient = torch.empty_like(words) if is_rounded else None
         for start in range(0, len(hidden), part_size):
             part = slice(start, start + part_size)
             states, ids = hidden[part].to(product_dtype), targets[part]
             is_counted = (ids != IGNORE_INDEX)[:, None]
             ids = ids.where(is_counted[:, 0], 0)[:, None]
-            logits = F.linear(states, words).to(hidden.dtype)
-            probabilities = logits.softmax(-1)
+            rounded = products[: len(states)]
+            torch.mm(states, words.T, out=rounded)
+            wide = logits[: len(states)].copy_(rounded)
+            probabilities = torch.softmax(wide, -1, out=all_probabilities[: len(states)])
             # Of the most probable token, whose probability is never rounded to 0: one pass less than with log_softmax.
-            log_normalizer = logits.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log()
-            total += ((log_normalizer - logits.gather(1, ids)) * is_counted).sum()
+            log_normalizer = wide.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log()
+            total += ((log_normalizer - wide.gather(1, ids)) * is_counted).sum()
             if with_gradients:
                 error = probabilities.scatter_add_(1, ids, -torch.ones_like(ids, dtype=hidden.dtype))
-                error = error.mul_(is_counted).to(product_dtype)
-                if product_dtype == hidden.dtype:
+                error.mul_(is_counted)
+                if is_rounded:
+                    rounded.copy_(error)
+                    hidden_gradient[part] = rounded @ words
+                    vocabulary_gradient += torch.mm(rounded.T, states, out=rounded_gradient)
+                else:
                     torch.mm(error, words, out=hidden_gradient[part])
                     vocabulary_gradient.addmm_(error.T, states)
-                else:
-                    hidden_gradient[part] = error @ words
-                    vocabulary_gradient += error.T @ states
         if with_gradients:
             ctx.save_for_backward(hidden_gradient, vocabulary_gradient)
         return total
