@@ -86,11 +86,10 @@ class TrainingSettings:
         "multiplies them in full precision with \"medium\" too, that, because it can be twice as fast; otherwise "
         "PyTorch's own.",
     )
-    vocabulary_precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto",
+    vocabulary_precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
         "Precision of the products of the decoder's states with the words in training; softmax, sums and evaluation "
-        "stay in float32. \"auto\": bfloat16 on a CPU that multiplies it faster, but float32 for the preset published "
-        "and with mixed precision.",
+        "stay in float32. bfloat16 is faster on a CPU that has instructions for it, and slow on others.",
     )
     gradient_checkpointing: bool = setting(
         False,

@@ -5,61 +5,28 @@ import torch
 from tiny_runs import tiny_trainer
 
 from ldebm_hf.training import Settings, load_settings
-from ldebm_hf.training import vocabulary_precision as module
 from ldebm_hf.training.batches import model_inputs
-from ldebm_hf.training.vocabulary_precision import bfloat16_is_faster, vocabulary_dtype
+from ldebm_hf.training.vocabulary_precision import vocabulary_dtype
 
 PUBLISHED = ["ptb_published", "ptb_as_printed", "yelp_published", "agnews_published", "daily_dialog_published"]
 
 
-def accelerator(device="cpu", mixed_precision="no"):
-    return SimpleNamespace(device=torch.device(device), mixed_precision=mixed_precision)
+def accelerator(mixed_precision="no"):
+    return SimpleNamespace(mixed_precision=mixed_precision)
 
 
 def settings(precision, **model):
     return Settings.from_dict({"model": model, "training": {"vocabulary_precision": precision}})
 
 
-@pytest.fixture
-def fast_bfloat16(monkeypatch):
-    monkeypatch.setattr(module, "bfloat16_is_faster", lambda: True)
-
-
-@pytest.mark.parametrize(
-    ("model", "device", "mixed_precision", "expected"),
-    [
-        ({}, "cpu", "no", torch.bfloat16),
-        ({"preset": "vae"}, "cpu", "no", torch.bfloat16),
-        ({"preset": "published"}, "cpu", "no", None),
-        ({}, "cuda", "no", None),
-        ({}, "cpu", "bf16", None),
-        ({"modality": "document"}, "cpu", "no", None),
-        ({"modality": "point"}, "cpu", "no", None),
-        ({"decoder": "pretrained"}, "cpu", "no", None),
-    ],
-)
-def test_auto_is_bfloat16_where_it_helps(fast_bfloat16, model, device, mixed_precision, expected):
-    assert vocabulary_dtype(settings("auto", **model), accelerator(device, mixed_precision)) is expected
-    assert vocabulary_dtype(settings("float32", **model), accelerator(device, mixed_precision)) is None
-
-
-def test_auto_is_float32_where_bfloat16_is_no_faster(monkeypatch):
-    monkeypatch.setattr(module, "bfloat16_is_faster", lambda: False)
-    assert vocabulary_dtype(settings("auto"), accelerator()) is None
+def test_products_are_rounded_where_that_is_asked_for():
     assert vocabulary_dtype(settings("bfloat16"), accelerator()) is torch.bfloat16
+    assert vocabulary_dtype(settings("float32"), accelerator(mixed_precision="bf16")) is None
 
 
-@pytest.mark.parametrize(("in_float32", "expected"), [(3.0, True), (1.0, False), (0.1, False)])
-def test_bfloat16_is_faster_if_it_takes_less_time(monkeypatch, in_float32, expected):
-    seconds = iter([in_float32, 1.0])
-    monkeypatch.setattr(module, "least_seconds", lambda call: call() is not None and next(seconds))
-    assert bfloat16_is_faster.__wrapped__() is expected
-
-
-@pytest.mark.parametrize("recipe", PUBLISHED)
-@pytest.mark.parametrize("precision", [[], ["--vocabulary_precision", "auto"]])
-def test_published_recipes_train_in_float32(fast_bfloat16, recipe, precision):
-    assert vocabulary_dtype(load_settings(["--config", recipe, *precision]), accelerator()) is None
+@pytest.mark.parametrize("recipe", ["ptb", *PUBLISHED])
+def test_recipes_train_in_float32(recipe):
+    assert vocabulary_dtype(load_settings(["--config", recipe]), accelerator()) is None
 
 
 @pytest.mark.parametrize(
