@@ -41,11 +41,17 @@ VOCABULARY = 10_004
 # ---- texts
 
 
+def read_lines() -> list[str]:
+    """Return PTB's training texts; none if `LDEBM_DATA_DIR` does not hold them."""
+    path = Path(os.environ.get("LDEBM_DATA_DIR", "data")) / "ptb" / "ptb.train.txt"
+    if not path.is_file():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
 def read_texts() -> tuple[list[list[int]], str]:
     """Return token ids of PTB's training texts, cut to 40, or drawn ones; and which of the two they are."""
-    path = Path(os.environ.get("LDEBM_DATA_DIR", "data")) / "ptb" / "ptb.train.txt"
-    if path.is_file():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if lines := read_lines():
         tokenizer = build_tokenizer(lines, VOCABULARY, max_length=LENGTH)
         return tokenizer(lines, truncation=True)["input_ids"], "PTB's texts"
     rng = np.random.default_rng(0)

@@ -52,13 +52,17 @@ class PriorLoss:
 
 
 def reconstruction_loss(
-    hidden: torch.Tensor, vocabulary: torch.Tensor, targets: torch.Tensor, batch_size: int
+    hidden: torch.Tensor,
+    vocabulary: torch.Tensor,
+    targets: torch.Tensor,
+    batch_size: int,
+    product_dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """
     -log p(x|z) in nats per example: token negative log-likelihoods summed, divided by `batch_size`, the number of
     examples that the tokens belong to. Other arguments as in [`vocabulary_loss`].
     """
-    return vocabulary_loss(hidden, vocabulary, targets) / batch_size
+    return vocabulary_loss(hidden, vocabulary, targets, product_dtype) / batch_size
 
 
 def contrastive_loss(

@@ -118,6 +118,18 @@ class TextDecoder(nn.Module):
         self.rnn = GRU(num_inputs, config.decoder_hidden_size, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
         self.context = nn.Linear(config.context_size, num_inputs) if config.context_size else None
+        self.vocabulary_dtype: torch.dtype | None = None
+
+    def optimize_vocabulary(self, dtype: torch.dtype | None = None) -> None:
+        """
+        Choose how products with the vocabulary are computed in training mode. The choice is not saved with the model,
+        and evaluation and generation do not depend on it.
+
+        Args:
+            dtype (`torch.dtype`, *optional*): Precision of the products, for example `torch.bfloat16`; see
+                [`vocabulary_loss`]. Defaults to the model's own.
+        """
+        self.vocabulary_dtype = dtype
 
     def forward(
         self,
@@ -243,7 +255,8 @@ class TextDecoder(nn.Module):
         """
         hidden = self.forward_packed(self._drop_words(targets.previous), latents, targets.lengths, context)
         labels = pack(targets.labels, targets.lengths).data
-        loss = reconstruction_loss(hidden.data, all_vectors(self.embedding), labels, len(latents))
+        dtype = self.vocabulary_dtype if self.training else None
+        loss = reconstruction_loss(hidden.data, all_vectors(self.embedding), labels, len(latents), dtype)
         return loss, unpack(hidden, self.logits(hidden.data)) if with_logits else None
 
     def log_likelihood(

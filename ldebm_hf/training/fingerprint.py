@@ -36,6 +36,7 @@ NOT_IN_EARLIER_RUNS = {
     "model.decoder_digest",
     "model.symbol_groups",
     "training.float32_matmul_precision",
+    "training.vocabulary_precision",
     "model.distilled_sampler",
 }
 """Names that the fingerprints of runs by earlier versions lack, which can be resumed all the same."""

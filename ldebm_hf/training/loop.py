@@ -38,6 +38,7 @@ from .settings import Settings
 from .step_batches import StepBatches, StepPlanner
 from .symbols import SymbolAssigner
 from .tracking import MetricsLog, StepRecorder, causes_first
+from .vocabulary_precision import vocabulary_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +175,8 @@ class Trainer:
         if self.training.gradient_checkpointing:
             self.model.recompute_base_layers()
         self.model.prior.optimize_sampler(compile=self.training.compile_sampler, dtype=dtype)
+        if self.settings.projects_to_vocabulary:
+            self.model.decoder.optimize_vocabulary(vocabulary_dtype(self.settings, self.accelerator))
         optimizer = make_optimizer(self.model, self.training)
         scheduler = make_scheduler(optimizer, self.training, self.total_steps)
         with lost_process_explained(lambda: None):

@@ -140,6 +140,11 @@ class Settings:
                     "training.gradient_checkpointing=true has no effect without model.decoder=pretrained, or "
                     "model.encoder=pretrained with encoder_trainable_layers or encoder_lora_rank above 0"
                 )
+        if self.training.vocabulary_precision == "bfloat16" and not self.projects_to_vocabulary:
+            raise ValueError(
+                "training.vocabulary_precision=bfloat16 needs model.modality=text and model.decoder=recurrent, got "
+                f"{self.modality} and {self.model_value('decoder')}"
+            )
         if self.clustering.features in ENCODER_FEATURES:
             if self.model_value("encoder") != "pretrained" or not is_frozen:
                 raise ValueError(
@@ -166,6 +171,11 @@ class Settings:
     def modality_class(self) -> type[Modality]:
         """What the registry of modalities says of `modality`."""
         return MODALITIES[self.modality]
+
+    @property
+    def projects_to_vocabulary(self) -> bool:
+        """Whether the model computes the logits of its words itself, so that `vocabulary_precision` concerns it."""
+        return self.modality_class.is_autoregressive and self.model_value("decoder") == "recurrent"
 
     def model_value(self, name: str) -> Any:
         """The value that a field of [`LDEBMConfig`] gets: the one given, else the preset's, else the default."""
