@@ -59,7 +59,7 @@ def fit_adversarial_prior(
     num_critic_steps: int = 5,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
-    penalty_weight: float = 10.0,
+    penalty_weight: float = 1.0,
     hidden_size: int = 256,
     generator: torch.Generator | int | None = None,
     show_progress: bool = False,
@@ -84,7 +84,8 @@ def fit_adversarial_prior(
         batch_size (`int`, *optional*, defaults to 128): Latents in a step.
         learning_rate (`float`, *optional*, defaults to 0.001): First learning rate of Adam for both networks, which
             falls to 0 along a half cosine.
-        penalty_weight (`float`, *optional*, defaults to 10): Weight of the gradient penalty.
+        penalty_weight (`float`, *optional*, defaults to 1): Weight of the gradient penalty (published: 10 for images,
+            0.1 for points of the plane).
         hidden_size (`int`, *optional*, defaults to 256): Width of both networks.
         generator (`torch.Generator` or `int`, *optional*): Source of all noise; an integer is a seed.
         show_progress (`bool`, *optional*, defaults to `False`): Show a progress bar.
@@ -114,7 +115,8 @@ def fit_adversarial_prior(
     fitted.class_shares.copy_(classes.bincount(minlength=config.num_labels) / len(classes))
     critic = ConditionalNetwork(config.latent_size, config.num_labels, hidden_size, 1).to(prior.location)
     fit = _Fit(fitted, critic, (latents - fitted.mean) / fitted.std, classes, batch_size, penalty_weight, generator)
-    with torch.enable_grad(), logging.tqdm(total=num_steps, desc="fitting the generator", disable=not show_progress) as bar:
+    options = {"desc": "fitting the generator", "disable": not show_progress}
+    with torch.enable_grad(), logging.tqdm(total=num_steps, **options) as bar:
         output = fit.run(num_steps, num_critic_steps, learning_rate, bar)
     fitted.requires_grad_(False)
     prior.latent_generator, config.latent_generator = fitted.train(prior.training), settings
@@ -198,7 +200,7 @@ class _Fit:
         return self.fitted.standardized(gaussian_like(self.latents[rows], self.generator), classes), classes
 
     def judge(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """E[D(z, y)] - E[D(G(ε, y), y)] of a batch, and the gradient penalty between its real and generated latents."""
+        """E[D(z, y)] - E[D(G(ε, y), y)] of a batch, and the penalty between its real and generated latents."""
         rows = self.draw_rows()
         with torch.no_grad():
             generated, classes = self.generate(rows)

@@ -41,8 +41,8 @@ class Prior(nn.Module):
     * `has_exact_density`: whether [`log_prob`] is available in closed form. Otherwise the likelihood needs annealed
       importance sampling, for which a prior must have the levels of [`DiffusionPrior`].
     * `has_density`: whether p(z) is known at all, exactly or by estimates. Otherwise there is no likelihood.
-    * `is_fitted_after_training`: whether [`fit_adversarial_prior`] fits it to the latents of labelled examples when all
-      else is trained.
+    * `is_fitted_after_training`: whether [`fit_adversarial_prior`] fits it to the latents of labelled examples when
+      all else is trained.
     * `normalizes_posterior`: default of `LDEBMConfig.normalize_posterior`.
     * `sampling_options`: keyword arguments that [`sample`] takes beyond those of the base class.
     * `exclusive_settings`: settings that all other priors refuse unless they are 0.

@@ -32,8 +32,8 @@ def fit_prior_of_best(
     training: TrainingSettings,
 ) -> dict[str, float]:
     """
-    Fit the prior of the best model, and save it in `best/` again. The fit depends on the model, the examples and the
-    seed alone, so that one that was interrupted is simply done again. A model that was published has its fit already.
+    Fit the prior of the best model, unless it is fitted, and save it in `best/` again. The fit depends on the model,
+    the examples and the seed alone, so that one that was interrupted is simply done again.
 
     Args:
         model ([`LDEBMModel`]): The model as training left it, which is fitted if no best one was saved.
@@ -47,11 +47,13 @@ def fit_prior_of_best(
         `prior_distance`, the energy distance between latents that the generator draws and those that it was fitted
         to; empty if there was nothing to do.
     """
-    if step is not None and folder.has_published(step):
-        return {}
     best = model
     if step is not None:
+        if folder.has_published(step) and folder.problem_of_best(step) is not None:
+            return {}  # the published model stays as it is
         best = LDEBMModel.from_pretrained(folder.best, trust_remote_code=training.trust_remote_code).to(model.device)
+        if best.config.latent_generator is not None:
+            return {}
     latents, labels = labelled_latents(best.eval(), examples, training.per_device_eval_batch_size, training.seed)
     best.fit_adversarial_prior(
         latents,
