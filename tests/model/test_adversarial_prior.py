@@ -114,6 +114,14 @@ def test_before_the_first_step_latents_are_gaussian_with_the_moments_of_all():
     torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_encoder_that_made_the_latents_is_not_trained():
+    model, (latents, labels) = tiny_model("cgan"), some_latents()
+    latents.requires_grad_()
+    model.fit_adversarial_prior(latents * 1.0, labels, **QUICK)
+    assert latents.grad is None and not model.sample_latents(2).requires_grad
+    assert not any(buffer.requires_grad for buffer in model.prior.buffers())
+
+
 def test_a_dimension_that_does_not_vary_stays_as_it_is():
     model, (latents, labels) = tiny_model("cgan"), some_latents()
     latents[:, 1] = 5.0
