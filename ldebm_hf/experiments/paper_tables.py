@@ -57,7 +57,8 @@ class PaperTable:
         label_counts (`list[int]`): Numbers of labels that are known. The seed of a run decides which ones.
         published (`dict[str, dict]`): By the name of a row, the paper's scores, named as ours.
         language_model (`dict`, *optional*): In what the model whose perplexity is reported differs from the recipe.
-        guidance_scales (`list[float]`): Scales at which control is measured besides the model's own.
+        guidance_scales (`list[float]`): Scales at which control is measured besides the model's own, in rows whose
+            prior takes one.
         num_samples (`int`): Sentences written per class; in a table of generation, all samples.
         sample_language_model ([`LanguageModelSettings`]): Of the language models for the perplexity of samples and of
             real texts; fields that the file leaves out are as published.

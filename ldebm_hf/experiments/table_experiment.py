@@ -32,7 +32,7 @@ SMOKE_CHANGES: Changes = {
     "data": {"max_train_examples": 200},
     "model": {"embedding_size": 16, "encoder_hidden_size": 16, "decoder_hidden_size": 16,
               "energy_hidden_size": 16, "langevin_steps": 2},
-    "training": {"num_train_epochs": 1},
+    "training": {"num_train_epochs": 1, "adversarial_steps": 20},
 }  # fmt: skip
 """Settings of the tiny models of a smoke test."""
 ACCEPTABILITY_JUDGE = {"task": ACCEPTABILITY, "max_train_examples": 100_000, "num_train_epochs": 2,

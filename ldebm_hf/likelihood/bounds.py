@@ -127,11 +127,13 @@ def estimate_log_likelihood(
         density in the units of `points`.
 
     Raises:
-        ValueError: If the model is in training mode, or does not have a symbol of `class_labels`.
+        ValueError: If the model is in training mode, does not have a symbol of `class_labels`, or has a prior without
+            a density.
     """
     settings = settings or LikelihoodSettings()
     if model.training:
         raise ValueError("model must be in evaluation mode, without dropout: call model.eval()")
+    require_density(model)
     if class_labels is not None:
         class_labels = model.symbol_ids(class_labels)
     proposal = model.posterior(**inputs)
@@ -163,6 +165,12 @@ def estimate_log_likelihood(
         return estimate if model.config.has_latent else replace(estimate, effective_samples=None)
     num_annealed = settings.num_annealed_samples
     return anneal_paths(model.prior, annealing, samples.paths, samples.log_factors, num_annealed, generator)
+
+
+def require_density(model: LDEBMModel) -> None:
+    """Raise ValueError if the model's prior has no density, without which there is no likelihood."""
+    if not model.prior.has_density:
+        raise ValueError(f"model must have a prior with a density, got one with prior={model.config.prior!r}")
 
 
 @checked(num_samples=Count(at_most=MOST_SAMPLES), generator=Seed(), **INPUTS)

@@ -20,7 +20,7 @@ from ..files.resumable import ResumableFile, chunk_generator, model_digest
 from ..model import langevin
 from ..model.text_reading import TextReader
 from . import annealed_importance, bounds, importance_weights, latent_density
-from .bounds import LikelihoodSettings, estimate_log_likelihood
+from .bounds import LikelihoodSettings, estimate_log_likelihood, require_density
 from .importance_weights import TRUSTED_K
 from .latent_density import Annealing, prepare_annealing
 from .published_estimator import published_log_likelihood, require_published
@@ -191,6 +191,7 @@ def write_likelihood(
 
 
 def _check_data(model: LDEBMModel, data, tokenizer: PreTrainedTokenizerBase | None, max_length: int | None) -> None:
+    require_density(model)
     if isinstance(data, str) or len(data) == 0:
         raise ValueError(f"data must be texts or points, at least one, got {data!r}")
     if max_length is not None and max_length < SHORTEST_TEXT:

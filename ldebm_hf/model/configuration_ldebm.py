@@ -44,8 +44,9 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
             words, whose order is neither read nor written) or `"point"` (vectors of `point_size` real numbers).
         prior (`str`, *optional*, defaults to `"diffusion"`): Prior of the latent: `"diffusion"` (energy-based; with
             `num_levels=1` the single-level model SVEBM), `"gaussian"` (VAE), `"mixture"` (mixture of Gaussians:
-            GM-VAE, DGM-VAE), `"discrete"` (categorical codes: DI-VAE), `"semi"` (a Gaussian and a code: SEMI-VAE) or
-            `"none"` (no latent: a recurrent language model). `"gaussian"` and `"none"` have no symbols.
+            GM-VAE, DGM-VAE), `"discrete"` (categorical codes: DI-VAE), `"semi"` (a Gaussian and a code: SEMI-VAE),
+            `"adversarial"` (a generator that is fitted to the latents after training: conditional GAN) or `"none"` (no
+            latent: a recurrent language model). `"gaussian"` and `"none"` have no symbols.
 
         vocab_size (`int`, *optional*, defaults to 10004): Number of token types, including special tokens.
         embedding_size (`int`, *optional*, defaults to 512): Size of the token embeddings of encoder and decoder.
@@ -216,6 +217,8 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
             class y is f_y/τ_t (published).
         distilled_sampler (`dict`, *optional*): Sizes of the distilled sampler, `hidden_size` and `num_components`, and
             the `guidance_scale` that it was fitted with; set by [`LDEBMModel.distil_sampler`]. Default: there is none.
+        latent_generator (`dict`, *optional*): Size of the generator of the prior `"adversarial"`, `hidden_size`; set
+            by [`LDEBMModel.fit_adversarial_prior`]. Default: there is none yet.
 
         kl_weight (`float`, *optional*, defaults to 0.2): w_kl, weight of the prior loss and the posterior's entropy.
         mutual_information_weight (`float`, *optional*, defaults to 0.05): w_mi, weight of I(z; y) (Eq. 9); for priors
@@ -324,6 +327,7 @@ class LDEBMConfig(RegistersModels, PipelinesInCheckpoint, PreTrainedConfig):
     guided_steps: Literal["adaptive", "fixed"] | None = None
     label_guidance: float | int | None = 4.0
     distilled_sampler: dict[str, Any] | None = None
+    latent_generator: dict[str, Any] | None = None
 
     kl_weight: float | int = 0.2
     mutual_information_weight: float | int = 0.05

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .energy import EnergyLinear
+from .energy import EnergyLinear, draw_weights
 from .noise import draw, gaussian_like, gumbel_like
 from .tilted_chains import ChainDiagnostics, TiltedGaussian
 
@@ -107,9 +107,7 @@ class LevelProposal(nn.Module):
     def start_from_gaussian(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, such that the mixture is near N(0, I), the level's density without an energy."""
         for layer in (self.first, self.second):
-            bound = layer.in_features**-0.5
-            layer.weight.copy_((2 * draw(torch.rand, layer.weight.shape, layer.weight, generator) - 1) * bound)
-            layer.bias.zero_()
+            draw_weights(layer, generator)
         self.output.weight.zero_()
         of_components = self.output.bias.zero_().unflatten(-1, (self.num_components, -1))
         means = of_components[:, 1 : 1 + (of_components.shape[1] - 1) // 2]

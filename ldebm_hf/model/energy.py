@@ -16,11 +16,12 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from transformers import initialization as init
 
 from .computed_buffers import ComputedBuffers
+from .noise import draw
 from .symbol_groups import SymbolGroups
 
 logger = logging.getLogger(__name__)
 
-SLOPE = 0.2  # negative slope of every LeakyReLU here
+SLOPE = 0.2  # negative slope of every LeakyReLU of a prior's network
 
 
 def sinusoidal_embedding(num_positions: int, size: int) -> torch.Tensor:
@@ -66,6 +67,14 @@ class EnergyLinear(nn.Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+@torch.no_grad()
+def draw_weights(layer: EnergyLinear, generator: torch.Generator | None = None) -> None:
+    """Draw the weight of a linear map anew, from U(-r, r) with r = 1 / √in_features, and set its bias to 0."""
+    bound = layer.in_features**-0.5
+    layer.weight.copy_((2 * draw(torch.rand, layer.weight.shape, layer.weight, generator) - 1) * bound)
+    layer.bias.zero_()
 
 
 class NormalizedLinear(EnergyLinear):

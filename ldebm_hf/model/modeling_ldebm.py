@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
+from .adversarial_fit import fit_adversarial_prior
 from .arguments import (
     INPUTS,
     LATENTS,
@@ -101,6 +102,7 @@ class LDEBMModel(LDEBMPreTrainedModel, LDEBMGenerationMixin):
     classify = classify
     explain = explain
     distil_sampler = distil_sampler
+    fit_adversarial_prior = fit_adversarial_prior
     respond = respond
     complete = complete
     complete_texts = complete_texts

@@ -123,5 +123,8 @@ PRESETS |= {
     # Kingma et al., NeurIPS 2014: a Gaussian and a discrete latent, side by side.
     "semi_vae": _baseline("semi"),
     "semi_vae_i": _baseline("semi", information=1.0),
+    # Subramanian et al., NeurIPS 2018, on the latents of a denoising autoencoder with a small weight of the KL; the
+    # generator is fitted to them at the end of training.
+    "cgan": _baseline("adversarial", kl_weight=0.05, word_dropout=0.1, point_noise=0.1),
     "rnn_lm": _baseline("none", kl_weight=0.0),
 }

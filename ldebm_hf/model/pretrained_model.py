@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging
 
+from .adversarial_prior import LatentGenerator
 from .base_model_files import BASE_MODEL_NAMES, base_model_folders, code_downloaded_with
 from .base_models import RefusesOtherAdapters, has_adapters, read_base_tokenizer, read_tokenizer
 from .checkpoint_code import CodeInCheckpoint
@@ -161,7 +162,7 @@ class LDEBMPreTrainedModel(CodeInCheckpoint, PreTrainedModel):
         # What base models load from their own files afterwards need not be drawn at random first.
         self.add_adapters()  # a loaded tensor is trained unless this is said again
         for module in self.modules():
-            if isinstance(module, DistilledSampler):
+            if isinstance(module, (DistilledSampler, LatentGenerator)):
                 module.requires_grad_(False)
         weights = self.state_dict(keep_vars=True)
         for name in self.names_beside_the_weights():

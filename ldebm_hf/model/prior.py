@@ -40,6 +40,9 @@ class Prior(nn.Module):
     * `has_energy`: whether training compares energies of posterior and prior samples.
     * `has_exact_density`: whether [`log_prob`] is available in closed form. Otherwise the likelihood needs annealed
       importance sampling, for which a prior must have the levels of [`DiffusionPrior`].
+    * `has_density`: whether p(z) is known at all, exactly or by estimates. Otherwise there is no likelihood.
+    * `is_fitted_after_training`: whether [`fit_adversarial_prior`] fits it to the latents of labelled examples when
+      all else is trained.
     * `normalizes_posterior`: default of `LDEBMConfig.normalize_posterior`.
     * `sampling_options`: keyword arguments that [`sample`] takes beyond those of the base class.
     * `exclusive_settings`: settings that all other priors refuse unless they are 0.
@@ -56,6 +59,8 @@ class Prior(nn.Module):
     can_have_symbols: ClassVar[bool] = False
     has_energy: ClassVar[bool] = False
     has_exact_density: ClassVar[bool] = True
+    has_density: ClassVar[bool] = True
+    is_fitted_after_training: ClassVar[bool] = False
     normalizes_posterior: ClassVar[bool] = False
     sampling_options: ClassVar[tuple[str, ...]] = ()
     exclusive_settings: ClassVar[tuple[str, ...]] = ()

@@ -1,5 +1,6 @@
 """The registry of priors, by the name that `LDEBMConfig.prior` takes."""
 
+from .adversarial_prior import AdversarialPrior
 from .code_priors import CodePrior, SemiPrior
 from .diffusion_prior import DiffusionPrior
 from .gaussian_priors import GaussianPrior, MixturePrior, NoLatentPrior
@@ -11,5 +12,6 @@ PRIORS: dict[str, type[Prior]] = {
     "mixture": MixturePrior,
     "discrete": CodePrior,
     "semi": SemiPrior,
+    "adversarial": AdversarialPrior,
     "none": NoLatentPrior,
 }

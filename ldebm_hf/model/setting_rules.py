@@ -151,6 +151,16 @@ class DistilledSettings(Rule):
         return value
 
 
+class GeneratorSettings(Rule):
+    """Sizes of the generator of an adversarial prior."""
+
+    def __call__(self, name: str, value: Any, model: Any = None) -> dict[str, Any]:
+        is_complete = isinstance(value, Mapping) and value.keys() == {"hidden_size"}
+        require(is_complete, name, value, "a mapping with the key hidden_size")
+        UNITS(f"{name}['hidden_size']", value["hidden_size"])
+        return value
+
+
 class StringList(Rule):
     """A list of strings."""
 
@@ -230,6 +240,7 @@ OWN_RULES: dict[str, Rule] = {
     "langevin_step_decay": Number(above=0, at_most=1),
     "label_guidance": GUIDANCE,
     "distilled_sampler": DistilledSettings(),
+    "latent_generator": GeneratorSettings(),
     "kl_weight": WEIGHT,
     "mutual_information_weight": WEIGHT,
     "classification_weight": WEIGHT,

@@ -35,7 +35,8 @@ class ControlSettings:
         language_model (*optional*): A language model (`prior="none"`) of real texts, and its tokenizer, for
             perplexities.
         num_samples (`int`, *optional*, defaults to 500): Texts to generate per class.
-        guidance_scales (`Sequence[float]`, *optional*): Guidance scales to try besides the model's own.
+        guidance_scales (`Sequence[float]`, *optional*): Guidance scales to try besides the model's own, for priors
+            that take one.
         ways (`dict[str, dict]`, *optional*): Ways of generating to try besides greedy search: arguments of
             [`~LDEBMModel.generate`], by a name for each way.
         acceptability_judge ([`Judge`], *optional*): The classifier that decides whether a text is acceptable.
@@ -101,7 +102,9 @@ def control_scores(
     real, real_classes = _real_texts(corpus.splits[split], len(classes), settings.num_samples, seed)
     scores = {f"real_{name}": value for name, value in scores_of(in_vocabulary(tokenizer, real), real_classes).items()}
     written: dict[str, list[str]] = {}
-    scales = {f"{scale:g}": {"guidance_scale": scale} for scale in settings.guidance_scales}
+    scales = {}
+    if "guidance_scale" in model.prior.sampling_options:
+        scales = {f"{scale:g}": {"guidance_scale": scale} for scale in settings.guidance_scales}
     for way, options in ({"": {}} | scales | settings.ways).items():
         texts, requested = write_for_classes(
             model, tokenizer, classes, settings.num_samples, seed=seed, show_progress=show_progress, **options

@@ -9,6 +9,7 @@ from .settings import Settings
 from .shards import TrainingExamples
 
 MAY_CHANGE = {
+    "adversarial_steps",  # of a fit after all other training
     "dataloader_num_workers",
     "ddp_timeout",
     "disable_tqdm",
@@ -38,6 +39,7 @@ NOT_IN_EARLIER_RUNS = {
     "training.float32_matmul_precision",
     "training.vocabulary_precision",
     "model.distilled_sampler",
+    "model.latent_generator",
 }
 """Names that the fingerprints of runs by earlier versions lack, which can be resumed all the same."""
 

@@ -13,6 +13,7 @@ FROM_DATA = {
     "vocab_size", "pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id",
     "context_turns", "speaker_markers", "encoder_config", "encoder_layout", "encoder_digest",
     "decoder_config", "decoder_digest", "includes_base_models", "distilled_sampler",
+    "latent_generator",
 }  # fmt: skip
 """What a recipe cannot set, because it follows from the data, a base model or a fit to the trained model."""
 UNKNOWN_WORD = SPECIAL_TOKENS[1]

@@ -27,6 +27,7 @@ from .examples import prepare_split, prepare_training_split
 from .features import FeatureCache
 from .fingerprint import run_fingerprint
 from .float32_products import float32_products
+from .generator_fit import check_labels, fit_prior_of_best
 from .labelled_stream import LabelledStream
 from .optimization import clip_gradients, make_optimizer, make_scheduler
 from .output_folder import OutputFolder
@@ -102,6 +103,8 @@ class Trainer:
         )
         self.train_set = self.examples.sample
         self.some_labels_known = corpus.train.num_labelled > 0
+        if self.config.prior_class.is_fitted_after_training:
+            check_labels(self.train_set, self.config.prior)
         self.labelled_stream = LabelledStream(
             self.train_set.labels,
             training.labelled_batch_size,
@@ -435,7 +438,20 @@ class Trainer:
         self.recorder.restart_clock()
 
     def _finish(self) -> None:
-        """Put the best model into the output folder, and draw the validation curves."""
+        """Fit the prior, if that comes last, put the best model into the output folder, and draw the curves."""
+        if self.config.prior_class.is_fitted_after_training and self.accelerator.is_main_process:
+            self._fit_prior()
         self.best_model.publish()
         if self.accelerator.is_main_process:
             plot_validation_curves(self.folder.metrics, self.folder.curves)
+
+    def _fit_prior(self) -> None:
+        """Fit the prior of the best model to the latents of the training examples, on the main process."""
+        with self.clock:
+            values = fit_prior_of_best(
+                self.model, self.tokenizer, self.train_set, self.folder, self.progress.best_step, self.training
+            )
+        if values:
+            self._log("prior_fit", values)
+            self._log("clock", self.times)
+            self.say(f"generator fitted: prior_distance {values['prior_distance']:.4g}")

@@ -113,6 +113,14 @@ class TrainingSettings:
         heading="Code of pretrained models",
     )
 
+    adversarial_steps: int = setting(
+        5000,
+        "Steps of the fit of the generator of model.prior=adversarial to the latents of the labelled training "
+        "examples, after all other training.",
+        at_least=1,
+        heading="Conditional GAN",
+    )
+
     initial_words: Literal["random", "cooccurrence"] = setting(
         "random",
         'Initial word vectors of a model of documents: "random", or "cooccurrence": from the words that occur in the '

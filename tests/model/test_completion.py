@@ -102,7 +102,9 @@ def test_codes_are_completed_by_their_exact_probabilities():
     assert ((output.scores.exp() - expected[order]).abs() < 4 * error[order] + 1e-5).all()
 
 
-@pytest.mark.parametrize("preset", ["consistent", "published", "svebm", "vae", "dgm_vae", "di_vae", "semi_vae"])
+@pytest.mark.parametrize(
+    "preset", ["consistent", "published", "svebm", "vae", "dgm_vae", "di_vae", "semi_vae", "cgan"]
+)
 def test_every_prior_completes(preset):
     model = tiny_model(preset)
     output = model.complete(
@@ -122,7 +124,7 @@ def test_every_prior_completes(preset):
         assert output.symbol_logits is None
 
 
-@pytest.mark.parametrize("preset", ["consistent", "dgm_vae", "di_vae", "semi_vae"])
+@pytest.mark.parametrize("preset", ["consistent", "dgm_vae", "di_vae", "semi_vae", "cgan"])
 def test_symbols_by_name_and_id(preset):
     model = tiny_model(preset)
     by_name, by_id = (

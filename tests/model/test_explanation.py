@@ -23,7 +23,7 @@ TEXTS = [
 ]
 SYMBOLS = [0, 0, 0, 2, 2, 2, 2, 0]
 SURENESS = [2.0, 1.0, 30.0, 0.5, 40.0, 1.5, 2.5, 0.1]  # logit above the others' zeros; 30 and 40 both round to p = 1
-WITH_SYMBOLS = ("consistent", "published", "svebm", "gm_vae", "discrete_vae", "di_vae", "semi_vae")
+WITH_SYMBOLS = ("consistent", "published", "svebm", "gm_vae", "discrete_vae", "di_vae", "semi_vae", "cgan")
 
 
 @pytest.fixture(scope="module")

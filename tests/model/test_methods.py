@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from ldebm_hf import LDEBMModel
+from ldebm_hf.model.adversarial_fit import fit_adversarial_prior
 from ldebm_hf.model.classification import classify
 from ldebm_hf.model.completion import complete, complete_texts
 from ldebm_hf.model.distillation import distil_sampler
@@ -14,8 +15,8 @@ from ldebm_hf.model.sampling import sample_latents
 from ldebm_hf.model.symbols import merge_symbols, name_symbols, require_symbols, symbol_ids
 
 FUNCTIONS = [
-    classify, complete, complete_texts, distil_sampler, explain, merge_symbols, name_symbols, require_symbols, respond,
-    sample_latents, symbol_ids
+    classify, complete, complete_texts, distil_sampler, explain, fit_adversarial_prior, merge_symbols, name_symbols,
+    require_symbols, respond, sample_latents, symbol_ids
 ]  # fmt: skip
 
 

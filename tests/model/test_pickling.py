@@ -14,7 +14,7 @@ from ldebm_hf import LDEBMConfig, LDEBMModel
 
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
 POINTS = torch.tensor([[0.5, -1.0], [2.0, 0.0]])
-PRESETS = (*DIFFUSION_PRESETS, "svebm", "vae", "gm_vae", "di_vae", "semi_vae_i")
+PRESETS = (*DIFFUSION_PRESETS, "svebm", "vae", "gm_vae", "di_vae", "semi_vae_i", "cgan")
 CASES = [(preset, "text") for preset in (*PRESETS, "rnn_lm")]
 CASES += [(preset, modality) for modality in ("document", "point") for preset in PRESETS]
 

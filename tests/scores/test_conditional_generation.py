@@ -113,6 +113,16 @@ def test_control_scores_include_real_texts_and_every_guidance_scale(tokenizer, c
     assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 3, "weather": 3}
 
 
+@pytest.mark.parametrize("preset", ["dgm_vae_i", "cgan"])
+def test_a_prior_without_guidance_is_scored_without_a_sweep(tokenizer, corpus, preset):
+    model = model_for(tokenizer, preset)
+    ways = {"as read": {"min_label_probability": 0.5}}
+    settings = ControlSettings(WordJudge(), num_samples=3, guidance_scales=[1, 8], ways=ways)
+    scores, sentences = control_scores(model, tokenizer, corpus, settings)
+    assert {name.partition("@")[2] for name in scores} == {"", "as read"}
+    assert {name: len(of_class) for name, of_class in sentences.items()} == {"food": 3, "weather": 3}
+
+
 def test_acceptability_stands_beside_every_accuracy(tokenizer, corpus):
     settings = ControlSettings(
         WordJudge(),

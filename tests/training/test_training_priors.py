@@ -11,7 +11,7 @@ from tiny_runs import assert_same_weights, tiny_corpus, tiny_points, tiny_traine
 from ldebm_hf import PRESETS, LDEBMModel
 from ldebm_hf.training.evaluation import LOSS_TERMS, loss_terms
 
-PRIORS = ("diffusion", "gaussian", "mixture", "discrete", "semi", "none")
+PRIORS = ("diffusion", "gaussian", "mixture", "discrete", "semi", "adversarial", "none")
 RUN = {"max_steps": 8, "save_steps": 3, "save_total_limit": 99}
 CORPORA = {"text": tiny_corpus, "point": tiny_points}
 CASES = [(prior, modality) for modality in CORPORA for prior in PRIORS if (prior, modality) != ("none", "point")]

@@ -120,6 +120,7 @@ def tiny_trainer(
         "per_device_train_batch_size": 8,
         "logging_steps": 2,
         "learning_rate": 0.01,
+        "adversarial_steps": 3,
     }
     settings = Settings.from_dict(
         {
