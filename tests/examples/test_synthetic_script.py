@@ -2,14 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from clean_processes import run_python
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
@@ -114,10 +112,7 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(synthetic, tmp_path, 
 
 @pytest.mark.slow
 def test_jobs_run_in_processes_of_their_own(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--models", "vae,ae", "--jobs", "2", "--output_dir", str(tmp_path)]
-    command += ["--train_only", *SHORT]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=250)
+    run = run_python([SCRIPT, "--models", "vae,ae", "--jobs", "2", "--output_dir", tmp_path, "--train_only", *SHORT])
     assert run.returncode == 0, run.stderr
     for model in ("ae", "vae"):
         folder = tmp_path / "gaussians" / model / "0"
