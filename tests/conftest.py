@@ -1,8 +1,11 @@
 """What all tests share: no network, no telemetry, and the place of the real data sets."""
 
 import gc
+import multiprocessing
 import os
 import shutil
+import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def pytest_collection_finish():
     """Leave the modules and the collected tests out of later garbage collections: every training run asks for one."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Makes processes that start quickly: they are forked from a server that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["imported_server"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where the server looks for what it preloads
+        forkserver.ensure_running()
+    return context
 
 
 @pytest.fixture(scope="session")

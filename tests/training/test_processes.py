@@ -353,3 +353,15 @@ def test_launched_run_whose_process_dies_ends_and_says_how_to_go_on(tmp_path):
             launcher.kill()
     text = (tmp_path / "output").read_text()
     assert "SIGKILL" in text and "--resume latest" in text
+
+
+def check_imports() -> None:
+    sys.exit("imported_server" not in sys.modules or "ldebm_hf.training.loop" not in sys.modules)
+
+
+def test_processes_of_tests_start_with_everything_imported(processes):
+    """What cannot be preloaded is imported by every process without a word, which takes most of its time."""
+    process = processes.Process(target=check_imports)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
