@@ -22,6 +22,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk():
+    """Do not wait until files are on the disk: tests kill processes, but do not cut the power. Small runs would spend
+    most of their time waiting. Whether the package waits, test_atomic.py checks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def processes():
     """Makes processes that start quickly: they are forked from a server that has imported everything."""

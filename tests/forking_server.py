@@ -117,6 +117,7 @@ if __name__ == "__main__":
     for name in PACKAGES:
         with contextlib.suppress(ImportError):  # some are optional
             importlib.import_module(name)
+    os.fsync = lambda descriptor: None  # as in the tests' own process
     gc.freeze()
     request, descriptors = wait_for_request(socket.socket(fileno=int(sys.argv[1])))
     end(exit_code(lambda: run(**request, standard=descriptors)))
