@@ -15,6 +15,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -65,12 +66,14 @@ def run(arguments: list[str], folder: str, environment: dict[str, str], standard
         os.dup2(descriptor, number)
         os.close(descriptor)
     encoding = environment.get("PYTHONIOENCODING")
-    sys.stdout = open(1, "w", encoding=encoding, closefd=False)
+    unbuffered = bool(environment.get("PYTHONUNBUFFERED"))
+    sys.stdout = open(1, "w", encoding=encoding, buffering=1 if unbuffered else -1, closefd=False)
     sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)
     os.chdir(folder)
     multiprocessing.process.ORIGINAL_DIR = folder  # where processes that are spawned look for modules, too
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # which the variables name
     first, *rest = arguments
     path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     if first == "-m":
@@ -119,5 +122,6 @@ if __name__ == "__main__":
             importlib.import_module(name)
     os.fsync = lambda descriptor: None  # as in the tests' own process
     gc.freeze()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
     request, descriptors = wait_for_request(socket.socket(fileno=int(sys.argv[1])))
     end(exit_code(lambda: run(**request, standard=descriptors)))
