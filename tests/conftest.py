@@ -13,6 +13,8 @@ import pytest
 # Read by huggingface_hub when it is imported, so they are set before any test module is.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Otherwise torch.compile starts processes that import PyTorch, which takes longer than to compile what tests do.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
