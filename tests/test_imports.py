@@ -170,7 +170,8 @@ print(*sorted({optional!r} & set(sys.modules)))
 def optional_packages_loaded_by(paths: list[str], hidden: set[str], home: Path) -> list[str]:
     """Import the files in a fresh process where the packages `hidden` are not installed; OPTIONAL ones then loaded."""
     names = [".".join(["ldebm_hf", *Path(path).with_suffix("").parts]).removesuffix(".__init__") for path in paths]
-    return run_clean(HIDE.format(hidden=hidden, modules=names, optional=OPTIONAL), home).split()
+    script = HIDE.format(hidden=hidden, modules=names, optional=OPTIONAL)
+    return run_clean(script, home, fresh=True).split()
 
 
 def test_the_package_and_its_model_load_no_optional_package(tmp_path):
@@ -189,14 +190,12 @@ def test_everything_else_imports_without_the_optional_packages(tmp_path):
 # transformers.modeling_utils, which defines PreTrainedModel, takes longer than torch.
 SLOW = {"transformers.modeling_utils", "transformers.pipelines", "torch._dynamo", "torch.distributed.tensor"}
 SLOW |= {"accelerate", "scipy"} | OPTIONAL
-PRINT_SLOW = f"""
-import sys
-print("loaded:", *sorted({SLOW!r} & set(sys.modules)))
-"""
-SHOW_HELP = f"""
+LOAD_AND_SHOW_HELP = f"""
 import contextlib, sys
 import ldebm_command
+from ldebm_hf import LDEBMConfig, build_tokenizer
 
+print(*sorted({SLOW | {"json"}!r} & set(sys.modules)))
 for command in sys.argv[1:]:
     print("COMMAND", command)
     with contextlib.suppress(SystemExit):
@@ -206,25 +205,11 @@ for command in sys.argv[1:]:
 """
 
 
-def slow_modules_loaded_by(script: str, home: Path, *arguments: str) -> tuple[list[str], str]:
-    """Those of SLOW that a script loads in a fresh process, and what it printed."""
-    printed, _, loaded = run_clean(script + PRINT_SLOW, home, *arguments).rpartition("loaded:")
-    return loaded.split(), printed
-
-
-def test_importing_the_package_loads_no_slow_module(tmp_path):
-    assert slow_modules_loaded_by("from ldebm_hf import LDEBMConfig, build_tokenizer", tmp_path) == ([], "")
-
-
-def test_slow_modules_are_found_out(tmp_path):
-    loaded, _ = slow_modules_loaded_by("from ldebm_hf import LDEBMModel", tmp_path)
-    assert {"transformers.modeling_utils", "torch._dynamo"} <= set(loaded)
-
-
-def test_help_loads_no_slow_module(tmp_path):
-    """One process shows the help of every command; the first that loads such a module is named."""
+def test_the_package_and_help_load_no_slow_module(tmp_path):
+    """One process imports the package and shows the help of every command; what loads such a module is named."""
     commands = [*(f"{name} --help" for name in COMMANDS), "train --help-all"]
-    _, *helps = run_clean(SHOW_HELP, tmp_path, *commands).split("COMMAND ")
+    loaded, *helps = run_clean(LOAD_AND_SHOW_HELP, tmp_path, *commands, fresh=True).split("COMMAND ")
+    assert loaded == "json\n"  # an example of a module that is loaded
     assert [text.partition("\n")[0] for text in helps] == commands
     assert [text for text in helps if "usage: ldebm" not in text and "--config RECIPE" not in text] == []
 

@@ -68,7 +68,17 @@ class CodeInCheckpoint:
             classes["AutoModelForSequenceClassification"] = LDEBMForSequenceClassification
         given = getattr(self.config, "auto_map", None) or {}
         self.config.auto_map = given | {auto: _reference(kind) for auto, kind in classes.items()}
-        super().save_pretrained(save_directory, *args, **kwargs)
+        packages = {kind.__module__.rpartition(".")[0] for kind in (type(self), type(self.config))}
+        if self.config._auto_class is None or len(packages) > 1:
+            super().save_pretrained(save_directory, *args, **kwargs)
+            return
+        # The code of the configuration is among that of a model beside it, and need not be saved once more.
+        self.config.auto_map[self.config._auto_class] = _reference(type(self.config))
+        self.config._auto_class = None
+        try:
+            super().save_pretrained(save_directory, *args, **kwargs)
+        finally:
+            del self.config._auto_class  # of this configuration: its class's is in force again
 
 
 def _reference(kind: type) -> str:

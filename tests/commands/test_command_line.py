@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clean_processes import StartedPython
 from untrained import load_script, save_untrained
 
 import ldebm_command
@@ -184,6 +185,7 @@ def test_the_page_shows_what_is_named_by_words_by_the_environment_or_by_the_call
 
 
 def test_two_processes_train_by_the_module(tmp_path):
+    """With the variables that torchrun sets; how it ends the processes, test_processes.py of tests/training checks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -193,10 +195,18 @@ def test_two_processes_train_by_the_module(tmp_path):
         "max_validation_examples": 16, "max_steps": 2, "output_dir": tmp_path / "out",
     }  # fmt: skip
     words = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    command += ["-m", "ldebm_hf.commands.train", "--config", "demo", *words]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count(f"The best model is in {tmp_path / 'out'}") == 1
+    command = ["-m", "ldebm_hf.commands.train", "--config", "demo", *words]
+    environment = os.environ | {
+        "PYTHONPATH": str(REPOSITORY), "ACCELERATE_USE_CPU": "true", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    with (tmp_path / "printed").open("w") as printed:
+        ranks = [
+            StartedPython(command, tmp_path, environment | {"RANK": rank, "LOCAL_RANK": rank}, *2 * [printed.fileno()])
+            for rank in ("0", "1")
+        ]
+    codes = [process.wait(timeout=200) for process in ranks]
+    text = (tmp_path / "printed").read_text()
+    assert codes == [0, 0], text
+    assert text.count(f"The best model is in {tmp_path / 'out'}") == 1
     assert json.loads((tmp_path / "out" / "run.json").read_text())["hardware"]["processes"] == 2

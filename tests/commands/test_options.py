@@ -3,12 +3,11 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+from clean_processes import StartedPython, run_python
 from tiny_base_models import own_encoder
 from transformers import AutoModel
 
@@ -110,10 +109,10 @@ run_script(main)
 """
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
     environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[2])}
-    run = subprocess.run([sys.executable, tmp_path / "script.py"], env=environment, capture_output=True)
-    expected = "é 好 ±".encode(encoding, "replace")
+    run = run_python([tmp_path / "script.py"], environment=environment, encoding=encoding)
+    expected = "é 好 ±".encode(encoding, "replace").decode(encoding)
     assert run.returncode == 1 and run.stdout.strip() == expected
-    assert run.stderr.strip().endswith(b"error: no column '?????'")
+    assert run.stderr.strip().endswith("error: no column '?????'")
 
 
 def test_failed_runs_are_told_and_end_the_script(capsys):
@@ -144,9 +143,11 @@ def test_advice_about_code_of_base_models_can_be_taken():
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are closed in another way")
 @pytest.mark.parametrize("lines", [1, 20_000])
-def test_nobody_reads_to_the_end(lines):
+def test_nobody_reads_to_the_end(lines, tmp_path):
     print_much = f"from ldebm_hf.commands.options import run_script; run_script(lambda: print('line\\n' * {lines}))"
-    process = subprocess.Popen([sys.executable, "-c", print_much], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.close()
-    assert (process.stderr.read(), process.wait()) == (b"", 0)
-    process.stderr.close()
+    nobody, pipe = os.pipe()
+    os.close(nobody)
+    with (tmp_path / "errors").open("w") as errors:
+        process = StartedPython(["-c", print_much], output=pipe, errors=errors.fileno())
+    os.close(pipe)
+    assert (process.wait(), (tmp_path / "errors").read_text()) == (0, "")

@@ -3,11 +3,10 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from clean_processes import run_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TUTORIALS = REPOSITORY / "docs/tutorial"
@@ -49,11 +48,9 @@ def run_page(name: str, folder: Path) -> list[tuple[list[str], str, str]]:
         commands = [command for command in commands if command]
         for command in commands:
             assert command[0] in ("python", "ldebm")
-            program = [sys.executable] if command[0] == "python" else [sys.executable, "-m", "ldebm_command"]
+            program = [] if command[0] == "python" else ["-m", "ldebm_command"]
             must_fail = shown.startswith("error: ") and command is commands[-1]
-            done = subprocess.run(
-                [*program, *smaller(command)[1:]], cwd=folder, env=environment, capture_output=True, text=True
-            )
+            done = run_python([*program, *smaller(command)[1:]], folder, environment)
             assert (done.returncode != 0) == must_fail, f"{shlex.join(command)}\n{done.stderr[-2000:]}"
             if must_fail:
                 assert shown in done.stderr

@@ -69,6 +69,8 @@ CLASSIFICATION = {
     "published": {"ldebm": {"accuracy_20_labels": 0.874}},
 }
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 
 @pytest.fixture
 def evaluate():

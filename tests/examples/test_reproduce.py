@@ -12,6 +12,8 @@ from untrained import SCRIPTS
 
 from ldebm_hf.data import load_corpus
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 
 def call(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])

@@ -2,14 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from clean_processes import run_python
 
 from ldebm_hf import LDEBMModel
 from ldebm_hf.data import POINT_DISTRIBUTIONS
@@ -114,15 +112,12 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(synthetic, tmp_path, 
 
 @pytest.mark.slow
 def test_jobs_run_in_processes_of_their_own(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--models", "vae,ae", "--jobs", "2", "--output_dir", str(tmp_path)]
-    command += ["--train_only", *SHORT]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=250)
+    """What several at a time do, test_parallel_runs.py checks."""
+    run = run_python([SCRIPT, "--models", "vae", "--jobs", "2", "--output_dir", tmp_path, "--train_only", *SHORT])
     assert run.returncode == 0, run.stderr
-    for model in ("ae", "vae"):
-        folder = tmp_path / "gaussians" / model / "0"
-        assert "validation at step 8" in (folder / "run.log").read_text()
-        assert scores_of(folder)["x_energy_distance"] > 0
+    folder = tmp_path / "gaussians" / "vae" / "0"
+    assert "validation at step 8" in (folder / "run.log").read_text()
+    assert scores_of(folder)["x_energy_distance"] > 0
 
 
 def test_folder_of_a_training_run_is_scored(synthetic, tmp_path, capsys):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clean_processes import run_python
 from transformers import AutoTokenizer
 
 from ldebm_hf import LDEBMModel
@@ -44,9 +45,7 @@ def arguments(tmp_path) -> list[str]:
 
 
 def call(arguments: list[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    return run_python([SCRIPT, *arguments])
 
 
 def test_two_commands_train_and_resume(arguments, tmp_path):
@@ -149,8 +148,7 @@ def test_help_names_the_settings(capsys, monkeypatch):
 def test_without_a_network_one_sentence_names_the_recipe_without_an_encoder(arguments, tmp_path):
     asked = ["--config", "texts_pretrained", *arguments[2:]]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
-    command = [sys.executable, str(SCRIPT), *asked]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    run = run_python([SCRIPT, *asked], environment=environment)
     assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
     assert run.stderr.startswith("error: encoder_name_or_path='sentence-transformers/all-MiniLM-L6-v2' is neither a ")
     assert "--config texts\n" in run.stderr and not (tmp_path / "out").exists()

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from clean_processes import StartedPython
 
 from ldebm_hf.experiments.experiment_runs import ExperimentRun
 from ldebm_hf.experiments.parallel_runs import call_in_process, finish_in_processes, finish_runs
@@ -40,16 +40,16 @@ def make_runs(folder: Path, seeds) -> list[ExperimentRun]:
 
 def test_processes_have_one_thread_and_a_log_and_their_failures_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    runs = make_runs(tmp_path, range(5))
+    runs = make_runs(tmp_path, [1, 2, 3, 0])
     failures = finish_runs(runs, train_and_score, jobs=2, title="test")
     codes = {1: 1, 2: 3, 3: 1}
     assert failures == {
         ("vae", seed): f"exit code {code}, see {tmp_path / str(seed) / 'run.log'}" for seed, code in codes.items()
     }
     logs = [(run.folder / "run.log").read_text() for run in runs]
-    assert all("threads 1 1\n" in log for log in logs) and "[1/1] test, vae, seed 0" in logs[0]
-    assert "failed: out of luck" in logs[1] and "TypeError: a mistake in the code" in logs[3]
-    assert [run.finished_scores() for run in runs] == [{"score": 0.5}, None, None, None, {"score": 4.5}]
+    assert all("threads 1 1\n" in log for log in logs) and "[1/1] test, vae, seed 0" in logs[3]
+    assert "failed: out of luck" in logs[0] and "TypeError: a mistake in the code" in logs[2]
+    assert [run.finished_scores() for run in runs] == [None, None, None, {"score": 0.5}]
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
@@ -79,21 +79,24 @@ def test_termination_ends_the_runs_under_way(tmp_path):
     code = f"""
 import signal, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {sys.path!r}
 import test_parallel_runs as test
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     test.finish_in_processes(test.make_runs(Path({str(tmp_path)!r}), range(3)), test.sleep, 2, "test")
 """
     (tmp_path / "script.py").write_text(code)
-    process = subprocess.Popen([sys.executable, str(tmp_path / "script.py")], stderr=subprocess.PIPE, text=True)
+    reader, pipe = os.pipe()
+    process = StartedPython([tmp_path / "script.py"], errors=pipe)
+    os.close(pipe)
     deadline = time.monotonic() + 120
     while not all((tmp_path / seed / "started").exists() for seed in ("0", "1")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    _, printed = process.communicate(timeout=60)  # ends only when its processes have, who share the pipe
-    assert process.returncode == 1 and "terminated" in printed
+    with open(reader) as errors:
+        printed = errors.read()  # ends only when its processes have, who share the pipe
+    assert process.wait(timeout=60) == 1 and "terminated" in printed
     for seed in ("0", "1"):
         assert "terminated; the same command continues" in (tmp_path / seed / "run.log").read_text()
     assert not (tmp_path / "2").exists()

@@ -1,5 +1,8 @@
 """Files and folders appear whole or not at all."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from ldebm_hf.files import atomic
@@ -155,3 +158,34 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         atomic.write_file(path, fail)
     assert path.read_bytes() == b"old" and [other.name for other in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.fixture
+def deeds(monkeypatch) -> list[str]:
+    """The names of the files and folders that are waited for until they are on the disk, and of what is renamed."""
+    done, replace = [], os.replace
+
+    def fsync(descriptor):
+        done.append(f"flushed {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+
+    def noted_replace(source, target):
+        done.append(f"renamed {Path(source).name}")
+        replace(source, target)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr("os.replace", noted_replace)
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds the names of open files in /proc")
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path, deeds):
+    atomic.write_text(tmp_path / "a", "new")
+    (tmp_path / "b").write_text("other")
+    atomic.copy_file(tmp_path / "b", tmp_path / "a")
+    assert deeds == ["flushed .a.tmp", "renamed .a.tmp"] * 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds the names of open files in /proc")
+def test_a_folder_and_its_files_are_on_the_disk_before_it_takes_its_place(tmp_path, deeds):
+    atomic.replace_folder(tmp_path / "folder", lambda new: (new / "a").write_text("text"))
+    assert deeds == ["flushed a", "flushed .folder.tmp", "renamed .folder.tmp"]

@@ -1,7 +1,6 @@
 """One process at a time writes to a place; the others hear which one it is; the dead are in nobody's way."""
 
 import json
-import multiprocessing
 import os
 import re
 import socket
@@ -22,11 +21,10 @@ def hold(folder, ready, may_end):
 
 
 @pytest.fixture
-def other_process(tmp_path):
+def other_process(processes, tmp_path):
     """Another process that holds the lock; and the event on which it lets go."""
-    context = multiprocessing.get_context("spawn")
-    ready, may_end = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path, ready, may_end))
+    ready, may_end = processes.Event(), processes.Event()
+    process = processes.Process(target=hold, args=(tmp_path, ready, may_end))
     process.start()
     assert ready.wait(60)
     yield process, may_end

@@ -1,7 +1,6 @@
 """`write_samples`: whole files with the same bytes whenever and however often the process is killed."""
 
 import json
-import multiprocessing
 import os
 import pkgutil
 import random
@@ -153,12 +152,9 @@ def write_until_killed(path: Path, place: tuple[str, str] | None, calls: int, ma
 
 
 @pytest.fixture(scope="module")
-def run():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ldebm_hf.files.writing", "pyarrow.parquet", "tiny_models"])
-
+def run(processes):
     def start(path, place=None, calls=0, kill_after=None, max_file_size=None):
-        process = context.Process(target=write_until_killed, args=(path, place, calls, max_file_size))
+        process = processes.Process(target=write_until_killed, args=(path, place, calls, max_file_size))
         return run_or_kill(process, kill_after)
 
     return start

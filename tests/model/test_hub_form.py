@@ -1,6 +1,7 @@
 """The saved folder loads bit-identically, also without the package, in half precision, and with tensors missing."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -8,7 +9,14 @@ from clean_processes import run_clean
 from safetensors.torch import load_file, save_file
 from tiny_models import DIFFUSION_PRESETS
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    dynamic_module_utils,
+)
 
 from ldebm_hf import LDEBMConfig, LDEBMModel, build_tokenizer
 from ldebm_hf.model.energy import sinusoidal_embedding
@@ -352,3 +360,25 @@ def test_folder_works_where_the_package_is_not_installed(model, folder, batch, t
     assert all(torch.equal(*pair) for pair in zip(rest, expected, strict=True))
     assert {path.name for path in again.glob("*.py")} == {path.name for path in folder.glob("*.py")}
     assert_same_tensors(LDEBMModel.from_pretrained(again), model)
+
+
+@pytest.mark.parametrize(("kind", "owners"), [(LDEBMModel, ["model"]), (None, ["model", "configuration"])])
+def test_code_of_the_configuration_is_saved_once(kind, owners, tmp_path, monkeypatch):
+    """With a model of another package, whose code does not bring the configuration's, it is saved by itself."""
+    saved, save = [], dynamic_module_utils.custom_object_save
+
+    def noted(one, *args, **kwargs):
+        saved.append("model" if isinstance(one, LDEBMModel) else "configuration")
+        return save(one, *args, **kwargs)
+
+    monkeypatch.setattr("transformers.modeling_utils.custom_object_save", noted)
+    monkeypatch.setattr("transformers.configuration_utils.custom_object_save", noted)
+    model = tiny_model()
+    if kind is None:
+        model.__class__ = type("OwnModel", (LDEBMModel,), {"__module__": __name__})
+    model.save_pretrained(tmp_path)
+    assert saved == owners and (tmp_path / "configuration_ldebm.py").is_file()
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config["auto_map"]["AutoConfig"] == "configuration_ldebm.LDEBMConfig"
+    model.config.save_pretrained(tmp_path / "alone")
+    assert (tmp_path / "alone" / "configuration_ldebm.py").is_file(), "by itself it brings its code as ever"

@@ -3,13 +3,13 @@
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from clean_processes import run_python
 from safetensors import safe_open
 
 from ldebm_hf import LDEBMConfig
@@ -44,8 +44,7 @@ def test_folder_runs_without_the_repository(deploy, shipped, tmp_path):
     names = {path.name for path in (tmp_path / "space").iterdir()}
     assert names == {"app.py", "README.md", "requirements.txt", "ldebm_hf", "priors", shipped.name}
     environment = {"PYTHONPATH": str(tmp_path / "space"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
-    command = [sys.executable, "-c", READ_NAMES]
-    run = subprocess.run(command, cwd=tmp_path / "space", env=environment, capture_output=True, text=True)
+    run = run_python(["-c", READ_NAMES], tmp_path / "space", environment)
     assert run.returncode == 0, run.stderr
     place, name, *symbols = run.stdout.split()
     assert place.startswith(str(tmp_path)) and name == shipped.name

@@ -1,5 +1,3 @@
-import multiprocessing
-
 import pytest
 from accelerate.state import AcceleratorState, GradientState
 
@@ -25,11 +23,3 @@ def quick_runs():
         patch.setattr("ldebm_hf.training.loop.plot_validation_curves", lambda metrics, figure: False)
         patch.setattr("ldebm_hf.training.evaluation.NUM_PRIOR_SAMPLES", 32)
         yield
-
-
-@pytest.fixture(scope="session")
-def processes():
-    """Makes processes that start quickly: they are forked from a server that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["faiss", "sklearn.metrics", "ldebm_hf.training", "imported_server"])
-    return context

@@ -16,6 +16,7 @@ import noiseless_run
 import numpy as np
 import pytest
 import torch
+from clean_processes import StartedPython
 from tiny_base_models import bert, llama
 from tiny_runs import (
     NOISELESS_MODEL,
@@ -336,11 +337,11 @@ def test_launched_run_whose_process_dies_ends_and_says_how_to_go_on(tmp_path):
     sizes = "--embedding_size 8 --encoder_hidden_size 8 --decoder_hidden_size 8 --latent_size 4 --energy_hidden_size 8"
     choices = f"--output_dir {tmp_path} --max_train_examples 400 --num_train_epochs 999 --save_steps 5 {sizes}"
     with (tmp_path / "output").open("w") as output:
-        launcher = subprocess.Popen(
-            [sys.executable, *launch.split(), str(train), *choices.split(), "--langevin_steps", "1"],
-            env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=output,
+        launcher = StartedPython(
+            [*launch.split(), train, *choices.split(), "--langevin_steps", "1"],
+            environment=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+            output=output.fileno(),
+            errors=output.fileno(),
         )
         try:
             deadline = time.monotonic() + 120
@@ -353,3 +354,15 @@ def test_launched_run_whose_process_dies_ends_and_says_how_to_go_on(tmp_path):
             launcher.kill()
     text = (tmp_path / "output").read_text()
     assert "SIGKILL" in text and "--resume latest" in text
+
+
+def check_imports() -> None:
+    sys.exit("imported_server" not in sys.modules or "ldebm_hf.training.loop" not in sys.modules)
+
+
+def test_processes_of_tests_start_with_everything_imported(processes):
+    """What cannot be preloaded is imported by every process without a word, which takes most of its time."""
+    process = processes.Process(target=check_imports)
+    process.start()
+    process.join()
+    assert process.exitcode == 0

@@ -1,5 +1,5 @@
-"""Classifiers of texts in scripts that tokenizers for Latin letters tear or do not split: close to the same corpus in
-Latin letters, for bags of words and for subwords.
+"""Classifiers of texts in scripts that tokenizers for Latin letters tear or do not split, as bags of words and as
+subwords. In Latin letters the same corpus is read without a mistake; chance is a third.
 
 Each script is trained with one of the two; test_words.py and test_subword_tokenization.py, of tests/text, check that
 both split every script.
@@ -16,12 +16,12 @@ from ldebm_hf.files.packaged import RECIPES
 from ldebm_hf.training import Trainer, assemble, load_settings
 
 NUM_TRAIN = 300
-SMALL = "--langevin_steps 3 --energy_hidden_size 32 --latent_size 16 --max_steps 200 "
+SMALL = "--langevin_steps 2 --energy_num_blocks 1 --energy_hidden_size 32 --latent_size 16 "
 SMALL += "--per_device_train_batch_size 32"
 OPTIONS = {
-    "documents": "--document_hidden_size 64 --learning_rate 0.004",
-    "texts": "--embedding_size 32 --encoder_hidden_size 32 --decoder_hidden_size 32 --classification_weight 10 "
-    "--learning_rate 0.006 --features word_classes",
+    "documents": "--max_steps 160 --document_hidden_size 64 --learning_rate 0.005",
+    "texts": "--max_steps 90 --embedding_size 24 --encoder_hidden_size 24 --decoder_hidden_size 24 "
+    "--classification_weight 100 --learning_rate 0.012 --features word_classes",
 }
 TRAINED = {"documents": ("tamil", "thai", "chinese"), "texts": ("devanagari", "vietnamese", "japanese")}
 
@@ -46,14 +46,7 @@ def accuracy(recipe: str, script: str, folder: Path) -> float:
     return right
 
 
-@pytest.fixture(scope="module")
-def control(tmp_path_factory):
-    """Accuracy of the same corpus in Latin letters, by recipe; chance is a third."""
-    return {recipe: accuracy(recipe, "latin", tmp_path_factory.mktemp(recipe)) for recipe in OPTIONS}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "script"), [(recipe, script) for recipe in TRAINED for script in TRAINED[recipe]])
-def test_scripts_are_told_apart_as_latin_is(recipe, script, control, tmp_path):
-    assert control[recipe] > 0.9
-    assert accuracy(recipe, script, tmp_path) > control[recipe] - 0.05
+def test_scripts_are_told_apart_as_latin_is(recipe, script, tmp_path):
+    assert accuracy(recipe, script, tmp_path) > 0.95

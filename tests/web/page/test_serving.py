@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from clean_processes import StartedPython
 
 from ldebm_hf.web.own_texts import OwnTexts
 
@@ -23,24 +22,24 @@ TEXTS = "text\n" + "\n".join(f"we like number {number} and bread" for number in 
 
 
 @contextmanager
-def started_page(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, str]]:
+def started_page(folder: Path, *arguments: str) -> Iterator[tuple[StartedPython, str]]:
     """A page whose temporary files lie in a folder; its process and address."""
     environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     environment |= {"TMPDIR": str(folder), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "ldebm_hf.commands.page", *arguments]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background ignore
-    process = subprocess.Popen(command, **options)
-    signal.signal(signal.SIGINT, handler)
+    command = ["-m", "ldebm_hf.commands.page", *arguments]
+    reader, pipe = os.pipe()
+    process = StartedPython(command, folder, environment, output=pipe, errors=pipe)
+    os.close(pipe)
+    output = open(reader)
     try:
         printed = []
-        for line in process.stdout:
+        for line in output:
             printed.append(line)
             if found := re.search(r"http://\S+", line):
                 break
         else:
             raise RuntimeError("".join(printed))
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        threading.Thread(target=output.read, daemon=True).start()
         yield process, found[0].rstrip("/")
     finally:
         process.kill()
