@@ -241,13 +241,17 @@ def test_settings_go_on_top_of_a_preset():
         LDEBMConfig.from_preset("published", latent_sise=3)
 
 
+OF_ONE_PRIOR = ("distilled_sampler", "latent_generator")
+"""Settings that no other prior has; test_distilled_sampler.py and test_adversarial_prior.py save models with them."""
+
+
 def test_every_field_survives_the_json_file(tmp_path):
     published = LDEBMConfig.from_preset("published")
     values = {
         name: away_from_default(kind, getattr(published, name))
         for name, kind in FIELDS.items()
         if name not in ABOUT_BASE_MODELS  # of which test_base_models.py makes real ones
-        if name != "distilled_sampler"  # which goes with the diffusion prior; test_distilled_sampler.py saves one
+        if name not in OF_ONE_PRIOR
     }
     del values["is_encoder_decoder"]
     # These go with the others.

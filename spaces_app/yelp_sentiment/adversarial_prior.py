@@ -1,0 +1,1 @@
+../../ldebm_hf/model/adversarial_prior.py
