@@ -134,6 +134,8 @@ def add_seed_agreement(scores: Rows, runs: Sequence[ExperimentRun]) -> None:
     """
     found: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
     for run in runs:
+        if str(run.seed) not in scores.get(run.model, {}):
+            continue  # a run that is not finished, or an earlier run with other settings
         texts, symbols = read_symbols(run.folder)
         for prefix, of_texts in symbols.items():
             found.setdefault((run.model, prefix, texts), {})[str(run.seed)] = of_texts

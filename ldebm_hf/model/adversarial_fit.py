@@ -106,7 +106,7 @@ def fit_adversarial_prior(
     is_known = classes >= 0
     if not is_known.any():
         raise ValueError("class_labels must have the class of at least one latent, got -100 (unknown) for all")
-    latents, classes = latents[is_known].detach().to(prior.location), classes[is_known]
+    latents, classes = latents.detach().to(prior.location)[is_known], classes[is_known]  # both on one device
 
     settings = {"hidden_size": hidden_size}
     fitted = LatentGenerator(config.latent_size, config.num_labels, settings).to(prior.location)

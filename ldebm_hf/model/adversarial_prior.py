@@ -93,7 +93,9 @@ class LatentGenerator(nn.Module):
     def draw_classes(self, num_samples: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Class ids `(num_samples,)`, as frequent as among the latents that the generator was fitted to."""
         uniform = draw(torch.rand, (num_samples, 1), self.class_shares, generator)
-        return (self.class_shares.cumsum(0) <= uniform).sum(-1).clamp(max=len(self.class_shares) - 1)
+        seen = self.class_shares.nonzero()[:, 0]
+        bounds = self.class_shares[seen].cumsum(0)[:-1]  # without the last one, which may be a little below 1
+        return seen[(bounds <= uniform).sum(-1)]
 
     def forward(self, noise: torch.Tensor, class_labels: torch.Tensor) -> torch.Tensor:
         """Latents `(batch_size, latent_size)`. Arguments as in [`standardized`]."""

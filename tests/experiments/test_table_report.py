@@ -54,3 +54,14 @@ def test_seeds_of_a_row_are_compared_on_the_same_texts(tmp_path):
     assert scores["ours"] == dict.fromkeys(("0", "1"), {"seed_agreement": 1, "kmeans_seed_agreement": across})
     assert scores["theirs"] == scores["alone"] == {"0": {}, "1": {}}
     assert read_symbols(runs[5].folder) == ("", {}) == read_symbols(tmp_path)
+
+
+def test_symbols_of_runs_without_scores_are_not_compared(tmp_path):
+    """Such as those of a run that was killed before its scores were saved, or of an earlier run."""
+    runs = [ExperimentRun.from_changes(row, seed, tmp_path / row / str(seed), {})
+            for row in ("ours", "theirs") for seed in (0, 1)]  # fmt: skip
+    for run in runs:
+        save_symbols(run.folder, {"": np.array([0, 1])}, ["a", "b"])
+    scores = {"ours": {"0": {}}}
+    add_seed_agreement(scores, runs)
+    assert scores == {"ours": {"0": {}}}

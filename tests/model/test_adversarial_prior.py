@@ -237,6 +237,18 @@ def test_a_class_of_which_no_latent_was_seen_is_refused():
     assert model.prior.latent_generator.draw_classes(200, seeded()).min() == 1
 
 
+def test_a_class_that_was_not_seen_is_never_drawn(monkeypatch):
+    """Not even by the extreme uniform numbers, where shares that are rounded have a sum a little below 1."""
+    model, (latents, labels) = tiny_model("cgan"), some_latents()
+    model.fit_adversarial_prior(latents, labels, **QUICK)
+    monkeypatch.setattr("ldebm_hf.model.adversarial_prior.draw", lambda *_: torch.tensor([[0.0], [1 - 2**-24]]))
+    shares = model.prior.latent_generator.class_shares
+    shares.copy_(torch.tensor([0.5, 0.5 - 2**-24, 0.0]))
+    assert model.prior.latent_generator.draw_classes(2).tolist() == [0, 1]
+    shares.copy_(torch.tensor([0.0, 0.5, 0.5]))
+    assert model.prior.latent_generator.draw_classes(2).tolist() == [1, 2]
+
+
 def test_what_needs_a_density_contexts_or_other_symbols_is_refused(tmp_path):
     model = tiny_model("cgan")
     ids = torch.tensor([[2, 4, 5, 3]])
