@@ -122,7 +122,7 @@ def cell(column: dict, runs: Iterable[dict[str, float]]) -> str:
     text = f"{of_score.mean():,.{digits}f}"
     if len(of_score) > 1:
         text += f" ± {of_score.std(ddof=1):,.{digits}f}"
-    in_brackets = values(column["in_brackets"]) if "in_brackets" in column else of_score[:0]
+    in_brackets = values(column["in_brackets"]) if "in_brackets" in column else []
     if len(in_brackets):
         text += f" ({in_brackets.mean():,.{digits}f})"
     return text

@@ -15,13 +15,13 @@ from ..files.atomic import write_text
 from ..reports.plots import plot_guidance
 from ..reports.run_record import EVALUATION, scores_file
 from ..scores.conditional_generation import control_scores
-from ..scores.held_out_texts import classes_by_attribute, reading_scores
+from ..scores.held_out_texts import agreement_scores, classes_by_attribute, knowledge_scores, reading_scores
 from ..training import Settings
 from ..training.features import kept_vectors
 from ..training.saved_runs import find_checkpoint, settings_of
 from .experiment_runs import Changes, Scores, merge_changes
 from .paper_tables import guidance_sweep, other_ways, real_texts
-from .reading_experiment import text_cluster_scores
+from .reading_experiment import cluster_texts
 from .response_experiment import score_responses
 from .score_tables import score_table
 from .table_runs import ScoringOptions, check_split, load_for_scoring
@@ -141,10 +141,12 @@ def score_text_clusters(corpus: Corpus, num_symbols: int, scoring: CheckpointSco
             f"text_clusters are compared with classes, and no {split} text of {corpus.name} has any: "
             "--set data.attribute_columns=COLUMN names a column of them"
         )
-    return {
-        name: {"0": text_cluster_scores(name, corpus, num_symbols, split, scoring.seed)}
-        for name in scoring.text_clusters
-    }
+    scores = {}
+    for name in scoring.text_clusters:
+        training, held_out = cluster_texts(name, corpus, num_symbols, split, scoring.seed)
+        of_clusters = agreement_scores(held_out.symbols, held_out.classes, seed=scoring.seed)
+        scores[name] = {"0": of_clusters | knowledge_scores(training, held_out)}
+    return scores
 
 
 def score_model(

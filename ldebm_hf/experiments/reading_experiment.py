@@ -15,10 +15,8 @@ from ..files.atomic import write_text
 from ..files.json_objects import read_object
 from ..scores.held_out_texts import (
     AssignedTexts,
-    agreement_scores,
     assign_training_texts,
     classes_by_attribute,
-    knowledge_scores,
     probed_texts,
 )
 
@@ -57,32 +55,6 @@ def read_symbols(folder: Path) -> tuple[str, dict[str, np.ndarray]]:
     return content["texts"], {prefix: np.array(ids) for prefix, ids in content["symbols"].items()}
 
 
-def text_cluster_scores(
-    name: str,
-    corpus: Corpus,
-    num_symbols: int,
-    split: str = "validation",
-    seed: int = 0,
-    features: Callable[[Sequence[str]], np.ndarray] | None = None,
-) -> dict[str, float]:
-    """
-    Cluster the texts of a corpus without a model of this package, and score the clusters against all of its classes.
-
-    Args:
-        name (`str`): One of [`WAYS_TO_CLUSTER`], or with `features` `"kmeans_features"` or `"bertopic"`.
-        corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
-        num_symbols (`int`): Number of clusters.
-        split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
-        seed (`int`, *optional*, defaults to 0): Seed of clustering and chance levels.
-        features (`Callable`, *optional*): Maps texts to the features of a pretrained encoder, `(n, feature_size)`.
-
-    Raises:
-        ValueError: If there is no such way of clustering.
-    """
-    training, held_out = cluster_texts(name, corpus, num_symbols, split, seed, features)
-    return agreement_scores(held_out.symbols, held_out.classes, seed=seed) | knowledge_scores(training, held_out)
-
-
 def cluster_texts(
     name: str,
     corpus: Corpus,
@@ -92,10 +64,21 @@ def cluster_texts(
     features: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> tuple[AssignedTexts, AssignedTexts]:
     """
-    Cluster the texts of a corpus without a model of this package; arguments and errors as in [`text_cluster_scores`].
+    Cluster the texts of a corpus without a model of this package.
+
+    Args:
+        name (`str`): One of [`WAYS_TO_CLUSTER`], or with `features` `"kmeans_features"` or `"bertopic"`.
+        corpus (`Corpus`): Its training texts are clustered; those of the split are assigned to the clusters.
+        num_symbols (`int`): Number of clusters.
+        split (`str`, *optional*, defaults to `"validation"`): The split that is scored.
+        seed (`int`, *optional*, defaults to 0): Seed of clustering, and of the choice of texts that probes read.
+        features (`Callable`, *optional*): Maps texts to the features of a pretrained encoder, `(n, feature_size)`.
 
     Returns:
         Training texts as many as probes read ([`probed_texts`]), and the texts of the split, with their clusters.
+
+    Raises:
+        ValueError: If there is no such way of clustering.
     """
     train_texts, held_out = corpus.train.texts, corpus.splits[split].texts
     probed = probed_texts(corpus, seed)

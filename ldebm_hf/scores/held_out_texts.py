@@ -16,7 +16,7 @@ from ..model.text_reading import TextReader, decode_words
 from ..pseudo_labels.geometric_clustering import ClusteringSettings, Clusters
 from .classification import classification_scores
 from .generated_texts import corpus_bleu
-from .linear_probe import probe_latents, probe_symbols
+from .linear_probe import ProbeScores, probe_latents, probe_symbols
 from .symbol_agreement import batched_homogeneity, symbol_scores
 from .symbol_information import mutual_information, symbol_usage
 from .symbol_names import name_accuracy, name_by_words
@@ -282,12 +282,9 @@ def knowledge_scores(training: AssignedTexts, held_out: AssignedTexts) -> dict[s
     """
     names = name_by_words(training.texts, training.symbols)
     scores = dict(vars(name_accuracy(names, held_out.texts, held_out.symbols)))
-    for name in attributes_to_probe(training.classes, held_out.classes):
-        classes = training.classes[name], held_out.classes[name]
-        found = probe_symbols(training.symbols, classes[0], held_out.symbols, classes[1])
-        scores[f"{name}_probe_of_symbols"] = found.macro_f1
-        scores[f"{name}_probe_of_symbols_chance"] = found.macro_f1_chance
-    return scores
+    return scores | _probe_scores(
+        "symbols", probe_symbols, training.symbols, training.classes, held_out.symbols, held_out.classes
+    )
 
 
 def latent_probe_scores(
@@ -308,11 +305,23 @@ def latent_probe_scores(
         `dict[str, float]`: For each attribute NAME of which two classes are known in the training texts the macro-F1
         `NAME_probe_of_latents` ([`probe_latents`]) and its chance level, `_chance`.
     """
+    return _probe_scores("latents", probe_latents, training_latents, training_classes, latents, classes)
+
+
+def _probe_scores(
+    source: str,
+    probe: Callable[..., ProbeScores],
+    training_features: np.ndarray,
+    training_classes: Mapping[str, Sequence[int]],
+    features: np.ndarray,
+    classes: Mapping[str, Sequence[int]],
+) -> dict[str, float]:
+    """The scores of probes of each attribute that can be probed, as `NAME_probe_of_SOURCE`, with chance levels."""
     scores = {}
     for name in attributes_to_probe(training_classes, classes):
-        found = probe_latents(training_latents, training_classes[name], latents, classes[name])
-        scores[f"{name}_probe_of_latents"] = found.macro_f1
-        scores[f"{name}_probe_of_latents_chance"] = found.macro_f1_chance
+        found = probe(training_features, training_classes[name], features, classes[name])
+        scores[f"{name}_probe_of_{source}"] = found.macro_f1
+        scores[f"{name}_probe_of_{source}_chance"] = found.macro_f1_chance
     return scores
 
 
